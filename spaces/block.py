@@ -1,0 +1,137 @@
+"""The block interface: one class per searchable unit, found by name in a registry.
+
+A block is a frozen dataclass of hyper-parameters with one method that matters, :meth:`Block.lower`: the small graph
+of ops that it stands for on given input shapes. Shapes, costs, the Keras model, the TFLite file and the latency
+table all follow from that, so a new block is one class and nothing else.
+
+    @register_block("my_block")
+    @dataclass(frozen=True)
+    class MyBlock(Block):
+        filters: int
+        def lower(self, *input_shapes): ...
+
+Text form (also the start of a signature): ``my_block(filters=32 kernel=5)``, with the fields that differ from their
+defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from spaces.errors import InputError
+from spaces.graph import OpGraph
+from spaces.ops import Shape, format_shape
+
+PRECISIONS = ("float32", "float16", "int8")
+
+_REGISTRY: dict[str, type[Block]] = {}
+BlockType = TypeVar("BlockType", bound="type[Block]")
+
+
+@dataclass(frozen=True)
+class Block(ABC):
+    """A searchable unit. Subclasses are frozen dataclasses whose fields are ints, floats, bools, strings or None."""
+
+    kind: ClassVar[str] = ""
+    #: Fields that change training but not what is deployed; left out of signatures.
+    cost_free_fields: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        """The ops of this block on these input shapes. Raises InputError when it does not fit them."""
+
+    def canonical(self, *input_shapes: Shape) -> Block:
+        """The same block with options that have no effect on these shapes set to one fixed value.
+
+        Blocks that cost the same by construction (a skip that the stride forbids, say) become equal.
+        """
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"block": kind, field: value, ...}`` with the fields that differ from their defaults."""
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+        }
+        return {"block": self.kind, **fields}
+
+    def describe(self, *, cost_only: bool = False) -> str:
+        """``ibn(filters=32 kernel=5 ...)``: the fields that differ from their defaults, in the order of the class.
+
+        With ``cost_only``, also without the fields that cost nothing when deployed. A field that a later version
+        adds with a default leaves older texts, and so the keys of tables, as they were.
+        """
+        fields = {name: value for name, value in self.to_dict().items() if name != "block"}
+        if cost_only:
+            fields = {name: value for name, value in fields.items() if name not in self.cost_free_fields}
+        return f"{self.kind}({' '.join(f'{name}={_format_value(value)}' for name, value in fields.items())})"
+
+
+def _format_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def register_block(kind: str) -> Callable[[BlockType], BlockType]:
+    """Class decorator that makes a block known under ``kind``. Raises InputError when the name is taken."""
+
+    def register(cls: BlockType) -> BlockType:
+        known = _REGISTRY.get(kind)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise InputError(f"block {kind!r} is already registered by {known.__qualname__}")
+        cls.kind = kind
+        _REGISTRY[kind] = cls
+        return cls
+
+    return register
+
+
+def block_kinds() -> tuple[str, ...]:
+    """Names of all registered blocks, sorted."""
+    return tuple(sorted(_REGISTRY))
+
+
+def block_class(kind: str) -> type[Block]:
+    """The class registered under ``kind``. Raises InputError with the known names."""
+    try:
+        return _REGISTRY[kind]
+    except KeyError:
+        raise InputError(f"unknown block {kind!r}: expected one of {', '.join(block_kinds())}") from None
+
+
+def block_from_dict(spec: Mapping[str, Any]) -> Block:
+    """The inverse of :meth:`Block.to_dict`. Raises InputError naming the unknown or missing field."""
+    fields = dict(spec)
+    kind = fields.pop("block", None)
+    if kind is None:
+        raise InputError(
+            f"a block needs the key 'block', one of {', '.join(block_kinds())}; found only {sorted(fields)}"
+        )
+    cls = block_class(str(kind))
+    known = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise InputError(f"block {kind!r} has no option {unknown[0]!r}: expected one of {', '.join(known)}")
+    missing = [name for name, field in known.items() if name not in fields and field.default is dataclasses.MISSING]
+    if missing:
+        raise InputError(f"block {kind!r} needs the option {missing[0]!r}")
+    return cls(**fields)
+
+
+def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> str:
+    """Canonical key of a block on input shapes and a precision: equal signatures cost the same.
+
+    >>> from spaces.blocks import ConvBnAct
+    >>> signature(ConvBnAct(filters=16, kernel=3, stride=2), ((28, 28, 1),), "int8")
+    'conv(filters=16 stride=2)@28x28x1/int8'
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    shapes = "+".join(format_shape(shape) for shape in input_shapes)
+    return f"{block.canonical(*input_shapes).describe(cost_only=True)}@{shapes}/{precision}"

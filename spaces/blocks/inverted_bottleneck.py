@@ -1,0 +1,157 @@
+"""Inverted bottlenecks: expand, filter, project, with a skip where the shapes allow it.
+
+IBN: MobileNetV2 (arXiv 1801.04381). Fused IBN: MobileNetEdgeTPU and EfficientNetV2 (arXiv 2104.00298).
+GC-IBN, the fused IBN with a group convolution: MobileNetEdgeTPUV2 (arXiv 2204.14007).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from spaces.block import Block, register_block
+from spaces.blocks.pieces import (
+    KERNELS,
+    check_activation,
+    check_choice,
+    check_positive,
+    check_squeeze_excite,
+    conv_bn_act,
+    squeeze_excite,
+)
+from spaces.errors import InputError
+from spaces.graph import GraphBuilder, OpGraph
+from spaces.ops import Add, Convolution, DepthwiseConvolution, Shape
+from spaces.rounding import round_filters
+
+
+@dataclass(frozen=True)
+class _Bottleneck(Block):
+    """What the three families share: options, checks, squeeze-excite, projection and skip."""
+
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    expansion: float = 6
+    activation: str = "relu"
+    se_ratio: float = 0.0
+    se_gate: str = "hard_sigmoid"
+    skip: bool = True
+
+    def __post_init__(self) -> None:
+        check_positive(self.kind, filters=self.filters, stride=self.stride, expansion=self.expansion)
+        check_choice(self.kind, "kernel", self.kernel, KERNELS)
+        check_activation(self.kind, self.activation)
+        check_squeeze_excite(self.kind, self.se_ratio, self.se_gate)
+
+    def expanded_filters(self, input_shape: Shape) -> int:
+        """Width between expansion and projection: input channels times expansion, rounded to 8 unless it is 1."""
+        return input_shape[-1] if self.expansion == 1 else round_filters(input_shape[-1] * self.expansion)
+
+    def has_skip(self, input_shape: Shape) -> bool:
+        """Whether the input is added to the output: only at stride 1 and equal widths."""
+        return self.skip and self.stride == 1 and input_shape[-1] == self.filters
+
+    def canonical(self, *input_shapes: Shape) -> Block:
+        return dataclasses.replace(
+            self,
+            # The width that is built, not the ratio that was asked for, is what costs.
+            expansion=_plain(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1]),
+            se_gate=self.se_gate if self.se_ratio else "hard_sigmoid",
+            skip=self.has_skip(input_shapes[0]),
+        )
+
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        builder = GraphBuilder(*input_shapes)
+        (source,) = builder.inputs
+        out = self._expand_and_filter(builder, source)
+        if self.se_ratio:
+            out = squeeze_excite(builder, out, self.se_ratio, self.se_gate)
+        out = conv_bn_act(builder, "project", out, Convolution(self.filters), "linear")
+        if self.has_skip(input_shapes[0]):
+            out = builder.add("add", Add(), source, out)
+        return builder.build(out)
+
+    def _expand_and_filter(self, builder: GraphBuilder, source: str) -> str:
+        raise TypeError("a bottleneck family says how it expands")
+
+
+def _plain(value: float) -> float | int:
+    """Ratios such as 4.0 as 4, so that they print alike."""
+    rounded = round(value, 6)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+@register_block("ibn")
+@dataclass(frozen=True)
+class InvertedBottleneck(_Bottleneck):
+    """1x1 expansion (none when it is 1), depthwise ``kernel x kernel``, 1x1 projection."""
+
+    def _expand_and_filter(self, builder: GraphBuilder, source: str) -> str:
+        if self.expansion != 1:
+            expanded = self.expanded_filters(builder.shape(source))
+            source = conv_bn_act(builder, "expand", source, Convolution(expanded), self.activation)
+        depthwise = DepthwiseConvolution(self.kernel, self.stride)
+        return conv_bn_act(builder, "depthwise", source, depthwise, self.activation)
+
+
+@register_block("fused_ibn")
+@dataclass(frozen=True)
+class FusedInvertedBottleneck(_Bottleneck):
+    """Dense ``kernel x kernel`` expansion, 1x1 projection."""
+
+    def _groups(self, expanded: int, channels: int) -> int:
+        return 1
+
+    def _expand_and_filter(self, builder: GraphBuilder, source: str) -> str:
+        shape = builder.shape(source)
+        expanded = self.expanded_filters(shape)
+        conv = Convolution(expanded, self.kernel, self.stride, self._groups(expanded, shape[-1]))
+        return conv_bn_act(builder, "expand", source, conv, self.activation)
+
+
+@register_block("gc_ibn")
+@dataclass(frozen=True)
+class GroupConvInvertedBottleneck(FusedInvertedBottleneck):
+    """Fused IBN whose expansion is a group convolution.
+
+    Give either ``group_size`` (filters of the expansion in one group) or ``groups`` (how many groups). Both must
+    divide: InputError names the widths otherwise.
+    """
+
+    group_size: int | None = None
+    groups: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.group_size is None) == (self.groups is None):
+            raise InputError("gc_ibn: give either group_size or groups")
+        check_positive(
+            "gc_ibn", **{"group_size" if self.groups is None else "groups": self.groups or self.group_size or 0}
+        )
+
+    def _groups(self, expanded: int, channels: int) -> int:
+        groups = self.groups
+        if groups is None:
+            size = self.group_size or 0
+            if expanded % size:
+                raise InputError(
+                    f"gc_ibn: group_size {size} does not divide {expanded} expanded filters "
+                    f"({channels} channels, expansion {self.expansion})"
+                )
+            groups = expanded // size
+        if expanded % groups or channels % groups:
+            raise InputError(
+                f"gc_ibn: {groups} groups do not divide {channels} input channels and {expanded} expanded filters"
+                + (f" (group_size {self.group_size}, expansion {self.expansion})" if self.group_size else "")
+            )
+        return groups
+
+    def canonical(self, *input_shapes: Shape) -> Block:
+        channels = input_shapes[0][-1]
+        groups = self._groups(self.expanded_filters(input_shapes[0]), channels)
+        plain = super().canonical(*input_shapes)
+        if groups == 1:
+            shared = {f.name: getattr(plain, f.name) for f in dataclasses.fields(FusedInvertedBottleneck)}
+            return FusedInvertedBottleneck(**shared)
+        return dataclasses.replace(plain, group_size=None, groups=groups)  # type: ignore[call-arg]

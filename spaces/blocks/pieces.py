@@ -1,0 +1,54 @@
+"""Pieces that several blocks are made of, and the checks they share."""
+
+from __future__ import annotations
+
+from spaces.errors import InputError
+from spaces.graph import GraphBuilder
+from spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
+from spaces.rounding import round_filters
+
+KERNELS = (1, 3, 5, 7)
+
+
+def check_positive(owner: str, **values: int | float) -> None:
+    """Raises InputError unless every value is a number above 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise InputError(f"{owner}: {name} must be a number above 0, not {value!r}")
+
+
+def check_choice(owner: str, name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raises InputError unless the value is one of the choices."""
+    if value not in choices:
+        raise InputError(f"{owner}: {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+
+
+def check_activation(owner: str, activation: str) -> None:
+    check_choice(owner, "activation", activation, ACTIVATIONS)
+
+
+def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activation: str) -> str:
+    """A convolution, its batch normalisation, and an activation unless it is ``linear``."""
+    out = builder.add(f"{name}_bn", BatchNorm(), builder.add(f"{name}_conv", conv, source))
+    return out if activation == "linear" else builder.add(f"{name}_act", Activation(activation), out)
+
+
+def squeeze_excite(builder: GraphBuilder, source: str, ratio: float, gate: str) -> str:
+    """Gates channels by their means (Hu et al., arXiv 1709.01507; sizes as in MobileNetV3, arXiv 1905.02244).
+
+    The squeezed width is ``ratio`` times the channels that are gated, rounded to 8.
+    """
+    channels = builder.shape(source)[-1]
+    squeezed = round_filters(channels * ratio)
+    out = builder.add("se_pool", GlobalAveragePool(keep_sides=True), source)
+    out = builder.add("se_reduce_conv", Convolution(squeezed, use_bias=True), out)
+    out = builder.add("se_reduce_act", Activation("relu"), out)
+    out = builder.add("se_expand_conv", Convolution(channels, use_bias=True), out)
+    out = builder.add("se_gate", Activation(gate), out)
+    return builder.add("se_multiply", Multiply(), source, out)
+
+
+def check_squeeze_excite(owner: str, ratio: float, gate: str) -> None:
+    if not 0 <= ratio <= 1:
+        raise InputError(f"{owner}: se_ratio must be between 0 (none) and 1, not {ratio!r}")
+    check_choice(owner, "se_gate", gate, GATES)

@@ -1,0 +1,140 @@
+"""Networks: immutable graphs of named blocks, the one representation that every consumer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from spaces.block import Block, block_from_dict, signature
+from spaces.errors import InputError
+from spaces.graph import GraphBuilder, OpGraph
+from spaces.ops import Shape
+
+_SEPARATOR = "."
+
+
+@dataclass(frozen=True)
+class Node:
+    """A block at a place in a network; ``inputs`` name earlier nodes or network inputs."""
+
+    name: str
+    block: Block
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Nodes in topological order, with named inputs (shapes without batch) and named outputs (of nodes).
+
+    Raises InputError on construction when a name is used twice, an input is unknown, or a block does not fit.
+    """
+
+    name: str
+    inputs: tuple[tuple[str, Shape], ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.inputs]
+        for node in self.nodes:
+            if node.name in names:
+                raise InputError(f"network {self.name!r} has two nodes named {node.name!r}")
+            missing = [source for source in node.inputs if source not in names]
+            if missing:
+                raise InputError(f"node {node.name!r} reads {missing[0]!r}, which does not come before it")
+            names.append(node.name)
+        for name in self.outputs:
+            if name not in names:
+                raise InputError(f"network {self.name!r} has no node {name!r} for its output")
+
+    @cached_property
+    def blocks_lowered(self) -> Mapping[str, OpGraph]:
+        """Each node's block lowered on its input shapes, by node name."""
+        shapes: dict[str, Shape] = dict(self.inputs)
+        lowered: dict[str, OpGraph] = {}
+        for node in self.nodes:
+            try:
+                lowered[node.name] = node.block.lower(*(shapes[source] for source in node.inputs))
+                (shapes[node.name],) = lowered[node.name].output_shapes
+            except InputError as error:
+                raise InputError(f"network {self.name!r}, node {node.name!r}: {error}") from None
+        return lowered
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of every input and node output, by name."""
+        return dict(self.inputs) | {name: graph.output_shapes[0] for name, graph in self.blocks_lowered.items()}
+
+    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+        return tuple(self.shapes[source] for source in node.inputs)
+
+    @cached_property
+    def graph(self) -> OpGraph:
+        """The whole network lowered to one graph of ops, named ``node.op``."""
+        builder = GraphBuilder(*(shape for _, shape in self.inputs), input_names=tuple(name for name, _ in self.inputs))
+        ends = {name: name for name, _ in self.inputs}
+        for node in self.nodes:
+            lowered = self.blocks_lowered[node.name]
+            inner = {name: ends[source] for (name, _), source in zip(lowered.inputs, node.inputs, strict=True)}
+            for op_node in lowered.nodes:
+                inner[op_node.name] = builder.add(
+                    f"{node.name}{_SEPARATOR}{op_node.name}", op_node.op, *(inner[s] for s in op_node.inputs)
+                )
+            ends[node.name] = inner[lowered.outputs[0]]
+        return builder.build(*(ends[name] for name in self.outputs))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(graph.macs for graph in self.blocks_lowered.values())
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters: weights, biases, batch-norm scales and shifts, not moving statistics."""
+        return sum(graph.params for graph in self.blocks_lowered.values())
+
+    def signatures(self, precision: str) -> dict[str, str]:
+        """The latency-table key of every node, by node name."""
+        return {node.name: signature(node.block, self.input_shapes(node), precision) for node in self.nodes}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` reads back, for YAML and JSON."""
+        return {
+            "name": self.name,
+            "inputs": {name: list(shape) for name, shape in self.inputs},
+            "nodes": [{"name": node.name, "inputs": list(node.inputs), **node.block.to_dict()} for node in self.nodes],
+            "outputs": list(self.outputs),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Network:
+        """Reads what :meth:`to_dict` wrote. Raises InputError naming the node and key that is wrong."""
+        try:
+            inputs = tuple((str(name), tuple(int(s) for s in shape)) for name, shape in data["inputs"].items())
+            raw_nodes = [dict(node) for node in data["nodes"]]
+            outputs = tuple(data["outputs"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(
+                f"not a network: expected the keys name, inputs, nodes and outputs (problem: {error!r})"
+            ) from None
+        nodes = []
+        for index, raw in enumerate(raw_nodes):
+            name, sources = raw.pop("name", None), raw.pop("inputs", None)
+            if not isinstance(name, str) or not isinstance(sources, list):
+                raise InputError(f"node {index} of the network needs a 'name' and a list of 'inputs'")
+            try:
+                nodes.append(Node(name, block_from_dict(raw), tuple(sources)))
+            except InputError as error:
+                raise InputError(f"node {name!r}: {error}") from None
+        return cls(str(data.get("name", "network")), inputs, tuple(nodes), outputs)
+
+
+def chain(name: str, input_shape: Shape, blocks: Mapping[str, Block]) -> Network:
+    """A network of one input whose nodes follow each other."""
+    nodes, source = [], "image"
+    for node_name, block in blocks.items():
+        nodes.append(Node(node_name, block, (source,)))
+        source = node_name
+    return Network(name, (("image", input_shape),), tuple(nodes), (source,))
