@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The whole job on bundled real data: measures this CPU, searches, trains, quantizes, exports, reports.
+#   bash tools/quickstart.sh [arguments of `edgenas run`, such as --data-dir DIR or --resume]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source tools/environment.sh
+edgenas_environment ""
+
+exec edgenas run edgenas/recipes/quickstart.yaml "$@"

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# All checks: format, lint, types, floors, tests.   bash tools/test.sh [--slow] [pytest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source tools/environment.sh
+edgenas_environment dev,qat
+
+selection=(-m "not slow")
+if [ "${1:-}" = "--slow" ]; then
+    selection=()
+    shift
+fi
+
+ruff format --check .
+ruff check .
+mypy
+lint-imports
+python -m pytest "${selection[@]}" "$@"
