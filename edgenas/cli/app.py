@@ -1,0 +1,37 @@
+"""The verbs and where they live."""
+
+from __future__ import annotations
+
+import typer
+
+from edgenas.cli import devices, models, runs, spaces, tables
+
+app = typer.Typer(
+    help="Measure a device once, then find, train, quantize and export the most accurate network for its budget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+runs.add_to(app)
+tables.add_to(app)
+models.add_to(app)
+app.add_typer(spaces.app, name="spaces")
+app.add_typer(devices.app, name="devices")
+app.add_typer(models.bundle_app, name="bundle")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"edgenas {version('edgenas')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Measure a device once, then find, train, quantize and export the most accurate network for its budget."""

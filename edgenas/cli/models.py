@@ -1,0 +1,176 @@
+"""``edgenas describe``, ``build``, ``benchmark`` and ``bundle``: single networks and model files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from spaces.errors import InputError, WorkError
+
+ARCH_HELP = "A reference network's name, SPACE:ARCHITECTURE, or the path of an architecture.yaml."
+bundle_app = typer.Typer(help="Check shipped bundles.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs of this file."""
+    app.command("describe")(describe)
+    app.command("build")(build)
+    app.command("benchmark")(benchmark)
+
+
+def describe(
+    arch: str | None = typer.Argument(None, metavar="ARCH", help=ARCH_HELP),
+    device: str | None = typer.Option(None, "--device", help="Predict with the table of this device."),
+    precision: str = typer.Option("int8", "--precision", help="float32, float16 or int8."),
+    references: bool = typer.Option(False, "--references", help="The reference networks beside published figures."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Shapes, multiply-accumulates, parameters and predicted latency of a network, node by node."""
+    if references:
+        _describe_references(as_json)
+        return
+    if arch is None:
+        raise InputError("describe needs an ARCH (see edgenas describe --help) or --references")
+    from edgenas.description import describe_network
+    from spaces.resolve import resolve_architecture
+
+    data = describe_network(resolve_architecture(arch), device=device, precision=precision)
+    if as_json:
+        print_json(data)
+        return
+    from spaces.ops import format_shape
+
+    print_table(
+        ("node", "block", "input", "output", "MACs", "parameters", "ms"),
+        [
+            (
+                node["name"],
+                node["block"],
+                format_shape(tuple(node["input_shape"])),
+                format_shape(tuple(node["output_shape"])),
+                node["macs"],
+                node["params"],
+                node["latency_ms"],
+            )
+            for node in data["nodes"]
+        ],
+        title=data["name"],
+    )
+    print(
+        f"{data['macs']:,} MACs, {data['params']:,} parameters (trainable: weights, biases, batch-norm scales and "
+        f"shifts), {data['peak_activation_bytes']:,} bytes of activations at the peak ({precision})"
+    )
+    if data["latency_ms"] is not None:
+        provenance = data["provenance"]
+        print(f"{data['latency_ms']:.4g} ms on {device}: {provenance['summary']}")
+
+
+def _describe_references(as_json: bool) -> None:
+    from edgenas.description import describe_references
+
+    rows = describe_references()
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("network", "input", "MACs", "published M", "diff %", "parameters", "published M", "diff %", "source"),
+        [
+            (
+                row["name"],
+                "x".join(map(str, row["input_shape"])),
+                row["macs"],
+                row["published_macs_m"],
+                row["macs_difference_pct"],
+                row["params"],
+                row["published_params_m"],
+                row["params_difference_pct"],
+                row["source"],
+            )
+            for row in rows
+        ],
+    )
+    print("Parameters are the trainable ones: weights, biases, batch-norm scales and shifts; not moving statistics.")
+    for row in rows:
+        if row["note"]:
+            print(f"{row['name']}: {row['note']}")
+
+
+def build(
+    arch: str = typer.Argument(metavar="ARCH", help=ARCH_HELP),
+    output: Path = typer.Option(..., "--output", "-o", help="The .tflite file to write."),
+    quantization: str = typer.Option("int8", "--quantization", help="float32, float16 or int8."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random weights."),
+) -> None:
+    """Write a network with random weights, to measure its cost before anybody trains it."""
+    from export.files import write_atomically
+    from export.flatbuffer import write_tflite
+    from spaces.resolve import resolve_architecture
+
+    network = resolve_architecture(arch).network
+    model = write_tflite(network.graph, quantization, seed=seed)
+    write_atomically(output, model)
+    remark(f"{output}: {network.name}, {quantization}, untrained, {len(model):,} bytes")
+
+
+def benchmark(
+    model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file to measure."),
+    device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
+    threads: int = typer.Option(1, "--threads", min=1, help="Threads of the runtime."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Measure any .tflite file on a device."""
+    from devices.device import get_device
+    from export.tflite_reader import read_operators
+
+    content = _read(model)
+    try:
+        read_operators(content)
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
+    measurement = get_device(device).measure(content, threads=threads)
+    data = measurement.to_json()
+    if as_json:
+        print_json(data)
+        return
+    latency = data["latency_ms"]
+    print_table(
+        ("statistic", "ms"), [(name, value) for name, value in latency.items() if name != "runs"], title=str(model)
+    )
+    provenance = measurement.provenance
+    print(
+        f"{provenance.kind} on {device}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, {threads} "
+        f"thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from None
+
+
+@bundle_app.callback()
+def _bundle_root() -> None:
+    """Check shipped bundles."""
+
+
+@bundle_app.command("verify")
+def verify(
+    folder: Path = typer.Argument(metavar="DIR", help="The bundle's folder."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Checks that a bundle is complete, unchanged and loadable. Exit code 1 when it is not."""
+    from export.bundle import verify_bundle
+
+    problems = verify_bundle(folder)
+    report: dict[str, Any] = {"ok": not problems, "problems": problems}
+    if as_json:
+        print_json(report)
+    elif not problems:
+        print(f"{folder}: complete and unchanged")
+    if problems:
+        raise WorkError(f"{folder} is not a good bundle: " + "; ".join(problems))

@@ -1,0 +1,103 @@
+"""``edgenas run``, ``search``, ``export``, ``report`` and ``recipe``: the main job, whole or step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from edgenas.cli.output import JSON_OPTION, print_json, remark
+from spaces.errors import InputError
+
+RECIPE = typer.Argument(metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
+RUN = typer.Argument(metavar="RUN", help="A run's folder.")
+RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished work is never repeated.")
+DATA_DIR = typer.Option(
+    None, "--data-dir", envvar="EDGENAS_DATA_DIR", help="Folder with full data sets as NAME.npz files."
+)
+OUTPUT = typer.Option(None, "--output", "-o", help="The run's folder; by default runs/NAME of the recipe.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs of this file."""
+    app.command("run")(run)
+    app.command("search")(search)
+    app.command("export")(export)
+    app.command("report")(report)
+    app.command("recipe")(recipe)
+
+
+def run(
+    path: Path = RECIPE,
+    resume: bool = RESUME,
+    data_dir: Path | None = DATA_DIR,
+    output: Path | None = OUTPUT,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Profile, search, train, quantize, export, measure and report: everything that a recipe asks for."""
+    from edgenas.pipeline import run_recipe
+
+    result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
+    if as_json:
+        print_json(result.to_json())
+        return
+    print(result.summary())
+
+
+def search(
+    path: Path = RECIPE,
+    resume: bool = RESUME,
+    data_dir: Path | None = DATA_DIR,
+    output: Path | None = OUTPUT,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Profile and search only; train and export later with `edgenas export`."""
+    from edgenas.pipeline import search_recipe
+
+    result = search_recipe(path, resume=resume, data_dir=data_dir, output=output)
+    if as_json:
+        print_json(result.to_json())
+        return
+    print(result.summary())
+
+
+def export(
+    folder: Path = RUN,
+    trial: str = typer.Option("best", "--trial", help="Number of the trial to ship, or 'best'."),
+    data_dir: Path | None = DATA_DIR,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Train, quantize, verify and measure one architecture of a run, and write its bundle."""
+    from edgenas.pipeline import export_trial
+
+    if trial != "best" and not trial.isdecimal():
+        raise InputError(f"--trial: expected 'best' or a trial's number, not {trial!r}")
+    result = export_trial(folder, None if trial == "best" else int(trial), data_dir=data_dir)
+    if as_json:
+        print_json(result.to_json())
+        return
+    print(result.summary())
+
+
+def report(folder: Path = RUN) -> None:
+    """Write report.html and pareto.csv of a run again."""
+    from edgenas.report import build_report
+
+    print(build_report(folder))
+
+
+def recipe(
+    output: Path | None = typer.Option(None, "--output", "-o", help="The file to write; standard output otherwise."),
+) -> None:
+    """Write a recipe with every key, its default and what it means."""
+    from edgenas.recipe import recipe_template
+    from export.files import write_atomically
+
+    text = recipe_template()
+    if output is None:
+        print(text, end="")
+        return
+    if output.exists():
+        raise InputError(f"{output} exists already; name another file")
+    write_atomically(output, text)
+    remark(f"{output}: edit it, then start with: edgenas run {output}")

@@ -1,0 +1,87 @@
+"""A network in plain data: costs node by node, with predictions and their provenance where a table is at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spaces.cost import peak_activation_bytes
+from spaces.network import Network
+from spaces.references import published_figures, reference_names, reference_network
+from spaces.resolve import ResolvedArchitecture
+
+
+def describe_network(resolved: ResolvedArchitecture, *, device: str | None, precision: str) -> dict[str, Any]:
+    """The JSON of ``edgenas describe``.
+
+    Raises InputError when the device has no table or the table lacks a block of the network.
+    """
+    network = resolved.network
+    predicted = _predict(network, device, precision) if device else None
+    per_node = predicted["per_node"] if predicted else {}
+    signatures = network.signatures(precision)
+    return {
+        "name": resolved.name,
+        "architecture": resolved.architecture_text,
+        "input_shape": list(network.inputs[0][1]),
+        "macs": network.macs,
+        "params": network.params,
+        "peak_activation_bytes": peak_activation_bytes(network, precision),
+        "latency_ms": predicted["latency_ms"] if predicted else None,
+        "energy_mj": predicted["energy_mj"] if predicted else None,
+        "provenance": predicted["provenance"] if predicted else None,
+        "nodes": [
+            {
+                "name": node.name,
+                "block": node.block.describe(),
+                "input_shape": list(network.input_shapes(node)[0]),
+                "output_shape": list(network.shapes[node.name]),
+                "macs": network.blocks_lowered[node.name].macs,
+                "params": network.blocks_lowered[node.name].params,
+                "signature": signatures[node.name],
+                "latency_ms": per_node.get(node.name),
+                "energy_mj": None,
+            }
+            for node in network.nodes
+        ],
+    }
+
+
+def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
+    from devices.device import get_device
+    from latency.predictor import Predictor
+    from latency.table import LatencyTable, default_table_path
+
+    get_device(device)  # an unknown name is a clearer error than a missing table
+    prediction = Predictor(LatencyTable.load(default_table_path(device, precision))).predict(network)
+    return {
+        "latency_ms": prediction.latency_ms,
+        "energy_mj": prediction.energy_mj,
+        "per_node": prediction.per_node,
+        "provenance": prediction.provenance,
+    }
+
+
+def describe_references() -> list[dict[str, Any]]:
+    """Every reference network beside the figures its authors published, in millions; None where they gave none."""
+    rows = []
+    for name in reference_names():
+        network, published = reference_network(name), published_figures(name)
+        rows.append(
+            {
+                "name": name,
+                "input_shape": list(network.inputs[0][1]),
+                "macs": network.macs,
+                "published_macs_m": published.macs_m,
+                "macs_difference_pct": _difference(network.macs, published.macs_m),
+                "params": network.params,
+                "published_params_m": published.params_m,
+                "params_difference_pct": _difference(network.params, published.params_m),
+                "source": published.source,
+                "note": published.note,
+            }
+        )
+    return rows
+
+
+def _difference(count: int, published_millions: float | None) -> float | None:
+    return None if published_millions is None else round(100 * (count / 1e6 / published_millions - 1), 2)
