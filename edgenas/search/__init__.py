@@ -1,0 +1,25 @@
+"""Search algorithms: pure functions of a problem, a seed and the finished trials."""
+
+from edgenas.search import random_search as _random  # noqa: F401  (registers)
+from edgenas.search import regularized_evolution as _evolution  # noqa: F401  (registers)
+from edgenas.search.algorithm import (
+    Algorithm,
+    Observation,
+    algorithm_class,
+    algorithm_names,
+    algorithm_options,
+    create_algorithm,
+    register_algorithm,
+)
+from edgenas.search.problem import Problem
+
+__all__ = [
+    "Algorithm",
+    "Observation",
+    "Problem",
+    "algorithm_class",
+    "algorithm_names",
+    "algorithm_options",
+    "create_algorithm",
+    "register_algorithm",
+]

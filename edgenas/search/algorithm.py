@@ -1,0 +1,194 @@
+"""The algorithm interface: suggest architectures, hear how they did. No framework, no clock, no hidden state.
+
+An algorithm is a function of the problem, the seed and the finished trials. It keeps nothing that could not be
+rebuilt from the trials of the study, so a crashed search continues as if nothing had happened. To write one::
+
+    @register_algorithm("my_algorithm")
+    class MyAlgorithm(Algorithm):
+        @dataclass(frozen=True)
+        class Options:
+            population: int = 10
+
+        def propose(self, rng): ...
+
+``edgenas.search.conformance.AlgorithmConformance`` is the test class it should pass. Packages that declare an entry
+point in the group ``edgenas.algorithms`` are found by name without being imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from edgenas.search.problem import Population, Problem
+from spaces.errors import InputError
+
+ENTRY_POINT_GROUP = "edgenas.algorithms"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A trial as an algorithm sees it.
+
+    Attributes:
+        number: place in the study, from 0.
+        choices: the architecture, one option index per decision.
+        state: ``pending`` (suggested, not finished), ``complete`` or ``failed`` (will not be repeated).
+        reward: what is maximised; None unless complete.
+    """
+
+    number: int
+    choices: tuple[int, ...]
+    state: str = "pending"
+    reward: float | None = None
+
+    @property
+    def score(self) -> float:
+        """The reward, or minus infinity where there is none: for sorting."""
+        return -math.inf if self.reward is None else self.reward
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For algorithms that have nothing to set."""
+
+
+class Algorithm(ABC):
+    """Base of all algorithms; subclasses define :meth:`propose` and, where they have any, ``Options``.
+
+    Args:
+        problem: space, costs and limits.
+        seed: same seed, problem and finished trials give the same suggestions.
+        options: an instance of the class' ``Options``; None takes the defaults.
+    """
+
+    name: ClassVar[str] = ""
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, problem: Problem, seed: int, options: Any = None) -> None:
+        self.problem = problem
+        self.seed = seed
+        self.options = self.Options() if options is None else options
+        self._trials: dict[int, Observation] = {}
+
+    @abstractmethod
+    def propose(self, rng: np.random.Generator) -> Population | None:
+        """One architecture, shape (decisions,), within the budget and not in :attr:`seen`; None when none is left.
+
+        ``rng`` depends on the seed and the number of the trial only: take no randomness from anywhere else.
+        """
+
+    def update(self, trials: Iterable[Observation]) -> None:
+        """Hears of new trials or of news about known ones, in any order."""
+        for trial in trials:
+            self._trials[trial.number] = trial
+
+    def suggest(self, count: int) -> list[tuple[int, ...]]:
+        """``count`` architectures to evaluate next, which then count as pending; fewer when the space is used up.
+
+        Asking for two at once gives the same as asking for one twice.
+        """
+        suggestions: list[tuple[int, ...]] = []
+        for _ in range(count):
+            number = max(self._trials, default=-1) + 1
+            row = self.propose(np.random.default_rng([self.seed, number]))
+            if row is None:
+                break
+            choices = tuple(int(choice) for choice in row)
+            self._trials[number] = Observation(number, choices)
+            suggestions.append(choices)
+        return suggestions
+
+    @property
+    def trials(self) -> list[Observation]:
+        """All known trials by number, the pending and failed ones too."""
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    @property
+    def complete(self) -> list[Observation]:
+        """Trials that finished with a reward, by number."""
+        return [trial for trial in self.trials if trial.state == "complete" and trial.reward is not None]
+
+    @property
+    def seen(self) -> set[tuple[int, ...]]:
+        """Architectures that were ever suggested, whatever became of them."""
+        return {trial.choices for trial in self._trials.values()}
+
+
+_REGISTRY: dict[str, type[Algorithm]] = {}
+AlgorithmType = TypeVar("AlgorithmType", bound="type[Algorithm]")
+
+
+def register_algorithm(name: str) -> Callable[[AlgorithmType], AlgorithmType]:
+    """Class decorator that makes an algorithm known to recipes. Raises InputError when the name is taken."""
+
+    def register(cls: AlgorithmType) -> AlgorithmType:
+        known = _REGISTRY.get(name)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise InputError(f"algorithm {name!r} is already registered by {known.__qualname__}")
+        cls.name = name
+        _REGISTRY[name] = cls
+        return cls
+
+    return register
+
+
+def algorithm_names() -> tuple[str, ...]:
+    """Names of all algorithms, those of other installed packages included, sorted."""
+    return tuple(sorted(set(_REGISTRY) | {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """The class registered under ``name``. Raises InputError with the known names."""
+    if name not in _REGISTRY:
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            if point.name == name:
+                register_algorithm(name)(point.load())
+    try:
+        return _REGISTRY[name]
+    except KeyError:
+        raise InputError(f"unknown algorithm {name!r}: expected one of {', '.join(algorithm_names())}") from None
+
+
+def algorithm_options(name: str, options: Mapping[str, Any]) -> Any:
+    """An ``Options`` of the algorithm from plain data. Raises InputError naming an unknown key or a wrong type."""
+    cls = algorithm_class(name).Options
+    known = [field.name for field in dataclasses.fields(cls)]
+    for key in options:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            expected = f"expected one of {', '.join(known)}" if known else "it has none"
+            raise InputError(f"algorithm {name!r} has no option {key!r}: {expected}{hint}")
+    hints = typing.get_type_hints(cls)
+    for key, value in options.items():
+        if not _is_a(value, hints[key]):
+            expected = getattr(hints[key], "__name__", str(hints[key]))
+            raise InputError(f"option {key!r} of algorithm {name!r} must be {expected}, found {value!r}")
+    return cls(**options)
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    """Whether a YAML value fits a plain annotation: int, float, bool, str, or a union of them with None."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return any(_is_a(value, part) for part in typing.get_args(hint))
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if hint is float:
+        return isinstance(value, (int, float))
+    return isinstance(value, hint)
+
+
+def create_algorithm(name: str, problem: Problem, seed: int, options: Mapping[str, Any] | None = None) -> Algorithm:
+    """An algorithm by name, with options as plain data. Raises InputError as :func:`algorithm_options` does."""
+    return algorithm_class(name)(problem, seed, algorithm_options(name, options or {}))
