@@ -1,0 +1,31 @@
+"""Where it runs: devices that measure ``.tflite`` models, and what a measurement is."""
+
+from devices import local as _local  # noqa: F401  (registers the kind)
+from devices.device import (
+    Device,
+    DeviceSpec,
+    MeasurementError,
+    MeasureSettings,
+    device_kinds,
+    device_names,
+    device_specs,
+    get_device,
+    register_device,
+)
+from devices.home import edgenas_home
+from devices.measurement import Measurement, Provenance
+
+__all__ = [
+    "Device",
+    "DeviceSpec",
+    "MeasureSettings",
+    "Measurement",
+    "MeasurementError",
+    "Provenance",
+    "device_kinds",
+    "device_names",
+    "device_specs",
+    "edgenas_home",
+    "get_device",
+    "register_device",
+]

@@ -1,0 +1,221 @@
+"""The device interface: one class per way of reaching hardware, one YAML file per device.
+
+A *kind* is a class registered with :func:`register_device`; a *device* is a YAML file that names its kind and that
+class's options. EdgeNAS brings ``devices/catalog/*.yaml``; users add ``devices/*.yaml`` in their EdgeNAS home:
+
+    name: my-laptop-venv
+    kind: local
+    description: the other Python environment of this laptop
+    precisions: [float32, int8]
+    options: {python: /home/me/venv/bin/python}
+
+Every implementation passes :class:`devices.conformance.DeviceConformance`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+
+from devices.home import edgenas_home
+from devices.measurement import Measurement, Provenance
+from spaces.block import PRECISIONS
+from spaces.errors import InputError, WorkError
+
+CATALOG = Path(__file__).parent / "catalog"
+
+_KINDS: dict[str, type[Device]] = {}
+DeviceType = TypeVar("DeviceType", bound="type[Device]")
+
+
+class MeasurementError(WorkError):
+    """A model could not be measured: the message holds the runner's own words."""
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """How long and how often to run each model.
+
+    With ``confidence``, sampling stops as soon as the half-width of the median's 95 % confidence interval is below
+    that share of the median; without, ``max_seconds`` is always used up. ``keep`` thins the reported samples.
+    ``timeout_seconds`` is for one model, loading included.
+    """
+
+    threads: int = 1
+    affinity: tuple[int, ...] | None = None
+    warmup_seconds: float = 0.1
+    min_runs: int = 30
+    max_runs: int = 5000
+    max_seconds: float = 5.0
+    confidence: float | None = 0.02
+    keep: int | None = None
+    seed: int = 0
+    timeout_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"measurement settings: {name} must be above 0, not {getattr(self, name)!r}")
+
+    @classmethod
+    def quick(cls, seconds: float = 0.003, *, threads: int = 1, timeout_seconds: float = 60.0) -> MeasureSettings:
+        """One short visit to a model: for protocols that come back to it in many rounds and keep the minimum."""
+        return cls(
+            threads=threads,
+            warmup_seconds=seconds / 4,
+            min_runs=5,
+            max_runs=2000,
+            max_seconds=seconds,
+            confidence=None,
+            keep=5,
+            timeout_seconds=timeout_seconds,
+        )
+
+
+#: A model: the bytes of a ``.tflite`` file, or its path.
+Model = bytes | Path
+Outcome = Measurement | MeasurementError
+
+
+@dataclass(frozen=True)
+class DeviceSpec:
+    """What a device's YAML file says; ``source`` is the file, for messages."""
+
+    name: str
+    kind: str
+    description: str = ""
+    precisions: tuple[str, ...] = PRECISIONS
+    options: Mapping[str, Any] = field(default_factory=dict)
+    source: str = "<code>"
+
+
+class Device(ABC):
+    """A named target that measures ``.tflite`` models."""
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, spec: DeviceSpec) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.precisions = spec.precisions
+
+    @abstractmethod
+    def identity(self, *, threads: int = 1) -> Provenance:
+        """What the device is now: runtime, version, processor, clock. Raises MeasurementError when unreachable."""
+
+    @abstractmethod
+    def measure_many(
+        self,
+        models: Mapping[str, Model],
+        settings: MeasureSettings | None = None,
+        on_result: Callable[[str, Outcome], None] | None = None,
+    ) -> dict[str, Outcome]:
+        """Measures models in the order given, in one process where nothing goes wrong.
+
+        Every model gets an outcome: a model that cannot be loaded, or crashes or hangs the runner, gets a
+        :class:`MeasurementError`, and the others are measured all the same. ``on_result`` hears of each at once.
+        """
+
+    def measure(self, model: Model, *, threads: int = 1, settings: MeasureSettings | None = None) -> Measurement:
+        """Measures one model in a fresh process. Raises MeasurementError."""
+        settings = settings or MeasureSettings(threads=threads)
+        outcome = self.measure_many({"model": model}, settings)["model"]
+        if isinstance(outcome, MeasurementError):
+            raise outcome
+        return outcome
+
+    def check(self) -> list[str]:
+        """What keeps this device from working, in words for its user; empty when it works."""
+        try:
+            self.identity()
+        except WorkError as error:
+            return [str(error)]
+        return []
+
+
+def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:
+    """Class decorator that makes a kind of device known. Raises InputError when the name is taken."""
+
+    def register(cls: DeviceType) -> DeviceType:
+        known = _KINDS.get(kind)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise InputError(f"device kind {kind!r} is already registered by {known.__qualname__}")
+        cls.kind = kind
+        _KINDS[kind] = cls
+        return cls
+
+    return register
+
+
+def device_kinds() -> tuple[str, ...]:
+    """Names of all registered kinds, sorted."""
+    return tuple(sorted(_KINDS))
+
+
+def read_device_spec(path: Path) -> DeviceSpec:
+    """Reads a device's YAML file. Raises InputError naming the file, the key, and what is expected."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected keys name and kind, found {type(raw).__name__}")
+    known = ("name", "kind", "description", "precisions", "options")
+    for key in raw:
+        if key not in known:
+            raise InputError(f"{path}: unknown key {key!r}: expected one of {', '.join(known)}")
+    for key in ("name", "kind"):
+        if not isinstance(raw.get(key), str) or not raw[key]:
+            raise InputError(f"{path}: key {key!r} must be a text, found {raw.get(key)!r}")
+    precisions = raw.get("precisions", list(PRECISIONS))
+    if not isinstance(precisions, list) or not precisions or not set(map(str, precisions)) <= set(PRECISIONS):
+        raise InputError(f"{path}: precisions must be a list of {', '.join(PRECISIONS)}, found {precisions!r}")
+    options = raw.get("options") or {}
+    if not isinstance(options, dict):
+        raise InputError(f"{path}: options must be a mapping, found {options!r}")
+    return DeviceSpec(
+        raw["name"], raw["kind"], str(raw.get("description", "")), tuple(map(str, precisions)), options, str(path)
+    )
+
+
+def device_files() -> dict[str, Path]:
+    """The YAML file of every known device, by name; a user's device hides one of the same name from the catalog."""
+    files: dict[str, Path] = {}
+    for folder in (CATALOG, edgenas_home() / "devices"):
+        for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
+            files[read_device_spec(path).name] = path
+    return files
+
+
+def device_names() -> tuple[str, ...]:
+    """Names of all known devices, sorted."""
+    return tuple(sorted(device_files()))
+
+
+def device_specs() -> tuple[DeviceSpec, ...]:
+    """Descriptions of all known devices, by name."""
+    return tuple(read_device_spec(path) for _, path in sorted(device_files().items()))
+
+
+def get_device(name: str) -> Device:
+    """The device of this name, ready to measure. Raises InputError with the known names."""
+    files = device_files()
+    if name not in files:
+        hint = " (Edge TPU devices are not supported yet)" if name.startswith(("coral", "edgetpu")) else ""
+        raise InputError(
+            f"unknown device {name!r}{hint}: expected one of {', '.join(sorted(files))}; "
+            f"devices of your own are described in {edgenas_home() / 'devices'}/NAME.yaml"
+        )
+    return device_from_spec(read_device_spec(files[name]))
+
+
+def device_from_spec(spec: DeviceSpec) -> Device:
+    """The device that a description stands for. Raises InputError when its kind is unknown."""
+    if spec.kind not in _KINDS:
+        raise InputError(f"{spec.source}: unknown kind {spec.kind!r}: expected one of {', '.join(device_kinds())}")
+    return _KINDS[spec.kind](spec)

@@ -1,0 +1,114 @@
+"""What a measurement is: samples and where they come from, never a bare number.
+
+Two statistics must not be mixed. The *quiet* latency is the minimum (over rounds in fresh processes where there are
+several): what the device needs when nothing disturbs it; it repeats within about 1 % and is what tables hold. The
+*deployed* latency is the median or p95 of a normal run on the device as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from spaces.errors import InputError
+
+Kind = Literal["measured", "simulated", "modelled"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a number comes from. ``None`` means that the device does not tell."""
+
+    kind: Kind
+    device: str
+    runtime: str
+    runtime_version: str
+    threads: int = 1
+    affinity: tuple[int, ...] | None = None
+    cpu_model: str | None = None
+    governor: str | None = None
+    frequency_mhz: float | None = None
+    temperature_c: float | None = None
+    warmup_runs: int = 0
+    runs: int = 0
+    rounds: int = 1
+    protocol: str = ""
+    system: str | None = None
+    time_utc: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON documents."""
+        plain = dataclasses.asdict(self)
+        plain["affinity"] = None if self.affinity is None else list(self.affinity)
+        return plain
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Latency samples of one model in ms, and energy in mJ where the device has a meter.
+
+    ``samples_ms`` may be a thinned set of quantiles; ``provenance.runs`` counts all invocations that were timed.
+    Raises InputError when there is no sample or one is not a positive finite number.
+
+    >>> m = Measurement((1.0, 2.0, 4.0), Provenance("simulated", "demo", "none", "0"))
+    >>> m.min, m.median
+    (1.0, 2.0)
+    """
+
+    samples_ms: tuple[float, ...]
+    provenance: Provenance
+    energy_mj: float | None = None
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.samples_ms, dtype=np.float64)
+        if not values.size or not np.all(np.isfinite(values)) or values.min() <= 0:
+            raise InputError("a measurement needs at least one sample, all of them positive and finite")
+
+    def quantile(self, share: float) -> float:
+        """The latency in ms that this share of the samples does not exceed."""
+        return float(np.quantile(self.samples_ms, share))
+
+    @property
+    def min(self) -> float:
+        return float(min(self.samples_ms))
+
+    @property
+    def p10(self) -> float:
+        return self.quantile(0.1)
+
+    @property
+    def median(self) -> float:
+        return self.quantile(0.5)
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.samples_ms))
+
+    @property
+    def p90(self) -> float:
+        return self.quantile(0.9)
+
+    @property
+    def p95(self) -> float:
+        return self.quantile(0.95)
+
+    @property
+    def runs(self) -> int:
+        """How many timed samples stand behind the statistics."""
+        return max(self.provenance.runs, len(self.samples_ms))
+
+    def statistics(self) -> dict[str, float]:
+        """``{"min", "p10", "median", "mean", "p90", "p95", "runs"}``, latencies in ms."""
+        names = ("min", "p10", "median", "mean", "p90", "p95")
+        return {name: round(getattr(self, name), 6) for name in names} | {"runs": self.runs}
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"latency_ms": {...}, "energy_mj", "provenance"}``."""
+        return {
+            "latency_ms": self.statistics(),
+            "energy_mj": self.energy_mj,
+            "provenance": self.provenance.to_json(),
+        }

@@ -1,0 +1,295 @@
+"""Measures TFLite models on the machine it runs on. This file is all that the machine needs of EdgeNAS.
+
+Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON
+object per line on standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers
+with one JSON object per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
+
+    {"facts": {...}}                                             the machine and the runtime, once
+    {"id": TEXT, "samples_ms": [...], "warmup_runs": N, "batch": N}
+    {"id": TEXT, "error": WORDS}                                 and the next model goes on
+    {"fatal": WORDS}                                             nothing can be measured here
+
+Settings: ``threads``; ``affinity`` (list of CPU numbers, or null: the least busy ones); ``warmup_seconds``;
+``min_runs``; ``max_runs``; ``max_seconds``; ``confidence`` (stop when the half-width of the 95 % confidence interval
+of the median is below this share of it; null: always use up ``max_seconds``); ``keep`` (how many samples to report,
+null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the random inputs.
+
+By hand: ``python runner.py MODEL.tflite ...``
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import io
+import json
+import math
+import os
+import platform
+import sys
+import time
+from typing import Any, Callable, TextIO  # noqa: UP035  (Python 3.7)
+
+import numpy as np
+
+PROTOCOL = 1
+DEFAULTS = {
+    "threads": 1,
+    "affinity": None,
+    "warmup_seconds": 0.1,
+    "min_runs": 30,
+    "max_runs": 5000,
+    "max_seconds": 5.0,
+    "confidence": 0.02,
+    "keep": None,
+    "seed": 0,
+}
+# A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
+SHORTEST_SAMPLE_SECONDS = 20e-6
+RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"), ("tensorflow", "tensorflow"))
+
+
+class NoRuntimeError(RuntimeError):
+    """No LiteRT runtime can be imported; the message says what was tried and what to install."""
+
+
+def find_runtime() -> tuple[Any, str, str]:
+    """Returns (interpreter class, distribution name, version) of the first runtime that imports."""
+    tried: list[str] = []
+    for package, distribution in RUNTIMES:
+        try:
+            if package == "tensorflow":
+                module = importlib.import_module("tensorflow")
+                interpreter = module.lite.Interpreter
+            else:
+                module = importlib.import_module(package)
+                interpreter = importlib.import_module(package + ".interpreter").Interpreter
+        except Exception as error:
+            # A broken installation must not hide a working one.
+            tried.append(f"{package} ({error})")
+            continue
+        return interpreter, distribution, str(getattr(module, "__version__", "unknown"))
+    raise NoRuntimeError(
+        f"no LiteRT runtime for {sys.executable}: pip install ai-edge-litert; tried {', '.join(tried)}"
+    )
+
+
+def read_text(path: str) -> str | None:
+    """The stripped content of a small file, or None when it cannot be read."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def cpu_model() -> str:
+    """The processor's name as the system tells it."""
+    text = read_text("/proc/cpuinfo") or ""
+    for key in ("model name", "Model", "Hardware", "cpu model"):
+        for line in text.splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def frequency_mhz(cpu: int) -> float | None:
+    """Current clock of one CPU in MHz, or None."""
+    text = read_text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")
+    return round(int(text) / 1000.0, 1) if text and text.isdigit() else None
+
+
+def temperature_c() -> float | None:
+    """The hottest thermal zone in degrees Celsius, or None."""
+    hottest: float | None = None
+    try:
+        zones = [name for name in os.listdir("/sys/class/thermal") if name.startswith("thermal_zone")]
+    except OSError:
+        return None
+    for zone in zones:
+        text = read_text(f"/sys/class/thermal/{zone}/temp")
+        try:
+            degrees = int(text or "") / 1000.0
+        except ValueError:
+            continue
+        if 0 < degrees < 150 and (hottest is None or degrees > hottest):
+            hottest = degrees
+    return hottest
+
+
+def _busy_ticks() -> dict[int, int]:
+    """Ticks not spent idle, by CPU number."""
+    ticks = {}
+    for line in (read_text("/proc/stat") or "").splitlines():
+        fields = line.split()
+        if fields and fields[0].startswith("cpu") and fields[0][3:].isdigit():
+            values = [int(value) for value in fields[1:9]]
+            ticks[int(fields[0][3:])] = sum(values) - values[3] - values[4]
+    return ticks
+
+
+def pin(affinity: list[int] | None, threads: int) -> list[int] | None:
+    """Pins the process to the given CPUs, or to the ``threads`` least busy allowed ones; returns them or None."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    if affinity is None:
+        before = _busy_ticks()
+        time.sleep(0.03)
+        after = _busy_ticks()
+        busy = {cpu: after.get(cpu, 0) - before.get(cpu, 0) for cpu in allowed}
+        affinity = sorted(allowed, key=lambda cpu: (busy[cpu], -cpu))[:threads]
+    try:
+        os.sched_setaffinity(0, affinity)
+    except (OSError, ValueError):
+        return None
+    return sorted(os.sched_getaffinity(0))
+
+
+def median_half_width(samples: list[float]) -> tuple[float, float]:
+    """Median and half-width of its 95 % confidence interval (order statistics, no distribution assumed)."""
+    ordered = np.sort(samples)
+    count = len(ordered)
+    reach = 0.98 * math.sqrt(count)
+    low = max(0, math.floor(count / 2.0 - reach))
+    high = min(count - 1, math.ceil(count / 2.0 + reach))
+    return float(np.median(ordered)), float(ordered[high] - ordered[low]) / 2.0
+
+
+def thin(samples: list[float], keep: int | None) -> list[float]:
+    """At most ``keep`` samples: evenly spaced quantiles, the smallest and largest among them."""
+    if keep is None or len(samples) <= keep:
+        return samples
+    ordered = sorted(samples)
+    return [ordered[round(place)] for place in np.linspace(0, len(ordered) - 1, keep)]
+
+
+def fill_inputs(interpreter: Any, seed: int) -> None:
+    """Random inputs: data that is all zero may run faster than real data."""
+    rng = np.random.RandomState(seed)
+    for detail in interpreter.get_input_details():
+        shape, dtype = tuple(detail["shape"]), detail["dtype"]
+        if np.issubdtype(dtype, np.integer):
+            info = np.iinfo(dtype)
+            values = rng.randint(max(info.min, -128), min(info.max, 255) + 1, size=shape).astype(dtype)
+        else:
+            values = rng.uniform(-1.0, 1.0, size=shape).astype(dtype)
+        interpreter.set_tensor(detail["index"], values)
+
+
+def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], int, int]:
+    """Warms up, then times invocations. Returns (samples in ms, warm-up runs, invocations per sample)."""
+    invoke, clock = interpreter.invoke, time.perf_counter_ns
+    warmup_runs, fastest = 0, float("inf")
+    start = clock()
+    while warmup_runs < 2 or clock() - start < settings["warmup_seconds"] * 1e9:
+        before = clock()
+        invoke()
+        fastest = min(fastest, clock() - before)
+        warmup_runs += 1
+    batch = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS * 1e9 / max(fastest, 1)))
+    confidence, limit = settings["confidence"], settings["max_seconds"] * 1e9
+    samples: list[float] = []
+    check_at = settings["min_runs"]
+    start = clock()
+    while len(samples) < settings["max_runs"]:
+        before = clock()
+        for _ in range(batch):
+            invoke()
+        after = clock()
+        samples.append((after - before) / batch / 1e6)
+        count = len(samples)
+        if count < settings["min_runs"]:
+            # A model so slow that even the fewest runs take very long: 5 samples are enough to go on.
+            if count >= 5 and after - start > 4 * limit:
+                break
+            continue
+        if after - start > limit:
+            break
+        if confidence is not None and count >= check_at:
+            median, half_width = median_half_width(samples)
+            if half_width <= confidence * median:
+                break
+            check_at = int(count * 1.3) + 1
+    return samples, warmup_runs, batch
+
+
+def run_job(make_interpreter: Any, job: dict[str, str], settings: dict[str, Any]) -> dict[str, Any]:
+    """Loads and measures one model; whatever goes wrong is an answer, not an end."""
+    try:
+        interpreter = make_interpreter(model_path=job["path"], num_threads=settings["threads"])
+        interpreter.allocate_tensors()
+        fill_inputs(interpreter, settings["seed"])
+        samples, warmup_runs, batch = measure(interpreter, settings)
+    except Exception as error:
+        return {"id": job["id"], "error": f"{type(error).__name__}: {error}"}
+    # 5 digits are finer than the clock.
+    kept = [float(f"{sample:.5g}") for sample in thin(samples, settings["keep"])]
+    return {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
+
+
+def gather_facts(
+    distribution: str, version: str, settings: dict[str, Any], affinity: list[int] | None
+) -> dict[str, Any]:
+    """What a reader must know of the machine to trust or repeat a measurement."""
+    first = affinity[0] if affinity else 0
+    return {
+        "protocol": PROTOCOL,
+        "runtime": distribution,
+        "runtime_version": version,
+        "threads": settings["threads"],
+        "affinity": affinity,
+        "cpu_model": cpu_model(),
+        "governor": read_text(f"/sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor"),
+        "frequency_mhz": frequency_mhz(first),
+        "temperature_c": temperature_c(),
+        "system": platform.platform(),
+        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
+    """Reads settings and jobs, answers each. Returns the exit code."""
+    settings = dict(DEFAULTS, **json.loads(jobs_file.readline()))
+    try:
+        make_interpreter, distribution, version = find_runtime()
+    except NoRuntimeError as error:
+        answer({"fatal": str(error)})
+        return 3
+    affinity = pin(settings["affinity"], settings["threads"])
+    answer({"facts": gather_facts(distribution, version, settings, affinity)})
+    gc.disable()
+    for line in jobs_file:
+        if line.strip():
+            answer(run_job(make_interpreter, json.loads(line), settings))
+            gc.collect(0)
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Serves jobs on standard input, or measures the models named on the command line."""
+    # Native libraries print to file descriptor 1: send that to standard error, and keep the real one for answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    if not arguments:
+        return serve(sys.stdin, answer)
+    lines = [json.dumps({})] + [json.dumps({"id": path, "path": path}) for path in arguments]
+
+    return serve(io.StringIO("\n".join(lines)), answer)
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+    except BrokenPipeError:
+        code = 1  # nobody listens any more: the program that asked is gone
+    # Some runtimes crash while the interpreter is torn down, after all is answered.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
