@@ -1,0 +1,185 @@
+"""What is left of a graph of ops when it is deployed: batch norms folded, activations fused, dropout gone.
+
+The rules are those of the TensorFlow converter (checked against it in the tests), so that a model written directly
+runs the same operators as one that was trained, converted and shipped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from spaces.errors import InputError
+from spaces.graph import OpGraph, OpNode
+from spaces.ops import (
+    Activation,
+    Add,
+    BatchNorm,
+    Convolution,
+    Dense,
+    DepthwiseConvolution,
+    Dropout,
+    Multiply,
+    Op,
+    Pool,
+    Shape,
+)
+
+#: Ops with a kernel and a bias, into which a batch norm or a constant shift can be folded.
+WEIGHTED = (Convolution, DepthwiseConvolution, Dense)
+#: Activations that operators take along for free.
+FUSABLE_ACTIVATIONS = ("relu", "relu6")
+
+
+@dataclass(frozen=True)
+class ConstantOperand(Op):
+    """``add`` or ``multiply`` with a constant: one ``value``, or a vector over the channels when it is None."""
+
+    kind: str
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("add", "multiply"):
+            raise InputError(f"unknown constant operand {self.kind!r}: expected 'add' or 'multiply'")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+
+_TAKES_ACTIVATION = (*WEIGHTED, Add, Multiply, Pool, ConstantOperand)
+
+
+@dataclass(frozen=True)
+class DeployedNode:
+    """One operator of the deployed graph.
+
+    ``activation`` is the fused one: ``linear``, ``relu`` or ``relu6``. ``bias_offset`` is a constant that was folded
+    into the bias before the activation (the 3 of a hard sigmoid).
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    activation: str = "linear"
+    has_bias: bool = False
+    bias_offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class DeployedGraph:
+    """Deployed nodes in the order in which they run; names as in :class:`spaces.graph.OpGraph`."""
+
+    inputs: tuple[tuple[str, Shape], ...]
+    nodes: tuple[DeployedNode, ...]
+    outputs: tuple[str, ...]
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of every input and of every node's output, by name."""
+        shapes: dict[str, Shape] = dict(self.inputs)
+        for node in self.nodes:
+            shapes[node.name] = node.op.output_shape(*(shapes[name] for name in node.inputs))
+        return shapes
+
+
+def deploy(graph: OpGraph) -> DeployedGraph:
+    """Folds and fuses as the TensorFlow converter does.
+
+    - batch norm: into the convolution or dense op before it, else a multiplication and an addition
+    - relu, relu6: into the operator before it, unless something else reads that operator's output
+    - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
+    - swish: a sigmoid and a multiplication
+    - dropout: nothing
+
+    >>> from spaces.blocks import ConvBnAct
+    >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
+    ['relu']
+    """
+    return _Deployment(graph).run()
+
+
+class _Deployment:
+    """One walk over a graph in topological order."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self._graph = graph
+        self._nodes: dict[str, DeployedNode] = {}
+        self._deployed_name = {name: name for name, _ in graph.inputs}
+        self._before_dropout: dict[str, str] = {}
+        for node in graph.nodes:
+            if isinstance(node.op, Dropout):
+                self._before_dropout[node.name] = self._source(node)
+        readers = [
+            self._skip_dropout(name) for node in graph.nodes if not self._is_dropout(node) for name in node.inputs
+        ]
+        self._reads = Counter([*readers, *(self._skip_dropout(name) for name in graph.outputs)])
+
+    def run(self) -> DeployedGraph:
+        for node in self._graph.nodes:
+            if not self._is_dropout(node):
+                self._deployed_name[node.name] = self._place(node)
+        outputs = tuple(self._deployed_name[self._skip_dropout(name)] for name in self._graph.outputs)
+        return DeployedGraph(self._graph.inputs, tuple(self._nodes.values()), outputs)
+
+    def _is_dropout(self, node: OpNode) -> bool:
+        return node.name in self._before_dropout
+
+    def _skip_dropout(self, name: str) -> str:
+        return self._before_dropout.get(name, name)
+
+    def _source(self, node: OpNode) -> str:
+        return self._skip_dropout(node.inputs[0])
+
+    def _place(self, node: OpNode) -> str:
+        """Adds what is left of a node and returns the name under which its output is now found."""
+        if isinstance(node.op, BatchNorm):
+            return self._place_batch_norm(node)
+        if isinstance(node.op, Activation):
+            return self._place_activation(node, node.op.kind)
+        sources = tuple(self._deployed_name[self._skip_dropout(name)] for name in node.inputs)
+        return self._append(DeployedNode(node.name, node.op, sources, has_bias=getattr(node.op, "use_bias", False)))
+
+    def _append(self, node: DeployedNode) -> str:
+        self._nodes[node.name] = node
+        return node.name
+
+    def _open_producer(self, node: OpNode, kinds: tuple[type[Op], ...]) -> DeployedNode | None:
+        """The operator before ``node``, if it is of one of these kinds and can still take something along."""
+        source = self._source(node)
+        producer = self._nodes.get(self._deployed_name[source])
+        if producer is None or self._reads[source] != 1:
+            return None
+        return producer if isinstance(producer.op, kinds) and producer.activation == "linear" else None
+
+    def _place_batch_norm(self, node: OpNode) -> str:
+        producer = self._open_producer(node, WEIGHTED)
+        if producer is not None:
+            return self._append(dataclasses.replace(producer, has_bias=True))
+        source = self._deployed_name[self._source(node)]
+        scaled = self._append(DeployedNode(f"{node.name}/scale", ConstantOperand("multiply"), (source,)))
+        return self._append(DeployedNode(node.name, ConstantOperand("add"), (scaled,)))
+
+    def _place_activation(self, node: OpNode, kind: str) -> str:
+        source = self._deployed_name[self._source(node)]
+        if kind in FUSABLE_ACTIVATIONS:
+            producer = self._open_producer(node, _TAKES_ACTIVATION)
+            if producer is not None:
+                return self._append(dataclasses.replace(producer, activation=kind))
+        elif kind == "swish":
+            gate = self._append(DeployedNode(f"{node.name}/sigmoid", Activation("sigmoid"), (source,)))
+            return self._append(DeployedNode(node.name, Multiply(), (source, gate)))
+        elif kind == "hard_sigmoid":
+            return self._place_hard_sigmoid(node, source)
+        return self._append(DeployedNode(node.name, Activation(kind), (source,)))
+
+    def _place_hard_sigmoid(self, node: OpNode, source: str) -> str:
+        producer = self._open_producer(node, WEIGHTED)
+        if producer is not None:
+            shifted = self._append(dataclasses.replace(producer, has_bias=True, bias_offset=3.0, activation="relu6"))
+        else:
+            shift = ConstantOperand("add", 3.0)
+            shifted = self._append(DeployedNode(f"{node.name}/shift", shift, (source,), activation="relu6"))
+        return self._append(DeployedNode(node.name, ConstantOperand("multiply", 1 / 6), (shifted,)))
