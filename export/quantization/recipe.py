@@ -1,0 +1,74 @@
+"""The quantization recipe interface and its registry: how a trained Keras model becomes the bytes that are shipped.
+
+    @register_recipe("int8")
+    class Int8(QuantizationRecipe):
+        needs_calibration = True
+        integer_only = True
+        def convert(self, model, calibration): ...
+
+Every recipe passes :class:`export.conformance.QuantizationRecipeConformance`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from spaces.errors import InputError
+
+_REGISTRY: dict[str, QuantizationRecipe] = {}
+RecipeType = TypeVar("RecipeType", bound="type[QuantizationRecipe]")
+
+
+class QuantizationRecipe(ABC):
+    """Turns a trained model into a ``.tflite`` file of batch 1. Stateless: one instance serves all models."""
+
+    #: Name in the registry, in recipes and in ``metrics.json``.
+    name: ClassVar[str] = ""
+    #: Whether :meth:`convert` needs training images to see the ranges of activations.
+    needs_calibration: ClassVar[bool] = False
+    #: Whether every tensor, input and output included, must come out as an integer; checked after conversion.
+    integer_only: ClassVar[bool] = False
+
+    @abstractmethod
+    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+        """The model file. The same model and calibration images give the same bytes.
+
+        Args:
+            model: Keras model of one float32 NHWC input.
+            calibration: images as the float model takes them, shape (N, height, width, channels), float32; None
+                only when the recipe needs none.
+
+        Raises:
+            WorkError: the conversion failed, with the converter's reason.
+        """
+
+
+def register_recipe(name: str) -> Callable[[RecipeType], RecipeType]:
+    """Class decorator that makes a recipe known under ``name``. Raises InputError when the name is taken."""
+
+    def register(cls: RecipeType) -> RecipeType:
+        known = _REGISTRY.get(name)
+        if known is not None and type(known).__qualname__ != cls.__qualname__:
+            raise InputError(f"quantization {name!r} is already registered by {type(known).__qualname__}")
+        cls.name = name
+        _REGISTRY[name] = cls()
+        return cls
+
+    return register
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of all registered recipes, sorted."""
+    return tuple(sorted(_REGISTRY))
+
+
+def get_recipe(name: str) -> QuantizationRecipe:
+    """The recipe registered under ``name``. Raises InputError with the known names."""
+    try:
+        return _REGISTRY[name]
+    except KeyError:
+        raise InputError(f"unknown quantization {name!r}: expected one of {', '.join(recipe_names())}") from None
