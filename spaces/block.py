@@ -69,10 +69,11 @@ class Block(ABC):
         fields = {name: value for name, value in self.to_dict().items() if name != "block"}
         if cost_only:
             fields = {name: value for name, value in fields.items() if name not in self.cost_free_fields}
-        return f"{self.kind}({' '.join(f'{name}={_format_value(value)}' for name, value in fields.items())})"
+        return f"{self.kind}({' '.join(f'{name}={format_value(value)}' for name, value in fields.items())})"
 
 
-def _format_value(value: object) -> str:
+def format_value(value: object) -> str:
+    """An option as text: yes, no, none, or as Python prints it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)

@@ -1,0 +1,227 @@
+"""The YAML form of a search space, read into checked plain data.
+
+    name: my_space
+    task: classification
+    input_shape: [32, 32, 3]
+    classes: 10
+    stem: {block: conv, filters: [8, 16], kernel: 3, stride: 1}
+    stages:
+      - stride: 2                # of the stage's first layer; default 1
+        filters: [16, 24]        # one width for all layers of the stage
+        depth: [1, 2, 3]
+        layers:                  # first layer, second, ...; the last entry repeats up to the depth
+          - blocks:
+              - {block: fused_ibn, kernel: 3, expansion: [2, 4]}
+          - blocks:
+              - {block: ibn, kernel: [3, 5], expansion: [2, 4]}
+              - block: gc_ibn
+                expansion: 4
+                group_size: [32, {value: 64, when: {filters: [16]}}]
+                when: {filters: [16, 24]}
+    head:
+      - {block: conv, filters: [128, 256], kernel: 1}
+      - {block: classifier, dropout: 0.1}
+
+A value is a scalar, a list of options, or a list whose elements may be ``{value, when}``. ``when`` offers a block or
+an option only where all its keys hold: ``filters`` (of this layer), ``input_filters`` (of the layer before), or an
+option of the same block that is written above it. Several conditions of one key are alternatives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spaces.block import Block, block_class
+from spaces.errors import InputError
+from spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
+
+#: Fields that the place of a block in the space decides, so that a block choice does not list them as options.
+PLACE_FIELDS = ("filters", "stride", "classes")
+WIDTH_KEYS = ("filters", "input_filters")
+
+
+@dataclass(frozen=True)
+class When:
+    """Offered only where the named width or option has one of these values."""
+
+    key: str
+    values: tuple[Scalar, ...]
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Value:
+    """One option of a block's field."""
+
+    value: Scalar
+    when: tuple[When, ...]
+
+
+@dataclass(frozen=True)
+class BlockChoice:
+    """A block and the lists of options of its fields, in written order."""
+
+    block: type[Block]
+    options: dict[str, tuple[Value, ...]]
+    when: tuple[When, ...]
+    entry: Entry
+
+    def has(self, field: str) -> bool:
+        """Whether the block has this field."""
+        return field in {f.name for f in dataclasses.fields(self.block)}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Layers of one width; ``layers[i]`` lists the choices of layer i and the last entry repeats."""
+
+    filters: tuple[int, ...]
+    depth: tuple[int, ...]
+    stride: int
+    layers: tuple[tuple[BlockChoice, ...], ...]
+
+
+@dataclass(frozen=True)
+class Single:
+    """A position outside stages with one block; ``filters`` is empty when the block keeps its input's width."""
+
+    choice: BlockChoice
+    filters: tuple[int, ...]
+    stride: int
+
+
+@dataclass(frozen=True)
+class SpaceSpec:
+    """A search space as written."""
+
+    file: str
+    name: str
+    task: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    stem: Single
+    stages: tuple[Stage, ...]
+    head: tuple[Single, ...]
+
+
+def space_names() -> tuple[str, ...]:
+    """Names of the spaces that come with EdgeNAS."""
+    return catalog_names(CATALOG)
+
+
+def load_spec(name_or_path: str | Path) -> SpaceSpec:
+    """The spec of a catalog space or of a YAML file. Raises InputError naming file, key, found and expected."""
+    if str(name_or_path) in space_names():
+        path = CATALOG / f"{name_or_path}.yaml"
+    else:
+        path = Path(name_or_path)
+        if path.suffix not in (".yaml", ".yml") and not path.is_file():
+            raise InputError(
+                f"unknown space {str(name_or_path)!r}: expected one of {', '.join(space_names())}, or a path of a .yaml"
+            )
+    return parse_spec(read_yaml(path), str(path))
+
+
+def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
+    """Checks a document. Raises InputError naming the key path that is wrong."""
+    entries = Entry(file, "", document).mapping(
+        ("name", "input_shape", "classes", "stem", "stages", "head"), ("task", "description")
+    )
+    return SpaceSpec(
+        file=file,
+        name=entries["name"].text(),
+        task=entries["task"].text() if "task" in entries else "classification",
+        input_shape=_input_shape(entries["input_shape"]),
+        classes=entries["classes"].whole(),
+        stem=_single(entries["stem"], "conv"),
+        stages=tuple(_stage(entry) for entry in entries["stages"].items()),
+        head=tuple(_single(entry) for entry in entries["head"].items()),
+    )
+
+
+def _input_shape(entry: Entry) -> tuple[int, int, int]:
+    sides = tuple(item.whole() for item in entry.items())
+    if len(sides) != 3:
+        entry.fail("[height, width, channels]")
+    return sides[0], sides[1], sides[2]
+
+
+def _stage(entry: Entry) -> Stage:
+    entries = entry.mapping(("filters", "depth", "layers"), ("stride",))
+    layers = tuple(
+        tuple(_choice(choice, ()) for choice in layer.mapping(("blocks",))["blocks"].items())
+        for layer in entries["layers"].items()
+    )
+    for choice in (choice for layer in layers for choice in layer):
+        if not (choice.has("filters") and choice.has("stride")):
+            choice.entry.refuse(f"block {choice.block.kind!r} has no filters and stride, which a stage decides")
+    depth = entries["depth"].wholes()
+    if len(layers) > max(depth):
+        entries["layers"].refuse(f"{len(layers)} layers are described but the depth is at most {max(depth)}")
+    return Stage(
+        filters=entries["filters"].wholes(),
+        depth=tuple(sorted(depth)),
+        stride=entries["stride"].whole() if "stride" in entries else 1,
+        layers=layers,
+    )
+
+
+def _single(entry: Entry, default_block: str = "") -> Single:
+    choice = _choice(entry, ("filters", "stride"), default_block)
+    entries = entry.any_mapping()
+    for field in ("filters", "stride"):
+        if field in entries and not choice.has(field):
+            entries[field].refuse(f"block {choice.block.kind!r} has no option {field!r}. Remove it")
+    if choice.has("filters") and "filters" not in entries:
+        entry.refuse("the key 'filters' is missing. Add the width of this block")
+    return Single(
+        choice=choice,
+        filters=entries["filters"].wholes() if "filters" in entries else (),
+        stride=entries["stride"].whole() if "stride" in entries else 1,
+    )
+
+
+def _choice(entry: Entry, place_keys: tuple[str, ...], default_block: str = "") -> BlockChoice:
+    entries = entry.any_mapping()
+    if "block" in entries:
+        kind = entries["block"].text()
+    elif default_block:
+        kind = default_block
+    else:
+        entry.refuse("the key 'block' is missing. Add the kind of block")
+    try:
+        cls = block_class(kind)
+    except InputError as error:
+        entries["block"].refuse(error)
+    fields = [field.name for field in dataclasses.fields(cls) if field.name not in PLACE_FIELDS]
+    entry.mapping((), ("block", "when", *place_keys, *fields))
+    options = {name: _values(entries[name], fields) for name in entries if name in fields}
+    for field in dataclasses.fields(cls):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.name in fields and field.name not in options:
+            entry.refuse(f"block {kind!r} needs the option {field.name!r}. Add it")
+    return BlockChoice(cls, options, _when(entries["when"], ()) if "when" in entries else (), entry)
+
+
+def _values(entry: Entry, fields: list[str]) -> tuple[Value, ...]:
+    values = []
+    for item in entry.items_or_self():
+        if isinstance(item.value, dict):
+            parts = item.mapping(("value",), ("when",))
+            when = _when(parts["when"], tuple(fields)) if "when" in parts else ()
+            values.append(Value(parts["value"].scalar(), when))
+        else:
+            values.append(Value(item.scalar(), ()))
+    if len({(type(v.value) is bool, v.value) for v in values}) < len(values):
+        entry.fail("different options", "Remove the repeated one")
+    return tuple(values)
+
+
+def _when(entry: Entry, fields: tuple[str, ...]) -> tuple[When, ...]:
+    return tuple(
+        When(key, tuple(item.scalar() for item in part.items_or_self()), part)
+        for key, part in entry.mapping((), (*WIDTH_KEYS, *fields)).items()
+    )
