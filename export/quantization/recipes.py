@@ -49,7 +49,7 @@ class Int8(QuantizationRecipe):
         from export._tensorflow import tensorflow
 
         tf = tensorflow()
-        images = np.empty((0,)) if calibration is None else calibration
+        images: np.ndarray = np.empty((0,)) if calibration is None else calibration
 
         def configure(converter: Any) -> None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
