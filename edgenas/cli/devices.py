@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
+
+if TYPE_CHECKING:
+    from devices.device import DeviceSpec
 
 app = typer.Typer(help="List, show and check devices.", no_args_is_help=True)
 
@@ -12,9 +17,9 @@ app = typer.Typer(help="List, show and check devices.", no_args_is_help=True)
 @app.command("list")
 def list_devices(as_json: bool = JSON_OPTION) -> None:
     """The devices that are known here: the catalog's and your own."""
-    from devices.device import device_names, get_device
+    from devices.device import device_specs
 
-    rows = [get_device(name).describe() for name in device_names()]
+    rows = [_facts(spec) for spec in device_specs()]
     if as_json:
         print_json(rows)
         return
@@ -32,7 +37,7 @@ def show_device(
     """What is known of a device."""
     from devices.device import get_device
 
-    facts = get_device(device).describe()
+    facts = _facts(get_device(device).spec)
     if as_json:
         print_json(facts)
         return
@@ -48,13 +53,19 @@ def check_device(
     from devices.device import get_device
     from export.flatbuffer import write_tflite
     from spaces.blocks import ConvBnAct
+    from spaces.errors import WorkError
     from spaces.ops import format_shape
 
     target = get_device(device)
+    problems = target.check()
+    if problems:
+        if as_json:
+            print_json({"device": device, "ok": False, "problems": problems})
+        raise WorkError(f"{device} does not work: " + "; ".join(problems))
     shape, block = (32, 32, 3), ConvBnAct(filters=16, stride=2)
     measurement = target.measure(write_tflite(block.lower(shape), target.precisions[0]))
     if as_json:
-        print_json({"device": device, "ok": True, **measurement.to_json()})
+        print_json({"device": device, "ok": True, "problems": [], **measurement.to_json()})
         return
     provenance = measurement.provenance
     print(
@@ -62,6 +73,17 @@ def check_device(
         f"{measurement.median * 1000:.1f} us ({provenance.kind}, {provenance.runtime} {provenance.runtime_version}, "
         f"{measurement.runs} runs)"
     )
+
+
+def _facts(spec: DeviceSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "precisions": list(spec.precisions),
+        "description": spec.description,
+        "options": dict(spec.options),
+        "file": spec.source,
+    }
 
 
 def _plain(value: object) -> str:

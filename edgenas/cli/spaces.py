@@ -14,7 +14,8 @@ app = typer.Typer(help="List, show and sample search spaces.", no_args_is_help=T
 @app.command("list")
 def list_spaces(as_json: bool = JSON_OPTION) -> None:
     """The spaces of the catalog, with their exact sizes."""
-    from spaces.space import SearchSpace, space_names
+    from spaces.space import SearchSpace
+    from spaces.space_spec import space_names
 
     rows: list[dict[str, Any]] = []
     for name in space_names():
@@ -55,9 +56,7 @@ def show_space(
     from spaces.space import SearchSpace
 
     loaded = SearchSpace.load(space)
-    decisions = [
-        {"name": decision.name, "options": [str(option) for option in decision.labels]} for decision in loaded.decisions
-    ]
+    decisions = [{"name": decision.name, "options": list(decision.options)} for decision in loaded.decisions]
     if as_json:
         print_json(
             {
