@@ -1,0 +1,163 @@
+"""Labelled images in memory: the training part, the official test part, and the names of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spaces.errors import InputError
+
+#: Largest number of images named in an error message about wrong labels.
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images ``(N, height, width, channels)`` uint8 with labels ``(N,)`` int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise InputError(
+                f"images must be uint8 of shape (N, height, width, channels), "
+                f"found {self.images.dtype} of shape {self.images.shape}"
+            )
+        if self.labels.shape != (len(self.images),) or self.labels.dtype != np.int64:
+            raise InputError(
+                f"labels must be int64 of shape ({len(self.images)},), "
+                f"found {self.labels.dtype} of shape {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, count: int, seed: int) -> Split:
+        """At most ``count`` examples, drawn so that the classes keep their shares; the same for the same seed."""
+        if count >= len(self):
+            return self
+        chosen = stratified_choice(self.labels, count, seed)
+        return Split(self.images[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification data set. ``images``/``labels`` are for training and validation, ``test_*`` for the end.
+
+    Images are uint8 NHWC, labels int64 from 0 to ``classes - 1``. ``source`` says where the data came from, and
+    ``name`` never claims more than was loaded. Raises InputError when the parts do not fit each other, a label is out
+    of range, or a class has no training image.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    licence: str
+    source: str
+
+    def __post_init__(self) -> None:
+        for part, split in (("train", self.train), ("test", self.test)):
+            if not len(split):
+                raise InputError(f"data set {self.name!r} ({self.source}): no {part} images; expected at least one")
+            _check_labels(self, part, split.labels)
+        if self.images.shape[1:] != self.test_images.shape[1:]:
+            raise InputError(
+                f"data set {self.name!r} ({self.source}): training images are {self.images.shape[1:]}, "
+                f"test images {self.test_images.shape[1:]}; both must have one shape (the option image_size resizes)"
+            )
+        counts = np.bincount(self.labels, minlength=self.classes)
+        if (counts == 0).any():
+            empty = [self.class_names[index] for index in np.flatnonzero(counts == 0)[:_SHOWN]]
+            raise InputError(
+                f"data set {self.name!r} ({self.source}): no training image of class {', '.join(empty)}; "
+                "add images or leave the class out"
+            )
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def train(self) -> Split:
+        """All training examples."""
+        return Split(self.images, self.labels)
+
+    @property
+    def test(self) -> Split:
+        """The official test part: for the final figure only, never for choosing between networks."""
+        return Split(self.test_images, self.test_labels)
+
+    def split(self, validation_fraction: float, seed: int) -> tuple[Split, Split]:
+        """(train, validation) out of the training part, stratified by class and the same for the same seed.
+
+        Every class keeps at least one image on each side when it has two or more.
+        """
+        if not 0 < validation_fraction < 1:
+            raise InputError(f"validation_fraction must be between 0 and 1, not {validation_fraction!r}")
+        rng = np.random.default_rng(seed)
+        held_out = np.zeros(len(self.labels), bool)
+        for label in range(self.classes):
+            members = rng.permutation(np.flatnonzero(self.labels == label))
+            count = round(validation_fraction * len(members))
+            held_out[members[: min(max(count, 1), len(members) - 1)]] = True
+        if not held_out.any():
+            raise InputError(
+                f"data set {self.name!r} ({self.source}): too few images for a validation part; "
+                "expected two or more of some class"
+            )
+        return (
+            Split(self.images[~held_out], self.labels[~held_out]),
+            Split(self.images[held_out], self.labels[held_out]),
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a record of a run keeps about its data."""
+        return {
+            "name": self.name,
+            "train_images": len(self.labels),
+            "test_images": len(self.test_labels),
+            "image_shape": list(self.image_shape),
+            "classes": self.classes,
+            "licence": self.licence,
+            "source": self.source,
+        }
+
+
+def stratified_choice(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Sorted indices of ``count`` labels in which every class has its share, within one example.
+
+    >>> stratified_choice(np.array([0, 0, 0, 0, 1, 1]), 3, seed=0).size
+    3
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    # Position of each example within its class, as a share of the class: taking the smallest shares takes from
+    # all classes alike.
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        position[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(order[np.argsort(position[order], kind="stable")][:count])
+
+
+def _check_labels(dataset: Dataset, part: str, labels: np.ndarray) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= dataset.classes))
+    if wrong.size:
+        found = ", ".join(f"{labels[index]} (image {index})" for index in wrong[:_SHOWN])
+        raise InputError(
+            f"data set {dataset.name!r} ({dataset.source}): {wrong.size} {part} labels out of range: {found}; "
+            f"expected 0 to {dataset.classes - 1} for {dataset.classes} classes"
+        )
