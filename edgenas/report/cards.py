@@ -1,0 +1,138 @@
+"""The headline of a report: a sentence and cards of numbers, each with where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgenas.report.data import ReportData, ShippedModel
+from edgenas.report.text import count, duration, escape, milliseconds, percent, signed_percent, size, wilson_interval
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number. ``kind`` is how it is known: ``measured``, ``predicted`` or ``counted``."""
+
+    label: str
+    value: str
+    note: str
+    kind: str
+    source: str
+    share_of_budget: float | None = None
+    prominent: bool = False
+
+
+def headline(data: ReportData) -> str:
+    """What the run achieved, in one sentence."""
+    shipped, best = data.shipped, data.best
+    if shipped is not None and shipped.top1_tflite is not None:
+        latency_ms = shipped.latency_ms.get("median")
+        kind = "measured"
+        top1 = f"{percent(shipped.top1_tflite)} {shipped.quantization} test accuracy"
+        if latency_ms is None:
+            latency_ms, kind = shipped.predicted_ms, "predicted"
+    elif best is not None:
+        latency_ms, kind = best.latency_ms, "predicted"
+        top1 = f"{percent(best.top1)} validation accuracy after short training"
+    elif data.trials:
+        return f"{len(data.trials)} trials, none chosen yet."
+    else:
+        return "No trial has finished yet."
+    if latency_ms is None:
+        return f"{top1}."
+    sentence = f"{top1} at {milliseconds(latency_ms)} ({kind}) on {data.device}"
+    if data.budget_ms is None:
+        return sentence + "."
+    verdict = "within" if latency_ms <= data.budget_ms else "over"
+    return f"{sentence}, {verdict} the budget of {milliseconds(data.budget_ms)}."
+
+
+def cards(data: ReportData) -> Iterator[Card]:
+    """The cards of a run, the most important first; a number that is not known has no card."""
+    if data.shipped is not None:
+        yield from _shipped_cards(data, data.shipped)
+    elif data.best is not None:
+        yield from _search_cards(data)
+    network, shipped = data.network, data.shipped
+    params = shipped.params if shipped is not None and shipped.params else network.params if network else None
+    macs = shipped.macs if shipped is not None and shipped.macs else network.macs if network else None
+    if shipped is not None and shipped.size_bytes:
+        yield Card(
+            "Size", size(shipped.size_bytes), f"model.tflite, {shipped.quantization}", "measured", "file on disk"
+        )
+    if params:
+        yield Card("Parameters", count(params), f"{params:,} trainable", "counted", "from the network")
+    if macs:
+        yield Card("MACs", count(macs), "multiply-accumulates per image", "counted", "from the network")
+    if data.trials:
+        finished = sum(trial.top1 is not None for trial in data.trials)
+        total = sum(data.step_seconds.values())
+        note = f"{finished} of {len(data.trials)} trials finished"
+        if total and data.search_seconds and total > data.search_seconds * 1.01:
+            note += f" · all steps {duration(total)}"
+        value = duration(data.search_seconds) if data.search_seconds is not None else f"{len(data.trials)} trials"
+        yield Card("Search", value, note, "measured", "wall-clock time of this run")
+
+
+def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
+    if shipped.top1_tflite is not None:
+        note = f"float {percent(shipped.top1_float)}"
+        if shipped.test_images:
+            low, high = wilson_interval(shipped.top1_tflite, shipped.test_images)
+            note += f" · 95 % interval {100 * low:.1f} to {percent(high)}"
+        images = f"{shipped.test_images:,} test images" if shipped.test_images else "the test set"
+        label = f"{shipped.quantization} top-1"
+        yield Card(label, percent(shipped.top1_tflite), note, "measured", f"exported file, {images}", prominent=True)
+    measured = shipped.latency_ms
+    if "median" in measured:
+        spread = [f"{name} {milliseconds(measured[name])}" for name in ("min", "p90") if name in measured]
+        share = measured["median"] / data.budget_ms if data.budget_ms else None
+        note = " · ".join(spread)
+        if share is not None:
+            note += f" · {percent(share, 0)} of {milliseconds(data.budget_ms)}"
+        runs = f", {measured['runs']:,.0f} runs" if measured.get("runs") else ""
+        source = f"on {data.device}{runs}"
+        yield Card("Latency, median", milliseconds(measured["median"]), note, "measured", source, share, True)
+    compared = measured.get(data.compared_statistic)
+    if shipped.predicted_ms is not None:
+        note = milliseconds(shipped.predicted_ms) + " predicted"
+        if compared:
+            note += f" · {milliseconds(compared)} measured {data.compared_statistic}"
+            error = shipped.predicted_ms / compared - 1
+            yield Card("Prediction error", signed_percent(error), note, "predicted", data.latency_origin, None, True)
+        else:
+            yield Card("Latency", milliseconds(shipped.predicted_ms), "", "predicted", data.latency_origin, None, True)
+
+
+def _search_cards(data: ReportData) -> Iterator[Card]:
+    best = data.best
+    assert best is not None
+    if best.top1 is not None:
+        note = f"trial {best.number}"
+        yield Card("Validation top-1", percent(best.top1), note, "measured", data.top1_origin, prominent=True)
+    if best.latency_ms is not None:
+        share = best.latency_ms / data.budget_ms if data.budget_ms else None
+        note = f"{percent(share, 0)} of {milliseconds(data.budget_ms)}" if share is not None else f"on {data.device}"
+        yield Card("Latency", milliseconds(best.latency_ms), note, "predicted", data.latency_origin, share, True)
+
+
+def cards_html(data: ReportData) -> str:
+    """The cards in two rows, the prominent ones above."""
+    shown = list(cards(data))
+    rows = [("cards prominent", [c for c in shown if c.prominent]), ("cards", [c for c in shown if not c.prominent])]
+    return "".join(
+        f'<div class="{style}">{"".join(_card_html(card) for card in row)}</div>' for style, row in rows if row
+    )
+
+
+def _card_html(card: Card) -> str:
+    meter = ""
+    if card.share_of_budget is not None:
+        filled = min(1.0, card.share_of_budget)
+        over = " over" if card.share_of_budget > 1 else ""
+        meter = f'<div class="meter{over}" aria-hidden="true"><i style="width:{100 * filled:.1f}%"></i></div>'
+    return (
+        f'<article class="card"><h2>{escape(card.label)}</h2><p class="value">{escape(card.value)}</p>{meter}'
+        f'<p class="note">{escape(card.note)}</p>'
+        f'<p class="source {card.kind}"><b>{escape(card.kind)}</b> {escape(card.source)}</p></article>'
+    )

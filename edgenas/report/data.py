@@ -1,0 +1,106 @@
+"""Everything that the pictures of a report need, as plain data without a picture in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spaces import Network
+
+Rows = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TrialPoint:
+    """One trial of the search. Costs are predictions of the latency table unless said otherwise."""
+
+    number: int
+    architecture: str
+    state: str
+    """``complete``, ``failed``, or whatever else the study calls it."""
+    top1: float | None = None
+    """Validation accuracy in [0, 1] after the short training."""
+    latency_ms: float | None = None
+    reward: float | None = None
+    feasible: bool | None = None
+    """Whether the predicted cost is within the budget; None when there is no prediction."""
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """The model of the bundle, as its ``metrics.json`` tells."""
+
+    quantization: str
+    top1_float: float | None = None
+    top1_tflite: float | None = None
+    test_images: int | None = None
+    size_bytes: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    """Measured on the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
+    predicted_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class LatencyPair:
+    """A whole network that was predicted and measured."""
+
+    label: str
+    predicted_ms: float
+    measured_ms: float
+    role: str
+    """``calibration``, ``validation`` or ``shipped model``."""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """One run, read from its folder. What the run does not have yet is None or empty, and named in ``missing``."""
+
+    name: str
+    run_path: str
+    device: str = ""
+    precision: str = "int8"
+    space: str = ""
+    dataset: str = ""
+    budget_ms: float | None = None
+    best_trial: int | None = None
+    trials: tuple[TrialPoint, ...] = ()
+    network: Network | None = None
+    architecture: str = ""
+    node_latency_ms: Mapping[str, float] = field(default_factory=dict)
+    """Predicted from the table, by node name."""
+    latency_statistic: str = "latency"
+    """What the table's numbers are, such as ``quiet latency (minimum over rounds)``."""
+    compared_statistic: str = "median"
+    """Which measured statistic the prediction stands for: a key of ``ShippedModel.latency_ms``."""
+    latency_origin: str = "from a latency table"
+    """What predictions come from: ``from a table measured on local-cpu``."""
+    top1_origin: str = "on the validation split after short training"
+    """What the accuracies of trials were measured on."""
+    prediction_error: float | None = None
+    """Mean absolute percentage error that the table itself was validated with, as a share."""
+    pairs: tuple[LatencyPair, ...] = ()
+    shipped: ShippedModel | None = None
+    final_validation_top1: float | None = None
+    training_history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Per epoch of the final training, by name of the figure (``loss``, ``validation_top1``, ...)."""
+    search_seconds: float | None = None
+    step_seconds: Mapping[str, float] = field(default_factory=dict)
+    settings: Rows = ()
+    provenance: Rows = ()
+    versions: Rows = ()
+    recipe_text: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> TrialPoint | None:
+        """The chosen trial."""
+        return next((trial for trial in self.trials if trial.number == self.best_trial), None)
+
+    @property
+    def failed(self) -> tuple[TrialPoint, ...]:
+        """Trials that ended in an error."""
+        return tuple(trial for trial in self.trials if trial.error)

@@ -1,0 +1,153 @@
+"""Interactive pictures of the evidence: predicted against measured latency, accuracies, training curves."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from edgenas.report.chart import TITLE_SIZE, empty_figure
+from edgenas.report.data import LatencyPair, ReportData
+from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from edgenas.report.text import escape, milliseconds, percent, wilson_interval, wrapped
+
+
+def prediction_figure(data: ReportData) -> go.Figure | None:
+    """Measured against predicted latency of whole networks, with the identity and a band of 10 %; None without."""
+    if not data.pairs:
+        return None
+    figure = empty_figure(400, "predicted (ms)", "measured (ms)")
+    values = [value for pair in data.pairs for value in (pair.predicted_ms, pair.measured_ms)]
+    low, high = 0.92 * min(values), 1.05 * max(values)
+    if high > 6 * low:
+        figure.update_xaxes(type="log")
+        figure.update_yaxes(type="log")
+    figure.add_scatter(
+        x=[low, high, high, low],
+        y=[0.9 * low, 0.9 * high, 1.1 * high, 1.1 * low],
+        fill="toself",
+        mode="lines",
+        line={"width": 0},
+        fillcolor="rgba(125,135,148,0.16)",
+        name="±10 %",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        line={"color": GREY, "width": 1.4, "dash": "dash"},
+        name="equal",
+        hoverinfo="skip",
+    )
+    looks = {
+        "calibration": {"color": BLUE, "size": 8, "opacity": 0.75},
+        "validation": {"color": PURPLE, "size": 9, "symbol": "square", "opacity": 0.8},
+        "shipped model": {"color": ORANGE, "size": 18, "symbol": "star", "line": {"width": 1.2, "color": "#fff"}},
+    }
+    for role in dict.fromkeys(pair.role for pair in data.pairs):
+        members = [pair for pair in data.pairs if pair.role == role]
+        figure.add_scatter(
+            x=[pair.predicted_ms for pair in members],
+            y=[pair.measured_ms for pair in members],
+            mode="markers",
+            name=escape(role),
+            marker=looks.get(role, {"color": VERMILION, "size": 9}),
+            hovertext=[_pair_hover(pair) for pair in members],
+            hoverinfo="text",
+        )
+    return figure
+
+
+def _pair_hover(pair: LatencyPair) -> str:
+    error = pair.predicted_ms / pair.measured_ms - 1
+    return (
+        f"<b>{wrapped(pair.label)}</b><br>predicted {milliseconds(pair.predicted_ms)}"
+        f"<br>measured {milliseconds(pair.measured_ms)}<br>error {100 * error:+.1f} %"
+    )
+
+
+def accuracy_figure(data: ReportData) -> go.Figure | None:
+    """Validation, float and quantized accuracy of the chosen network, with 95 % intervals; None without any."""
+    rows: list[tuple[str, float, int | None, str]] = []
+    if data.best is not None and data.best.top1 is not None:
+        rows.append(("validation,<br>short training", data.best.top1, None, GREY))
+    if data.final_validation_top1 is not None:
+        rows.append(("validation,<br>final training", data.final_validation_top1, None, BLUE))
+    if data.shipped is not None:
+        shipped = data.shipped
+        if shipped.top1_float is not None:
+            rows.append(("test, float", shipped.top1_float, shipped.test_images, PURPLE))
+        if shipped.top1_tflite is not None:
+            rows.append((f"test, {escape(shipped.quantization)}", shipped.top1_tflite, shipped.test_images, ORANGE))
+    if not rows:
+        return None
+    figure = empty_figure(400, "top-1", "", showlegend=False)
+    figure.update_layout(margin={"t": 14})
+    figure.update_yaxes(
+        range=[len(rows) - 0.5, -0.6], showgrid=False, categoryorder="array", categoryarray=[row[0] for row in rows]
+    )
+    figure.update_xaxes(tickformat=".0%")
+    lows, highs = [], []
+    for label, top1, images, colour in rows:
+        low, high = wilson_interval(top1, images) if images else (top1, top1)
+        lows.append(low)
+        highs.append(high)
+        note = f"<br>95 % interval {percent(low)} to {percent(high)}, {images:,} images" if images else ""
+        figure.add_scatter(
+            x=[top1],
+            y=[label],
+            mode="markers+text",
+            text=[percent(top1)],
+            textposition="top center",
+            marker={"size": 13, "color": colour},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - top1],
+                "arrayminus": [top1 - low],
+                "color": colour,
+                "thickness": 1.6,
+                "width": 5,
+                "visible": bool(images),
+            },
+            hovertext=f"{label.replace('<br>', ' ')}: {percent(top1, 2)}{note}",
+            hoverinfo="text",
+        )
+    spread = max(0.02, max(highs) - min(lows))
+    figure.update_xaxes(range=[max(0.0, min(lows) - 0.15 * spread), min(1.0, max(highs) + 0.15 * spread)])
+    return figure
+
+
+def training_figure(data: ReportData) -> go.Figure | None:
+    """Accuracy and loss per epoch of the final training; None without a history."""
+    curves = {name: values for name, values in data.training_history.items() if len(values)}
+    shares = {name: values for name, values in curves.items() if any(word in name for word in ("top1", "accuracy"))}
+    losses = {name: values for name, values in curves.items() if "loss" in name}
+    if not shares and not losses:
+        return None
+    figure = empty_figure(360, "epoch", "")
+    palette = iter([GREEN, BLUE, PURPLE, ORANGE, VERMILION, GREY] * 3)
+    for group, axis, dash in ((shares, "y", "solid"), (losses, "y2" if shares else "y", "dot")):
+        for name, values in group.items():
+            figure.add_scatter(
+                x=list(range(1, len(values) + 1)),
+                y=list(values),
+                mode="lines+markers" if len(values) < 40 else "lines",
+                marker={"size": 5},
+                name=escape(name.replace("_", " ").replace("top1", "top-1")),
+                yaxis=axis,
+                line={"color": next(palette), "width": 2, "dash": dash},
+            )
+    if shares:
+        figure.update_layout(yaxis={"title": {"text": "top-1"}, "tickformat": ".0%"})
+    if losses:
+        loss_axis = {
+            "title": {"text": "loss", "font": {"size": TITLE_SIZE}},
+            "showgrid": False,
+            "zeroline": False,
+            "automargin": True,
+            "tickmode": "auto",
+        }
+        figure.update_layout({"yaxis2": {**loss_axis, "overlaying": "y", "side": "right"}} if shares else {})
+        if not shares:
+            figure.update_yaxes(title_text="loss")
+    return figure

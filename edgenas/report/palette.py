@@ -1,0 +1,42 @@
+"""Colours and names of block families, the same in every picture.
+
+The hues follow Okabe and Ito's set for colour-blind readers, at a lightness that stands on white and on near-black.
+Families are never told apart by colour alone: each picture also names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (
+    "#3485c6",
+    "#e0901a",
+    "#17936d",
+    "#d5602b",
+    "#b965a0",
+    "#4aa8de",
+    "#7d8794",
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a kind of block is called and coloured."""
+
+    label: str
+    colour: str
+
+
+FAMILIES = {
+    "conv": Family("Conv", SKY),
+    "ibn": Family("IBN", BLUE),
+    "fused_ibn": Family("Fused", ORANGE),
+    "gc_ibn": Family("GC-IBN", PURPLE),
+    "pool": Family("Pool", GREY),
+    "classifier": Family("Head", GREEN),
+}
+
+
+def family(kind: str) -> Family:
+    """The family of a block kind; a kind this page has never heard of keeps its own name, in grey."""
+    return FAMILIES.get(kind) or Family(kind, GREY)

@@ -1,0 +1,88 @@
+"""The Pareto front of a search, as a mask and as a table that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+
+from edgenas.report.data import ReportData
+
+COLUMNS = (
+    "trial",
+    "architecture",
+    "top1",
+    "latency_ms",
+    "reward",
+    "on_front",
+    "feasible",
+    "chosen",
+    "state",
+    "top1_provenance",
+    "latency_provenance",
+    "device",
+    "precision",
+)
+
+
+def pareto_front(costs: np.ndarray, qualities: np.ndarray) -> np.ndarray:
+    """Which points no other point beats: ``bool`` of shape (N,).
+
+    A point is beaten when another one costs no more and is no worse, and is better in one of the two. Equal points
+    do not beat each other, so they are on the front together. Points with a NaN are never on it and beat nobody.
+
+    >>> pareto_front(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.4, 0.9])).tolist()
+    [True, False, True]
+    """
+    costs, qualities = np.asarray(costs, float), np.asarray(qualities, float)
+    front = np.zeros(len(costs), bool)
+    valid = np.flatnonzero(~(np.isnan(costs) | np.isnan(qualities)))
+    # Cheapest first, of equal cost the best first: a point is beaten exactly when one of less cost reached its quality,
+    # or one of equal cost surpasses it.
+    order = valid[np.lexsort((-qualities[valid], costs[valid]))]
+    cost, quality = costs[order], qualities[order]
+    first_of_cost = np.searchsorted(cost, cost, side="left")
+    best_so_far = np.concatenate([[-np.inf], np.maximum.accumulate(quality)])
+    best_of_cost = quality[first_of_cost]
+    front[order] = (quality == best_of_cost) & (best_of_cost > best_so_far[first_of_cost])
+    return front
+
+
+def trial_front(data: ReportData) -> np.ndarray:
+    """The front of validation accuracy against predicted latency over the finished trials: bool, one per trial."""
+    return pareto_front(
+        np.array([np.nan if trial.latency_ms is None else trial.latency_ms for trial in data.trials]),
+        np.array([np.nan if trial.top1 is None else trial.top1 for trial in data.trials]),
+    )
+
+
+def pareto_csv(data: ReportData) -> str:
+    """The trials as CSV, one line each in the order they were tried; what is unknown stays empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for trial, on_front in zip(data.trials, trial_front(data), strict=True):
+        row = {
+            "trial": trial.number,
+            "architecture": trial.architecture,
+            "top1": trial.top1,
+            "latency_ms": trial.latency_ms,
+            "reward": trial.reward,
+            "on_front": bool(on_front),
+            "feasible": trial.feasible,
+            "chosen": trial.number == data.best_trial,
+            "state": trial.state,
+            "top1_provenance": "" if trial.top1 is None else f"measured {data.top1_origin}",
+            "latency_provenance": "" if trial.latency_ms is None else f"predicted {data.latency_origin}",
+            "device": data.device,
+            "precision": data.precision,
+        }
+        writer.writerow(["" if row[column] is None else _plain(row[column]) for column in COLUMNS])
+    return buffer.getvalue()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6g}" if isinstance(value, float) else value

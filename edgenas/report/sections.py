@@ -1,0 +1,250 @@
+"""The sections of a report, from the headline down to how to repeat the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgenas.report import evidence_figures, search_figures
+from edgenas.report.cards import cards_html, headline
+from edgenas.report.data import ReportData, Rows, TrialPoint
+from edgenas.report.drawing import draw_network
+from edgenas.report.pareto import trial_front
+from edgenas.report.text import duration, escape, milliseconds, percent, significant
+
+__all__ = ["PlacedFigure", "body", "headline"]
+
+_SHOWN_TRIALS = 200
+
+
+@dataclass(frozen=True)
+class PlacedFigure:
+    """A figure with a place on the page: the script finds its specification by name."""
+
+    name: str
+    spec: dict[str, Any]
+
+
+def body(data: ReportData, placed: list[PlacedFigure]) -> str:
+    """Everything between ``<body>`` and the scripts; the figures it places are appended to ``placed``."""
+    sections = [
+        _search(data, placed),
+        _architecture(data, placed),
+        _trust(data, placed),
+        _training(data, placed),
+        _trials(data),
+        _details(data),
+    ]
+    return f"{_header(data)}\n<main>\n{''.join(sections)}\n</main>\n{_footer(data)}"
+
+
+def _header(data: ReportData) -> str:
+    facts = [data.space and f"space {data.space}", data.dataset, data.device, data.precision]
+    gaps = "".join(f"<li>{escape(sentence)}</li>" for sentence in data.missing)
+    return (
+        '<header><p class="brand">EdgeNAS<span>report</span></p>'
+        f"<h1>{escape(data.name)}</h1>"
+        f'<p class="headline">{escape(headline(data))}</p>'
+        f'<p class="facts">{" · ".join(escape(fact) for fact in facts if fact)}</p>'
+        + (f'<ul class="missing" role="note">{gaps}</ul>' if gaps else "")
+        + cards_html(data)
+        + "</header>"
+    )
+
+
+def _section(name: str, title: str, lead: str, *parts: str) -> str:
+    content = "".join(parts)
+    if not content:
+        return ""
+    lead = f'<p class="lead">{lead}</p>' if lead else ""
+    return f'<section id="{name}"><h2>{escape(title)}</h2>{lead}{content}</section>\n'
+
+
+def _place(placed: list[PlacedFigure], name: str, figure: Any, title: str, caption: str) -> str:
+    if figure is None:
+        return ""
+    placed.append(PlacedFigure(name, figure.to_plotly_json()))
+    height = figure.layout.height
+    return (
+        f'<div class="panel"><h3>{escape(title)}</h3><p class="caption">{escape(caption)}</p>'
+        f'<div class="figure" id="{name}" data-spec="{name}-spec" style="min-height:{height}px">'
+        "<noscript>This picture needs JavaScript.</noscript></div></div>"
+    )
+
+
+def _grid(*panels: str) -> str:
+    panels = tuple(panel for panel in panels if panel)
+    return f'<div class="grid">{"".join(panels)}</div>' if panels else ""
+
+
+def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
+    front = int(trial_front(data).sum())
+    pareto = _place(
+        placed,
+        "pareto",
+        search_figures.pareto_figure(data),
+        "Accuracy against latency",
+        f"{front} of {len(data.trials)} trials are on the front: no other trial is both faster and better.",
+    )
+    progress = _place(
+        placed,
+        "progress",
+        search_figures.progress_figure(data),
+        "Progress of the search",
+        "Each trial, the best one within the budget so far, and the best reward so far.",
+    )
+    return _section("search", "Search", "", pareto, progress)
+
+
+def _architecture(data: ReportData, placed: list[PlacedFigure]) -> str:
+    if data.network is None:
+        return ""
+    drawing = (
+        '<div class="panel"><h3>Stage by stage</h3><p class="caption">A box is as tall as its output resolution and '
+        "as wide as its filters, on log scales. Inside: the kernel. Below: expansion → filters. Hover for shapes and "
+        f"costs.</p>{draw_network(data.network, data.node_latency_ms)}"
+        + (f'<p class="code-line"><code>{escape(data.architecture)}</code></p>' if data.architecture else "")
+        + "</div>"
+    )
+    sum_ms = sum(data.node_latency_ms.values())
+    bars = _place(
+        placed,
+        "blocks",
+        search_figures.block_latency_figure(data),
+        "Latency of each block",
+        f"Predicted {data.latency_origin}: {data.latency_statistic}. The blocks sum to {milliseconds(sum_ms)}.",
+    )
+    return _section("architecture", "Architecture", "", drawing, bars)
+
+
+def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
+    ratios = [pair.predicted_ms / pair.measured_ms - 1 for pair in data.pairs]
+    within = sum(abs(ratio) <= 0.1 for ratio in ratios)
+    prediction = _place(
+        placed,
+        "prediction",
+        evidence_figures.prediction_figure(data),
+        "Predicted against measured latency",
+        f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 %. "
+        f"Compared: {data.latency_statistic}.",
+    )
+    accuracy = _place(
+        placed,
+        "accuracy",
+        evidence_figures.accuracy_figure(data),
+        "Accuracy, step by step",
+        "Validation and test are different images; whiskers are 95 % intervals of the test figures.",
+    )
+    return _section("trust", "Can the numbers be trusted?", "", _grid(prediction, accuracy))
+
+
+def _training(data: ReportData, placed: list[PlacedFigure]) -> str:
+    curves = _place(
+        placed,
+        "training",
+        evidence_figures.training_figure(data),
+        "Final training",
+        "Per epoch; accuracy on the left axis, loss (dotted) on the right.",
+    )
+    return _section("training", "Training", "", curves)
+
+
+def _trials(data: ReportData) -> str:
+    if not data.trials:
+        return ""
+    front = {trial.number for trial, is_on in zip(data.trials, trial_front(data), strict=True) if is_on}
+    ranked = sorted(data.trials, key=lambda trial: (-(trial.reward or float("-inf")), trial.number))
+    parts = [_failed(data)]
+    rows = "".join(
+        _trial_row(trial, trial.number in front, trial.number == data.best_trial) for trial in ranked[:_SHOWN_TRIALS]
+    )
+    more = f" (the best {_SHOWN_TRIALS} by reward; all are in pareto.csv)" if len(ranked) > _SHOWN_TRIALS else ""
+    parts.append(
+        f'<details class="panel"><summary>All {len(ranked)} trials{more}</summary><div class="scroll"><table>'
+        "<thead><tr><th>trial</th><th>top-1</th><th>latency</th><th>reward</th><th>time</th><th></th>"
+        f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+    return _section("trials", "Trials", "", *parts)
+
+
+def _failed(data: ReportData) -> str:
+    if not data.failed:
+        return ""
+    rows = "".join(
+        f'<tr><td class="number">{trial.number}</td><td>{escape(trial.error)}</td>'
+        f"<td><code>{escape(trial.architecture)}</code></td></tr>"
+        for trial in data.failed
+    )
+    return (
+        f'<div class="panel"><h3>Failed trials: {len(data.failed)}</h3><div class="scroll"><table><thead><tr><th>trial'
+        f"</th><th>what happened</th><th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
+    )
+
+
+def _trial_row(trial: TrialPoint, on_front: bool, chosen: bool) -> str:
+    marks = [
+        "chosen" if chosen else "",
+        "front" if on_front else "",
+        "over budget" if trial.feasible is False else "",
+        trial.state if trial.top1 is None else "",
+    ]
+    tags = "".join(f'<span class="tag {mark.split()[0]}">{escape(mark)}</span>' for mark in marks if mark)
+    return (
+        f'<tr{" class=chosen" if chosen else ""}><td class="number">{trial.number}</td>'
+        f'<td class="number">{percent(trial.top1)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
+        f'<td class="number">{significant(trial.reward)}</td><td class="number">{duration(trial.seconds)}</td>'
+        f"<td>{tags}</td><td><code>{escape(trial.architecture)}</code></td></tr>"
+    )
+
+
+def _details(data: ReportData) -> str:
+    run = ""
+    if data.shipped is not None:
+        run = _panel_code(
+            "Run the bundle",
+            "It needs NumPy and a LiteRT or TFLite runtime; Pillow to read picture files.",
+            f"pip install numpy pillow ai-edge-litert\npython {data.run_path}/bundle/run.py IMAGE",
+        )
+    commands = "\n".join(
+        [f"edgenas run {data.run_path}/recipe.yaml", f"edgenas report {data.run_path}"]
+        if data.shipped is not None
+        else [f"edgenas run {data.run_path}/recipe.yaml --resume"]
+    )
+    repeat = _panel_code("Repeat it", "The recipe below holds every setting, the seed included.", commands)
+    recipe = (
+        f'<details class="panel"><summary>recipe.yaml</summary><pre><code>{escape(data.recipe_text)}</code></pre>'
+        "</details>"
+        if data.recipe_text
+        else ""
+    )
+    tables = _grid(
+        _table("Settings", data.settings),
+        _table("Where the latencies come from", data.provenance),
+        _table("Time of each step", tuple((step, duration(s)) for step, s in data.step_seconds.items())),
+        _table("Versions", data.versions),
+        run,
+        repeat,
+    )
+    return _section("details", "Settings and provenance", "", tables, recipe)
+
+
+def _table(title: str, rows: Rows) -> str:
+    if not rows:
+        return ""
+    lines = "".join(f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>' for key, value in rows)
+    return f'<div class="panel"><h3>{escape(title)}</h3><table class="facts-table"><tbody>{lines}</tbody></table></div>'
+
+
+def _panel_code(title: str, caption: str, code: str) -> str:
+    return (
+        f'<div class="panel"><h3>{escape(title)}</h3><p class="caption">{escape(caption)}</p>'
+        f"<pre><code>{escape(code)}</code></pre></div>"
+    )
+
+
+def _footer(data: ReportData) -> str:
+    return (
+        "<footer><p>Written by EdgeNAS from "
+        f"<code>{escape(data.run_path)}</code>. The trials as a table: <code>pareto.csv</code>. "
+        "This file loads nothing from the network.</p></footer>"
+    )
