@@ -39,8 +39,8 @@ def _message(problem: dict[str, Any], model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"is missing; {_wanted(model, location)}"
     if kind in ("model_type", "model_attributes_type"):
-        keys = ", ".join((section_at(model, location) or model).model_fields)
-        return f"found {_shown(problem['input'])}, expected a section with the keys {keys}"
+        names = ", ".join((section_at(model, location) or model).model_fields)
+        return f"found {_shown(problem['input'])}, expected a section with the keys {names}"
     words = problem["msg"].removeprefix("Value error, ")
     words = words[0].lower() + words[1:]
     if kind == "value_error":
