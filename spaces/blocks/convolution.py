@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spaces.block import Block, register_block
-from spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_positive, conv_bn_act
+from spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_whole, conv_bn_act
 from spaces.graph import GraphBuilder, OpGraph
 from spaces.ops import Convolution, Shape
 
@@ -21,7 +21,7 @@ class ConvBnAct(Block):
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check_positive("conv", filters=self.filters, stride=self.stride)
+        check_whole("conv", filters=self.filters, stride=self.stride)
         check_choice("conv", "kernel", self.kernel, KERNELS)
         check_activation("conv", self.activation)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.block import Block, register_block
-from spaces.blocks.pieces import check_activation, check_choice, check_positive
-from spaces.errors import InputError
+from spaces.blocks.pieces import check_activation, check_choice, check_share, check_whole
 from spaces.graph import GraphBuilder, OpGraph
 from spaces.ops import Activation, Dense, Dropout, GlobalAveragePool, Pool, Shape
 
@@ -24,7 +23,7 @@ class Pooling(Block):
 
     def __post_init__(self) -> None:
         check_choice("pool", "pooling", self.pooling, ("average", "max"))
-        check_positive("pool", kernel=self.kernel, stride=self.stride)
+        check_whole("pool", kernel=self.kernel, stride=self.stride)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
@@ -44,12 +43,10 @@ class ClassifierHead(Block):
     cost_free_fields: ClassVar[frozenset[str]] = frozenset({"dropout"})
 
     def __post_init__(self) -> None:
-        check_positive("classifier", classes=self.classes)
+        check_whole("classifier", classes=self.classes)
+        check_whole("classifier", least=0, hidden=self.hidden)
+        check_share("classifier", dropout=self.dropout)
         check_activation("classifier", self.activation)
-        if self.hidden < 0:
-            raise InputError(f"classifier: hidden must be 0 (none) or more, not {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"classifier: dropout must be in [0, 1), not {self.dropout}")
 
     def canonical(self, *input_shapes: Shape) -> Block:
         return dataclasses.replace(self, activation=self.activation if self.hidden else "relu")

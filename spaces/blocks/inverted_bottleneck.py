@@ -14,8 +14,10 @@ from spaces.blocks.pieces import (
     KERNELS,
     check_activation,
     check_choice,
+    check_flag,
     check_positive,
     check_squeeze_excite,
+    check_whole,
     conv_bn_act,
     squeeze_excite,
 )
@@ -39,7 +41,9 @@ class _Bottleneck(Block):
     skip: bool = True
 
     def __post_init__(self) -> None:
-        check_positive(self.kind, filters=self.filters, stride=self.stride, expansion=self.expansion)
+        check_whole(self.kind, filters=self.filters, stride=self.stride)
+        check_positive(self.kind, expansion=self.expansion)
+        check_flag(self.kind, skip=self.skip)
         check_choice(self.kind, "kernel", self.kernel, KERNELS)
         check_activation(self.kind, self.activation)
         check_squeeze_excite(self.kind, self.se_ratio, self.se_gate)
@@ -85,11 +89,11 @@ def _plain(value: float) -> float | int:
 @register_block("ibn")
 @dataclass(frozen=True)
 class InvertedBottleneck(_Bottleneck):
-    """1x1 expansion (none when it is 1), depthwise ``kernel x kernel``, 1x1 projection."""
+    """1x1 expansion (none when it would keep the width), depthwise ``kernel x kernel``, 1x1 projection."""
 
     def _expand_and_filter(self, builder: GraphBuilder, source: str) -> str:
-        if self.expansion != 1:
-            expanded = self.expanded_filters(builder.shape(source))
+        expanded = self.expanded_filters(builder.shape(source))
+        if expanded != builder.shape(source)[-1]:
             source = conv_bn_act(builder, "expand", source, Convolution(expanded), self.activation)
         depthwise = DepthwiseConvolution(self.kernel, self.stride)
         return conv_bn_act(builder, "depthwise", source, depthwise, self.activation)
@@ -126,9 +130,10 @@ class GroupConvInvertedBottleneck(FusedInvertedBottleneck):
         super().__post_init__()
         if (self.group_size is None) == (self.groups is None):
             raise InputError("gc_ibn: give either group_size or groups")
-        check_positive(
-            "gc_ibn", **{"group_size" if self.groups is None else "groups": self.groups or self.group_size or 0}
-        )
+        if self.groups is None:
+            check_whole("gc_ibn", group_size=self.group_size or 0)
+        else:
+            check_whole("gc_ibn", groups=self.groups)
 
     def _groups(self, expanded: int, channels: int) -> int:
         groups = self.groups

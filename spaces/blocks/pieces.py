@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from spaces.errors import InputError
 from spaces.graph import GraphBuilder
 from spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
@@ -11,15 +13,36 @@ KERNELS = (1, 3, 5, 7)
 
 
 def check_positive(owner: str, **values: int | float) -> None:
-    """Raises InputError unless every value is a number above 0."""
+    """Raises InputError unless every value is a finite number above 0."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise InputError(f"{owner}: {name} must be a number above 0, not {value!r}")
 
 
+def check_whole(owner: str, least: int = 1, **values: int) -> None:
+    """Raises InputError unless every value is a whole number of at least ``least``."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{owner}: {name} must be a whole number of at least {least}, not {value!r}")
+
+
+def check_share(owner: str, **values: float) -> None:
+    """Raises InputError unless every value is a number from 0 up to but not including 1."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise InputError(f"{owner}: {name} must be a number in [0, 1), not {value!r}")
+
+
+def check_flag(owner: str, **values: bool) -> None:
+    """Raises InputError unless every value is true or false."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{owner}: {name} must be true or false, not {value!r}")
+
+
 def check_choice(owner: str, name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raises InputError unless the value is one of the choices."""
-    if value not in choices:
+    """Raises InputError unless the value is one of the choices, and of its type."""
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise InputError(f"{owner}: {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
@@ -49,6 +72,6 @@ def squeeze_excite(builder: GraphBuilder, source: str, ratio: float, gate: str) 
 
 
 def check_squeeze_excite(owner: str, ratio: float, gate: str) -> None:
-    if not 0 <= ratio <= 1:
+    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 <= ratio <= 1:
         raise InputError(f"{owner}: se_ratio must be between 0 (none) and 1, not {ratio!r}")
     check_choice(owner, "se_gate", gate, GATES)

@@ -1,0 +1,72 @@
+"""Memory of a deployed network: weights, and the most activation memory that is alive at once.
+
+Deployed means batch norms folded into the convolution before them, activations done in place, dropout gone.
+"""
+
+from __future__ import annotations
+
+import math
+
+from spaces.block import PRECISIONS
+from spaces.errors import InputError
+from spaces.graph import OpGraph, OpNode
+from spaces.network import Network
+from spaces.ops import Activation, BatchNorm, Dropout
+
+#: Bytes of an activation or weight, and of a bias, by precision. Biases of int8 models have 32 bits.
+_ELEMENT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
+_BIAS_BYTES = {"float32": 4, "float16": 2, "int8": 4}
+_IN_PLACE = (BatchNorm, Activation, Dropout)
+
+
+def peak_activation_bytes(network: Network, precision: str = "int8") -> int:
+    """The most bytes of activations alive at once when ops run in the network's order, for one example.
+
+    While an op runs, its inputs, its output and every tensor that a later op still needs are alive. Buffers of the
+    runtime (im2col, padding) are not counted; a runtime that reorders or overlaps tensors may need less.
+    """
+    _check(precision)
+    graph = network.graph
+    root, order = _in_place_roots(graph)
+    last_use = {root[source]: step for step, node in enumerate(order) for source in node.inputs}
+    last_use |= {root[name]: len(order) for name in graph.outputs}
+    sizes = {name: math.prod(graph.shapes[name]) for name in {*root.values()}}
+    alive = {name for name, _ in graph.inputs}
+    peak = sum(sizes[name] for name in alive)
+    for step, node in enumerate(order):
+        alive.add(node.name)
+        peak = max(peak, sum(sizes[tensor] for tensor in alive))
+        alive = {tensor for tensor in alive if last_use.get(tensor, step) > step}
+    return peak * _ELEMENT_BYTES[precision]
+
+
+def weight_bytes(network: Network, precision: str) -> int:
+    """Bytes of weights and biases as deployed: one bias per filter of every convolution and dense layer."""
+    _check(precision)
+    graph = network.graph
+    total = 0
+    for node in graph.nodes:
+        shapes = graph.input_shapes(node)
+        weights = node.op.weights(*shapes)
+        if weights:
+            filters = node.op.output_shape(*shapes)[-1]
+            total += weights * _ELEMENT_BYTES[precision] + filters * _BIAS_BYTES[precision]
+    return total
+
+
+def _check(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+
+
+def _in_place_roots(graph: OpGraph) -> tuple[dict[str, str], list[OpNode]]:
+    """The tensor that holds each name's values, and the ops that make a new tensor, in order."""
+    root = {name: name for name, _ in graph.inputs}
+    order = []
+    for node in graph.nodes:
+        if isinstance(node.op, _IN_PLACE):
+            root[node.name] = root[node.inputs[0]]
+        else:
+            root[node.name] = node.name
+            order.append(node)
+    return root, order

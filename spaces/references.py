@@ -1,0 +1,128 @@
+"""Published networks by name, built exactly, and what their authors published about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from spaces.block import Block, block_class, block_from_dict
+from spaces.errors import InputError
+from spaces.network import Network, chain
+from spaces.ops import BatchNorm, Shape
+from spaces.rounding import round_filters
+from spaces.yaml_files import REFERENCES, read_yaml
+
+_FIGURES = "published_figures"
+#: Keys of a row that are not options of its block: how often it repeats, its name, how the width multiplier applies.
+_ROW_KEYS = ("name", "repeat", "scale")
+
+
+@dataclass(frozen=True)
+class PublishedFigures:
+    """Figures from a network's authors, as printed there; None where nothing was published.
+
+    ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`spaces.Network.params` does),
+    ``folded`` (batch norms folded into one bias per filter, as deployed) or ``weights`` (no batch norms).
+    ``exact_params`` is the number of trainable parameters that a test of the source's code asserts. ``disputed``
+    names the figures that do not describe the network which the source's own code builds; ``note`` says why.
+    """
+
+    params: int | None
+    macs: int | None
+    source: str
+    counted: str = "trainable"
+    exact_params: int | None = None
+    disputed: tuple[str, ...] = ()
+    note: str = ""
+
+
+@cache
+def _families() -> Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(family document, variables of the network), by network name."""
+    found = {}
+    for path in sorted(REFERENCES.glob("*.yaml")):
+        if path.stem != _FIGURES:
+            document = read_yaml(path)
+            found.update({name: (document, variables) for name, variables in document["networks"].items()})
+    return found
+
+
+def reference_names() -> tuple[str, ...]:
+    """Names of all reference networks."""
+    return tuple(_families())
+
+
+def reference_network(name: str, input_shape: Sequence[int] | None = None, classes: int | None = None) -> Network:
+    """A published network, with its published input shape and number of classes unless others are given.
+
+    Raises InputError with the known names for an unknown one.
+
+    >>> reference_network("mobilenet_v2_1.0").macs // 10**6
+    300
+    """
+    document, variables = _family(name)
+    shape: Shape = tuple(int(side) for side in (document["input_shape"] if input_shape is None else input_shape))
+    if len(shape) != 3:
+        raise InputError(f"input_shape must be (height, width, channels), not {shape}")
+    rows = document["blocks"]
+    rows = rows if isinstance(rows, list) else rows[variables["blocks"]]
+    blocks: dict[str, Block] = {}
+    for row in rows:
+        options = {key: _substitute(value, variables) for key, value in row.items()}
+        options = {key: value for key, value in options.items() if value is not None}
+        if "classes" in {field.name for field in dataclasses.fields(block_class(options["block"]))}:
+            options["classes"] = document["classes"] if classes is None else classes
+        for block in _expand(options, variables.get("width", 1.0)):
+            blocks[row.get("name", f"layer{len(blocks)}")] = block
+    return chain(name, shape, blocks)
+
+
+def published_figures(name: str) -> PublishedFigures:
+    """What was published about a reference network. Raises InputError for an unknown name."""
+    _family(name)
+    figures = _figures()[name]
+    return PublishedFigures(**{**figures, "disputed": tuple(figures.get("disputed", ()))})
+
+
+def params_as_counted(network: Network, counted: str) -> int:
+    """Parameters of a network as :class:`PublishedFigures` says that a source counts them."""
+    graph = network.graph
+    norms = sum(node.op.params(*graph.input_shapes(node)) for node in graph.nodes if isinstance(node.op, BatchNorm))
+    shares = {"trainable": 0.0, "folded": 0.5, "weights": 1.0}
+    if counted not in shares:
+        raise InputError(f"unknown way to count {counted!r}: expected one of {', '.join(shares)}")
+    return graph.params - int(norms * shares[counted])
+
+
+@cache
+def _figures() -> Mapping[str, Any]:
+    figures: Mapping[str, Any] = read_yaml(REFERENCES / f"{_FIGURES}.yaml")
+    return figures
+
+
+def _family(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        return _families()[name]
+    except KeyError:
+        raise InputError(
+            f"unknown reference network {name!r}: expected one of {', '.join(reference_names())}"
+        ) from None
+
+
+def _substitute(value: Any, variables: Mapping[str, Any]) -> Any:
+    return variables[value[1:]] if isinstance(value, str) and value.startswith("$") else value
+
+
+def _expand(row: Mapping[str, Any], width: float) -> list[Block]:
+    """The blocks of a row: its width multiplied, repeated with stride 1 after the first."""
+    options = {key: value for key, value in row.items() if key not in _ROW_KEYS}
+    scale = row.get("scale", "always")
+    if "filters" in options and (scale == "always" or (scale == "up" and width > 1)):
+        options["filters"] = round_filters(options["filters"] * width)
+    first = block_from_dict(options)
+    if row.get("repeat", 1) == 1:
+        return [first]
+    return [first, *[block_from_dict({**options, "stride": 1})] * (row["repeat"] - 1)]
