@@ -22,6 +22,7 @@ from spaces.ops import (
     Dense,
     DepthwiseConvolution,
     Dropout,
+    GlobalAveragePool,
     Multiply,
     Op,
     Pool,
@@ -56,8 +57,9 @@ _TAKES_ACTIVATION = (*WEIGHTED, Add, Multiply, Pool, ConstantOperand)
 class DeployedNode:
     """One operator of the deployed graph.
 
-    ``activation`` is the fused one: ``linear``, ``relu`` or ``relu6``. ``bias_offset`` is a constant that was folded
-    into the bias before the activation (the 3 of a hard sigmoid).
+    ``has_bias``: convolutions always have one once deployed, zeros if need be. ``activation`` is the fused one:
+    ``linear``, ``relu`` or ``relu6``. ``bias_offset`` is a constant that was folded into the bias before the activation
+    (the 3 of a hard sigmoid).
     """
 
     name: str
@@ -92,13 +94,19 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     - relu, relu6: into the operator before it, unless something else reads that operator's output
     - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
     - swish: a sigmoid and a multiplication
-    - dropout: nothing
+    - dropout, and a mean over one pixel that keeps the sides: nothing
 
     >>> from spaces.blocks import ConvBnAct
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """
     return _Deployment(graph).run()
+
+
+def _does_nothing(op: Op, input_shapes: tuple[Shape, ...]) -> bool:
+    if isinstance(op, GlobalAveragePool):
+        return op.keep_sides and input_shapes[0][:2] == (1, 1)
+    return isinstance(op, Dropout)
 
 
 class _Deployment:
@@ -108,30 +116,26 @@ class _Deployment:
         self._graph = graph
         self._nodes: dict[str, DeployedNode] = {}
         self._deployed_name = {name: name for name, _ in graph.inputs}
-        self._before_dropout: dict[str, str] = {}
+        self._before_nothing: dict[str, str] = {}
         for node in graph.nodes:
-            if isinstance(node.op, Dropout):
-                self._before_dropout[node.name] = self._source(node)
-        readers = [
-            self._skip_dropout(name) for node in graph.nodes if not self._is_dropout(node) for name in node.inputs
-        ]
-        self._reads = Counter([*readers, *(self._skip_dropout(name) for name in graph.outputs)])
+            if _does_nothing(node.op, graph.input_shapes(node)):
+                self._before_nothing[node.name] = self._source(node)
+        left = [node for node in graph.nodes if node.name not in self._before_nothing]
+        readings = [*(name for node in left for name in node.inputs), *graph.outputs]
+        self._reads = Counter(self._skip_nothing(name) for name in readings)
 
     def run(self) -> DeployedGraph:
         for node in self._graph.nodes:
-            if not self._is_dropout(node):
+            if node.name not in self._before_nothing:
                 self._deployed_name[node.name] = self._place(node)
-        outputs = tuple(self._deployed_name[self._skip_dropout(name)] for name in self._graph.outputs)
+        outputs = tuple(self._deployed_name[self._skip_nothing(name)] for name in self._graph.outputs)
         return DeployedGraph(self._graph.inputs, tuple(self._nodes.values()), outputs)
 
-    def _is_dropout(self, node: OpNode) -> bool:
-        return node.name in self._before_dropout
-
-    def _skip_dropout(self, name: str) -> str:
-        return self._before_dropout.get(name, name)
+    def _skip_nothing(self, name: str) -> str:
+        return self._before_nothing.get(name, name)
 
     def _source(self, node: OpNode) -> str:
-        return self._skip_dropout(node.inputs[0])
+        return self._skip_nothing(node.inputs[0])
 
     def _place(self, node: OpNode) -> str:
         """Adds what is left of a node and returns the name under which its output is now found."""
@@ -139,8 +143,9 @@ class _Deployment:
             return self._place_batch_norm(node)
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
-        sources = tuple(self._deployed_name[self._skip_dropout(name)] for name in node.inputs)
-        return self._append(DeployedNode(node.name, node.op, sources, has_bias=getattr(node.op, "use_bias", False)))
+        sources = tuple(self._deployed_name[self._skip_nothing(name)] for name in node.inputs)
+        has_bias = isinstance(node.op, WEIGHTED) and (node.op.use_bias or not isinstance(node.op, Dense))
+        return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias))
 
     def _append(self, node: DeployedNode) -> str:
         self._nodes[node.name] = node

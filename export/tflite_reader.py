@@ -24,6 +24,8 @@ _INTEGER_TYPES = frozenset(
 _GARBAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
 #: Tensors with more sides than this do not exist; a damaged length does.
 _MAXIMUM_RANK = 32
+#: Bytes of a table: the offset to it and the offset to its layout.
+_SMALLEST_TABLE = 8
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,12 @@ def read_subgraphs(model: bytes) -> tuple[TfliteSubgraph, ...]:
 
 
 class _Reader:
-    """Reads one file. Counts elements, so that lengths from a damaged file cannot keep it busy."""
+    """Reads one file. Counts the bytes it is told to read, so that a damaged length cannot keep it busy."""
 
     def __init__(self, model: bytes) -> None:
         self._bytes = model
-        # Every element read takes space in the file; vectors are hardly ever shared.
-        self._elements_left = 4 * len(model) + 1024
+        # Whatever is read takes space in the file, and next to nothing in it is shared.
+        self._bytes_left = 2 * len(model) + 1024
         self._model = schema().Model.GetRootAs(model, 0)
 
     def read(self) -> tuple[TfliteSubgraph, ...]:
@@ -156,28 +158,28 @@ class _Reader:
             raise ValueError("it has no graph")
         return subgraphs
 
-    def _spend(self, count: int) -> int:
-        self._elements_left -= count
-        if count < 0 or self._elements_left < 0:
+    def _spend(self, count: int, size: int) -> int:
+        self._bytes_left -= count * size
+        if count < 0 or self._bytes_left < 0:
             raise ValueError("a length exceeds the file")
         return count
 
     def _tables(self, owner: Any, attribute: str) -> Iterator[Any]:
         get = getattr(owner, attribute)
-        for index in range(self._spend(getattr(owner, f"{attribute}Length")())):
+        for index in range(self._spend(getattr(owner, f"{attribute}Length")(), _SMALLEST_TABLE)):
             table = get(index)
             if not 0 < table._tab.Pos <= len(self._bytes) - 4:
                 raise ValueError(f"an entry of {attribute} lies outside the file")
             yield table
 
     def _numbers(self, owner: Any, attribute: str) -> tuple[Any, ...]:
-        if not self._spend(getattr(owner, f"{attribute}Length")()):
+        if not self._spend(getattr(owner, f"{attribute}Length")(), 1):
             return ()
         numbers: np.ndarray = getattr(owner, f"{attribute}AsNumpy")()
         return tuple(numbers.tolist())
 
     def _text(self, raw: bytes | None) -> str:
-        self._spend(len(raw or b""))
+        self._spend(len(raw or b""), 1)
         return (raw or b"").decode("utf-8", "replace")
 
     def _buffer_has_data(self, buffer: Any) -> bool:
