@@ -6,7 +6,7 @@ from typing import Any
 
 from spaces.cost import peak_activation_bytes
 from spaces.network import Network
-from spaces.references import published_figures, reference_names, reference_network
+from spaces.references import params_as_counted, published_figures, reference_names, reference_network
 from spaces.resolve import ResolvedArchitecture
 
 
@@ -62,20 +62,29 @@ def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
 
 
 def describe_references() -> list[dict[str, Any]]:
-    """Every reference network beside the figures its authors published, in millions; None where they gave none."""
+    """Every reference network beside what its authors published; None where they published nothing.
+
+    Differences are in percent of the published figure. A source that counts parameters in another way is compared in
+    its own way (``params_as_published_counts``); a figure that does not describe the network that the source's own
+    code builds is listed in ``disputed``, with the reason in ``note``.
+    """
     rows = []
     for name in reference_names():
         network, published = reference_network(name), published_figures(name)
+        counted = params_as_counted(network, published.counted)
         rows.append(
             {
                 "name": name,
                 "input_shape": list(network.inputs[0][1]),
                 "macs": network.macs,
-                "published_macs_m": published.macs_m,
-                "macs_difference_pct": _difference(network.macs, published.macs_m),
+                "published_macs": published.macs,
+                "macs_difference_pct": _difference(network.macs, published.macs),
                 "params": network.params,
-                "published_params_m": published.params_m,
-                "params_difference_pct": _difference(network.params, published.params_m),
+                "counted": published.counted,
+                "params_as_published_counts": counted,
+                "published_params": published.params,
+                "params_difference_pct": _difference(counted, published.params),
+                "disputed": list(published.disputed),
                 "source": published.source,
                 "note": published.note,
             }
@@ -83,5 +92,5 @@ def describe_references() -> list[dict[str, Any]]:
     return rows
 
 
-def _difference(count: int, published_millions: float | None) -> float | None:
-    return None if published_millions is None else round(100 * (count / 1e6 / published_millions - 1), 2)
+def _difference(count: int, published: int | None) -> float | None:
+    return None if published is None else round(100 * (count / published - 1), 2)

@@ -76,26 +76,27 @@ def _describe_references(as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("network", "input", "MACs", "published M", "diff %", "parameters", "published M", "diff %", "source"),
+        ("network", "input", "MACs", "published", "diff %", "parameters", "published", "diff %", "counted"),
         [
             (
                 row["name"],
                 "x".join(map(str, row["input_shape"])),
                 row["macs"],
-                row["published_macs_m"],
+                row["published_macs"],
                 row["macs_difference_pct"],
                 row["params"],
-                row["published_params_m"],
+                row["published_params"],
                 row["params_difference_pct"],
-                row["source"],
+                row["counted"],
             )
             for row in rows
         ],
     )
-    print("Parameters are the trainable ones: weights, biases, batch-norm scales and shifts; not moving statistics.")
+    print("Parameters: trainable ones (weights, biases, batch-norm scales and shifts; not moving statistics).")
+    print("counted: how the source counts, and the difference is taken; folded = batch norms folded into biases.")
     for row in rows:
-        if row["note"]:
-            print(f"{row['name']}: {row['note']}")
+        disputed = f" (disputed: {', '.join(row['disputed'])})" if row["disputed"] else ""
+        print(f"{row['name']}: {row['source']}{disputed}{'. ' + row['note'] if row['note'] else ''}")
 
 
 def build(
