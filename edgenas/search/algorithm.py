@@ -81,6 +81,11 @@ class Algorithm(ABC):
         self.options = self.Options() if options is None else options
         self._trials: dict[int, Observation] = {}
 
+    @classmethod
+    def missing(cls) -> str | None:
+        """What must be installed before the algorithm works, in one sentence that names the extra; None: nothing."""
+        return None
+
     @abstractmethod
     def propose(self, rng: np.random.Generator) -> Population | None:
         """One architecture, shape (decisions,), within the budget and not in :attr:`seen`; None when none is left.

@@ -1,0 +1,247 @@
+"""Compares search algorithms on a table of architectures with known accuracy and cost.
+
+    python tools/bench_search.py --table T.csv --architecture arch --accuracy acc --cost macs --json OUT.json
+
+Every algorithm searches the table under a budget (a share of the largest cost in it) with many seeds. OUT.json holds
+the best accuracy found after 20, 50, 100, ... samples: mean, standard error and quartiles over the seeds, in the
+table's own unit. The same curves for every sample go to OUT.csv and, as a picture, to OUT.html.
+
+Where the accuracy column is a test accuracy, it is reward and result at once: such figures compare algorithms, and
+overstate what a search on validation accuracy would find.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import functools
+import io
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgenas.search import algorithm_class, algorithm_names
+from edgenas.search.replay import Replay, replay_pool, replay_seeds
+from edgenas.search.tabular import load_table
+from export.files import write_atomically
+from spaces.errors import InputError, WorkError
+
+CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
+SLOW = ("gp", "hypervolume")
+"""Algorithms that ``--algorithms cheap`` leaves out: above ten milliseconds of model fitting for every sample."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        result, curves = run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    out = Path(options.json)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, json.dumps(result, indent=2) + "\n")
+    write_atomically(out.with_suffix(".csv"), curves_csv(curves))
+    write_atomically(out.with_suffix(".html"), plot(curves, result))
+    print(text_table(result))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--table", required=True, help="csv file with one architecture per row")
+    parser.add_argument("--architecture", required=True, metavar="COL", help="text column: 2101 or 8:16:8")
+    parser.add_argument("--accuracy", required=True, metavar="COL", help="column to maximise")
+    parser.add_argument("--cost", required=True, metavar="COL", help="column under the budget")
+    parser.add_argument("--train-seconds", metavar="COL", help="column with the training time of a trial")
+    parser.add_argument(
+        "--budget-fraction", type=_fraction, default=0.5, help="share of the largest cost; 1: no budget (default 0.5)"
+    )
+    parser.add_argument("--algorithms", default="all", help="names with commas, or all, or cheap (default all)")
+    parser.add_argument(
+        "--options", default="{}", metavar="JSON", help='options by algorithm: {"layernas": {"buckets": 50}}'
+    )
+    parser.add_argument("--samples", type=_count, default=200, help="architectures per search (default 200)")
+    parser.add_argument("--seeds", type=_count, default=100, help="searches per algorithm (default 100)")
+    parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_argument("--json", required=True, metavar="OUT", help="where the figures go; OUT.csv and OUT.html too")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, found {text!r}")
+    return value
+
+
+def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.float64]]]:
+    """The JSON document, and by algorithm the (seeds, samples) best accuracies so far."""
+    names = chosen_algorithms(options.algorithms)
+    try:
+        algorithm_options = json.loads(options.options)
+    except ValueError as error:
+        raise InputError(f"--options: expected JSON, found {options.options!r} ({error})") from None
+    load = functools.partial(
+        load_table, options.table, options.architecture, options.accuracy, (options.cost,), options.train_seconds
+    )
+    table = load()
+    limits = {options.cost: options.budget_fraction * float(np.nanmax(table.costs[options.cost]))}
+    table.problem(options.samples, limits)
+    result: dict[str, Any] = {
+        "table": options.table,
+        "best_feasible": table.best(limits),
+        "architectures": table.space.size,
+        "feasible": int(table.feasible(limits).sum()),
+        "budget": limits,
+        "settings": {
+            "accuracy": options.accuracy,
+            "budget_fraction": options.budget_fraction,
+            "samples": options.samples,
+            "seeds": list(range(options.seeds)),
+            "options": algorithm_options,
+        },
+        "provenance": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+            "processes": options.processes,
+            "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+        "note": "reward and result are the same column: the figures compare algorithms with each other",
+        "algorithms": {},
+    }
+    curves = {}
+    with replay_pool(load, min(options.processes, options.seeds)) as pool:
+        for name in names:
+            start = time.perf_counter()
+            replays = replay_seeds(
+                load, limits, name, algorithm_options.get(name, {}), options.samples, range(options.seeds), pool
+            )
+            curves[name] = np.stack([replay.best for replay in replays])
+            result["algorithms"][name] = summary(replays) | {"wall_seconds": round(time.perf_counter() - start, 2)}
+            print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    return result, curves
+
+
+def chosen_algorithms(text: str) -> list[str]:
+    """Names that were asked for. Raises InputError for one that is unknown or lacks its extra.
+
+    ``all`` and ``cheap`` leave out what lacks its extra and say so on standard error.
+    """
+    if text not in ("all", "cheap"):
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            problem = algorithm_class(name).missing()
+            if problem:
+                raise InputError(problem)
+        return names
+    names = []
+    for name in algorithm_names():
+        if text == "cheap" and name in SLOW:
+            continue
+        problem = algorithm_class(name).missing()
+        if problem:
+            print(f"left out {name}: {problem}", file=sys.stderr)
+        else:
+            names.append(name)
+    return names
+
+
+def summary(replays: Sequence[Replay]) -> dict[str, Any]:
+    """Statistics over the seeds at every checkpoint."""
+    best = np.stack([replay.best for replay in replays])
+    samples = best.shape[1]
+    places = [count for count in CHECKPOINTS if count <= samples]
+    if samples not in places:
+        places.append(samples)
+    statistics: dict[str, dict[str, float]] = {"mean": {}, "standard_error": {}, "q25": {}, "median": {}, "q75": {}}
+    for count in places:
+        column = best[:, count - 1]
+        column = column[np.isfinite(column)]
+        if not len(column):
+            continue
+        error = column.std(ddof=1) / np.sqrt(len(column)) if len(column) > 1 else 0.0
+        values = (column.mean(), error, *np.quantile(column, (0.25, 0.5, 0.75)))
+        for name, value in zip(("mean", "standard_error", "q25", "median", "q75"), values, strict=True):
+            statistics[name][str(count)] = float(value)
+    document: dict[str, Any] = dict(statistics)
+    document["seconds"] = round(sum(replay.seconds for replay in replays), 2)
+    document["trials"] = float(np.mean([replay.trials for replay in replays]))
+    if replays[0].train_seconds is not None:
+        totals = np.mean([replay.train_seconds for replay in replays if replay.train_seconds is not None], axis=0)
+        document["train_seconds"] = {str(count): float(totals[count - 1]) for count in places}
+    return document
+
+
+def curves_csv(curves: Mapping[str, npt.NDArray[np.float64]]) -> str:
+    """Mean and quartiles after every sample, one row each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["algorithm", "samples", "mean", "q25", "median", "q75"])
+    for name, best in curves.items():
+        for sample, column in enumerate(best.T, start=1):
+            column = column[np.isfinite(column)]
+            if len(column):
+                figures = (column.mean(), *np.quantile(column, (0.25, 0.5, 0.75)))
+                writer.writerow([name, sample, *(f"{value:.6g}" for value in figures)])
+    return text.getvalue()
+
+
+def plot(curves: Mapping[str, npt.NDArray[np.float64]], result: Mapping[str, Any]) -> str:
+    """A self-contained page with one line per algorithm: its mean distance to the best possible."""
+    import plotly.graph_objects as graph
+
+    figure = graph.Figure()
+    for name, best in curves.items():
+        regret = result["best_feasible"] - np.nanmean(best, axis=0) if np.isfinite(best).any() else []
+        figure.add_scatter(x=np.arange(1, best.shape[1] + 1), y=regret, mode="lines", name=name)
+    figure.update_layout(
+        title=f"{Path(result['table']).name}: {result['feasible']} architectures within the budget, "
+        f"{len(result['settings']['seeds'])} seeds",
+        xaxis_title="architectures evaluated",
+        yaxis_title="mean distance to the best possible",
+        yaxis_type="log",
+    )
+    return str(figure.to_html(include_plotlyjs=True))
+
+
+def text_table(result: Mapping[str, Any]) -> str:
+    """What is printed: the means, best last checkpoint first."""
+    algorithms = result["algorithms"]
+    places = max((list(found["mean"]) for found in algorithms.values()), key=len, default=[])
+    ranking = sorted(algorithms, key=lambda name: -algorithms[name]["mean"].get(places[-1], -np.inf))
+    lines = [f"best possible {result['best_feasible']:.4f}, {result['feasible']} of {result['architectures']} feasible"]
+    lines.append(f"{'':24}" + "".join(f"{place:>18}" for place in places) + f"{'core s':>9}")
+    for name in ranking:
+        found = algorithms[name]
+        cells = [
+            f"{found['mean'][place]:.4f} ±{found['standard_error'][place]:.4f}" if place in found["mean"] else "-"
+            for place in places
+        ]
+        lines.append(f"{name:24}" + "".join(f"{cell:>18}" for cell in cells) + f"{found['seconds']:9.1f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
