@@ -1,0 +1,90 @@
+"""Step 3a: which trial to ship. The best one whose untrained network, measured on the device, keeps the budget.
+
+Latency does not depend on the weights, so a candidate that the predictor flattered is found out in seconds, before
+anybody trains it for minutes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgenas.study import Study, Trial
+from spaces.errors import WorkError
+
+if TYPE_CHECKING:
+    from devices.measurement import Measurement
+    from edgenas.steps.context import RunContext
+
+#: Other processes can only make a measurement slower, so one over the budget is repeated before it counts.
+MEASUREMENTS = 3
+
+
+def choose(context: RunContext) -> int:
+    """Number of the trial to ship; remembered, so that a resumed run trains the same one.
+
+    Raises WorkError when none of the candidates keeps the latency budget on the device.
+    """
+    chosen = context.folder.step("choose").get("trial")
+    if chosen is not None:
+        return int(chosen)
+    study = Study.open(context.folder.study_path)
+    try:
+        with context.step("choose"):
+            return _first_within_budget(context, study)
+    finally:
+        study.close()
+
+
+def reject(context: RunContext, number: int, reason: str) -> None:
+    """Remembers that a trial is not shipped, and why; the next :func:`choose` takes the next best."""
+    rejected = dict(context.folder.step("choose").get("rejected", {}))
+    context.folder.record("choose", {"trial": None, "rejected": rejected | {str(number): reason}})
+    context.log.event("trial_rejected", trial=number, reason=reason)
+    context.progress.say(f"  trial {number} is not shipped: {reason}")
+
+
+def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -> Measurement:
+    """Measures a model on the run's device, up to :data:`MEASUREMENTS` times while its median is over the limit."""
+    threads = context.recipe.device.threads
+    best: Measurement | None = None
+    for _ in range(MEASUREMENTS):
+        measurement = context.device.measure(model, threads=threads)
+        context.log.event("measured", device=context.device.name, latency_ms=measurement.statistics())
+        if best is None or measurement.median < best.median:
+            best = measurement
+        if limit_ms is None or best.median <= limit_ms:
+            break
+    assert best is not None
+    return best
+
+
+def _first_within_budget(context: RunContext, study: Study) -> int:
+    from export.flatbuffer import write_tflite
+
+    limit_ms = context.recipe.budget.limits.get("latency_ms")
+    candidates = study.ranking[: context.recipe.export.candidates]
+    for trial in candidates:
+        if str(trial.number) in context.folder.step("choose").get("rejected", {}):
+            continue
+        network = context.space.decode(context.space.parse(trial.architecture))
+        measurement = measure_quietly(context, write_tflite(network.graph, context.precision), limit_ms)
+        study.record_measured(trial.number, {"latency_ms": measurement.median, "latency_min_ms": measurement.min})
+        if limit_ms is None or measurement.median <= limit_ms:
+            context.folder.record("choose", {"trial": trial.number})
+            context.progress.say(
+                f"chosen: trial {trial.number}, untrained it takes a median of {measurement.median:.4g} ms on "
+                f"{context.device.name}"
+            )
+            return trial.number
+        reject(context, trial.number, f"median {measurement.median:.4g} ms is over the budget of {limit_ms:.4g} ms")
+    raise WorkError(_nothing_fits(context, candidates))
+
+
+def _nothing_fits(context: RunContext, candidates: tuple[Trial, ...]) -> str:
+    rejected = context.folder.step("choose").get("rejected", {})
+    reasons = "; ".join(f"trial {trial.number}: {rejected.get(str(trial.number), '')}" for trial in candidates)
+    return (
+        f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If the machine was "
+        "busy, delete state.json there and run again with --resume; else raise export.candidates, "
+        "search.latency_margin or the budget in a new run"
+    )

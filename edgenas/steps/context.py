@@ -1,0 +1,108 @@
+"""What the steps of a run share: the recipe, the folder, and what is loaded from them when first needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgenas.costs import CostModel
+from edgenas.evaluation import load_data, load_space
+from edgenas.progress import Progress
+from edgenas.recipe import Recipe
+from edgenas.run_folder import RunFolder
+from spaces.space import SearchSpace
+
+if TYPE_CHECKING:
+    from devices.device import Device
+    from edgenas.data import Dataset
+    from latency.predictor import Predictor
+    from latency.table import LatencyTable
+
+#: Precision of the deployed model, and so of the latency table, by quantization recipe; others deploy as int8.
+_PRECISIONS = {"float32": "float32", "float16": "float16"}
+
+
+class RunContext:
+    """Everything that a step needs. What is loaded is kept."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, progress: Progress) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.log = folder.log
+        self.progress = progress
+
+    @property
+    def precision(self) -> str:
+        return _PRECISIONS.get(self.recipe.export.quantization, "int8")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load_data(self.recipe)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        return load_space(self.recipe, self.dataset)
+
+    @cached_property
+    def device(self) -> Device:
+        from devices import get_device
+
+        return get_device(self.recipe.device.name)
+
+    @cached_property
+    def table(self) -> LatencyTable:
+        """The run's own copy of the latency table, which the profile step made."""
+        from latency.table import LatencyTable
+
+        return LatencyTable.load(self.folder.table_path, device=self.device.name, precision=self.precision)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        from latency.predictor import Predictor
+
+        return Predictor(self.table)
+
+    @cached_property
+    def costs(self) -> CostModel:
+        return CostModel(self.space, self.precision, self.predictor)
+
+    @property
+    def deployed_ratio(self) -> float:
+        """Deployed median over predicted quiet latency, as seen on this device while the table was made."""
+        calibration = self.table.calibration
+        ratio = None if calibration is None else calibration.deployed_median
+        return max(ratio or 1.0, 1.0)
+
+    @property
+    def latency_factor(self) -> float:
+        """How far below the latency budget a prediction must stay: deployed ratio and margin together."""
+        return self.deployed_ratio / (1 - self.recipe.search.latency_margin)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limits on predicted costs that keep the budget on measured ones."""
+        limits = self.recipe.budget.limits
+        if "latency_ms" in limits:
+            limits["latency_ms"] /= self.latency_factor
+        return limits
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times a step, adds the seconds to its record, and logs its beginning, end, or error."""
+        start = time.monotonic()
+        self.log.event("step_started", step=name)
+        try:
+            yield
+        except BaseException as error:
+            self._add_seconds(name, time.monotonic() - start)
+            self.log.event("step_failed", step=name, error=str(error) or type(error).__name__)
+            raise
+        self._add_seconds(name, time.monotonic() - start)
+        self.log.event("step_done", step=name, seconds=self.folder.step(name)["seconds"])
+
+    def _add_seconds(self, name: str, seconds: float) -> None:
+        before = self.folder.step(name).get("seconds", 0.0)
+        self.folder.record(name, {"seconds": round(before + seconds, 2)})

@@ -1,0 +1,95 @@
+"""Step 1: the latency table. Measures what the device's table lacks, and copies it into the run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.files import write_atomically
+from latency.predictor import Predictor
+from spaces.errors import InputError, WorkError
+
+if TYPE_CHECKING:
+    from edgenas.steps.context import RunContext
+
+
+def profile(context: RunContext) -> None:
+    """Makes ``table.csv`` of the run and checks the budget against it.
+
+    Raises InputError when a given table is of another device or lacks blocks, or the budget cannot be reached.
+    """
+    folder = context.folder
+    if not (folder.step("profile").get("done") and folder.table_path.is_file()):
+        with context.step("profile"):
+            path = _given_table(context) if context.recipe.device.table else _own_table(context)
+            write_atomically(folder.table_path, path.read_bytes())
+            folder.record("profile", {"done": True, "table": str(path)})
+    check_budget(context)
+
+
+def check_budget(context: RunContext) -> None:
+    """Raises InputError with the smallest latency that can be reached when the budget is below it."""
+    budget = context.recipe.budget.limits.get("latency_ms")
+    if budget is not None:
+        architecture, predicted = context.predictor.cheapest(context.space)
+        needed = predicted * context.latency_factor
+        if needed > budget:
+            raise InputError(
+                f"budget.latency_ms: {budget:.4g} ms cannot be reached on {context.device.name!r}: the fastest "
+                f"architecture of space {context.space.name!r} ({architecture}) is predicted at {predicted:.4g} ms, "
+                f"and keeping the budget on the running device takes {context.latency_factor:.2f} times that; the "
+                f"smallest budget is {needed:.4g} ms"
+            )
+    context.costs.problem(context.limits, trials=1)
+
+
+def _given_table(context: RunContext) -> Path:
+    from latency.table import LatencyTable
+
+    path = Path(str(context.recipe.device.table))
+    table = LatencyTable.load(path, device=context.device.name, precision=context.precision)
+    table.check_device(context.device, str(path))
+    missing = Predictor(table).missing(context.space)
+    if missing:
+        raise InputError(
+            f"{path}: lacks {len(missing)} blocks of space {context.space.name!r}, such as {missing[0]}; complete it "
+            f"with `edgenas profile`, or remove device.table from the recipe"
+        )
+    return path
+
+
+def _own_table(context: RunContext) -> Path:
+    from latency.profiler import profile_space
+    from latency.progress import Progress
+
+    with context.progress.task(f"profile {context.device.name}", 100) as task:
+
+        def show(progress: Progress) -> None:
+            task.update(int(100 * progress.done / max(progress.total, 1)), note="%")
+
+        result = profile_space(
+            context.space,
+            context.device,
+            precision=context.precision,
+            threads=context.recipe.device.threads,
+            progress=show,
+        )
+    if result.failed:
+        signature, error = next(iter(result.failed.items()))
+        raise WorkError(
+            f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {context.device.name!r}, such "
+            f"as {signature}: {error}. What was measured is kept in {result.path}; take these blocks out of the space"
+        )
+    context.log.event(
+        "profiled",
+        table=result.path,
+        signatures=result.signatures,
+        measured=result.measured,
+        reused=result.reused,
+        seconds=round(result.seconds, 2),
+    )
+    context.progress.say(
+        f"profile: {result.measured} blocks measured, {result.reused} known already; "
+        f"{Predictor(result.table).describe_error()}"
+    )
+    return result.path
