@@ -5,6 +5,7 @@ from spaces.block import Block, block_from_dict, register_block, signature
 from spaces.decision import Architecture
 from spaces.errors import EdgeNASError, InputError, WorkError
 from spaces.network import Network, Node
+from spaces.references import published_figures, reference_names, reference_network
 from spaces.space import SearchSpace
 from spaces.space_spec import space_names
 
@@ -18,6 +19,9 @@ __all__ = [
     "SearchSpace",
     "WorkError",
     "block_from_dict",
+    "published_figures",
+    "reference_names",
+    "reference_network",
     "register_block",
     "signature",
     "space_names",

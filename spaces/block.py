@@ -37,6 +37,8 @@ class Block(ABC):
     """A searchable unit. Subclasses are frozen dataclasses whose fields are ints, floats, bools, strings or None."""
 
     kind: ClassVar[str] = ""
+    #: How many tensors the block reads.
+    input_count: ClassVar[int] = 1
     #: Fields that change training but not what is deployed; left out of signatures.
     cost_free_fields: ClassVar[frozenset[str]] = frozenset()
 

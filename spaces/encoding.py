@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 from spaces.decision import Architecture
 from spaces.errors import InputError
 from spaces.network import Network, Node
-from spaces.slots import SlotTable
+from spaces.slots import SlotEntry, SlotTable
 
 if TYPE_CHECKING:
     from spaces.space import SearchSpace
 
 Assignment = dict[int, int]
+# How a slot may be filled, best first.
+_EXACT, _COST_ONLY, _ABSENT = range(3)
 
 
 def encode_network(space: SearchSpace, network: Network) -> Architecture:
     """See :meth:`spaces.space.SearchSpace.encode`."""
     _check_chain(space, network)
-    search = _Search(space, network)
-    assignment = search.match(0, 0, {})
+    # First with nodes at the slots whose names they carry: where one stage may end and the next begin alike, decoded
+    # networks read back as they were. Then by structure alone.
+    assignment = _Search(space, network, by_name=True).match(0, 0, {})
+    search = _Search(space, network, by_name=False)
+    assignment = search.match(0, 0, {}) if assignment is None else assignment
     if assignment is None:
         if search.furthest >= len(network.nodes):
             raise InputError(f"network {network.name!r} ends before space {space.name!r} does")
@@ -50,11 +55,11 @@ def _check_chain(space: SearchSpace, network: Network) -> None:
 class _Search:
     """Assigns nodes to slots in order, with backtracking where layers may be absent."""
 
-    def __init__(self, space: SearchSpace, network: Network) -> None:
+    def __init__(self, space: SearchSpace, network: Network, *, by_name: bool) -> None:
+        self._by_name = by_name
         self._space = space
         self._network = network
         self._shapes = [network.input_shapes(node) for node in network.nodes]
-        self._names = {slot.name for slot in space.slots}
         self.furthest = 0
 
     def match(self, slot: int, node: int, known: Assignment) -> Assignment | None:
@@ -76,23 +81,20 @@ class _Search:
         for row, index in self._consistent(table, known):
             entry = table.entries[index]
             if entry is None:
-                # A node that carries another slot's name belongs there.
-                elsewhere = node is not None and node.name in self._names and node.name != table.slot.name
-                ranked.append((0 if elsewhere else 3, row, False))
+                ranked.append((_ABSENT, row))
             elif node is not None and entry.input_shapes == self._shapes[position]:
-                fit = self._fit(node, position, table, index)
+                named = node.name == table.slot.name or not self._by_name
+                fit = self._fit(node, position, entry) if named else None
                 if fit is not None:
-                    ranked.append((fit, row, True))
+                    ranked.append((fit, row))
         ranked.sort(key=lambda item: item[0])
-        return [(dict(zip(table.slot.decisions, row, strict=True)), present) for _, row, present in ranked]
+        return [(dict(zip(table.slot.decisions, row, strict=True)), rank != _ABSENT) for rank, row in ranked]
 
-    def _fit(self, node: Node, position: int, table: SlotTable, index: int) -> int | None:
-        entry = table.entries[index]
-        assert entry is not None
+    def _fit(self, node: Node, position: int, entry: SlotEntry) -> int | None:
         canonical = node.block.canonical(*self._shapes[position])
         if canonical == entry.canonical:
-            return 1
-        return 2 if canonical.describe(cost_only=True) == entry.canonical.describe(cost_only=True) else None
+            return _EXACT
+        return _COST_ONLY if canonical.describe(cost_only=True) == entry.canonical.describe(cost_only=True) else None
 
     @staticmethod
     def _consistent(table: SlotTable, known: Assignment) -> list[tuple[list[int], int]]:

@@ -38,12 +38,20 @@ class Network:
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.inputs]
+        for name, shape in self.inputs:
+            if not shape or min(shape) < 1:
+                raise InputError(f"network {self.name!r}, input {name!r}: sides must be at least 1, not {shape}")
         for node in self.nodes:
             if node.name in names:
                 raise InputError(f"network {self.name!r} has two nodes named {node.name!r}")
             missing = [source for source in node.inputs if source not in names]
             if missing:
                 raise InputError(f"node {node.name!r} reads {missing[0]!r}, which does not come before it")
+            if len(node.inputs) != node.block.input_count:
+                raise InputError(
+                    f"node {node.name!r} has {len(node.inputs)} inputs, block {node.block.kind!r} reads "
+                    f"{node.block.input_count}"
+                )
             names.append(node.name)
         for name in self.outputs:
             if name not in names:

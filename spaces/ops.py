@@ -107,7 +107,8 @@ class DepthwiseConvolution(Op):
     use_bias: bool = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return (*_strided(inputs[0], self.stride), _image(self, inputs[0])[2])
+        channels = _image(self, inputs[0])[2]
+        return (*_strided(inputs[0], self.stride), channels)
 
     def weights(self, *inputs: Shape) -> int:
         return self.kernel**2 * inputs[0][2]
@@ -204,7 +205,8 @@ class Pool(Op):
             raise InputError(f"unknown pooling {self.kind!r}: expected 'average' or 'max'")
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return (*_strided(inputs[0], self.stride), _image(self, inputs[0])[2])
+        channels = _image(self, inputs[0])[2]
+        return (*_strided(inputs[0], self.stride), channels)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from spaces.decision import Architecture
 from spaces.errors import InputError
@@ -20,7 +17,7 @@ from spaces.yaml_files import Entry, read_yaml
 
 @dataclass(frozen=True)
 class ResolvedArchitecture:
-    """A network and where it comes from; ``space`` and ``architecture_text`` are None for references and networks."""
+    """A network and where it comes from; ``space`` and ``architecture_text`` are None where there is no space."""
 
     network: Network
     name: str
@@ -34,7 +31,7 @@ def resolve_architecture(
     """The network that ``text`` names.
 
     ``text`` is a reference network's name (``mobilenet_v2_1.0``), ``SPACE:STRING`` with the name or YAML path of a
-    space and an architecture string, or the path of a file that :func:`architecture_document` described.
+    space and an architecture string, or the path of a bundle's ``architecture.yaml``.
     Raises InputError saying what was expected.
     """
     if text in reference_names():
@@ -52,51 +49,29 @@ def resolve_architecture(
     return _from_space(space, space.parse(string))
 
 
-def architecture_document(
-    network: Network, *, space: SearchSpace | None = None, architecture: Architecture | None = None
-) -> dict[str, Any]:
-    """Plain data for an ``architecture.yaml``: the whole network, and the architecture where it is of a space.
-
-    The network is written in full, so the file can be read without the space and after the space has changed.
-    """
-    document: dict[str, Any] = {}
-    if space is not None and architecture is not None:
-        document["space"] = {"name": space.name, "input_shape": list(space.input_shape), "classes": space.classes}
-        document["architecture"] = str(architecture)
-    document["network"] = network.to_dict()
-    return document
-
-
-def architecture_yaml(
-    network: Network, *, space: SearchSpace | None = None, architecture: Architecture | None = None
-) -> str:
-    """:func:`architecture_document` as YAML text."""
-    return yaml.safe_dump(architecture_document(network, space=space, architecture=architecture), sort_keys=False)
-
-
 def _from_space(space: SearchSpace, architecture: Architecture) -> ResolvedArchitecture:
     string = str(architecture)
     return ResolvedArchitecture(space.decode(architecture), f"{space.name}:{string}", string, space)
 
 
 def _from_file(path: Path) -> ResolvedArchitecture:
+    """A file with the keys of ``Network.to_dict`` and, where the network is of a space, ``space`` and ``architecture``.
+
+    The network is read in full, so a file outlives its space.
+    """
     document = Entry(str(path), "", read_yaml(path))
-    entries = document.mapping(("network",), ("space", "architecture"))
+    entries = document.any_mapping()
     try:
-        network = Network.from_dict(entries["network"].value)
+        network = Network.from_dict(document.value)
         network.shapes  # noqa: B018  (refuses blocks that do not fit)
     except (InputError, TypeError, ValueError) as error:
-        entries["network"].refuse(error)
-    if "space" not in entries or "architecture" not in entries:
-        return ResolvedArchitecture(network, network.name)
-    described = entries["space"].mapping(("name",), ("input_shape", "classes"))
-    string = entries["architecture"].text()
-    name = described["name"].text()
-    if name not in space_names():
-        return ResolvedArchitecture(network, network.name, string)
-    space = SearchSpace.load(
-        name,
-        input_shape=[side.whole() for side in described["input_shape"].items()] if "input_shape" in described else None,
-        classes=described["classes"].whole() if "classes" in described else None,
-    )
-    return ResolvedArchitecture(network, network.name, string, space)
+        document.refuse(f"does not describe a network: {error}")
+    text = entries["architecture"].value if "architecture" in entries else None
+    if text is not None:
+        text = entries["architecture"].text()
+    name = entries["space"].value if "space" in entries else None
+    if text is None or name not in space_names():
+        return ResolvedArchitecture(network, network.name, text)
+    classes = getattr(network.nodes[-1].block, "classes", None) if network.nodes else None
+    space = SearchSpace.load(name, input_shape=network.inputs[0][1], classes=classes)
+    return ResolvedArchitecture(network, f"{name}:{text}", text, space)

@@ -24,7 +24,7 @@
 
 A value is a scalar, a list of options, or a list whose elements may be ``{value, when}``. ``when`` offers a block or
 an option only where all its keys hold: ``filters`` (of this layer), ``input_filters`` (of the layer before), or an
-option of the same block that is written above it. Several conditions of one key are alternatives.
+option of the same block that is written above it; a list of values means any of them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,171 @@
+"""The conformance suite over every block that comes with EdgeNAS, and what the suite itself must notice."""
+
+import itertools
+
+import pytest
+
+from spaces.block import Block, block_class, block_kinds, register_block, signature
+from spaces.blocks import (
+    ClassifierHead,
+    ConvBnAct,
+    FusedInvertedBottleneck,
+    GroupConvInvertedBottleneck,
+    InvertedBottleneck,
+    Pooling,
+)
+from spaces.conformance import BlockConformance
+from spaces.errors import InputError
+from spaces.ops import ACTIVATIONS
+
+IMAGES = (((8, 8, 16),), ((7, 7, 24),), ((1, 1, 8),), ((15, 9, 3),))
+NUMBERS = [{"filters": bad} for bad in (0, -8, 1.5, 16.0, True, "16", None, [16])]
+STRIDES = [{"stride": bad} for bad in (0, 1.5, True, "2", None)]
+KERNELS = [{"kernel": bad} for bad in (0, 2, 4, 3.0, True, "3", None)]
+ACTIVATION = [{"activation": bad} for bad in ("", "gelu", None, 1, [])]
+BOTTLENECK = [
+    *NUMBERS,
+    *STRIDES,
+    *KERNELS,
+    *ACTIVATION,
+    *({"expansion": bad} for bad in (0, -1, "6", None, True, float("nan"), float("inf"))),
+    *({"se_ratio": bad} for bad in (-0.1, 1.5, "0.25", None, True, float("nan"))),
+    *({"se_gate": bad} for bad in ("relu", None, 1)),
+    *({"skip": bad} for bad in (1, "yes", None)),
+]
+
+
+def _bottlenecks(cls, expansions=(1, 1.0001, 2.5, 4, 184 / 80), **extra):
+    return [
+        (cls(filters=filters, kernel=kernel, stride=stride, expansion=expansion, se_ratio=ratio, skip=skip, **extra), s)
+        for s in IMAGES
+        for filters, kernel, stride, expansion, ratio, skip in itertools.product(
+            (16, 24), (3, 5), (1, 2), expansions, (0, 0.25), (True, False)
+        )
+    ]
+
+
+class TestConvolution(BlockConformance):
+    blocks = tuple(
+        (ConvBnAct(filters=16, kernel=kernel, stride=stride, activation=activation), shapes)
+        for shapes in IMAGES
+        for kernel in (1, 3, 5, 7)
+        for stride in (1, 2)
+        for activation in ACTIVATIONS
+    )
+    bad_options = (
+        *NUMBERS,
+        *STRIDES,
+        *KERNELS,
+        *ACTIVATION,
+    )
+
+
+class TestInvertedBottleneck(BlockConformance):
+    blocks = _bottlenecks(InvertedBottleneck)
+    bad_options = BOTTLENECK
+
+
+class TestFusedInvertedBottleneck(BlockConformance):
+    blocks = _bottlenecks(FusedInvertedBottleneck)
+    bad_options = BOTTLENECK
+
+
+class TestGroupConvInvertedBottleneck(BlockConformance):
+    blocks = tuple(
+        (GroupConvInvertedBottleneck(filters=16, expansion=expansion, stride=stride, **groups), ((8, 8, 16),))
+        for expansion in (2, 4)
+        for stride in (1, 2)
+        for groups in ({"group_size": 8}, {"group_size": 16}, {"group_size": 32}, {"groups": 1}, {"groups": 4})
+    )
+    bad_options = (
+        *BOTTLENECK,
+        {"group_size": None},
+        {"groups": 2},
+        *({"group_size": bad} for bad in (0, 3, 12, -8, 1.5, True, "8")),
+        *({"group_size": None, "groups": bad} for bad in (0, 3, -1, 2.0, True, "2", 32)),
+    )
+
+
+class TestPooling(BlockConformance):
+    blocks = tuple(
+        (Pooling(kind, kernel, 2), shapes) for kind in ("average", "max") for kernel in (2, 3) for shapes in IMAGES
+    )
+    bad_options = (
+        {"pooling": "median"},
+        {"pooling": None},
+        {"kernel": 0},
+        {"kernel": 1.5},
+        {"stride": 0},
+    )
+
+
+class TestClassifierHead(BlockConformance):
+    blocks = tuple(
+        (ClassifierHead(classes=10, hidden=hidden, dropout=dropout, activation=activation), shapes)
+        for shapes in IMAGES
+        for hidden in (0, 32)
+        for dropout in (0.0, 0.2)
+        for activation in ("relu", "hard_swish", "linear")
+    )
+    bad_options = (
+        *({"classes": bad} for bad in (0, 2.5, "10", None, True)),
+        *({"hidden": bad} for bad in (-1, 1.5, "8", None)),
+        *({"dropout": bad} for bad in (-0.1, 1, "0.1", None)),
+        *ACTIVATION,
+    )
+
+
+def test_every_registered_block_is_tested():
+    tested = {type(block) for suite in BlockConformance.__subclasses__() for block, _ in suite.blocks}
+    ours = {cls for cls in map(block_class, block_kinds()) if cls.__module__.startswith("spaces.")}
+    assert ours
+    assert ours <= tested
+
+
+def test_group_errors_name_the_widths():
+    with pytest.raises(InputError, match=r"group_size 64 does not divide 96 expanded filters \(24 channels"):
+        GroupConvInvertedBottleneck(filters=24, expansion=4, group_size=64).lower((8, 8, 24))
+    with pytest.raises(InputError, match="5 groups do not divide 24 input channels and 96"):
+        GroupConvInvertedBottleneck(filters=24, expansion=4, groups=5).lower((8, 8, 24))
+
+
+def test_blocks_that_build_the_same_have_one_signature():
+    shapes = ((8, 8, 16),)
+    fused = signature(FusedInvertedBottleneck(filters=24, expansion=4), shapes, "int8")
+    assert signature(GroupConvInvertedBottleneck(filters=24, expansion=4, groups=1), shapes, "int8") == fused
+    assert signature(FusedInvertedBottleneck(filters=24, expansion=4.0, skip=False), shapes, "int8") == fused
+    assert signature(FusedInvertedBottleneck(filters=16, expansion=4), shapes, "int8") != signature(
+        FusedInvertedBottleneck(filters=16, expansion=4, skip=False), shapes, "int8"
+    )
+    dropout = {signature(ClassifierHead(10, dropout=rate), shapes, "int8") for rate in (0.0, 0.5)}
+    assert len(dropout) == 1
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(InputError, match="already registered"):
+
+        @register_block("ibn")
+        class Other(Block):
+            def lower(self, *input_shapes):
+                raise NotImplementedError
+
+
+class _Wrong(ConvBnAct):
+    """Its canonical form is cheaper than itself."""
+
+    def canonical(self, *input_shapes):
+        return ConvBnAct(filters=8)
+
+
+def test_the_suite_notices_a_canonical_form_that_costs_less():
+    class Suite(BlockConformance):
+        blocks = ((_Wrong(filters=16), ((8, 8, 16),)),)
+        bad_options = ({"filters": 16},)
+
+    try:
+        with pytest.raises(AssertionError, match="cost differently"):
+            Suite().test_canonical_form_is_stable_and_costs_the_same()
+        with pytest.raises(AssertionError, match="accepts"):
+            Suite().test_bad_options_are_refused()
+    finally:
+        Suite.blocks = ()

@@ -1,0 +1,93 @@
+"""Reference networks against what was published about them."""
+
+import dataclasses
+
+import pytest
+
+from spaces.blocks import InvertedBottleneck
+from spaces.errors import InputError
+from spaces.network import Network, Node
+from spaces.references import params_as_counted, published_figures, reference_names, reference_network
+
+TOLERANCE = 0.02
+EXPECTED = {
+    *(f"mobilenet_edgetpu_v2_{size}" for size in ("tiny", "xs", "s", "m", "l")),
+    *(f"mobilenet_edgetpu_{width}" for width in ("0.75", "1.0")),
+    *(f"mobilenet_v2_{width}" for width in ("0.35", "0.5", "0.75", "1.0", "1.3", "1.4")),
+    *(f"mobilenet_v3_{size}{kind}" for size in ("large", "small") for kind in ("", "_minimalistic")),
+    "efficientnet_lite0",
+}
+
+
+def test_names():
+    assert set(reference_names()) == EXPECTED
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_figures_equal_the_published_ones(name):
+    network, published = reference_network(name), published_figures(name)
+    assert published.source
+    if published.exact_params is not None:
+        assert network.params == published.exact_params
+    if published.params is not None and "params" not in published.disputed:
+        params = params_as_counted(network, published.counted)
+        cut_off = "cuts off" in published.note and params // 10**5 == published.params // 10**5
+        assert cut_off or params == pytest.approx(published.params, rel=TOLERANCE)
+    if published.macs is not None and "macs" not in published.disputed:
+        assert network.macs == pytest.approx(published.macs, rel=TOLERANCE)
+    if published.disputed:
+        assert published.note
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        # Trainable parameters with 1000 classes, as other public implementations of the same networks have them.
+        ("mobilenet_v2_1.0", 3_504_872),
+        ("mobilenet_v3_large", 5_483_032),
+        ("mobilenet_v3_small", 2_542_856),
+        ("efficientnet_lite0", 4_652_008),
+    ],
+)
+def test_exact_parameters_with_1000_classes(name, params):
+    assert reference_network(name, classes=1000).params == params
+
+
+def test_edgetpu_v2_s_agrees_exactly_with_the_default_configuration_of_its_code():
+    """The public code asserts 6,069,657 trainable parameters for S with 5x5 kernels in the last two groups."""
+    network = reference_network("mobilenet_edgetpu_v2_s")
+
+    def widened(node: Node) -> Node:
+        height = network.input_shapes(node)[0][0]
+        block = node.block
+        late = isinstance(block, InvertedBottleneck) and (height == 7 or (height == 14 and block.stride == 2))
+        return dataclasses.replace(node, block=dataclasses.replace(block, kernel=5)) if late else node
+
+    changed = Network(network.name, network.inputs, tuple(map(widened, network.nodes)), network.outputs)
+    assert sum(one != other for one, other in zip(changed.nodes, network.nodes, strict=True)) == 5
+    assert changed.params == 6_069_657
+
+
+def test_no_skip_where_the_design_has_none():
+    network = reference_network("mobilenet_edgetpu_1.0")
+    skips = [node.block.has_skip(network.input_shapes(node)[0]) for node in network.nodes[2:-2]]
+    assert skips.count(False) == 6  # five changes of width or stride, and one by design
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_0.35", "mobilenet_v3_small", "mobilenet_edgetpu_v2_tiny"])
+def test_other_inputs_and_classes(name):
+    network = reference_network(name, input_shape=(96, 64, 1), classes=7)
+    assert network.inputs == (("image", (96, 64, 1)),)
+    assert network.graph.output_shapes == ((7,),)
+
+
+def test_unknown_names_are_refused():
+    for ask in (reference_network, published_figures):
+        with pytest.raises(
+            InputError, match=r"unknown reference network 'resnet': expected one of .*mobilenet_v2_1\.0"
+        ):
+            ask("resnet")
+    with pytest.raises(InputError, match="height, width, channels"):
+        reference_network("mobilenet_v2_1.0", input_shape=(224, 224))
+    with pytest.raises(InputError, match="unknown way to count"):
+        params_as_counted(reference_network("mobilenet_v2_0.35"), "magic")
