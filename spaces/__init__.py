@@ -1,13 +1,20 @@
 """What can be built: ops, blocks, networks and search spaces. Pure Python and NumPy."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from spaces import blocks as _blocks  # noqa: F401  (registers the block families)
 from spaces.block import Block, block_from_dict, register_block, signature
 from spaces.decision import Architecture
 from spaces.errors import EdgeNASError, InputError, WorkError
 from spaces.network import Network, Node
-from spaces.references import published_figures, reference_names, reference_network
-from spaces.space import SearchSpace
-from spaces.space_spec import space_names
+
+if TYPE_CHECKING:
+    from spaces.references import published_figures, reference_names, reference_network
+    from spaces.space import SearchSpace
+    from spaces.space_spec import space_names
 
 __all__ = [
     "Architecture",
@@ -26,3 +33,18 @@ __all__ = [
     "signature",
     "space_names",
 ]
+
+# These need NumPy and YAML, which the command line's help should not wait for.
+_LAZY = {
+    "SearchSpace": "spaces.space",
+    "published_figures": "spaces.references",
+    "reference_names": "spaces.references",
+    "reference_network": "spaces.references",
+    "space_names": "spaces.space_spec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'spaces' has no attribute {name!r}")

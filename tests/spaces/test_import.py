@@ -1,0 +1,20 @@
+"""What importing the package costs."""
+
+import subprocess
+import sys
+
+
+def test_blocks_and_networks_need_nothing_installed():
+    code = (
+        "import sys, spaces; from spaces.blocks import ConvBnAct; spaces.signature(ConvBnAct(8), ((8, 8, 3),), 'int8'); "
+        "print(sorted({'numpy', 'yaml', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_exported_name_is_there():
+    import spaces
+
+    for name in spaces.__all__:
+        assert getattr(spaces, name) is not None
