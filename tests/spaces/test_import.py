@@ -6,7 +6,8 @@ import sys
 
 def test_blocks_and_networks_need_nothing_installed():
     code = (
-        "import sys, spaces; from spaces.blocks import ConvBnAct; spaces.signature(ConvBnAct(8), ((8, 8, 3),), 'int8'); "
+        "import sys, spaces; from spaces.blocks import ConvBnAct; "
+        "spaces.signature(ConvBnAct(8), ((8, 8, 3),), 'int8'); "
         "print(sorted({'numpy', 'yaml', 'tensorflow', 'keras'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
