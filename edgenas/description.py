@@ -47,17 +47,19 @@ def describe_network(resolved: ResolvedArchitecture, *, device: str | None, prec
 
 
 def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
-    from devices.device import get_device
+    from devices import get_device
     from latency.predictor import Predictor
     from latency.table import LatencyTable, default_table_path
 
     get_device(device)  # an unknown name is a clearer error than a missing table
-    prediction = Predictor(LatencyTable.load(default_table_path(device, precision))).predict(network)
+    predictor = Predictor(LatencyTable.load(default_table_path(device, precision), device=device, precision=precision))
+    prediction = predictor.predict(network)
     return {
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
         "per_node": prediction.per_node,
-        "provenance": prediction.provenance,
+        "provenance": prediction.provenance.to_json()
+        | {"statistic": prediction.statistic, "error": prediction.error, "summary": predictor.describe_error()},
     }
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from devices import Device
+    from latency.profiler import ProfileResult
+    from spaces.space import SearchSpace
 
 SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
 DEVICE = typer.Option("local-cpu", "--device", help="Name of a device.")
@@ -27,13 +33,11 @@ def profile_space(
     precision: str = PRECISION,
     threads: int = THREADS,
     table: Path | None = TABLE,
+    fresh: bool = typer.Option(False, "--fresh", help="Measure everything again, also what the table has."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Build or complete the latency table of a device for all blocks of a space."""
-    from edgenas.progress import profile_with_progress
-    from spaces.space import SearchSpace
-
-    result = profile_with_progress(SearchSpace.load(space), device, precision=precision, threads=threads, path=table)
+    result = _profile(space, device, precision, threads, table, fresh)[2]
     if as_json:
         print_json(
             {
@@ -41,12 +45,42 @@ def profile_space(
                 "signatures": result.signatures,
                 "measured": result.measured,
                 "reused": result.reused,
+                "failed": {signature: str(error) for signature, error in result.failed.items()},
                 "seconds": round(result.seconds, 3),
             }
         )
         return
-    print(f"{result.path}: {result.signatures} signatures, {result.measured} measured, {result.reused} reused")
-    remark(result.table.describe_error())
+    print(
+        f"{result.path}: {result.signatures} signatures, {result.measured} measured, {result.reused} reused, "
+        f"{result.seconds:.1f} s"
+    )
+    for signature, error in result.failed.items():
+        remark(f"not measured: {signature}: {error}")
+
+
+def _profile(
+    space: str, device: str, precision: str, threads: int, table: Path | None, fresh: bool
+) -> tuple[SearchSpace, Device, ProfileResult]:
+    """Loads a space and a device, and measures what the device's table lacks."""
+    from devices import get_device
+    from latency.predictor import Predictor
+    from latency.profiler import profile_space as profile
+    from latency.progress import progress_bars
+    from spaces.space import SearchSpace
+
+    loaded, target = SearchSpace.load(space), get_device(device)
+    with progress_bars() as progress:
+        result = profile(
+            loaded,
+            target,
+            precision=precision,
+            table_path=table,
+            threads=threads,
+            fresh=fresh,
+            progress=progress,
+        )
+    remark(Predictor(result.table).describe_error())
+    return loaded, target, result
 
 
 def validate_space(
@@ -60,15 +94,12 @@ def validate_space(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Predict random networks, measure them whole, and compare. Blocks that the table lacks are measured first."""
-    from devices.device import get_device
-    from edgenas.progress import profile_with_progress
+    from latency.progress import progress_bars
     from latency.validation import validate
-    from spaces.space import SearchSpace
 
-    loaded = SearchSpace.load(space)
-    profiled = profile_with_progress(loaded, device, precision=precision, threads=threads, path=table)
-    validation = validate(loaded, get_device(device), profiled.table, networks=networks, seed=seed)
-    data = validation.to_json()
+    loaded, target, profiled = _profile(space, device, precision, threads, table, fresh=False)
+    with progress_bars() as progress:
+        data = validate(loaded, target, profiled.table, networks=networks, seed=seed, progress=progress).to_json()
     if as_json:
         print_json(data)
         return
