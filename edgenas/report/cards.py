@@ -24,15 +24,15 @@ class Card:
 
 def headline(data: ReportData) -> str:
     """What the run achieved, in one sentence."""
-    shipped, best = data.shipped, data.best
+    shipped, best, limit_ms = data.shipped, data.best, data.budget_ms
     if shipped is not None and shipped.top1_tflite is not None:
         latency_ms = shipped.latency_ms.get("median")
         kind = "measured"
         top1 = f"{percent(shipped.top1_tflite)} {shipped.quantization} test accuracy"
         if latency_ms is None:
-            latency_ms, kind = shipped.predicted_ms, "predicted"
+            latency_ms, kind, limit_ms = shipped.predicted_ms, "predicted", data.limit_ms or data.budget_ms
     elif best is not None:
-        latency_ms, kind = best.latency_ms, "predicted"
+        latency_ms, kind, limit_ms = best.latency_ms, "predicted", data.limit_ms or data.budget_ms
         top1 = f"{percent(best.top1)} validation accuracy after short training"
     elif data.trials:
         return f"{len(data.trials)} trials, none chosen yet."
@@ -41,10 +41,11 @@ def headline(data: ReportData) -> str:
     if latency_ms is None:
         return f"{top1}."
     sentence = f"{top1} at {milliseconds(latency_ms)} ({kind}) on {data.device}"
-    if data.budget_ms is None:
+    if limit_ms is None:
         return sentence + "."
-    verdict = "within" if latency_ms <= data.budget_ms else "over"
-    return f"{sentence}, {verdict} the budget of {milliseconds(data.budget_ms)}."
+    verdict = "within" if latency_ms <= limit_ms else "over"
+    name = "budget" if limit_ms == data.budget_ms else "search limit"
+    return f"{sentence}, {verdict} the {name} of {milliseconds(limit_ms)}."
 
 
 def cards(data: ReportData) -> Iterator[Card]:
@@ -111,8 +112,9 @@ def _search_cards(data: ReportData) -> Iterator[Card]:
         note = f"trial {best.number}"
         yield Card("Validation top-1", percent(best.top1), note, "measured", data.top1_origin, prominent=True)
     if best.latency_ms is not None:
-        share = best.latency_ms / data.budget_ms if data.budget_ms else None
-        note = f"{percent(share, 0)} of {milliseconds(data.budget_ms)}" if share is not None else f"on {data.device}"
+        limit_ms = data.limit_ms or data.budget_ms
+        share = best.latency_ms / limit_ms if limit_ms else None
+        note = f"{percent(share, 0)} of {milliseconds(limit_ms)}" if share is not None else f"on {data.device}"
         yield Card("Latency", milliseconds(best.latency_ms), note, "predicted", data.latency_origin, share, True)
 
 

@@ -52,7 +52,7 @@ class LatencyPair:
     predicted_ms: float
     measured_ms: float
     role: str
-    """``calibration``, ``validation`` or ``shipped model``."""
+    """``calibration``, ``validation``, ``trial`` or ``shipped model``."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +66,41 @@ class ReportData:
     space: str = ""
     dataset: str = ""
     budget_ms: float | None = None
+    """What the measured median of the shipped model must not exceed."""
+    limit_ms: float | None = None
+    """What a prediction must not exceed so that the measured median keeps the budget."""
     best_trial: int | None = None
     trials: tuple[TrialPoint, ...] = ()
     network: Network | None = None
     architecture: str = ""
     node_latency_ms: Mapping[str, float] = field(default_factory=dict)
     """Predicted from the table, by node name."""
+    fixed_latency_ms: float = 0.0
+    """What the prediction adds for the network as a whole, beyond its nodes."""
     latency_statistic: str = "latency"
-    """What the table's numbers are, such as ``quiet latency (minimum over rounds)``."""
+    """What the table's numbers are, such as ``quiet latency``."""
     compared_statistic: str = "median"
     """Which measured statistic the prediction stands for: a key of ``ShippedModel.latency_ms``."""
     latency_origin: str = "from a latency table"
     """What predictions come from: ``from a table measured on local-cpu``."""
     top1_origin: str = "on the validation split after short training"
     """What the accuracies of trials were measured on."""
-    prediction_error: float | None = None
-    """Mean absolute percentage error that the table itself was validated with, as a share."""
+    table_error: str = ""
+    """How wrong the table was on whole networks, in words."""
     pairs: tuple[LatencyPair, ...] = ()
     shipped: ShippedModel | None = None
     final_validation_top1: float | None = None
+    validation_images: int | None = None
     training_history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Per epoch of the final training, by name of the figure (``loss``, ``validation_top1``, ...)."""
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    """Trials that were better, but not shipped, and why."""
     search_seconds: float | None = None
     step_seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Rows = ()
-    provenance: Rows = ()
+    table_facts: Rows = ()
+    measurement_facts: Rows = ()
+    """Where the latencies come from: the table's header, and the measurement of the shipped model."""
     versions: Rows = ()
     recipe_text: str = ""
     missing: tuple[str, ...] = ()

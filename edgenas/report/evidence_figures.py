@@ -69,9 +69,9 @@ def accuracy_figure(data: ReportData) -> go.Figure | None:
     """Validation, float and quantized accuracy of the chosen network, with 95 % intervals; None without any."""
     rows: list[tuple[str, float, int | None, str]] = []
     if data.best is not None and data.best.top1 is not None:
-        rows.append(("validation,<br>short training", data.best.top1, None, GREY))
+        rows.append(("validation,<br>short training", data.best.top1, data.validation_images, GREY))
     if data.final_validation_top1 is not None:
-        rows.append(("validation,<br>final training", data.final_validation_top1, None, BLUE))
+        rows.append(("validation,<br>final training", data.final_validation_top1, data.validation_images, BLUE))
     if data.shipped is not None:
         shipped = data.shipped
         if shipped.top1_float is not None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
-import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from edgenas.report.data import LatencyPair, ReportData, Rows, ShippedModel, TrialPoint
+from edgenas.objectives import within
+from edgenas.report.data import LatencyPair, ReportData, ShippedModel, TrialPoint
+from edgenas.report.facts import flat_rows, settings_rows, statistic_name, table_error, table_rows, version_rows
+from edgenas.run_folder import RunFolder
 from spaces import EdgeNASError, InputError, Network
+
+if TYPE_CHECKING:
+    from edgenas.recipe import Recipe
+    from edgenas.study import Study, Trial
 
 Value = TypeVar("Value")
 
@@ -23,158 +28,182 @@ def load_report_data(run_dir: Path | str) -> ReportData:
 
     Raises InputError when the folder is no run: neither a recipe nor a study in it.
     """
-    return _Reader(Path(run_dir)).read()
+    return _Reader(RunFolder(run_dir)).read()
 
 
 class _Reader:
-    """Reads the files of a run one by one and keeps a list of what was missing or broken."""
+    """Reads the files of a run one after the other and keeps a list of what was missing or broken."""
 
-    def __init__(self, folder: Path) -> None:
-        if not (folder / "recipe.yaml").is_file() and not (folder / "study.db").is_file():
+    def __init__(self, folder: RunFolder) -> None:
+        if not folder.recipe_path.is_file() and not folder.study_path.is_file():
             raise InputError(
-                f"{folder}: no run (neither recipe.yaml nor study.db in it); name a folder such as runs/NAME"
+                f"{folder.path}: no run (neither recipe.yaml nor study.db in it); name a folder such as runs/NAME"
             )
         self.folder = folder
+        self.recipe: Recipe | None = None
         self.missing: list[str] = []
 
     def read(self) -> ReportData:
-        data = ReportData(name=self.folder.resolve().name, run_path=str(self.folder), versions=_versions())
-        for step in (self._recipe, self._study, self._bundle, self._network, self._table, self._training):
-            data = step(data)
+        path = self.folder.path
+        data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
+        for part in (self._recipe, self._state, self._study, self._bundle, self._network, self._table, self._training):
+            data = part(data)
         return dataclasses.replace(data, missing=tuple(self.missing))
 
     def _try(self, what: str, read: Callable[[], Value]) -> Value | None:
-        """The value, or None and a sentence when the file behind it is broken."""
+        """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
-        except (EdgeNASError, OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            self.missing.append(f"{what} cannot be read: {error}")
+        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+            self.missing.append(f"{what} cannot be used: {error}")
             return None
 
-    # Steps, in the order in which a run makes the files ------------------------------------------------------------
+    # Parts, in the order in which a run makes them -----------------------------------------------------------------
 
     def _recipe(self, data: ReportData) -> ReportData:
-        path = self.folder / "recipe.yaml"
-        text = self._try("recipe.yaml", path.read_text) if path.is_file() else None
-        recipe = self._try("recipe.yaml", lambda: yaml.safe_load(text)) if text is not None else None
-        if not isinstance(recipe, Mapping):
-            self.missing.append("There is no recipe in this folder, so settings and budget are unknown.")
+        self.recipe = self._try("recipe.yaml", self.folder.read_recipe)
+        if self.recipe is None:
             return data
-        settings = tuple(_flatten(recipe))
-        known = dict(settings)
-        budget = known.get("budget.latency_ms")
         return dataclasses.replace(
             data,
-            name=str(recipe.get("name") or data.name),
-            recipe_text=text or "",
-            settings=settings,
-            space=known.get("space") or known.get("space.name", ""),
-            dataset=known.get("data.name") or known.get("data", ""),
-            device=known.get("device") or known.get("devices", ""),
-            budget_ms=None if budget is None else float(budget),
+            name=self.recipe.name,
+            recipe_text=self.folder.recipe_path.read_text(encoding="utf-8"),
+            settings=settings_rows(self.recipe),
+            space=str(self.recipe.space.spec),
+            dataset=self.recipe.data.spec,
+            device=self.recipe.device.name,
+            budget_ms=self.recipe.budget.latency_ms,
+        )
+
+    def _state(self, data: ReportData) -> ReportData:
+        state = self._try("state.json", lambda: self.folder.state)
+        steps = {} if state is None else state["steps"]
+        seconds = {name: float(facts["seconds"]) for name, facts in steps.items() if facts.get("seconds")}
+        choice = steps.get("choose", {})
+        return dataclasses.replace(
+            data,
+            step_seconds=seconds,
+            search_seconds=seconds.get("search"),
+            best_trial=choice.get("trial"),
+            rejected={int(number): str(reason) for number, reason in choice.get("rejected", {}).items()},
         )
 
     def _study(self, data: ReportData) -> ReportData:
-        path = self.folder / "study.db"
-        if not path.is_file():
-            self.missing.append(f"No search has run yet; `edgenas run {self.folder}/recipe.yaml --resume` starts it.")
+        if not self.folder.study_path.is_file():
+            self.missing.append(f"The search has not begun. Continue with: {self._command()}")
             return data
-        trials = self._try("study.db", lambda: _read_trials(path, data.budget_ms))
-        if trials is None:
-            return data
-        seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+        return self._try("study.db", lambda: self._read_study(data)) or data
+
+    def _read_study(self, data: ReportData) -> ReportData:
+        from edgenas.study import Study
+
+        study = Study.open(self.folder.study_path)
+        try:
+            facts, limits = study.facts, study.facts.get("limits", {})
+            trials = tuple(_trial_points(study, limits))
+            best = self._chosen(study, data)
+            pairs = tuple(_trial_pairs(study))
+        finally:
+            study.close()
         running = sum(trial.state == "running" for trial in trials)
-        if running:
-            self.missing.append(f"{running} of {len(trials)} trials were still running when this report was written.")
-        best = _best(trials)
-        if best is None:
-            self.missing.append("No trial has finished within the budget yet, so there is no network to show.")
+        total = self.recipe.search.trials if self.recipe is not None else len(trials)
+        if running or len(trials) < total:
+            done = len(trials) - running
+            self.missing.append(f"{done} of {total} trials are done. Continue with: {self._command()}")
         return dataclasses.replace(
             data,
             trials=trials,
+            device=str(facts.get("device") or data.device),
+            precision=str(facts.get("precision") or data.precision),
+            limit_ms=limits.get("latency_ms"),
             best_trial=None if best is None else best.number,
             architecture="" if best is None else best.architecture,
-            search_seconds=sum(seconds) if seconds else None,
+            pairs=pairs,
         )
+
+    @staticmethod
+    def _chosen(study: Study, data: ReportData) -> Trial | None:
+        """The trial that was chosen to be shipped, else the best that was not rejected."""
+        left = [trial for trial in study.ranking if trial.number not in data.rejected]
+        return next((trial for trial in left if trial.number == data.best_trial), left[0] if left else None)
 
     def _bundle(self, data: ReportData) -> ReportData:
         from export.bundle import read_metrics
 
-        folder = self.folder / "bundle"
-        if not (folder / "metrics.json").is_file():
-            self.missing.append(
-                f"There is no bundle yet, so nothing was measured on the final model; `edgenas export {self.folder} "
-                "--trial best` trains, quantizes and measures it."
-            )
+        if not (self.folder.bundle_path / "metrics.json").is_file():
+            if data.best_trial is not None:
+                self.missing.append(
+                    "There is no bundle yet, so nothing of the final model is trained or measured. Make it with: "
+                    f"edgenas export {self.folder.path} --trial best"
+                )
             return data
-        metrics = self._try("bundle/metrics.json", lambda: read_metrics(folder))
-        shipped = self._try("bundle/metrics.json", lambda: _shipped(metrics or {}, data.device)) if metrics else None
-        if metrics is None or shipped is None:
+        metrics = self._try("bundle/metrics.json", lambda: read_metrics(self.folder.bundle_path))
+        if metrics is None:
             return data
-        origin = metrics.get("provenance", {}).get(data.device) or {}
-        return dataclasses.replace(
-            data,
-            shipped=shipped,
-            provenance=tuple(_flatten(origin)),
-            architecture=str(metrics.get("architecture") or data.architecture),
-        )
+        return self._try("bundle/metrics.json", lambda: _with_bundle(data, metrics)) or data
 
     def _network(self, data: ReportData) -> ReportData:
-        path = self.folder / "bundle" / "architecture.yaml"
-        if data.shipped is not None and path.is_file():
+        path = self.folder.bundle_path / "architecture.yaml"
+        network = None
+        if data.shipped is not None:
             network = self._try("bundle/architecture.yaml", lambda: Network.from_dict(yaml.safe_load(path.read_text())))
-        elif data.architecture:
-            network = self._try("the architecture", lambda: _decode(data))
-        else:
-            network = None
+        elif data.architecture and self.recipe is not None:
+            network = self._try("the chosen architecture", lambda: self._decode(data.architecture))
         return dataclasses.replace(data, network=network)
 
+    def _decode(self, architecture: str) -> Network:
+        from edgenas.evaluation import load_data, load_space
+
+        assert self.recipe is not None
+        space = load_space(self.recipe, load_data(self.recipe))
+        return space.decode(space.parse(architecture))
+
     def _table(self, data: ReportData) -> ReportData:
-        path = self.folder / "table.csv"
-        if not path.is_file():
-            self.missing.append("There is no latency table in this folder, so blocks have no predicted latency.")
+        if not self.folder.table_path.is_file():
+            self.missing.append(f"There is no latency table yet. Measure it with: {self._command()}")
             return data
-        return data
+        return self._try("table.csv", lambda: _with_table(data, self.folder.table_path)) or data
 
     def _training(self, data: ReportData) -> ReportData:
-        return data
+        path = self.folder.trial_path(data.best_trial or 0) / "final" / "training.json"
+        if data.best_trial is None or not path.is_file():
+            return data
+        return self._try(str(path), lambda: _with_training(data, path)) or data
+
+    def _command(self) -> str:
+        return f"edgenas run {self.folder.recipe_path} --resume"
 
 
-def _read_trials(path: Path, budget_ms: float | None) -> tuple[TrialPoint, ...]:
-    from edgenas.study import Study
-
-    study = Study.open(path)
-    try:
-        return tuple(
-            TrialPoint(
-                number=trial.number,
-                architecture=trial.architecture,
-                state=trial.state,
-                top1=trial.top1,
-                latency_ms=trial.predicted.get("latency_ms"),
-                reward=trial.reward,
-                feasible=_within(trial.predicted.get("latency_ms"), budget_ms),
-                seconds=trial.seconds,
-                error=trial.error,
-            )
-            for trial in study.trials
+def _trial_points(study: Study, limits: Mapping[str, float]) -> list[TrialPoint]:
+    return [
+        TrialPoint(
+            number=trial.number,
+            architecture=trial.architecture,
+            state=trial.state,
+            top1=trial.top1,
+            latency_ms=trial.predicted.get("latency_ms"),
+            reward=trial.reward,
+            feasible=within(trial.predicted, limits) if limits else None,
+            seconds=trial.seconds,
+            error=trial.error,
         )
-    finally:
-        study.close()
+        for trial in study.trials
+    ]
 
 
-def _within(latency_ms: float | None, budget_ms: float | None) -> bool | None:
-    return None if latency_ms is None or budget_ms is None else latency_ms <= budget_ms
+def _trial_pairs(study: Study) -> list[LatencyPair]:
+    """Networks that were measured untrained before one was chosen; predictions are of the fastest, quiet run."""
+    return [
+        LatencyPair(f"trial {trial.number}", trial.predicted["latency_ms"], trial.measured["latency_min_ms"], "trial")
+        for trial in study.trials
+        if "latency_ms" in trial.predicted and "latency_min_ms" in trial.measured
+    ]
 
 
-def _best(trials: tuple[TrialPoint, ...]) -> TrialPoint | None:
-    finished = [trial for trial in trials if trial.reward is not None and trial.feasible is not False]
-    return min(finished, key=lambda trial: (-(trial.reward or 0.0), trial.number), default=None)
-
-
-def _shipped(metrics: Mapping[str, Any], device: str) -> ShippedModel:
+def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
     top1 = metrics["top1"]
-    return ShippedModel(
+    architecture = metrics.get("architecture") or data.architecture
+    shipped = ShippedModel(
         quantization=str(metrics["quantization"]),
         top1_float=top1.get("float"),
         top1_tflite=top1.get("tflite"),
@@ -182,36 +211,54 @@ def _shipped(metrics: Mapping[str, Any], device: str) -> ShippedModel:
         size_bytes=metrics.get("size_bytes"),
         params=metrics.get("params"),
         macs=metrics.get("macs"),
-        latency_ms=metrics.get("latency_ms", {}).get(device, {}),
-        predicted_ms=metrics.get("predicted", {}).get(device, {}).get("latency_ms"),
+        latency_ms=metrics.get("latency_ms", {}).get(data.device, {}),
+        predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
+    )
+    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.top1 is not None]
+    return dataclasses.replace(
+        data,
+        shipped=shipped,
+        architecture=architecture,
+        best_trial=chosen[0] if chosen else data.best_trial,
+        dataset=str(metrics.get("data", {}).get("name") or data.dataset),
+        measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
     )
 
 
-def _decode(data: ReportData) -> Network:
-    from spaces.space import SearchSpace
+def _with_table(data: ReportData, path: Path) -> ReportData:
+    from latency.predictor import Predictor
+    from latency.table import LatencyTable
 
-    space = SearchSpace.load(data.space)
-    return space.decode(space.parse(data.architecture))
+    table = LatencyTable.load(path)
+    predictor = Predictor(table)
+    data = dataclasses.replace(
+        data,
+        table_facts=table_rows(table),
+        table_error=table_error(table),
+        latency_statistic=statistic_name(table.statistic),
+        latency_origin=f"from a table measured on {table.device}",
+        # A quiet latency is a minimum, so it is compared with the fastest run of the shipped model.
+        compared_statistic="min" if table.statistic == "quiet_min" else "median",
+    )
+    if data.network is None:
+        return data
+    prediction = predictor.predict(data.network)
+    pairs = data.pairs
+    measured = None if data.shipped is None else data.shipped.latency_ms.get(data.compared_statistic)
+    if data.shipped is not None and measured is not None:
+        predicted = data.shipped.predicted_ms or prediction.latency_ms
+        pairs = (*pairs, LatencyPair("shipped model", predicted, measured, "shipped model"))
+    return dataclasses.replace(
+        data, node_latency_ms=prediction.per_node, fixed_latency_ms=prediction.fixed_ms, pairs=pairs
+    )
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """``{"a": {"b": 1}}`` as ``[("a.b", "1")]``; what is not set is left out."""
-    rows = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{key}.")
-        elif value is not None and value != []:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            rows.append((f"{prefix}{key}", text))
-    return rows
-
-
-def _versions() -> Rows:
-    names = ("edgenas", "tensorflow", "keras", "ai-edge-litert", "numpy", "optuna")
-    rows = [("python", platform.python_version())]
-    for name in names:
-        try:
-            rows.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return tuple(rows)
+def _with_training(data: ReportData, path: Path) -> ReportData:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    history = {str(name): tuple(map(float, values)) for name, values in record.get("history", {}).items()}
+    return dataclasses.replace(
+        data,
+        training_history=history,
+        final_validation_top1=record.get("validation_top1"),
+        validation_images=record.get("validation_images"),
+    )

@@ -71,12 +71,13 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
                 hovertext=[_trial_hover(t) for t in trials],
                 hoverinfo="text",
             )
-    if data.budget_ms is not None:
+    limit_ms = data.budget_ms if data.limit_ms is None else data.limit_ms
+    if limit_ms is not None:
         figure.add_vline(
-            x=data.budget_ms,
+            x=limit_ms,
             line={"color": VERMILION, "width": 1.6, "dash": "dash"},
             annotation={
-                "text": f"budget {milliseconds(data.budget_ms)}",
+                "text": f"{'budget' if limit_ms == data.budget_ms else 'limit'} {milliseconds(limit_ms)}",
                 "yref": "paper",
                 "y": 0.02,
                 "yanchor": "bottom",

@@ -84,7 +84,8 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "pareto",
         search_figures.pareto_figure(data),
         "Accuracy against latency",
-        f"{front} of {len(data.trials)} trials are on the front: no other trial is both faster and better.",
+        f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
+        + _limit_sentence(data),
     )
     progress = _place(
         placed,
@@ -94,6 +95,15 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Each trial, the best one within the budget so far, and the best reward so far.",
     )
     return _section("search", "Search", "", pareto, progress)
+
+
+def _limit_sentence(data: ReportData) -> str:
+    if data.limit_ms is None or data.budget_ms is None or data.limit_ms == data.budget_ms:
+        return ""
+    return (
+        f"Predictions are of the {data.latency_statistic}; they must stay below {milliseconds(data.limit_ms)} (dashed) "
+        f"so that the measured median keeps the budget of {milliseconds(data.budget_ms)}."
+    )
 
 
 def _architecture(data: ReportData, placed: list[PlacedFigure]) -> str:
@@ -107,12 +117,13 @@ def _architecture(data: ReportData, placed: list[PlacedFigure]) -> str:
         + "</div>"
     )
     sum_ms = sum(data.node_latency_ms.values())
+    fixed = f", and {milliseconds(data.fixed_latency_ms)} are the network's as a whole" if data.fixed_latency_ms else ""
     bars = _place(
         placed,
         "blocks",
         search_figures.block_latency_figure(data),
         "Latency of each block",
-        f"Predicted {data.latency_origin}: {data.latency_statistic}. The blocks sum to {milliseconds(sum_ms)}.",
+        f"Predicted {data.latency_origin}: {data.latency_statistic}. The blocks sum to {milliseconds(sum_ms)}{fixed}.",
     )
     return _section("architecture", "Architecture", "", drawing, bars)
 
@@ -125,15 +136,15 @@ def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
         "prediction",
         evidence_figures.prediction_figure(data),
         "Predicted against measured latency",
-        f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 %. "
-        f"Compared: {data.latency_statistic}.",
+        f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 % ({data.latency_statistic}). "
+        + data.table_error,
     )
     accuracy = _place(
         placed,
         "accuracy",
         evidence_figures.accuracy_figure(data),
         "Accuracy, step by step",
-        "Validation and test are different images; whiskers are 95 % intervals of the test figures.",
+        "Validation and test are different images; whiskers are 95 % intervals.",
     )
     return _section("trust", "Can the numbers be trusted?", "", _grid(prediction, accuracy))
 
@@ -154,7 +165,7 @@ def _trials(data: ReportData) -> str:
         return ""
     front = {trial.number for trial, is_on in zip(data.trials, trial_front(data), strict=True) if is_on}
     ranked = sorted(data.trials, key=lambda trial: (-(trial.reward or float("-inf")), trial.number))
-    parts = [_failed(data)]
+    parts = [_rejected(data), _failed(data)]
     rows = "".join(
         _trial_row(trial, trial.number in front, trial.number == data.best_trial) for trial in ranked[:_SHOWN_TRIALS]
     )
@@ -165,6 +176,17 @@ def _trials(data: ReportData) -> str:
         f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
     return _section("trials", "Trials", "", *parts)
+
+
+def _rejected(data: ReportData) -> str:
+    rows = "".join(
+        f'<tr><td class="number">{number}</td><td>{escape(reason)}</td></tr>'
+        for number, reason in data.rejected.items()
+    )
+    return rows and (
+        '<div class="panel"><h3>Better ones that were not shipped</h3><div class="scroll"><table><thead><tr><th>trial'
+        f"</th><th>why</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
+    )
 
 
 def _failed(data: ReportData) -> str:
@@ -219,7 +241,8 @@ def _details(data: ReportData) -> str:
     )
     tables = _grid(
         _table("Settings", data.settings),
-        _table("Where the latencies come from", data.provenance),
+        _table("The latency table that predicts", data.table_facts),
+        _table("How the shipped model was measured", data.measurement_facts),
         _table("Time of each step", tuple((step, duration(s)) for step, s in data.step_seconds.items())),
         _table("Versions", data.versions),
         run,

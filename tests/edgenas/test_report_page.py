@@ -59,7 +59,7 @@ FULL = ReportData(
     search_seconds=12.0,
     step_seconds={"search": 12.0, "train": 30.0},
     settings=(("seed", "0"),),
-    provenance=(("runtime", "litert"),),
+    table_facts=(("runtime", "litert"),),
     versions=(("edgenas", "0.1.0"),),
     recipe_text="name: demo\n",
 )
@@ -175,7 +175,8 @@ def test_texts_from_the_run_cannot_become_markup() -> None:
         training_history={f"loss {EVIL}": (1.0,)},
         step_seconds={EVIL: 1.0},
         settings=((EVIL, EVIL),),
-        provenance=((EVIL, EVIL),),
+        table_facts=((EVIL, EVIL),),
+        measurement_facts=((EVIL, EVIL),),
         versions=((EVIL, EVIL),),
         recipe_text=EVIL,
         missing=(EVIL,),
@@ -228,6 +229,7 @@ class _Sum(Block):
     """A family that the report has never heard of, with two inputs."""
 
     kind: ClassVar[str] = "report_test_sum"
+    input_count: ClassVar[int] = 2
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
@@ -242,5 +244,5 @@ def test_drawing_takes_unknown_families_and_graphs_with_branches() -> None:
     )
     svg = draw_network(Network("branched", (("image", (8, 8, 3)),), nodes, ("sum",)), {})
     assert "report_test_sum" in svg
-    assert "a, b" in svg
+    assert "reads a, b" in svg
     assert "share of predicted latency" not in svg

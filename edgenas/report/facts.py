@@ -1,0 +1,101 @@
+"""Settings, provenance and versions as rows of two texts, for the tables at the end of a report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgenas.report.data import Rows
+from edgenas.report.text import milliseconds, percent
+
+if TYPE_CHECKING:
+    from edgenas.recipe import Recipe
+    from latency.table import LatencyTable
+
+_PACKAGES = ("edgenas", "tensorflow", "keras", "ai-edge-litert", "numpy", "optuna")
+_STATISTICS = {"quiet_min": "quiet latency: the fastest undisturbed run"}
+
+
+def settings_rows(recipe: Recipe) -> Rows:
+    """The settings that matter most; the recipe itself stands below them in full."""
+    search, training = recipe.search, recipe.training
+    images = "all training images" if search.training.images is None else f"{search.training.images:,} images"
+    options = ", ".join(f"{key} {value}" for key, value in search.options.items())
+    return (
+        ("seed", str(recipe.seed)),
+        ("budget", ", ".join(f"{name} {value:,g}" for name, value in recipe.budget.limits.items())),
+        ("reward", recipe.objective.reward),
+        ("algorithm", search.algorithm + (f" ({options})" if options else "")),
+        ("trials", f"{search.trials}, {search.workers} at once"),
+        ("short training", f"{search.training.epochs} epochs on {images}"),
+        ("validation share", percent(recipe.data.validation_fraction, 0)),
+        ("final training", f"{training.epochs} epochs, batch {training.batch_size}, rate {training.learning_rate:g}"),
+        ("quantization", recipe.export.quantization),
+        ("threads on the device", str(recipe.device.threads)),
+    )
+
+
+def table_rows(table: LatencyTable) -> Rows:
+    """The header of a latency table, in words."""
+    calibration = table.calibration
+    ratio = None if calibration is None else calibration.deployed_median
+    rows = [
+        ("device", table.device),
+        ("processor", table.cpu_model),
+        ("system", table.system),
+        ("runtime", f"{table.runtime} {table.runtime_version}"),
+        ("threads", str(table.threads)),
+        ("precision", table.precision),
+        ("blocks measured", f"{len(table.rows):,}"),
+        ("statistic", statistic_name(table.statistic)),
+        ("protocol", table.protocol),
+        ("governor", table.governor),
+        ("measured at", table.created),
+        ("error on whole networks", table_error(table)),
+        ("median of a normal run", None if ratio is None else f"{ratio:.3f} times the quiet latency"),
+    ]
+    return tuple((key, value) for key, value in rows if value)
+
+
+def table_error(table: LatencyTable) -> str:
+    """How wrong the table's predictions were, one sentence."""
+    calibration = table.calibration
+    if calibration is None or calibration.mape is None:
+        return "The table was not compared with whole networks, so its error is unknown."
+    return (
+        f"The table's own mean error is {percent(calibration.mape)}, its largest {percent(calibration.max_error)}, "
+        f"leave-one-out on {calibration.networks} measured networks."
+    )
+
+
+def statistic_name(statistic: str) -> str:
+    """A table's statistic in words."""
+    return _STATISTICS.get(statistic, statistic)
+
+
+def flat_rows(values: Mapping[str, Any], prefix: str = "") -> Rows:
+    """``{"a": {"b": 1}}`` as ``(("a b", "1"),)``; what is not known is left out."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += flat_rows(value, f"{name} ")
+        elif key.endswith("_ms") and isinstance(value, int | float):
+            rows.append((name.removesuffix(" ms"), milliseconds(value)))
+        elif value not in (None, "", []):
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            rows.append((name, text))
+    return tuple(rows)
+
+
+def version_rows() -> Rows:
+    """Versions of Python and of the packages that decide about the results, as installed where this report is made."""
+    rows = [("python", platform.python_version())]
+    for name in _PACKAGES:
+        try:
+            rows.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(rows)
