@@ -13,6 +13,7 @@ from edgenas.evaluation import load_data, load_space
 from edgenas.recipe import Recipe
 from edgenas.report import build_report
 from edgenas.report.load import load_report_data
+from edgenas.report.page import render_page
 from edgenas.run_folder import RunFolder
 from edgenas.study import Study
 from export.bundle import BundleContents, DataCard, write_bundle
@@ -143,6 +144,15 @@ def test_a_shipped_run_shows_the_trial_that_was_shipped(shipped: Path) -> None:
     assert dict(data.measurement_facts)["threads"] == "1"
 
 
+def test_a_rejected_trial_is_not_shown_as_the_best(searched: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(searched, run)
+    RunFolder(run).record("choose", {"trial": None, "rejected": {"5": "too slow"}})
+    data = load_report_data(run)
+    assert data.best_trial == 4
+    assert data.rejected == {5: "too slow"}
+
+
 def test_build_report_writes_both_files_whole(shipped: Path) -> None:
     path = build_report(shipped)
     text = path.read_text(encoding="utf-8")
@@ -189,4 +199,4 @@ def test_a_damaged_file_costs_a_part_of_the_report_not_the_report(
     (run / name).write_text(content)
     data = load_report_data(run)
     assert any(name in sentence for sentence in data.missing), data.missing
-    assert name in build_report(run).read_text(encoding="utf-8")
+    assert name in render_page(data)
