@@ -22,6 +22,7 @@ from edgenas.steps.profile import profile
 from edgenas.steps.search import search
 from edgenas.steps.train import train_final
 from edgenas.study import Study, Trial
+from edgenas.workers import EvaluatorFactory
 from spaces.errors import InputError, WorkError
 
 __all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
@@ -87,7 +88,13 @@ def search_recipe(
 
 
 def run(
-    recipe: Recipe, *, resume: bool = False, output: Path | None = None, ship: bool = True, quiet: bool = False
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    output: Path | None = None,
+    ship: bool = True,
+    quiet: bool = False,
+    evaluator: EvaluatorFactory | None = None,
 ) -> RunResult:
     """Runs a recipe in its run folder, ``OUTPUT/NAME`` unless ``output`` names another.
 
@@ -97,19 +104,20 @@ def run(
         output: the run's folder.
         ship: also train, export and report; False ends after the search.
         quiet: show no progress.
+        evaluator: how candidates are judged; None trains them shortly, as the recipe says.
 
     Raises:
         InputError: something in the recipe is wrong, or the folder holds another run.
         WorkError: a step failed or was interrupted; the message says what is saved and how to go on.
     """
     folder = RunFolder(output or Path(recipe.output) / recipe.name)
-    fresh = not folder.path.exists()
-    check(recipe)
-    with _working(folder, recipe, quiet) as context:
+    context = RunContext(recipe, folder, Progress(quiet=quiet))
+    check(context)
+    with _working(context):
         existed = folder.prepare(recipe, resume=resume)
-        context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name, fresh=fresh)
+        context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
-        search(context)
+        search(context, evaluator)
         if ship:
             _ship(context)
             _report(context)
@@ -125,9 +133,11 @@ def export_trial(folder: Path | str, trial: int | None = None, *, data_dir: Path
     recipe = run_folder.read_recipe()
     if data_dir is not None:
         recipe = recipe.with_data_directory(data_dir)
-    with _working(run_folder, recipe, quiet=False) as context:
-        if not run_folder.study_path.is_file():
-            raise InputError(f"{folder}: nothing was searched yet; `edgenas search` does that")
+    if not run_folder.study_path.is_file():
+        raise InputError(f"{folder}: nothing was searched yet; `edgenas search` does that")
+    context = RunContext(recipe, run_folder, Progress())
+    check(context)
+    with _working(context):
         profile(context)
         if trial is None:
             _ship(context)
@@ -137,25 +147,20 @@ def export_trial(folder: Path | str, trial: int | None = None, *, data_dir: Path
         return _result(context)
 
 
-def check(recipe: Recipe) -> None:
+def check(context: RunContext) -> None:
     """Everything that can be wrong with a recipe and is cheap to find out: data, space, device, names.
 
     Raises InputError.
     """
-    from devices import get_device
-    from edgenas.evaluation import load_data, load_space
     from export.quantization import get_recipe
 
-    get_recipe(recipe.export.quantization)
-    device = get_device(recipe.device.name)
-    load_space(recipe, load_data(recipe))
-    if recipe.export.quantization in ("int8", "float16", "float32") and (
-        recipe.export.quantization not in device.precisions
-    ):
+    get_recipe(context.recipe.export.quantization)
+    if context.precision not in context.device.precisions:
         raise InputError(
-            f"device {device.name!r} cannot run {recipe.export.quantization!r} models: expected one of "
-            f"{', '.join(device.precisions)} for export.quantization"
+            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
+            f"one of {', '.join(context.device.precisions)}"
         )
+    _ = context.space  # loads the data first, whose shape and classes it has
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
@@ -164,17 +169,16 @@ def _load(path: Path | str, data_dir: Path | None) -> Recipe:
 
 
 @contextmanager
-def _working(folder: RunFolder, recipe: Recipe, quiet: bool) -> Iterator[RunContext]:
+def _working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts."""
-    with folder, Progress(quiet=quiet) as progress:
-        context = RunContext(recipe, folder, progress)
+    with context.folder, context.progress:
         try:
-            yield context
+            yield
         except KeyboardInterrupt:
             context.log.event("interrupted")
             raise WorkError(
-                f"interrupted; everything finished so far is saved in {folder.path}; continue with the same command "
-                "and --resume"
+                f"interrupted; everything finished so far is saved in {context.folder.path}; continue with the same "
+                "command and --resume"
             ) from None
 
 

@@ -33,10 +33,11 @@ class Task:
 
     def update(self, done: int, note: str = "") -> None:
         """Sets how many units are finished."""
+        news = done != self.done
         self.done = done
         if self.progress.bars is not None and self._id is not None:
             self.progress.bars.update(self._id, completed=done, note=note)
-        elif time.monotonic() - self._last_line >= PLAIN_INTERVAL or done >= self.total:
+        elif time.monotonic() - self._last_line >= PLAIN_INTERVAL or (news and done >= self.total):
             self._last_line = time.monotonic()
             self.progress.say(f"  {self.title}: {done}/{self.total}{self._time_left()}{', ' + note if note else ''}")
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Precision of the deployed model, and so of the latency table, by quantization recipe; others deploy as int8.
 _PRECISIONS = {"float32": "float32", "float16": "float16"}
 
+#: A table that was made on a busy machine may hold any ratio of deployed to quiet latency; more is not believed.
+MAX_DEPLOYED_RATIO = 1.25
+
 
 class RunContext:
     """Everything that a step needs. What is loaded is kept."""
@@ -74,7 +77,7 @@ class RunContext:
         """Deployed median over predicted quiet latency, as seen on this device while the table was made."""
         calibration = self.table.calibration
         ratio = None if calibration is None else calibration.deployed_median
-        return max(ratio or 1.0, 1.0)
+        return min(max(ratio or 1.0, 1.0), MAX_DEPLOYED_RATIO)
 
     @property
     def latency_factor(self) -> float:

@@ -62,10 +62,10 @@ def _own_table(context: RunContext) -> Path:
     from latency.profiler import profile_space
     from latency.progress import Progress
 
-    with context.progress.task(f"profile {context.device.name}", 100) as task:
+    with context.progress.task(f"profile {context.device.name}, percent", 100) as task:
 
         def show(progress: Progress) -> None:
-            task.update(int(100 * progress.done / max(progress.total, 1)), note="%")
+            task.update(int(100 * progress.done / max(progress.total, 1)))
 
         result = profile_space(
             context.space,
