@@ -26,6 +26,8 @@ from spaces.ops import Op
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 #: Random biases are uniform up to this many standard deviations of what the kernel puts out.
 _BIAS_REACH = 0.25
+#: Constants up to this size are looked up before they are stored again.
+_SHARED_BYTES = 16
 
 OpWriter = Callable[["ModelWriter", DeployedNode], None]
 WriterType = TypeVar("WriterType", bound=OpWriter)
@@ -56,6 +58,7 @@ class ModelWriter:
         self.ranges: dict[str, ActivationRange] = {}
         self._assembler = ModelAssembler("main")
         self._tensors: dict[str, int] = {}
+        self._small_constants: dict[Any, int] = {}
         self._quantizations: dict[str, Quantization | None] = {}
 
     def write(self) -> bytes:
@@ -97,7 +100,19 @@ class ModelWriter:
         return self.add_activation(name, values, quantization=self._quantizations[source])
 
     def add_constant(self, name: str, data: np.ndarray, quantization: Quantization | None = None) -> int:
-        """A constant tensor. In a float16 model floats are stored halved and expanded by a DEQUANTIZE."""
+        """A constant tensor. In a float16 model floats are stored halved and expanded by a DEQUANTIZE.
+
+        Equal small constants, such as the axes of means, are stored once.
+        """
+        if data.nbytes > _SHARED_BYTES:
+            return self._new_constant(name, data, quantization)
+        affine = quantization and (quantization.scale.tobytes(), quantization.zero_point, quantization.dimension)
+        key = (data.dtype.name, data.shape, data.tobytes(), affine)
+        if key not in self._small_constants:
+            self._small_constants[key] = self._new_constant(name, data, quantization)
+        return self._small_constants[key]
+
+    def _new_constant(self, name: str, data: np.ndarray, quantization: Quantization | None) -> int:
         if data.dtype != np.float32 or self.precision != "float16":
             return self._assembler.add_tensor(name, data.shape, data.dtype.name, quantization, data)
         half = self._assembler.add_tensor(f"{name}/half", data.shape, "float16", None, data.astype(np.float16))

@@ -40,6 +40,7 @@ from spaces.ops import (
     Op,
     Pool,
 )
+from spaces.references import reference_network
 
 PRECISIONS = ("float32", "float16", "int8")
 BOTTLENECKS = (InvertedBottleneck, FusedInvertedBottleneck, GroupConvInvertedBottleneck)
@@ -132,6 +133,15 @@ def test_a_whole_network_runs():
     assert model_io(write_tflite(network.graph, "int8")).inputs[0].name == "image"
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2_0.35", "mobilenet_v3_small", "mobilenet_edgetpu_v2_tiny"])
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_published_networks_run(name, precision):
+    model = write_tflite(reference_network(name, input_shape=(64, 64, 3)).graph, precision)
+    logits = _run(model, np.random.default_rng(1).normal(size=(1, 64, 64, 3)).astype(np.float32))
+    assert np.isfinite(logits).all()
+    assert len(np.unique(logits)) > 40
+
+
 def test_several_inputs_and_outputs():
     builder = GraphBuilder((4, 4, 8), (4, 4, 8), input_names=("left", "right"))
     total = builder.add("total", Add(), *builder.inputs)
@@ -215,6 +225,12 @@ def test_operators_equal_the_converters(name):
 
 def test_operators_of_a_network_equal_the_converters():
     _assert_same_as_converter(_network().graph)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_edgetpu_v2_tiny"])
+def test_operators_of_published_networks_equal_the_converters(name):
+    _assert_same_as_converter(reference_network(name, input_shape=(64, 64, 3)).graph)
 
 
 @pytest.mark.slow
