@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from export._tensorflow import keras, tensorflow
+from export.grouped_convolution import grouped_conv2d_class
 from spaces.errors import InputError
 from spaces.network import Network
 from spaces.ops import (
@@ -49,6 +50,11 @@ class LayerSettings:
     def normal(self, fan: float, gain: float = 2.0) -> Any:
         """Initialiser drawing from a normal distribution of variance ``gain / fan`` (He et al., arXiv 1502.01852)."""
         return _parent(self.layers).initializers.RandomNormal(stddev=math.sqrt(gain / fan), seed=self.seed)
+
+    @property
+    def register(self) -> Any:
+        """Decorator maker for what is not Keras's own, so that models with it can be cloned and saved."""
+        return _parent(self.layers).saving.register_keras_serializable
 
 
 OpType = TypeVar("OpType", bound=Op)
@@ -122,7 +128,8 @@ def _parent(layers: Any) -> Any:
 
 @layer_for(Convolution)
 def _convolution(op: Convolution, settings: LayerSettings) -> Any:
-    return settings.layers.Conv2D(
+    conv2d = grouped_conv2d_class(settings.layers, settings.register) if op.groups > 1 else settings.layers.Conv2D
+    return conv2d(
         op.filters,
         op.kernel,
         strides=op.stride,
@@ -166,8 +173,11 @@ def _batch_norm(op: BatchNorm, settings: LayerSettings) -> Any:
 def _activation(op: Activation, settings: LayerSettings) -> Any:
     if op.kind in ("relu", "relu6"):
         return settings.layers.ReLU(max_value=6.0 if op.kind == "relu6" else None, name=settings.name)
-    functions = {"hard_swish": hard_swish, "hard_sigmoid": hard_sigmoid, "swish": "swish", "sigmoid": "sigmoid"}
-    return settings.layers.Activation(functions[op.kind], name=settings.name)
+    functions = {"hard_swish": hard_swish, "hard_sigmoid": hard_sigmoid}
+    function: Any = op.kind
+    if op.kind in functions:  # registered, so that the model can be cloned and saved
+        function = settings.register(package="edgenas")(functions[op.kind])
+    return settings.layers.Activation(function, name=settings.name)
 
 
 def hard_sigmoid(x: Any) -> Any:

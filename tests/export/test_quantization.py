@@ -1,0 +1,146 @@
+"""Conversion with every recipe, on a network that has learnt something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export._tensorflow import keras
+from export.conformance import QuantizationRecipeConformance
+from export.quantization import QuantizationRecipe, convert, get_recipe, recipe_names, register_recipe
+from export.quantization.recipe import _REGISTRY
+from export.tflite_reader import check_integer, model_io, read_operators
+from export.verify import accuracy, agreement, tflite_accuracy, tflite_logits
+from spaces.errors import InputError, WorkError
+
+
+class TestFloat32(QuantizationRecipeConformance):
+    recipe = "float32"
+    least_agreement = 1.0
+
+
+class TestFloat16(QuantizationRecipeConformance):
+    recipe = "float16"
+    least_agreement = 0.98
+
+
+class TestInt8(QuantizationRecipeConformance):
+    recipe = "int8"
+
+
+def test_every_recipe_is_tested_for_conformance() -> None:
+    assert set(recipe_names()) == {TestFloat32.recipe, TestFloat16.recipe, TestInt8.recipe}
+
+
+def test_int8_is_as_good_as_float(trained, int8_model: bytes) -> None:
+    logits = np.asarray(trained.model(trained.test_inputs))
+    float_top1 = accuracy(logits, trained.test_labels)
+    assert 0.8 < float_top1 < 1.0  # it learnt, and errors are left in which a bad conversion would show
+    int8_logits = tflite_logits(int8_model, trained.test_inputs)
+    assert abs(accuracy(int8_logits, trained.test_labels) - float_top1) <= 0.015
+    assert agreement(logits, int8_logits).same_top1 > 0.95
+
+
+def test_int8_has_integer_ends_and_per_channel_weights(int8_model: bytes) -> None:
+    assert check_integer(int8_model) == []
+    ends = model_io(int8_model)
+    assert [tensor.dtype for tensor in (*ends.inputs, *ends.outputs)] == ["INT8", "INT8"]
+    convolution = next(operator for operator in read_operators(int8_model) if operator.name == "CONV_2D")
+    assert convolution.inputs[1] is not None
+    assert len(set(convolution.inputs[1].scale)) == convolution.outputs[0].shape[-1]
+
+
+def test_calibration_images_decide_the_input_scale(trained, int8_model: bytes) -> None:
+    low, high = trained.train_inputs[:200].min(), trained.train_inputs[:200].max()
+    assert model_io(int8_model).inputs[0].scale[0] == pytest.approx((high - low) / 255, rel=1e-3)
+
+
+def test_float16_halves_the_file_and_keeps_the_accuracy(trained) -> None:
+    whole, half = (convert(trained.model, quantization=name) for name in ("float32", "float16"))
+    assert len(half) < 0.75 * len(whole)
+    top1 = [tflite_accuracy(model, trained.test_inputs, trained.test_labels) for model in (whole, half)]
+    assert abs(top1[0] - top1[1]) <= 0.005
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda images: None, "needs calibration images"),
+        (lambda images: images[:0], "needs calibration images"),
+        (lambda images: images.astype(np.float64), "float64"),
+        (lambda images: images[:, :10], r"\(\d+, 10, 20, 1\)"),
+        (lambda images: images * np.nan, "not finite"),
+    ],
+)
+def test_wrong_calibration_images_are_refused(trained, change, found: str) -> None:
+    with pytest.raises(InputError, match=found) as caught:
+        convert(trained.model, quantization="int8", calibration=change(trained.train_inputs[:10]))
+    assert "expected float32 images of shape (N, 20, 20, 1)" in str(caught.value)
+
+
+def test_unknown_recipe_is_refused_with_the_known_ones(trained) -> None:
+    with pytest.raises(InputError, match="unknown quantization 'int4': expected one of float16, float32, int8"):
+        convert(trained.model, quantization="int4")
+
+
+def test_diverged_weights_are_named(trained) -> None:
+    model = keras().models.clone_model(trained.model)
+    model.get_layer("head.logits").bias.assign([np.nan] * 6)
+    with pytest.raises(WorkError, match=r"head\.logits.*not finite"):
+        convert(model, quantization="float32")
+
+
+def test_the_converters_reason_is_told_and_the_console_stays_quiet(capfd) -> None:
+    layers = keras().layers
+    source = layers.Input((4, 4, 1), name="image")
+
+    class Strings(layers.Layer):
+        def call(self, x):
+            from export._tensorflow import tensorflow
+
+            tf = tensorflow()
+            return tf.strings.to_number(tf.strings.as_string(x))
+
+    model = keras().Model(source, Strings()(source), name="strings")
+    with pytest.raises(WorkError, match=r"model 'strings' could not be converted to TFLite: .*"):
+        convert(model, quantization="int8", calibration=np.zeros((2, 4, 4, 1), np.float32))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_conversion_is_quiet(trained, capfd) -> None:
+    convert(trained.model, quantization="int8", calibration=trained.train_inputs[:20])
+    assert capfd.readouterr() == ("", "")
+    print("still here")
+    assert capfd.readouterr().out == "still here\n"
+
+
+def test_mixed_precision_is_refused() -> None:
+    layers = keras().layers
+    source = layers.Input((4, 4, 1), name="image")
+    model = keras().Model(source, layers.Conv2D(2, 1, dtype="mixed_float16", name="half")(source))
+    with pytest.raises(InputError, match="'half' computes in float16"):
+        convert(model, quantization="float32")
+
+
+def test_an_integer_recipe_that_leaves_floats_is_an_error(trained) -> None:
+    @register_recipe("careless")
+    class Careless(QuantizationRecipe):
+        integer_only = True
+
+        def convert(self, model, calibration):
+            return get_recipe("float32").convert(model, calibration)
+
+    try:
+        with pytest.raises(WorkError, match=r"still computes in floating point.*CONV_2D"):
+            convert(trained.model, quantization="careless")
+    finally:
+        del _REGISTRY["careless"]
+
+
+def test_a_name_can_be_registered_once() -> None:
+    with pytest.raises(InputError, match="already registered by Int8"):
+
+        @register_recipe("int8")
+        class Other(QuantizationRecipe):
+            def convert(self, model, calibration):
+                return b""
