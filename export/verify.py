@@ -98,7 +98,7 @@ def _start_worker(folder: Path, start: int, stop: int) -> tuple[subprocess.Popen
 
 
 def _finish_worker(folder: Path, worker: subprocess.Popen[str], start: int) -> np.ndarray:
-    words = worker.communicate()[1].strip().splitlines()
+    words = [line for line in worker.communicate()[1].strip().splitlines() if not line.startswith("INFO: ")]
     last = words[-1] if words else "it said nothing"
     if worker.returncode == 2:
         raise InputError(last)

@@ -1,0 +1,216 @@
+"""The bundle: the folder that is shipped. A model, and everything that is needed to use it and to trust it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from export.bundle_check import FILES, file_checksum, metrics_checksum, metrics_problems, verify_bundle
+from export.model_card import model_card
+from export.preprocessing import Preprocessing
+from spaces.errors import InputError, WorkError
+from spaces.network import Network
+
+__all__ = ["BundleContents", "DataCard", "read_metrics", "verify_bundle", "write_bundle"]
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a model was trained and tested on: for its card."""
+
+    name: str
+    licence: str
+    source: str
+    train_images: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """Everything that goes into a bundle.
+
+    Raises InputError when the labels do not fit the network, or a figure cannot be (see ``metrics.json``).
+    """
+
+    model: bytes
+    """The ``.tflite`` file."""
+    network: Network
+    labels: tuple[str, ...]
+    """Names of the classes, in the order of the logits."""
+    preprocessing: Preprocessing
+    quantization: str
+    """Name of the recipe that made ``model``."""
+    top1_float: float
+    """Accuracy of the float Keras model on the test images, in [0, 1]."""
+    top1_tflite: float
+    """Accuracy of ``model`` through the interpreter on the same test images."""
+    test_images: int
+    data: DataCard
+    space: str | None = None
+    architecture: str | None = None
+    """The architecture's string in that space."""
+    latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Measured statistics of the shipped file by device: ``min``, ``median``, ..."""
+    energy_mj: Mapping[str, float] = field(default_factory=dict)
+    """Measured energy of one inference by device, where there is a meter."""
+    provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Where the latency comes from, by device: ``kind``, ``runtime``, ``runtime_version``, ``threads``, ..."""
+    predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By device: ``latency_ms``, ``energy_mj``, and where they come from under ``provenance``."""
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the training (epochs, seed, ...), for the model card."""
+    created_utc: str = ""
+
+    def __post_init__(self) -> None:
+        classes = self.network.graph.output_shapes[0][-1]
+        if len(self.labels) != classes:
+            raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
+        wrong = [label for label in self.labels if not label.strip() or label.splitlines() != [label]]
+        if wrong:
+            raise InputError(f"bundle: a label must be one line of text, not {wrong[0]!r}")
+        if not self.created_utc:
+            object.__setattr__(self, "created_utc", datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        problems = list(metrics_problems(self.metrics() | {"checksums": {}}))
+        if problems:
+            raise InputError(f"bundle: {'; '.join(problems)}")
+
+    def metrics(self) -> dict[str, Any]:
+        """``metrics.json`` without its checksums."""
+        return {
+            "name": self.network.name,
+            "space": self.space,
+            "architecture": self.architecture,
+            "top1": {"float": self.top1_float, "tflite": self.top1_tflite, "test_images": self.test_images},
+            "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
+            "energy_mj": dict(self.energy_mj),
+            "predicted": {device: dict(cost) for device, cost in self.predicted.items()},
+            "budget": dict(self.budget),
+            "size_bytes": len(self.model),
+            "params": self.network.params,
+            "macs": self.network.macs,
+            "quantization": self.quantization,
+            "provenance": {device: dict(origin) for device, origin in self.provenance.items()},
+            "preprocessing": self.preprocessing.to_dict(),
+            "data": {"name": self.data.name, "licence": self.data.licence, "source": self.data.source},
+            "edgenas_version": _version(),
+            "created_utc": self.created_utc,
+        }
+
+
+def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
+    """Writes a bundle, checks it, and only then puts it in place; returns its folder.
+
+    An earlier bundle in ``folder`` is replaced as a whole; files of the user's own beside it are kept.
+
+    Raises:
+        InputError: ``folder`` holds other things and no bundle.
+        WorkError: the new bundle does not pass :func:`verify_bundle`, or cannot be written. What was there before
+            is then still there.
+    """
+    folder = Path(folder).absolute()
+    _check_replaceable(folder)
+    workspace: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
+        temporary = workspace / folder.name  # unlike the workspace, with the permissions the user's umask asks for
+        temporary.mkdir()
+        for name, content in _files(contents).items():
+            (temporary / name).write_bytes(content)
+        problems = verify_bundle(temporary)
+        if problems:
+            raise WorkError(
+                f"the bundle for {folder} was not written, because it would be wrong: {'; '.join(problems)}"
+            )
+        _keep_other_files(folder, temporary)
+        _replace(temporary, folder)
+    except OSError as error:
+        raise WorkError(f"{folder}: the bundle cannot be written ({error}); nothing was changed") from error
+    finally:
+        if workspace is not None:
+            shutil.rmtree(workspace, ignore_errors=True)
+    return folder
+
+
+def read_metrics(folder: Path | str) -> dict[str, Any]:
+    """``metrics.json`` of a bundle. Raises InputError when it is missing or not JSON."""
+    path = Path(folder) / "metrics.json"
+    try:
+        metrics = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the metrics of a bundle ({error})") from error
+    if not isinstance(metrics, dict):
+        raise InputError(f"{path}: not the metrics of a bundle (expected an object)")
+    return metrics
+
+
+def _files(contents: BundleContents) -> dict[str, bytes]:
+    document = {"space": contents.space, "architecture": contents.architecture, **contents.network.to_dict()}
+    files = {
+        "model.tflite": contents.model,
+        "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
+        "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
+        "run.py": Path(__file__).with_name("bundle_run.py").read_bytes(),
+    }
+    checksums = {name: file_checksum(content) for name, content in files.items()}
+    files["README.md"] = model_card(contents, checksums).encode()
+    metrics = contents.metrics()
+    checksums |= {"README.md": file_checksum(files["README.md"]), "metrics.json": metrics_checksum(metrics)}
+    files["metrics.json"] = (json.dumps(metrics | {"checksums": checksums}, indent=2) + "\n").encode()
+    return files
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, a bundle needs a folder")
+    present = {path.name for path in folder.iterdir()}
+    if present and "metrics.json" not in present and "model.tflite" not in present:
+        raise InputError(f"{folder}: holds other things than a bundle; choose an empty or a new folder")
+
+
+def _keep_other_files(folder: Path, temporary: Path) -> None:
+    if not folder.exists():
+        return
+    for path in folder.iterdir():
+        if path.name in FILES:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, temporary / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, temporary / path.name, follow_symlinks=False)
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    """Two renames: whoever looks in between finds no bundle, never half of one."""
+    if not folder.exists():
+        os.rename(temporary, folder)
+        return
+    previous = folder.with_name(f".{folder.name}.previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    os.rename(folder, previous)
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        os.rename(previous, folder)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _version() -> str:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("edgenas")
+    return "unknown"
