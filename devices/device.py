@@ -44,6 +44,11 @@ class MeasureSettings:
     With ``confidence``, sampling stops as soon as the half-width of the median's 95 % confidence interval is below
     that share of the median; without, ``max_seconds`` is always used up. ``keep`` thins the reported samples.
     ``timeout_seconds`` is for one model, loading included.
+
+    With ``anchor``, a small model, each model gets a short visit instead: chunks of ``chunk_seconds``, with the anchor
+    timed before and after each (:attr:`Measurement.anchors_ms`), until ``quiet_chunks`` of them were quiet (both times
+    within ``tolerance`` of the anchor's fastest, ``anchor_ms``) or ``visit_seconds`` are over. For protocols that
+    come back in many rounds and keep what was measured in quiet moments. A device that cannot do so ignores it.
     """
 
     threads: int = 1
@@ -56,25 +61,17 @@ class MeasureSettings:
     keep: int | None = None
     seed: int = 0
     timeout_seconds: float = 60.0
+    anchor: bytes | None = None
+    anchor_ms: float | None = None
+    tolerance: float = 1.2
+    quiet_chunks: int = 3
+    chunk_seconds: float = 0.0001
+    visit_seconds: float = 0.004
 
     def __post_init__(self) -> None:
-        for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds"):
+        for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
             if getattr(self, name) <= 0:
                 raise InputError(f"measurement settings: {name} must be above 0, not {getattr(self, name)!r}")
-
-    @classmethod
-    def quick(cls, seconds: float = 0.003, *, threads: int = 1, timeout_seconds: float = 60.0) -> MeasureSettings:
-        """One short visit to a model: for protocols that come back to it in many rounds and keep the minimum."""
-        return cls(
-            threads=threads,
-            warmup_seconds=seconds / 4,
-            min_runs=5,
-            max_runs=2000,
-            max_seconds=seconds,
-            confidence=None,
-            keep=5,
-            timeout_seconds=timeout_seconds,
-        )
 
 
 #: A model: the bytes of a ``.tflite`` file, or its path.

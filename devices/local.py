@@ -28,6 +28,10 @@ RUNNER = Path(__file__).with_name("runner.py")
 START_TIMEOUT_SECONDS = 120.0
 _WORDS = 800  # characters of the runner's standard error that a message quotes
 _END = object()
+_RUNNER_SETTINGS = (
+    *("threads", "affinity", "warmup_seconds", "min_runs", "max_runs", "max_seconds", "confidence", "keep", "seed"),
+    *("anchor_ms", "tolerance", "quiet_chunks", "chunk_seconds", "visit_seconds"),
+)
 
 
 @register_device("local")
@@ -67,16 +71,21 @@ class LocalDevice(Device):
             pending = [
                 (name, _as_file(model, Path(folder), index)) for index, (name, model) in enumerate(models.items())
             ]
+            anchor = None if settings.anchor is None else _as_file(settings.anchor, Path(folder), -1)
             while pending:
-                pending = self._measure_until_trouble(pending, settings, record)
+                pending = self._measure_until_trouble(pending, settings, anchor, record)
         return outcomes
 
     def _measure_until_trouble(
-        self, pending: list[tuple[str, Path]], settings: MeasureSettings, record: Callable[[str, Outcome], None]
+        self,
+        pending: list[tuple[str, Path]],
+        settings: MeasureSettings,
+        anchor: Path | None,
+        record: Callable[[str, Outcome], None],
     ) -> list[tuple[str, Path]]:
         """One runner's life. Returns the models that it did not get to."""
         done = 0
-        with _Runner(self.command(), settings) as runner:
+        with _Runner(self.command(), settings, anchor) as runner:
             try:
                 facts = runner.facts()
             except MeasurementError as error:
@@ -102,13 +111,16 @@ class LocalDevice(Device):
             return MeasurementError(f"model {name!r}: the runtime refused it: {answer['error']}")
         try:
             samples = tuple(float(sample) for sample in answer["samples_ms"])
-            return Measurement(samples, self._provenance(facts, answer, settings))
+            anchors = tuple((float(before), float(after)) for before, after in answer.get("anchors_ms", ()))
+            return Measurement(samples, self._provenance(facts, answer, settings), anchors_ms=anchors)
         except (KeyError, TypeError, ValueError) as error:
             raise MeasurementError(f"the runner's answer makes no sense ({error!r})") from None
 
     def _provenance(self, facts: dict[str, Any], answer: dict[str, Any], settings: MeasureSettings) -> Provenance:
         affinity = facts.get("affinity")
         stop = "fixed time" if settings.confidence is None else f"until median +-{settings.confidence:.0%}"
+        if settings.anchor is not None:
+            stop = f"visit of {settings.quiet_chunks} quiet chunks of {settings.chunk_seconds * 1e3:g} ms"
         return Provenance(
             kind="measured",
             device=self.name,
@@ -139,8 +151,9 @@ def _as_file(model: Model, folder: Path, index: int) -> Path:
 class _Runner:
     """A runner process: jobs in, answers out, with a time limit on each."""
 
-    def __init__(self, command: list[str], settings: MeasureSettings) -> None:
+    def __init__(self, command: list[str], settings: MeasureSettings, anchor: Path | None = None) -> None:
         self._settings = settings
+        self._anchor = anchor
         self._command = command
         self._answers: queue.Queue[Any] = queue.Queue()
 
@@ -196,8 +209,8 @@ class _Runner:
 
     def facts(self) -> dict[str, Any]:
         """Sends the settings and waits for the facts. Raises MeasurementError when nothing can be measured."""
-        keys = ("threads", "affinity", "warmup_seconds", "min_runs", "max_runs", "max_seconds", "confidence", "keep")
-        self._write([{key: getattr(self._settings, key) for key in (*keys, "seed")}])
+        settings = {name: getattr(self._settings, name) for name in _RUNNER_SETTINGS}
+        self._write([settings | {"anchor": None if self._anchor is None else str(self._anchor)}])
         answer = self.answer(START_TIMEOUT_SECONDS)
         if "fatal" in answer:
             raise MeasurementError(str(answer["fatal"]))

@@ -61,6 +61,8 @@ class Measurement:
     samples_ms: tuple[float, ...]
     provenance: Provenance
     energy_mj: float | None = None
+    #: Where the protocol times a small reference model around each sample: its ms before and after, by sample.
+    anchors_ms: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         values = np.asarray(self.samples_ms, dtype=np.float64)

@@ -5,7 +5,7 @@ object per line on standard input: first the settings, then one ``{"id": TEXT, "
 with one JSON object per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
 
     {"facts": {...}}                                             the machine and the runtime, once
-    {"id": TEXT, "samples_ms": [...], "warmup_runs": N, "batch": N}
+    {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
     {"id": TEXT, "error": WORDS}                                 and the next model goes on
     {"fatal": WORDS}                                             nothing can be measured here
 
@@ -13,6 +13,13 @@ Settings: ``threads``; ``affinity`` (list of CPU numbers, or null: the least bus
 ``min_runs``; ``max_runs``; ``max_seconds``; ``confidence`` (stop when the half-width of the 95 % confidence interval
 of the median is below this share of it; null: always use up ``max_seconds``); ``keep`` (how many samples to report,
 null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the random inputs.
+
+With the setting ``anchor``, the path of a small model, each model gets a short *visit* instead: in chunks of
+``chunk_seconds``, with the anchor timed before and after each, until ``quiet_chunks`` chunks were quiet or
+``visit_seconds`` are over. Quiet is what has both anchor times within ``tolerance`` of the anchor's fastest
+(``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full clock. While the
+anchor is slow the runner waits, and tries the other CPUs. The answer holds the fastest run of each chunk and, as
+``anchors_ms``, the anchor's time before and after.
 
 By hand: ``python runner.py MODEL.tflite ...``
 """
@@ -43,6 +50,12 @@ DEFAULTS = {
     "confidence": 0.02,
     "keep": None,
     "seed": 0,
+    "anchor": None,
+    "anchor_ms": None,
+    "tolerance": 1.2,
+    "quiet_chunks": 3,
+    "chunk_seconds": 0.0001,
+    "visit_seconds": 0.004,
 }
 # A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
 SHORTEST_SAMPLE_SECONDS = 20e-6
@@ -215,17 +228,125 @@ def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], in
     return samples, warmup_runs, batch
 
 
-def run_job(make_interpreter: Any, job: dict[str, str], settings: dict[str, Any]) -> dict[str, Any]:
+class Anchor:
+    """A small model that is timed around every chunk: its time tells whether the machine is quiet."""
+
+    def __init__(self, make_interpreter: Any, path: str, settings: dict[str, Any], allowed: list[int]) -> None:
+        self.interpreter = load(make_interpreter, path, settings)
+        self.allowed = allowed
+        self.hops = settings["affinity"] is None and len(allowed) > settings["threads"]
+        self.tolerance = settings["tolerance"]
+        known = settings["anchor_ms"]
+        self.fastest = float("inf") if known is None else known * 1e6
+        end = time.perf_counter() + 0.02
+        while time.perf_counter() < end:
+            self.time()
+
+    def time(self) -> float:
+        """Faster of two runs in ns (the first brings it back into the cache); remembers the fastest ever."""
+        invoke, clock = self.interpreter.invoke, time.perf_counter_ns
+        start = clock()
+        invoke()
+        middle = clock()
+        invoke()
+        taken = min(middle - start, clock() - middle)
+        self.fastest = min(self.fastest, taken)
+        return taken
+
+    def is_quiet(self, taken: float) -> bool:
+        """Whether a time of the anchor says that nobody disturbs."""
+        return taken < self.tolerance * self.fastest
+
+    def wait_for_quiet(self, deadline: float) -> float:
+        """Probes, here and on the other CPUs, until it is quiet or ``deadline`` (ns) has passed; the last time."""
+        taken = self.time()
+        tries = 0
+        while not self.is_quiet(taken) and time.perf_counter_ns() < deadline:
+            tries += 1
+            if self.hops and tries % 4 == 0:
+                self.hop()
+            taken = self.time()
+        return taken
+
+    def hop(self) -> None:
+        """Moves to the next CPUs."""
+        here = sorted(os.sched_getaffinity(0))
+        place = self.allowed.index(here[0]) + len(here)
+        os.sched_setaffinity(0, [self.allowed[(place + i) % len(self.allowed)] for i in range(len(here))])
+
+
+def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
+    """An interpreter that is ready to run."""
+    interpreter = make_interpreter(model_path=path, num_threads=settings["threads"])
+    interpreter.allocate_tensors()
+    fill_inputs(interpreter, settings["seed"])
+    return interpreter
+
+
+def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[str, Any]:
+    """A short look at a model between looks at the anchor."""
+    invoke, clock = interpreter.invoke, time.perf_counter_ns
+    invoke()
+    before = clock()
+    invoke()
+    taken = clock() - before
+    warmup_runs = 2
+    if taken < 200e3:
+        before = clock()
+        invoke()
+        taken = min(taken, clock() - before)
+        warmup_runs = 3
+    batch = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS * 1e9 / max(taken, 1)))
+    samples: list[float] = []
+    anchors: list[tuple[float, float]] = []
+    runs = quiet = 0
+    deadline = clock() + settings["visit_seconds"] * 1e9
+    anchor_before = anchor.wait_for_quiet(deadline)
+    while quiet < settings["quiet_chunks"] and (clock() < deadline or not samples):
+        if taken < 1e6:
+            invoke()
+        fastest = float("inf")
+        end = clock() + settings["chunk_seconds"] * 1e9
+        while True:
+            before = clock()
+            for _ in range(batch):
+                invoke()
+            after = clock()
+            fastest = min(fastest, after - before)
+            runs += batch
+            if after > end:
+                break
+        anchor_after = anchor.time()
+        samples.append(fastest / batch)
+        anchors.append((anchor_before, anchor_after))
+        quiet += anchor.is_quiet(max(anchor_before, anchor_after))
+        anchor_before = anchor_after if anchor.is_quiet(anchor_after) else anchor.wait_for_quiet(deadline)
+    return {
+        "samples_ms": [digits(sample / 1e6) for sample in samples],
+        "anchors_ms": [[digits(first / 1e6), digits(second / 1e6)] for first, second in anchors],
+        "runs": runs,
+        "warmup_runs": warmup_runs,
+        "batch": batch,
+    }
+
+
+def digits(value: float) -> float:
+    """Five digits are finer than the clock."""
+    return float(f"{value:.5g}")
+
+
+def run_job(
+    make_interpreter: Any, job: dict[str, str], settings: dict[str, Any], anchor: Anchor | None
+) -> dict[str, Any]:
     """Loads and measures one model; whatever goes wrong is an answer, not an end."""
     try:
-        interpreter = make_interpreter(model_path=job["path"], num_threads=settings["threads"])
-        interpreter.allocate_tensors()
-        fill_inputs(interpreter, settings["seed"])
+        interpreter = load(make_interpreter, job["path"], settings)
+        if anchor is not None:
+            return dict(visit(interpreter, anchor, settings), id=job["id"])
         samples, warmup_runs, batch = measure(interpreter, settings)
     except Exception as error:
         return {"id": job["id"], "error": f"{type(error).__name__}: {error}"}
-    # 5 digits are finer than the clock.
-    kept = [float(f"{sample:.5g}") for sample in thin(samples, settings["keep"])]
+    kept = [digits(sample) for sample in thin(samples, settings["keep"])]
     return {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
 
 
@@ -257,12 +378,20 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except NoRuntimeError as error:
         answer({"fatal": str(error)})
         return 3
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     affinity = pin(settings["affinity"], settings["threads"])
+    anchor = None
+    if settings["anchor"]:
+        try:
+            anchor = Anchor(make_interpreter, settings["anchor"], settings, allowed)
+        except Exception as error:
+            answer({"fatal": f"the anchor model cannot run: {type(error).__name__}: {error}"})
+            return 3
     answer({"facts": gather_facts(distribution, version, settings, affinity)})
     gc.disable()
     for line in jobs_file:
         if line.strip():
-            answer(run_job(make_interpreter, json.loads(line), settings))
+            answer(run_job(make_interpreter, json.loads(line), settings, anchor))
             gc.collect(0)
     return 0
 

@@ -1,0 +1,130 @@
+"""Predicts the quiet latency of networks, one by one or a whole population at once, from a latency table."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Provenance
+from latency.calibration import Calibration
+from latency.table import LatencyTable
+from spaces.decision import Architecture
+from spaces.errors import InputError
+from spaces.network import Network
+from spaces.population import Population
+from spaces.slots import SlotEntry
+from spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted quiet latency of a network in ms: ``fixed_ms`` plus what each node contributes.
+
+    ``error`` is the table's own: ``{"mape", "max", "networks"}``, leave-one-out on measured networks.
+    """
+
+    latency_ms: float
+    per_node: dict[str, float]
+    fixed_ms: float
+    provenance: Provenance
+    error: dict[str, float | int | None]
+    statistic: str = "quiet_min"
+    energy_mj: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON documents."""
+        return dataclasses.asdict(self) | {"provenance": self.provenance.to_json()}
+
+
+class Predictor:
+    """Looks blocks up in a table and adds them, as the table's calibration says.
+
+    Never guesses: a signature that the table lacks is refused with the command that measures it.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self.table = table
+        self.calibration = table.calibration or Calibration()
+        self.statistic = table.statistic
+        self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
+
+    @property
+    def error(self) -> dict[str, float | int | None]:
+        """How wrong predictions were on measured networks that the calibration had not seen."""
+        calibration = self.calibration
+        return {"mape": calibration.mape, "max": calibration.max_error, "networks": calibration.networks}
+
+    @property
+    def provenance(self) -> Provenance:
+        """That of the table; predictions are modelled from measurements."""
+        return dataclasses.replace(self.table.provenance, kind="modelled")
+
+    def describe_error(self) -> str:
+        """One line that is printed wherever predictions are used."""
+        if self.calibration.mape is None:
+            return f"latency table of {self.table.device}: not calibrated with whole networks, error unknown"
+        return (
+            f"latency table of {self.table.device} ({self.table.runtime} {self.table.runtime_version}, "
+            f"{self.table.precision}, {self.table.created}): mean error {self.calibration.mape:.1%}, largest "
+            f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} measured networks"
+        )
+
+    def deployed_ms(self, latency_ms: float) -> float | None:
+        """The median of a normal run that a quiet latency stood for while the table was made; None when unknown."""
+        ratio = self.calibration.deployed_median
+        return None if ratio is None else latency_ms * ratio
+
+    def predict(self, network: Network) -> Prediction:
+        """The quiet latency of any network whose blocks are in the table. Raises InputError naming those that lack."""
+        signatures = network.signatures(self.table.precision)
+        self._refuse_missing([s for s in signatures.values() if s not in self.table.rows], f"network {network.name!r}")
+        alone = np.array([self.table.rows[signature].latency_ms for signature in signatures.values()])
+        parts = self.calibration.contributions(alone)
+        return Prediction(
+            latency_ms=self.calibration.fixed_ms + float(parts.sum()),
+            per_node={name: float(part) for name, part in zip(signatures, parts, strict=True)},
+            fixed_ms=self.calibration.fixed_ms,
+            provenance=self.provenance,
+            error=self.error,
+            statistic=self.statistic,
+        )
+
+    def missing(self, space: SearchSpace) -> list[str]:
+        """Signatures of a space that the table lacks."""
+        return [signature for signature in space.signatures(self.table.precision) if signature not in self.table.rows]
+
+    def population(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
+        """(N,) predicted quiet latencies in ms. Raises InputError when an architecture has a block that lacks."""
+        total = self.calibration.fixed_ms + space.population_cost(population, self.cost_arrays(space))
+        if np.isnan(total).any():
+            self._refuse_missing(self.missing(space), f"space {space.name!r}")
+        return total
+
+    def cheapest(self, space: SearchSpace) -> tuple[Architecture, float]:
+        """The architecture with the least predicted latency, exactly, and that latency in ms."""
+        self._refuse_missing(self.missing(space), f"space {space.name!r}")
+        architecture, total = space.cheapest(self.cost_arrays(space))
+        return architecture, self.calibration.fixed_ms + total
+
+    def cost_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
+        """What each entry of each slot contributes, in ms; NaN where the table lacks it."""
+        if space not in self._arrays:
+            self._arrays[space] = space.cost_arrays(self._contribution)
+        return self._arrays[space]
+
+    def _contribution(self, entry: SlotEntry) -> float:
+        row = self.table.rows.get(entry.signature(self.table.precision))
+        alone = np.array(np.nan if row is None else row.latency_ms)
+        return float(self.calibration.contributions(alone))
+
+    def _refuse_missing(self, missing: list[str], what: str) -> None:
+        if missing:
+            raise InputError(
+                f"the latency table of {self.table.device} ({self.table.precision}) lacks {len(missing)} signatures of "
+                f"{what}, such as {missing[0]!r}: measure them with `edgenas profile --device {self.table.device}`"
+            )

@@ -1,0 +1,194 @@
+"""Predicted against measured: random whole networks that the table has never seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Device
+from devices.device import Model
+from export.flatbuffer import write_tflite
+from latency.predictor import Predictor
+from latency.progress import ProgressCallback, Reporter
+from latency.quiet import QuietSettings, Visits, visit_in_rounds
+from latency.table import LatencyTable
+from spaces.errors import InputError, WorkError
+from spaces.space import SearchSpace
+
+_DRIFT_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How predictions compare with measurements; shares and errors as fractions."""
+
+    mape: float
+    max_error: float
+    within_5pct: float
+    within_10pct: float
+    spearman: float
+
+    @classmethod
+    def of(cls, predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Accuracy:
+        """From two arrays of latencies."""
+        errors = np.abs(predicted / measured - 1)
+        return cls(
+            mape=float(errors.mean()),
+            max_error=float(errors.max()),
+            within_5pct=float((errors <= 0.05).mean()),
+            within_10pct=float((errors <= 0.10).mean()),
+            spearman=spearman(predicted, measured),
+        )
+
+
+@dataclass(frozen=True)
+class ValidationRow:
+    """One network; ``quiet_visits`` is how often it was measured in a quiet moment."""
+
+    architecture: str
+    predicted_ms: float
+    measured_ms: float
+    quiet_visits: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The headline compares the table as stored with what is measured now.
+
+    ``drift`` is the median ratio of a few of the table's blocks, measured again beside the networks, to their stored
+    latencies; ``corrected`` is the accuracy if predictions are multiplied by it. Both are reported, never applied.
+    """
+
+    accuracy: Accuracy
+    rows: tuple[ValidationRow, ...]
+    statistic: str
+    drift: float | None
+    anchor_drift: float
+    corrected: Accuracy | None
+    table_error: dict[str, float | int | None]
+    seed: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of ``edgenas validate``."""
+        corrected = None if self.corrected is None else vars(self.corrected)
+        return {
+            "networks": len(self.rows),
+            "statistic": self.statistic,
+            **vars(self.accuracy),
+            "rows": [vars(row) for row in self.rows],
+            "drift": {"blocks": self.drift, "anchor": self.anchor_drift, "corrected": corrected},
+            "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
+            "table_error": self.table_error,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def validate(
+    space: SearchSpace,
+    device: Device,
+    table: LatencyTable,
+    *,
+    networks: int = 40,
+    seed: int = 0,
+    settings: QuietSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> Validation:
+    """Measures the quiet latency of random networks of a space and compares it with their prediction.
+
+    Raises InputError when the table lacks signatures or is not this device's, WorkError when the device cannot run a
+    network.
+    """
+    start = time.monotonic()
+    settings = settings or QuietSettings()
+    if networks < 2:
+        raise InputError(f"validation needs at least 2 networks, not {networks}")
+    table.check_device(device)
+    predictor = Predictor(table)
+    rng = np.random.default_rng(seed)
+    population = _distinct(space, rng, networks)
+    predicted = predictor.population(space, population)
+    drift_blocks = _some_blocks(space, table, rng)
+    models: dict[str, Model] = {
+        str(i): write_tflite(space.decode(row).graph, table.precision) for i, row in enumerate(population)
+    }
+    models |= drift_blocks
+
+    visits = Visits(settings, table.anchor_ms)
+    session_anchor = Visits(settings)
+    report = Reporter(progress, f"measuring {networks} networks", len(models) * settings.visits)
+    done = dict.fromkeys(models, 0)
+
+    def on_visit(name: str, visit: tuple[tuple[float, float, float], ...]) -> None:
+        session_anchor.add(name, visit)
+        done[name] = min(done[name] + 1, settings.visits)
+        report(sum(done.values()))
+
+    errors, _ = visit_in_rounds(device, models, visits, rng=rng, threads=table.threads, on_visit=on_visit)
+    if errors:
+        raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
+    latencies = [visits.latency(str(index)) for index in range(networks)]
+    measured = np.array([latency.latency_ms for latency in latencies])
+    drift = _drift(drift_blocks, visits, table)
+    return Validation(
+        accuracy=Accuracy.of(predicted, measured),
+        rows=tuple(
+            ValidationRow(str(space.architecture(row)), round(float(p), 6), latency.latency_ms, latency.quiet_visits)
+            for row, p, latency in zip(population, predicted, latencies, strict=True)
+        ),
+        statistic=table.statistic,
+        drift=drift,
+        anchor_drift=session_anchor.anchor_ms / table.anchor_ms,
+        corrected=None if drift is None else Accuracy.of(predicted * drift, measured),
+        table_error=predictor.error,
+        seed=seed,
+        seconds=time.monotonic() - start,
+    )
+
+
+def spearman(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:
+    """Rank correlation; equal values share their mean rank. NaN when one side is constant.
+
+    >>> spearman([1, 2, 3, 4], [10, 20, 40, 30])
+    0.8
+    """
+    ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
+    if any(np.ptp(rank) == 0 for rank in ranks):
+        return float("nan")
+    return float(round(np.corrcoef(ranks[0], ranks[1])[0, 1], 12))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]
+
+
+def _distinct(space: SearchSpace, rng: np.random.Generator, count: int) -> NDArray[np.int16]:
+    """``count`` different architectures, or as many as a small space has."""
+    found: dict[bytes, NDArray[np.int16]] = {}
+    for _ in range(20):
+        for row in space.sample(rng, count):
+            found.setdefault(row.tobytes(), row)
+        if len(found) >= count:
+            return np.array(list(found.values())[:count], np.int16)
+    raise InputError(f"space {space.name!r} does not have {count} different architectures: ask for fewer networks")
+
+
+def _some_blocks(space: SearchSpace, table: LatencyTable, rng: np.random.Generator) -> dict[str, Model]:
+    """A few of the table's blocks by signature, to be measured again."""
+    entries = space.signatures(table.precision)
+    names = sorted(entries)
+    chosen = rng.choice(len(names), size=min(_DRIFT_BLOCKS, len(names)), replace=False)
+    return {names[i]: write_tflite(entries[names[i]].graph, table.precision) for i in chosen}
+
+
+def _drift(names: dict[str, Model], visits: Visits, table: LatencyTable) -> float | None:
+    ratios = [visits.latency(name).latency_ms / table.rows[name].latency_ms for name in names]
+    return float(np.median(ratios)) if ratios else None
