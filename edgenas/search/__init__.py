@@ -1,5 +1,6 @@
 """Search algorithms: pure functions of a problem, a seed and the finished trials."""
 
+from edgenas.search import auto as _auto  # noqa: F401  (registers)
 from edgenas.search import random_search as _random  # noqa: F401  (registers)
 from edgenas.search import regularized_evolution as _evolution  # noqa: F401  (registers)
 from edgenas.search.algorithm import (

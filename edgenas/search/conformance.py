@@ -31,6 +31,13 @@ class GridSpace:
     def size(self) -> int:
         return self.options**self.decisions
 
+    @property
+    def option_counts(self) -> tuple[int, ...]:
+        return (self.options,) * self.decisions
+
+    def one_hot(self, population: Population) -> npt.NDArray[np.float32]:
+        return np.eye(self.options, dtype=np.float32)[population].reshape(len(population), -1)
+
     def sample(self, rng: np.random.Generator, count: int) -> Population:
         return rng.integers(self.options, size=(count, self.decisions), dtype=np.int16)
 

@@ -1,0 +1,52 @@
+"""Populations as algorithms' models read them: options with inactive decisions marked, one-hot columns, row keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgenas.search.problem import Population, Space
+
+Options = npt.NDArray[np.intp]
+
+
+def option_counts(space: Space) -> tuple[int, ...]:
+    """Number of options of every decision: the space's ``option_counts``, else counted in its ``decisions``."""
+    counts: Sequence[int] | None = getattr(space, "option_counts", None)
+    if counts is None:
+        decisions: Sequence[Any] = space.decisions  # type: ignore[attr-defined]
+        counts = [len(decision.options) for decision in decisions]
+    return tuple(int(count) for count in counts)
+
+
+def marked_options(space: Space, counts: Sequence[int], population: Population) -> Options:
+    """(N, decisions) option indices, where an inactive decision has the index after its last option.
+
+    The space's own ``one_hot`` says what is inactive (all zeros); a space without one has no inactive decisions.
+    """
+    options = np.asarray(population).astype(np.intp)
+    one_hot = getattr(space, "one_hot", None)
+    if one_hot is None or not len(options):
+        return options
+    starts = np.cumsum(counts) - counts
+    active = np.logical_or.reduceat(one_hot(population) > 0, starts, axis=1)
+    return np.where(active, options, np.asarray(counts))
+
+
+def row_keys(population: Population) -> npt.NDArray[np.uint64]:
+    """(N,) 64-bit hashes of rows, so that sets of rows are compared without a loop. Equal rows have equal keys."""
+    # Fixed odd multipliers; products and sums wrap around.
+    multipliers = np.random.default_rng(0).integers(1, 2**63, population.shape[1], dtype=np.int64).astype(np.uint64)
+    keys: npt.NDArray[np.uint64] = ((population.astype(np.uint64) + 1) * (multipliers | np.uint64(1))).sum(axis=1)
+    return keys
+
+
+def fresh_rows(population: Population, known: npt.NDArray[np.uint64]) -> Population:
+    """The distinct rows whose keys are not ``known``, in the order of their first occurrence."""
+    keys = row_keys(population)
+    _, first = np.unique(keys, return_index=True)
+    first = np.sort(first)
+    return population[first[~np.isin(keys[first], known)]]

@@ -1,0 +1,7 @@
+"""The default algorithm."""
+
+from edgenas.search.conformance import AlgorithmConformance
+
+
+class TestAuto(AlgorithmConformance):
+    algorithm = "auto"
