@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgenas.recipe import Recipe, recipe_template
+from edgenas.training.augmentation import Augmentation
+from edgenas.training.settings import TrainingSettings
 from spaces.errors import InputError
 
 MINIMAL = """\
@@ -117,6 +119,15 @@ def test_the_reward_aims_at_the_latency_budget_unless_told_otherwise() -> None:
         "latency_ms": 0.5,
     }
     assert parse(MINIMAL.replace("latency_ms: 0.5", "macs: 1000")).objective_targets == {"macs": 1000}
+
+
+def test_recipes_offer_all_training_settings_with_their_defaults() -> None:
+    assert parse(MINIMAL).training.settings() == TrainingSettings()
+    changed = "training: {epochs: 5, optimizer: sgd, augmentation: {cutout: 4}}\n"
+    expected = TrainingSettings(epochs=5, optimizer="sgd", augmentation=Augmentation(cutout=4))
+    assert parse(MINIMAL + changed).training.settings() == expected
+    with pytest.raises(InputError, match=r"line 6: training: .*warmup must be in \[0, 1\)"):
+        parse(MINIMAL + "training: {warmup: 1.5}\n")
 
 
 @given(st.text(max_size=60))
