@@ -6,17 +6,19 @@ anybody trains it for minutes.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from edgenas.study import Study, Trial
+from edgenas.study import Study
 from spaces.errors import WorkError
 
 if TYPE_CHECKING:
     from devices.measurement import Measurement
     from edgenas.steps.context import RunContext
 
-#: Other processes can only make a measurement slower, so one over the budget is repeated before it counts.
-MEASUREMENTS = 3
+#: Other processes can only make a measurement slower, so one over the budget is repeated after a pause, so often.
+MEASUREMENTS = 5
+PAUSE_SECONDS = 1.5
 
 
 def choose(context: RunContext) -> int:
@@ -31,6 +33,10 @@ def choose(context: RunContext) -> int:
     try:
         with context.step("choose"):
             return _first_within_budget(context, study)
+    except WorkError:
+        # The device may have been busy: a resumed run measures again.
+        context.folder.record("choose", {"rejected": {}})
+        raise
     finally:
         study.close()
 
@@ -44,10 +50,15 @@ def reject(context: RunContext, number: int, reason: str) -> None:
 
 
 def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -> Measurement:
-    """Measures a model on the run's device, up to :data:`MEASUREMENTS` times while its median is over the limit."""
+    """Measures a model on the run's device, up to :data:`MEASUREMENTS` times while its median is over the limit.
+
+    The one with the least median counts; the log holds all of them.
+    """
     threads = context.recipe.device.threads
     best: Measurement | None = None
-    for _ in range(MEASUREMENTS):
+    for attempt in range(MEASUREMENTS):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
         measurement = context.device.measure(model, threads=threads)
         context.log.event("measured", device=context.device.name, latency_ms=measurement.statistics())
         if best is None or measurement.median < best.median:
@@ -59,32 +70,43 @@ def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -
 
 
 def _first_within_budget(context: RunContext, study: Study) -> int:
+    """Goes down the ranking; measures at most ``export.candidates`` trials.
+
+    A trial that measures over the budget tells how much slower the device is now than predicted: trials that would
+    be over the budget by the same factor are passed over unmeasured.
+    """
     from export.flatbuffer import write_tflite
 
     limit_ms = context.recipe.budget.limits.get("latency_ms")
-    candidates = study.ranking[: context.recipe.export.candidates]
-    for trial in candidates:
-        if str(trial.number) in context.folder.step("choose").get("rejected", {}):
+    rejected = context.folder.step("choose").get("rejected", {})
+    measured, slowdown = 0, 1.0
+    for trial in study.ranking:
+        predicted_ms = trial.predicted.get("latency_ms", 0.0)
+        if str(trial.number) in rejected or (limit_ms is not None and predicted_ms * slowdown > limit_ms):
             continue
+        if measured == context.recipe.export.candidates:
+            break
+        measured += 1
         network = context.space.decode(context.space.parse(trial.architecture))
         measurement = measure_quietly(context, write_tflite(network.graph, context.precision), limit_ms)
         study.record_measured(trial.number, {"latency_ms": measurement.median, "latency_min_ms": measurement.min})
         if limit_ms is None or measurement.median <= limit_ms:
             context.folder.record("choose", {"trial": trial.number})
             context.progress.say(
-                f"chosen: trial {trial.number}, untrained it takes a median of {measurement.median:.4g} ms on "
-                f"{context.device.name}"
+                f"chosen: trial {trial.number}; untrained, it takes a median of {measurement.median:.4g} ms on "
+                f"{context.device.name} (predicted: {predicted_ms:.4g} ms when nothing disturbs it)"
             )
             return trial.number
+        slowdown = max(slowdown, measurement.median / predicted_ms)
         reject(context, trial.number, f"median {measurement.median:.4g} ms is over the budget of {limit_ms:.4g} ms")
-    raise WorkError(_nothing_fits(context, candidates))
+    raise WorkError(_nothing_fits(context))
 
 
-def _nothing_fits(context: RunContext, candidates: tuple[Trial, ...]) -> str:
+def _nothing_fits(context: RunContext) -> str:
     rejected = context.folder.step("choose").get("rejected", {})
-    reasons = "; ".join(f"trial {trial.number}: {rejected.get(str(trial.number), '')}" for trial in candidates)
+    reasons = "; ".join(f"trial {number}: {reason}" for number, reason in rejected.items()) or "no trial is left"
     return (
-        f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If the machine was "
-        "busy, delete state.json there and run again with --resume; else raise export.candidates, "
-        "search.latency_margin or the budget in a new run"
+        f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "
+        "the device busy, run again with --resume when they are done; otherwise raise search.latency_margin, "
+        "export.candidates or the budget in a new run"
     )

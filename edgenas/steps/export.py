@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.objectives import within
 from edgenas.steps.choose import measure_quietly, reject
 from edgenas.steps.train import final_path, training_record, weights_path
-from edgenas.study import Study, Trial
+from edgenas.study import Trial
 from export.files import write_atomically
 from export.preprocessing import Preprocessing
 from spaces.cost import peak_activation_bytes
@@ -15,8 +15,6 @@ from spaces.network import Network
 
 if TYPE_CHECKING:
     from edgenas.steps.context import RunContext
-
-_CALIBRATION_SEED_PURPOSE = 3
 
 
 def export(context: RunContext, trial: Trial, network: Network) -> bool:
@@ -57,7 +55,6 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
         "macs": network.macs,
         "params": network.params,
     }
-    _remember(context, trial.number, measured)
     over = [
         f"{name} is {measured[name]:.6g}, over the budget of {limit:.6g}"
         for name, limit in recipe.budget.limits.items()
@@ -101,14 +98,6 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
         f"{len(converted):,} bytes"
     )
     return True
-
-
-def _remember(context: RunContext, number: int, measured: dict[str, float]) -> None:
-    study = Study.open(context.folder.study_path)
-    try:
-        study.record_measured(number, measured)
-    finally:
-        study.close()
 
 
 def _predicted(context: RunContext, trial: Trial, network: Network) -> dict[str, Any]:

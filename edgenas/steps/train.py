@@ -15,6 +15,7 @@ from spaces.network import Network
 
 if TYPE_CHECKING:
     from edgenas.steps.context import RunContext
+    from edgenas.training import TrainingProgress
 
 _SEED_PURPOSE = 2
 
@@ -49,17 +50,24 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
     with context.step("train"):
         training, validation = context.dataset.split(recipe.data.validation_fraction, recipe.seed)
         preprocessing = Preprocessing.fit(training.images)
-        epochs = recipe.training.epochs
-        with context.progress.task("train", epochs) as task:
+        settings = recipe.training.settings()
+        steps = settings.steps(len(training))[1]
+        with context.progress.task("train", steps) as task:
+
+            def show(progress: TrainingProgress) -> None:
+                score = "" if progress.validation is None else f", top1 {progress.validation:.3f}"
+                task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
+
             result = train(
                 network,
                 training,
-                recipe.training.settings(),
+                settings,
                 seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
                 validation=validation,
                 preprocessing=preprocessing,
                 checkpoint_dir=folder / "checkpoints",
-                on_epoch=lambda epoch: task.update(epoch),
+                on_epoch=show,
+                on_step=show,
             )
         top1 = evaluate(result.model, validation.images, validation.labels, preprocessing)
         temporary = folder / "unfinished.weights.h5"
@@ -77,4 +85,4 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
         }
         write_atomically(folder / "training.json", json.dumps(record, indent=1, default=float) + "\n")
         context.log.event("trained", trial=number, validation_top1=top1, seconds=result.seconds)
-        context.progress.say(f"trained: top1 {top1:.4f} on {len(validation)} validation images after {epochs} epochs")
+        context.progress.say(f"trained: top1 {top1:.4f} on {len(validation)} validation images")
