@@ -91,8 +91,8 @@ class ReportData:
     shipped: ShippedModel | None = None
     final_validation_top1: float | None = None
     validation_images: int | None = None
-    training_history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Per epoch of the final training, by name of the figure (``loss``, ``validation_top1``, ...)."""
+    training_history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    """(epoch, value) of the final training, by name of the figure (``training loss``, ``validation top1``)."""
     rejected: Mapping[int, str] = field(default_factory=dict)
     """Trials that were better, but not shipped, and why."""
     search_seconds: float | None = None

@@ -119,9 +119,8 @@ def accuracy_figure(data: ReportData) -> go.Figure | None:
 
 def training_figure(data: ReportData) -> go.Figure | None:
     """Accuracy and loss per epoch of the final training; None without a history."""
-    curves = {name: values for name, values in data.training_history.items() if len(values)}
-    shares = {name: values for name, values in curves.items() if any(word in name for word in ("top1", "accuracy"))}
-    losses = {name: values for name, values in curves.items() if "loss" in name}
+    losses = {name: values for name, values in data.training_history.items() if values and "loss" in name}
+    shares = {name: values for name, values in data.training_history.items() if values and "loss" not in name}
     if not shares and not losses:
         return None
     figure = empty_figure(360, "epoch", "")
@@ -129,11 +128,11 @@ def training_figure(data: ReportData) -> go.Figure | None:
     for group, axis, dash in ((shares, "y", "solid"), (losses, "y2" if shares else "y", "dot")):
         for name, values in group.items():
             figure.add_scatter(
-                x=list(range(1, len(values) + 1)),
-                y=list(values),
+                x=[epoch for epoch, _ in values],
+                y=[value for _, value in values],
                 mode="lines+markers" if len(values) < 40 else "lines",
                 marker={"size": 5},
-                name=escape(name.replace("_", " ").replace("top1", "top-1")),
+                name=escape(name.replace("top1", "top-1")),
                 yaxis=axis,
                 line={"color": next(palette), "width": 2, "dash": dash},
             )

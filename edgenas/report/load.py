@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgenas.study import Study, Trial
 
 Value = TypeVar("Value")
+#: What a training's history holds besides figures of merit.
+_NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 
 
 def load_report_data(run_dir: Path | str) -> ReportData:
@@ -255,10 +257,16 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
 
 def _with_training(data: ReportData, path: Path) -> ReportData:
     record = json.loads(path.read_text(encoding="utf-8"))
-    history = {str(name): tuple(map(float, values)) for name, values in record.get("history", {}).items()}
+    history: dict[str, list[tuple[int, float]]] = {}
+    for epoch in record["history"]:
+        for name, value in epoch.items():
+            if name not in _NO_CURVES and value is not None:
+                # The task's metric is measured on held-out images, the loss on those that are learned.
+                title = "training loss" if name == "loss" else f"validation {name}"
+                history.setdefault(title, []).append((int(epoch["epoch"]), float(value)))
     return dataclasses.replace(
         data,
-        training_history=history,
+        training_history={name: tuple(points) for name, points in history.items()},
         final_validation_top1=record.get("validation_top1"),
         validation_images=record.get("validation_images"),
     )

@@ -82,7 +82,14 @@ def shipped(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = folder.read_recipe()
     space = load_space(recipe, load_data(recipe))
     network = space.decode(space.parse(trial.architecture))
-    training = {"validation_top1": 0.88, "validation_images": 900, "history": {"loss": [1.0, 0.5], "top1": [0.5, 0.8]}}
+    training = {
+        "validation_top1": 0.88,
+        "validation_images": 900,
+        "history": [
+            {"epoch": 1, "step": 80, "loss": 1.0, "learning_rate": 0.1, "seconds": 1.0, "top1": 0.5},
+            {"epoch": 2, "step": 160, "loss": 0.5, "learning_rate": 0.1, "seconds": 2.0, "top1": None},
+        ],
+    }
     (folder.trial_path(4) / "final").mkdir(parents=True)
     (folder.trial_path(4) / "final" / "training.json").write_text(json.dumps(training))
     write_bundle(
@@ -139,7 +146,7 @@ def test_a_shipped_run_shows_the_trial_that_was_shipped(shipped: Path) -> None:
     assert data.compared_statistic == "min"
     assert {(pair.label, pair.measured_ms) for pair in data.pairs} == {("trial 5", 0.25), ("shipped model", 0.1)}
     assert (data.final_validation_top1, data.validation_images) == (0.88, 900)
-    assert data.training_history["loss"] == (1.0, 0.5)
+    assert data.training_history == {"training loss": ((1, 1.0), (2, 0.5)), "validation top1": ((1, 0.5),)}
     assert data.dataset == "a data set"
     assert dict(data.measurement_facts)["threads"] == "1"
 
@@ -188,7 +195,7 @@ def test_no_run_is_an_input_error(tmp_path: Path) -> None:
         ("bundle/metrics.json", '{"top1": 3, "quantization": "int8"}'),
         ("bundle/architecture.yaml", "nodes: 3"),
         ("trials/4/final/training.json", '{"history": 1}'),
-        ("trials/4/final/training.json", '{"history": {"loss": null}}'),
+        ("trials/4/final/training.json", '{"history": [{"epoch": 1, "loss": "x"}]}'),
     ],
 )
 def test_a_damaged_file_costs_a_part_of_the_report_not_the_report(

@@ -55,7 +55,7 @@ FULL = ReportData(
         "int8", 0.874, 0.872, 2000, 123456, 1000, 2000, {"min": 0.2, "median": 0.22, "p90": 0.3, "runs": 100}, 0.21
     ),
     final_validation_top1=0.88,
-    training_history={"loss": (1.0, 0.5), "validation_top1": (0.5, 0.88)},
+    training_history={"training loss": ((1, 1.0), (2, 0.5)), "validation top1": ((1, 0.5), (2, 0.88))},
     search_seconds=12.0,
     step_seconds={"search": 12.0, "train": 30.0},
     settings=(("seed", "0"),),
@@ -172,7 +172,7 @@ def test_texts_from_the_run_cannot_become_markup() -> None:
         latency_origin=EVIL,
         pairs=(LatencyPair(EVIL, 1.0, 1.1, EVIL),),
         shipped=ShippedModel(EVIL, 0.8, 0.8, 10, 1, 1, 1, {"median": 0.2}, 0.2),
-        training_history={f"loss {EVIL}": (1.0,)},
+        training_history={f"loss {EVIL}": ((1, 1.0),)},
         step_seconds={EVIL: 1.0},
         settings=((EVIL, EVIL),),
         table_facts=((EVIL, EVIL),),
