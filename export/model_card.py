@@ -56,8 +56,8 @@ def _accuracy(contents: BundleContents) -> str:
     ]
     return f"""## Accuracy
 
-Top-1 on the {contents.test_images:,} test images of {contents.data.name}, all of them run through
-the shipped file.
+Top-1 of both on the same {contents.test_images:,} test images of {contents.data.name}; the shipped file ran
+through the interpreter, one image at a time.
 
 {_table(("model", "top-1", "95 % sampling interval"), rows)}
 """
@@ -73,26 +73,32 @@ def _cost(contents: BundleContents) -> str:
     rows = []
     for device, statistics in contents.latency_ms.items():
         origin = contents.provenance.get(device, {})
-        energy = contents.energy_mj.get(device)
-        rows.append((device, str(origin.get("kind", "unknown")), *_times(statistics), _number(energy), _origin(origin)))
-    for device, cost in contents.predicted.items():
-        origin = cost.get("provenance") or {}
-        # A table of measurements makes a prediction, not a measurement: say both.
-        kind = f"predicted (table: {origin.get('kind', 'unknown origin')})"
-        rows.append(
-            (device, kind, _number(cost.get("latency_ms")), "", "", _number(cost.get("energy_mj")), _origin(origin))
-        )
+        energy = _number(contents.energy_mj.get(device))
+        rows.append((device, str(origin.get("kind", "unknown")), *_times(statistics), energy, _origin(origin)))
     header = ("device", "kind", "min ms", "median ms", "p90 ms", "energy mJ", "how")
-    table = _table(header, rows) if rows else "Not measured and not predicted."
+    predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
     budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
     return f"""## Latency and energy
 
-One image at a time. `measured` is this file on that device, `predicted` a sum over a table of its blocks.
+One image at a time, this file on the device that is named.
 
-{table}
+{_table(header, rows) if rows else "Not measured."}
+
+{predictions or "Not predicted."}
 
 Budget of the search: {budget or "none"}.
 """
+
+
+def _prediction(device: str, cost: Mapping[str, Any]) -> str:
+    """A table of measurements makes a prediction, not a measurement: the sentence says both."""
+    origin = cost.get("provenance") or {}
+    energy = "" if cost.get("energy_mj") is None else f" and {_number(cost['energy_mj'])} mJ"
+    statistic = f" ({origin['statistic']})" if origin.get("statistic") else ""
+    return (
+        f"Predicted for {device} before this file existed: {_number(cost.get('latency_ms'))} ms{statistic}{energy}, "
+        f"the sum over a table of blocks, {origin.get('kind', 'of unknown origin')}: {_origin(origin)}."
+    )
 
 
 def _times(statistics: Mapping[str, float]) -> tuple[str, ...]:
