@@ -1,8 +1,12 @@
 """Search algorithms: pure functions of a problem, a seed and the finished trials."""
 
 from edgenas.search import auto as _auto  # noqa: F401  (registers)
+from edgenas.search import local_search as _local  # noqa: F401  (registers)
+from edgenas.search import optuna_adapter as _optuna  # noqa: F401  (registers)
+from edgenas.search import ppo as _ppo  # noqa: F401  (registers)
 from edgenas.search import random_search as _random  # noqa: F401  (registers)
 from edgenas.search import regularized_evolution as _evolution  # noqa: F401  (registers)
+from edgenas.search import reinforce as _reinforce  # noqa: F401  (registers)
 from edgenas.search.algorithm import (
     Algorithm,
     Observation,

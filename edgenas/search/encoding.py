@@ -31,7 +31,7 @@ def marked_options(space: Space, counts: Sequence[int], population: Population) 
     one_hot = getattr(space, "one_hot", None)
     if one_hot is None or not len(options):
         return options
-    starts = np.cumsum(counts) - counts
+    starts = np.cumsum([0, *counts[:-1]])
     active = np.logical_or.reduceat(one_hot(population) > 0, starts, axis=1)
     return np.where(active, options, np.asarray(counts))
 
