@@ -1,0 +1,31 @@
+"""Learning rate and moving-average decay by step."""
+
+from __future__ import annotations
+
+import math
+
+from edgenas.training.settings import TrainingSettings
+
+
+def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """The rate of step 0, 1, ..., ``steps - 1``: a linear warm-up, then half a cosine (arXiv 1608.03983).
+
+    >>> settings = TrainingSettings(learning_rate=1.0, warmup=0.2)
+    >>> [round(learning_rate(settings, step, 10), 3) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.038]
+    """
+    warmup_steps = round(settings.warmup * steps)
+    if step < warmup_steps:
+        return settings.learning_rate * (step + 1) / warmup_steps
+    share = (step - warmup_steps) / max(1, steps - warmup_steps)
+    low = settings.final_learning_rate
+    return low + (settings.learning_rate - low) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def average_decay(limit: float, step: int) -> float:
+    """Decay of a moving average at a step: ``limit``, but less at first, so that the start is soon forgotten.
+
+    >>> [round(average_decay(0.99, step), 3) for step in (0, 10, 10_000)]
+    [0.1, 0.55, 0.99]
+    """
+    return min(limit, (1 + step) / (10 + step))

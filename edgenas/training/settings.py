@@ -1,0 +1,102 @@
+"""How a network is trained, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgenas.training.augmentation import Augmentation
+from spaces.errors import InputError
+
+OPTIMIZERS = ("adamw", "sgd")
+MIXED_PRECISION = ("auto", "off")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of one training. Raises InputError naming the field, what was found and what was expected.
+
+    Attributes:
+        epochs: passes over the training images.
+        max_steps: ends the training after so many optimizer steps when the epochs would take more; the schedule is
+            stretched over what is left. Bounds the time on large data sets.
+        batch_size: images per step; the last, smaller batch of an epoch is left out.
+        learning_rate: the peak, reached after the warm-up; then half a cosine down to ``final_learning_rate``.
+        optimizer: ``adamw`` (arXiv 1711.05101) or ``sgd`` with Nesterov momentum.
+        momentum: of SGD; beta1 of AdamW.
+        weight_decay: decoupled, times the learning rate, on kernels only (not on biases or batch norms).
+        label_smoothing: share of the label that is given to all classes alike.
+        ema_decay: of the moving average of weights that is evaluated and returned; 0 turns it off. Early steps use
+            ``(1 + step) / (10 + step)`` where that is smaller, so that short trainings are not held back.
+        warmup: share of the steps in which the learning rate grows linearly from 0.
+        clip_norm: gradients of a larger global norm are scaled down to it; 0 turns it off.
+        augmentation: random changes of the training images.
+        mixed_precision: ``auto`` computes in bfloat16 on GPUs that can (compute capability 8.0), else in float32.
+    """
+
+    epochs: int = 30
+    max_steps: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 4e-3
+    final_learning_rate: float = 0.0
+    optimizer: str = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    ema_decay: float = 0.998
+    warmup: float = 0.1
+    clip_norm: float = 1.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    mixed_precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "epochs", "batch_size")
+        if self.max_steps is not None:
+            _at_least(self, 1, "max_steps")
+        _at_least(self, 0.0, "final_learning_rate", "weight_decay", "clip_norm")
+        if not self.learning_rate > 0:
+            raise InputError(f"training: learning_rate must be above 0, not {self.learning_rate!r}")
+        for name in ("momentum", "label_smoothing", "ema_decay", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"training: {name} must be in [0, 1), not {getattr(self, name)!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"training: optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        if self.mixed_precision not in MIXED_PRECISION:
+            raise InputError(
+                f"training: mixed_precision must be one of {', '.join(MIXED_PRECISION)}, not {self.mixed_precision!r}"
+            )
+
+    def steps(self, images: int) -> tuple[int, int]:
+        """(steps of an epoch, steps of the whole training) on so many images."""
+        epoch_steps = max(1, images // self.batch_size)
+        total = self.epochs * epoch_steps
+        return epoch_steps, total if self.max_steps is None else min(total, self.max_steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` reads back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingSettings:
+        """Reads what :meth:`to_dict` wrote; missing keys are defaults. InputError names an unknown key."""
+        values = dict(data)
+        augmentation = values.pop("augmentation", {})
+        return _construct(
+            cls, "training", values | {"augmentation": _construct(Augmentation, "augmentation", augmentation)}
+        )
+
+
+def _construct(cls: Any, owner: str, values: Mapping[str, Any]) -> Any:
+    known = [item.name for item in dataclasses.fields(cls)]
+    for key in values:
+        if key not in known:
+            raise InputError(f"{owner}: unknown key {key!r}; expected one of {', '.join(known)}")
+    return cls(**values)
+
+
+def _at_least(settings: TrainingSettings, smallest: float, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name) >= smallest:
+            raise InputError(f"training: {name} must be at least {smallest}, not {getattr(settings, name)!r}")
