@@ -1,6 +1,7 @@
 """Search algorithms: pure functions of a problem, a seed and the finished trials."""
 
 from edgenas.search import auto as _auto  # noqa: F401  (registers)
+from edgenas.search import layernas as _layernas  # noqa: F401  (registers)
 from edgenas.search import local_search as _local  # noqa: F401  (registers)
 from edgenas.search import optuna_adapter as _optuna  # noqa: F401  (registers)
 from edgenas.search import ppo as _ppo  # noqa: F401  (registers)
