@@ -203,9 +203,8 @@ def get_device(name: str) -> Device:
     """The device of this name, ready to measure. Raises InputError with the known names."""
     files = device_files()
     if name not in files:
-        hint = " (Edge TPU devices are not supported yet)" if name.startswith(("coral", "edgetpu")) else ""
         raise InputError(
-            f"unknown device {name!r}{hint}: expected one of {', '.join(sorted(files))}; "
+            f"unknown device {name!r}: expected one of {', '.join(sorted(files))}; "
             f"devices of your own are described in {edgenas_home() / 'devices'}/NAME.yaml"
         )
     return device_from_spec(read_device_spec(files[name]))

@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from devices.device import Device, DeviceSpec, MeasurementError, MeasureSettings, Model, Outcome, register_device
 from devices.measurement import Measurement, Provenance
@@ -38,19 +38,28 @@ _RUNNER_SETTINGS = (
 class LocalDevice(Device):
     """Runs ``devices/runner.py`` with this Python, or with the one that the option ``python`` names."""
 
+    option_names: ClassVar[tuple[str, ...]] = ("python",)
+
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
-        unknown = sorted(set(spec.options) - {"python"})
+        unknown = sorted(set(spec.options) - set(self.option_names))
         if unknown:
-            raise InputError(f"{spec.source}: unknown option {unknown[0]!r}: a local device takes 'python'")
+            known = ", ".join(self.option_names)
+            raise InputError(
+                f"{spec.source}: unknown option {unknown[0]!r}: a device of kind {self.kind} takes {known}"
+            )
         self.python = str(spec.options.get("python") or sys.executable)
 
     def command(self) -> list[str]:
         """The command that starts a runner."""
         return [self.python, str(RUNNER)]
 
+    def runner_settings(self) -> dict[str, Any]:
+        """Settings of the runner beyond those of a measurement."""
+        return {}
+
     def identity(self, *, threads: int = 1) -> Provenance:
-        with _Runner(self.command(), MeasureSettings(threads=threads)) as runner:
+        with _Runner(self.command(), MeasureSettings(threads=threads), extra=self.runner_settings()) as runner:
             return self._provenance(runner.facts(), {}, MeasureSettings(threads=threads))
 
     def measure_many(
@@ -85,7 +94,7 @@ class LocalDevice(Device):
     ) -> list[tuple[str, Path]]:
         """One runner's life. Returns the models that it did not get to."""
         done = 0
-        with _Runner(self.command(), settings, anchor) as runner:
+        with _Runner(self.command(), settings, anchor, self.runner_settings()) as runner:
             try:
                 facts = runner.facts()
             except MeasurementError as error:
@@ -151,8 +160,15 @@ def _as_file(model: Model, folder: Path, index: int) -> Path:
 class _Runner:
     """A runner process: jobs in, answers out, with a time limit on each."""
 
-    def __init__(self, command: list[str], settings: MeasureSettings, anchor: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        settings: MeasureSettings,
+        anchor: Path | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
         self._settings = settings
+        self._extra = dict(extra or {})
         self._anchor = anchor
         self._command = command
         self._answers: queue.Queue[Any] = queue.Queue()
@@ -210,7 +226,7 @@ class _Runner:
     def facts(self) -> dict[str, Any]:
         """Sends the settings and waits for the facts. Raises MeasurementError when nothing can be measured."""
         settings = {name: getattr(self._settings, name) for name in _RUNNER_SETTINGS}
-        self._write([settings | {"anchor": None if self._anchor is None else str(self._anchor)}])
+        self._write([settings | self._extra | {"anchor": None if self._anchor is None else str(self._anchor)}])
         answer = self.answer(START_TIMEOUT_SECONDS)
         if "fatal" in answer:
             raise MeasurementError(str(answer["fatal"]))

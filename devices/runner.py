@@ -21,6 +21,10 @@ With the setting ``anchor``, the path of a small model, each model gets a short 
 anchor is slow the runner waits, and tries the other CPUs. The answer holds the fastest run of each chunk and, as
 ``anchors_ms``, the anchor's time before and after.
 
+With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
+``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
+the CPU.
+
 By hand: ``python runner.py MODEL.tflite ...``
 """
 
@@ -40,7 +44,7 @@ from typing import Any, Callable, TextIO  # noqa: UP035  (Python 3.7)
 import numpy as np
 
 PROTOCOL = 1
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "threads": 1,
     "affinity": None,
     "warmup_seconds": 0.1,
@@ -56,6 +60,8 @@ DEFAULTS = {
     "quiet_chunks": 3,
     "chunk_seconds": 0.0001,
     "visit_seconds": 0.004,
+    "delegate": None,
+    "delegate_options": {},
 }
 # A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
 SHORTEST_SAMPLE_SECONDS = 20e-6
@@ -85,6 +91,23 @@ def find_runtime() -> tuple[Any, str, str]:
     raise NoRuntimeError(
         f"no LiteRT runtime for {sys.executable}: pip install ai-edge-litert; tried {', '.join(tried)}"
     )
+
+
+def with_delegate(make_interpreter: Any, library: str, options: dict[str, str]) -> Any:
+    """A maker of interpreters that run through a delegate. Raises RuntimeError when the library cannot be loaded."""
+    load_delegate = getattr(sys.modules[make_interpreter.__module__], "load_delegate", None)
+    if load_delegate is None:
+        raise RuntimeError(f"this runtime ({make_interpreter.__module__}) cannot load delegates")
+    try:
+        delegate = load_delegate(library, options)
+    except Exception as error:
+        # The runtime raises ValueError without words when the library itself printed them.
+        raise RuntimeError(f"cannot load the delegate {library}: {type(error).__name__}: {error}") from None
+
+    def make(**arguments: Any) -> Any:
+        return make_interpreter(experimental_delegates=[delegate], **arguments)
+
+    return make
 
 
 def read_text(path: str) -> str | None:
@@ -378,6 +401,12 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except NoRuntimeError as error:
         answer({"fatal": str(error)})
         return 3
+    if settings["delegate"]:
+        try:
+            make_interpreter = with_delegate(make_interpreter, settings["delegate"], settings["delegate_options"])
+        except RuntimeError as error:
+            answer({"fatal": str(error)})
+            return 3
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     affinity = pin(settings["affinity"], settings["threads"])
     anchor = None
