@@ -3,6 +3,7 @@
 from edgenas.search import auto as _auto  # noqa: F401  (registers)
 from edgenas.search import layernas as _layernas  # noqa: F401  (registers)
 from edgenas.search import local_search as _local  # noqa: F401  (registers)
+from edgenas.search import model_search as _model_search  # noqa: F401  (registers)
 from edgenas.search import optuna_adapter as _optuna  # noqa: F401  (registers)
 from edgenas.search import ppo as _ppo  # noqa: F401  (registers)
 from edgenas.search import random_search as _random  # noqa: F401  (registers)

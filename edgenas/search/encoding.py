@@ -25,14 +25,13 @@ def option_counts(space: Space) -> tuple[int, ...]:
 def marked_options(space: Space, counts: Sequence[int], population: Population) -> Options:
     """(N, decisions) option indices, where an inactive decision has the index after its last option.
 
-    The space's own ``one_hot`` says what is inactive (all zeros); a space without one has no inactive decisions.
+    The space's own ``one_hot`` says what is inactive (all zeros).
     """
     options = np.asarray(population).astype(np.intp)
-    one_hot = getattr(space, "one_hot", None)
-    if one_hot is None or not len(options):
+    if not len(options):
         return options
     starts = np.cumsum([0, *counts[:-1]])
-    active = np.logical_or.reduceat(one_hot(population) > 0, starts, axis=1)
+    active = np.logical_or.reduceat(space.one_hot(population) > 0, starts, axis=1)
     return np.where(active, options, np.asarray(counts))
 
 

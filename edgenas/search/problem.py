@@ -18,7 +18,12 @@ Costs = Callable[[Population], Mapping[str, npt.NDArray[np.float64]]]
 
 
 class Space(Protocol):
-    """The part of :class:`spaces.space.SearchSpace` that algorithms use; a tabular benchmark can offer it too."""
+    """The part of :class:`spaces.space.SearchSpace` that algorithms use; a tabular benchmark can offer it too.
+
+    Besides these methods it has either ``decisions``, a sequence of objects with ``options``, or ``option_counts``,
+    the number of options of every decision. ``crossover`` of a row with itself gives the row, with what its choices
+    make inactive set to 0 and what they forbid replaced: algorithms that assemble rows put them right that way.
+    """
 
     @property
     def size(self) -> int: ...
@@ -28,6 +33,8 @@ class Space(Protocol):
     def mutate(self, rng: np.random.Generator, population: Population) -> Population: ...
 
     def crossover(self, rng: np.random.Generator, first: Population, second: Population) -> Population: ...
+
+    def one_hot(self, population: Population) -> npt.NDArray[np.float32]: ...
 
 
 def no_costs(population: Population) -> Mapping[str, npt.NDArray[np.float64]]:
