@@ -37,6 +37,10 @@ class MeasurementError(WorkError):
     """A model could not be measured: the message holds the runner's own words."""
 
 
+class DeviceLostError(MeasurementError):
+    """The device cannot be used any more, whatever the model: what has an outcome is all there will be."""
+
+
 @dataclass(frozen=True)
 class MeasureSettings:
     """How long and how often to run each model.
@@ -116,6 +120,7 @@ class Device(ABC):
 
         Every model gets an outcome: a model that cannot be loaded, or crashes or hangs the runner, gets a
         :class:`MeasurementError`, and the others are measured all the same. ``on_result`` hears of each at once.
+        Raises DeviceLostError when the device itself cannot be used (any more).
         """
 
     def measure(self, model: Model, *, threads: int = 1, settings: MeasureSettings | None = None) -> Measurement:

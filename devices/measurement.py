@@ -32,6 +32,10 @@ class Provenance:
     governor: str | None = None
     frequency_mhz: float | None = None
     temperature_c: float | None = None
+    #: Why the clock was held down although the device was given time to cool, in words.
+    throttled: str | None = None
+    #: Which of several boards of one kind it was.
+    host: str | None = None
     warmup_runs: int = 0
     runs: int = 0
     rounds: int = 1
