@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from spaces import Network
 
+#: Where in a run folder the output of ``edgenas validate --json`` is looked for.
+VALIDATION = "validation.json"
+
 Rows = tuple[tuple[str, str], ...]
 
 

@@ -124,6 +124,7 @@ def training_figure(data: ReportData) -> go.Figure | None:
     if not shares and not losses:
         return None
     figure = empty_figure(360, "epoch", "")
+    figure.update_xaxes(tickformat="d", nticks=1 + max(len(values) for values in data.training_history.values()))
     palette = iter([GREEN, BLUE, PURPLE, ORANGE, VERMILION, GREY] * 3)
     for group, axis, dash in ((shares, "y", "solid"), (losses, "y2" if shares else "y", "dot")):
         for name, values in group.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from latency.table import LatencyTable
 
 _PACKAGES = ("edgenas", "tensorflow", "keras", "ai-edge-litert", "numpy", "optuna")
-_STATISTICS = {"quiet_min": "quiet latency: the fastest undisturbed run"}
+_STATISTICS = {"quiet_min": "quiet latency (the fastest undisturbed run)"}
 
 
 def settings_rows(recipe: Recipe) -> Rows:
@@ -29,12 +29,16 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
         ("trials", f"{search.trials}, {search.workers} at once"),
-        ("short training", f"{search.training.epochs} epochs on {images}"),
+        ("short training", f"{_epochs(search.training.epochs)} on {images}"),
         ("validation share", percent(recipe.data.validation_fraction, 0)),
-        ("final training", f"{training.epochs} epochs, batch {training.batch_size}, rate {training.learning_rate:g}"),
+        ("final training", f"{_epochs(training.epochs)}, batch {training.batch_size}, rate {training.learning_rate:g}"),
         ("quantization", recipe.export.quantization),
         ("threads on the device", str(recipe.device.threads)),
     )
+
+
+def _epochs(epochs: int) -> str:
+    return f"{epochs} epoch{'s' * (epochs != 1)}"
 
 
 def table_rows(table: LatencyTable) -> Rows:

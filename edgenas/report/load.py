@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from edgenas.objectives import within
-from edgenas.report.data import LatencyPair, ReportData, ShippedModel, TrialPoint
+from edgenas.report.data import VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import flat_rows, settings_rows, statistic_name, table_error, table_rows, version_rows
 from edgenas.run_folder import RunFolder
 from spaces import EdgeNASError, InputError, Network
@@ -48,7 +48,8 @@ class _Reader:
     def read(self) -> ReportData:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
-        for part in (self._recipe, self._state, self._study, self._bundle, self._network, self._table, self._training):
+        parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
+        for part in (*parts, self._validation, self._training):
             data = part(data)
         return dataclasses.replace(data, missing=tuple(self.missing))
 
@@ -166,6 +167,14 @@ class _Reader:
             return data
         return self._try("table.csv", lambda: _with_table(data, self.folder.table_path)) or data
 
+    def _validation(self, data: ReportData) -> ReportData:
+        """What ``edgenas validate --json`` printed, when somebody put it into the run folder."""
+        path = self.folder.path / VALIDATION
+        if not path.is_file():
+            return data
+        pairs = self._try(VALIDATION, lambda: _validation_pairs(path))
+        return dataclasses.replace(data, pairs=(*(pairs or ()), *data.pairs))
+
     def _training(self, data: ReportData) -> ReportData:
         path = self.folder.trial_path(data.best_trial or 0) / "final" / "training.json"
         if data.best_trial is None or not path.is_file():
@@ -199,6 +208,14 @@ def _trial_pairs(study: Study) -> list[LatencyPair]:
         LatencyPair(f"trial {trial.number}", trial.predicted["latency_ms"], trial.measured["latency_min_ms"], "trial")
         for trial in study.trials
         if "latency_ms" in trial.predicted and "latency_min_ms" in trial.measured
+    ]
+
+
+def _validation_pairs(path: Path) -> list[LatencyPair]:
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [
+        LatencyPair(str(row["architecture"]), float(row["predicted_ms"]), float(row["measured_ms"]), "validation")
+        for row in rows
     ]
 
 
@@ -245,7 +262,9 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
     if data.network is None:
         return data
     prediction = predictor.predict(data.network)
-    pairs = data.pairs
+    # The chosen trial was measured untrained as well: the same network, so only the shipped model counts.
+    chosen = f"trial {data.best_trial}" if data.shipped is not None else None
+    pairs = tuple(pair for pair in data.pairs if pair.label != chosen)
     measured = None if data.shipped is None else data.shipped.latency_ms.get(data.compared_statistic)
     if data.shipped is not None and measured is not None:
         predicted = data.shipped.predicted_ms or prediction.latency_ms

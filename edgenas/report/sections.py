@@ -7,7 +7,7 @@ from typing import Any
 
 from edgenas.report import evidence_figures, search_figures
 from edgenas.report.cards import cards_html, headline
-from edgenas.report.data import ReportData, Rows, TrialPoint
+from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
 from edgenas.report.drawing import draw_network
 from edgenas.report.pareto import trial_front
 from edgenas.report.text import duration, escape, milliseconds, percent, significant
@@ -15,6 +15,8 @@ from edgenas.report.text import duration, escape, milliseconds, percent, signifi
 __all__ = ["PlacedFigure", "body", "headline"]
 
 _SHOWN_TRIALS = 200
+#: With fewer measured networks than this, the page says how to measure more.
+_FEW_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def _grid(*panels: str) -> str:
     return f'<div class="grid">{"".join(panels)}</div>' if panels else ""
 
 
+def _columns(*panels: str) -> str:
+    """Panels of different heights, filled column by column."""
+    return f'<div class="columns">{"".join(panels)}</div>'
+
+
 def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
     front = int(trial_front(data).sum())
     pareto = _place(
@@ -136,9 +143,11 @@ def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
         "prediction",
         evidence_figures.prediction_figure(data),
         "Predicted against measured latency",
-        f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 % ({data.latency_statistic}). "
+        f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 %, {data.latency_statistic}. "
         + data.table_error,
     )
+    if prediction and len(ratios) < _FEW_PAIRS:
+        prediction = prediction.removesuffix("</div>") + _how_to_validate(data) + "</div>"
     accuracy = _place(
         placed,
         "accuracy",
@@ -147,6 +156,17 @@ def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Validation and test are different images; whiskers are 95 % intervals.",
     )
     return _section("trust", "Can the numbers be trusted?", "", _grid(prediction, accuracy))
+
+
+def _how_to_validate(data: ReportData) -> str:
+    command = (
+        f"edgenas validate --space {data.space} --device {data.device} --table {data.run_path}/table.csv --json > "
+        f"{data.run_path}/{VALIDATION}\nedgenas report {data.run_path}"
+    )
+    return (
+        '<p class="caption">Few networks were measured in this run. To measure random ones and show them here:</p>'
+        f"<pre><code>{escape(command)}</code></pre>"
+    )
 
 
 def _training(data: ReportData, placed: list[PlacedFigure]) -> str:
@@ -228,7 +248,7 @@ def _details(data: ReportData) -> str:
             f"pip install numpy pillow ai-edge-litert\npython {data.run_path}/bundle/run.py IMAGE",
         )
     commands = "\n".join(
-        [f"edgenas run {data.run_path}/recipe.yaml", f"edgenas report {data.run_path}"]
+        [f"edgenas run {data.run_path}/recipe.yaml --output {data.run_path}-again", f"edgenas report {data.run_path}"]
         if data.shipped is not None
         else [f"edgenas run {data.run_path}/recipe.yaml --resume"]
     )
@@ -239,7 +259,7 @@ def _details(data: ReportData) -> str:
         if data.recipe_text
         else ""
     )
-    tables = _grid(
+    tables = _columns(
         _table("Settings", data.settings),
         _table("The latency table that predicts", data.table_facts),
         _table("How the shipped model was measured", data.measurement_facts),

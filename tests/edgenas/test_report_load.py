@@ -151,6 +151,20 @@ def test_a_shipped_run_shows_the_trial_that_was_shipped(shipped: Path) -> None:
     assert dict(data.measurement_facts)["threads"] == "1"
 
 
+def test_networks_of_a_validation_are_shown_beside_the_shipped_model(shipped: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(shipped, run)
+    assert "edgenas validate" in render_page(load_report_data(run))
+    rows = [{"architecture": str(i), "predicted_ms": 0.1, "measured_ms": 0.1 + i / 1000} for i in range(20)]
+    (run / "validation.json").write_text(json.dumps({"networks": 20, "rows": rows}))
+    data = load_report_data(run)
+    assert [pair.role for pair in data.pairs].count("validation") == 20
+    assert data.pairs[-1].role == "shipped model"
+    page = render_page(data)
+    assert "edgenas validate" not in page
+    assert "13 of 22 predicted within 10 %" in page
+
+
 def test_a_rejected_trial_is_not_shown_as_the_best(searched: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(searched, run)
@@ -190,6 +204,7 @@ def test_no_run_is_an_input_error(tmp_path: Path) -> None:
         ("study.db", "not a database"),
         ("state.json", "{"),
         ("table.csv", "signature,ms\n"),
+        ("validation.json", '{"rows": [1]}'),
         ("bundle/metrics.json", "[]"),
         ("bundle/metrics.json", "{}"),
         ("bundle/metrics.json", '{"top1": 3, "quantization": "int8"}'),
