@@ -4,6 +4,7 @@ from devices import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
 from devices import local as _local  # noqa: F401  (registers the kind)
 from devices.device import (
     Device,
+    DeviceLostError,
     DeviceSpec,
     MeasurementError,
     MeasureSettings,
@@ -18,6 +19,7 @@ from devices.measurement import Measurement, Provenance
 
 __all__ = [
     "Device",
+    "DeviceLostError",
     "DeviceSpec",
     "MeasureSettings",
     "Measurement",

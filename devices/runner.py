@@ -7,6 +7,7 @@ with one JSON object per line on standard output, flushed one by one, so that a 
     {"facts": {...}}                                             the machine and the runtime, once
     {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
     {"id": TEXT, "error": WORDS}                                 and the next model goes on
+    {"waiting": WORDS}                                           for a hot device to cool
     {"fatal": WORDS}                                             nothing can be measured here
 
 Settings: ``threads``; ``affinity`` (list of CPU numbers, or null: the least busy ones); ``warmup_seconds``;
@@ -25,11 +26,16 @@ With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, mod
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
 the CPU.
 
+Where the system tells clock and temperature, each answer holds them as they were right after the samples. A model that
+was measured while the clock was held down (heat, low voltage) is measured again once that is over, three times at
+most, after ``cooldown_seconds`` at most; if that does not help, the answer says why as ``throttled``.
+
 By hand: ``python runner.py MODEL.tflite ...``
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import io
@@ -60,11 +66,17 @@ DEFAULTS: dict[str, Any] = {
     "quiet_chunks": 3,
     "chunk_seconds": 0.0001,
     "visit_seconds": 0.004,
+    "cooldown_seconds": 120.0,
     "delegate": None,
     "delegate_options": {},
 }
 # A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
 SHORTEST_SAMPLE_SECONDS = 20e-6
+REPEATS_WHEN_THROTTLED = 3
+# The clock under load is below this share of the highest one: held down.
+THROTTLED_SHARE = 0.9
+# Where the Raspberry Pi's firmware tells; bits 1 to 3: frequency capped, throttled, soft temperature limit.
+FIRMWARE_FLAGS = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"), ("tensorflow", "tensorflow"))
 
 
@@ -130,28 +142,70 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def number(path: str, scale: float = 1.0) -> float | None:
+    """The number in a small file times ``scale``, or None."""
+    try:
+        return round(float(read_text(path) or "") * scale, 1)
+    except ValueError:
+        return None
+
+
 def frequency_mhz(cpu: int) -> float | None:
     """Current clock of one CPU in MHz, or None."""
-    text = read_text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq")
-    return round(int(text) / 1000.0, 1) if text and text.isdigit() else None
+    return number(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq", 1e-3)
 
 
-def temperature_c() -> float | None:
-    """The hottest thermal zone in degrees Celsius, or None."""
-    hottest: float | None = None
+def thermal_files(prefix: str, name: str) -> list[str]:
+    """Files of this name of all thermal zones or cooling devices."""
+    folder = "/sys/class/thermal"
     try:
-        zones = [name for name in os.listdir("/sys/class/thermal") if name.startswith("thermal_zone")]
+        return [f"{folder}/{entry}/{name}" for entry in sorted(os.listdir(folder)) if entry.startswith(prefix)]
     except OSError:
-        return None
-    for zone in zones:
-        text = read_text(f"/sys/class/thermal/{zone}/temp")
+        return []
+
+
+def hottest_c(zones: list[str]) -> float | None:
+    """The hottest thermal zone in degrees Celsius, or None."""
+    degrees = [number(zone, 1e-3) for zone in zones]
+    return max((value for value in degrees if value is not None and 0 < value < 150), default=None)
+
+
+class Watch:
+    """Clock and temperature of the device, and whether its clock is held down."""
+
+    def __init__(self, cpu: int) -> None:
+        self.cpu = cpu
+        self.zones = [zone for zone in thermal_files("thermal_zone", "temp") if read_text(zone) is not None]
+        self.coolers = [
+            path[: -len("type")] + "cur_state"
+            for path in thermal_files("cooling_device", "type")
+            if "cpufreq" in (read_text(path) or "") or read_text(path) == "Processor"
+        ]
+        folder = f"/sys/devices/system/cpu/cpu{cpu}/cpufreq"
+        # Other governors lower the clock of an idle processor on purpose.
+        fixed = read_text(f"{folder}/scaling_governor") == "performance"
+        self.highest_mhz = number(f"{folder}/scaling_max_freq", 1e-3) if fixed else None
+
+    def state(self) -> dict[str, Any]:
+        """Clock and temperature where known."""
+        state = {"frequency_mhz": frequency_mhz(self.cpu), "temperature_c": hottest_c(self.zones)}
+        return {key: value for key, value in state.items() if value is not None}
+
+    def throttled(self) -> str | None:
+        """Why the clock is held down just now, or None."""
+        flags = read_text(FIRMWARE_FLAGS)
         try:
-            degrees = int(text or "") / 1000.0
+            if flags and int(flags, 16) & 0b1110:
+                return f"the firmware holds the clock down (get_throttled {flags})"
         except ValueError:
-            continue
-        if 0 < degrees < 150 and (hottest is None or degrees > hottest):
-            hottest = degrees
-    return hottest
+            pass
+        for path in self.coolers:
+            if (number(path) or 0) > 0:
+                return f"the system holds the clock down ({path} is {read_text(path)})"
+        clock = frequency_mhz(self.cpu) if self.highest_mhz else None
+        if clock and self.highest_mhz and clock < THROTTLED_SHARE * self.highest_mhz:
+            return f"the clock is {clock:g} of {self.highest_mhz:g} MHz"
+        return None
 
 
 def _busy_ticks() -> dict[int, int]:
@@ -373,6 +427,33 @@ def run_job(
     return {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
 
 
+def unthrottled(
+    run: Callable[[], dict[str, Any]],
+    watch: Watch,
+    cooldown_seconds: float,
+    say: Callable[[dict[str, Any]], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """The answer of ``run``, repeated while the clock was held down at its end, with clock and temperature."""
+    seconds_left = cooldown_seconds
+    for repeats_left in range(REPEATS_WHEN_THROTTLED, -1, -1):
+        answer = run()
+        reason = watch.throttled()
+        if "error" in answer:
+            return answer
+        answer.update(watch.state())
+        if reason is None:
+            return answer
+        while repeats_left and seconds_left > 0 and watch.throttled():
+            say({"waiting": reason})
+            pause(min(2.0, seconds_left))
+            seconds_left -= 2.0
+        if seconds_left <= 0:
+            break
+    answer["throttled"] = reason
+    return answer
+
+
 def gather_facts(
     distribution: str, version: str, settings: dict[str, Any], affinity: list[int] | None
 ) -> dict[str, Any]:
@@ -387,7 +468,8 @@ def gather_facts(
         "cpu_model": cpu_model(),
         "governor": read_text(f"/sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor"),
         "frequency_mhz": frequency_mhz(first),
-        "temperature_c": temperature_c(),
+        "temperature_c": hottest_c(thermal_files("thermal_zone", "temp")),
+        "pid": os.getpid(),
         "system": platform.platform(),
         "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -417,10 +499,13 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
             answer({"fatal": f"the anchor model cannot run: {type(error).__name__}: {error}"})
             return 3
     answer({"facts": gather_facts(distribution, version, settings, affinity)})
+    watch = Watch(affinity[0] if affinity else 0)
     gc.disable()
     for line in jobs_file:
         if line.strip():
-            answer(run_job(make_interpreter, json.loads(line), settings, anchor))
+            job = json.loads(line)
+            run = functools.partial(run_job, make_interpreter, job, settings, anchor)
+            answer(unthrottled(run, watch, settings["cooldown_seconds"], answer))
             gc.collect(0)
     return 0
 
