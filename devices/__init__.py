@@ -2,6 +2,8 @@
 
 from devices import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
 from devices import local as _local  # noqa: F401  (registers the kind)
+from devices import simulated as _simulated  # noqa: F401  (registers the kind)
+from devices import ssh as _ssh  # noqa: F401  (registers the kind)
 from devices.device import (
     Device,
     DeviceLostError,

@@ -90,7 +90,7 @@ class RunnerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kill()
+        self.kill()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             try:
                 if stream:
@@ -98,7 +98,8 @@ class RunnerProcess:
             except OSError:
                 pass  # what was not sent has no reader any more
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """Ends the process (and what it started) now; who waits for an answer gets a RunnerError."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -154,7 +155,7 @@ class RunnerProcess:
             try:
                 line = self._answers.get(timeout=timeout_seconds)
             except queue.Empty:
-                self._kill()
+                self.kill()
                 words = f"no answer within {timeout_seconds:g} s; the runner was stopped{self._words()}"
                 raise RunnerError(words, hung=True) from None
             if line is _END:
@@ -165,7 +166,7 @@ class RunnerProcess:
             if answer is None and self._greeting_left:
                 self._greeting_left -= 1
             elif answer is None:
-                self._kill()
+                self.kill()
                 raise RunnerError(f"the runner printed something else than an answer: {line[:_WORDS]!r}")
             elif "waiting" not in answer:
                 return answer

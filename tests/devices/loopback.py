@@ -1,0 +1,167 @@
+"""An OpenSSH server on the loopback with keys of its own, and a Python environment as a board has it.
+
+The server runs as the current user on a free port, with its own configuration in a temporary folder; ``~/.ssh`` and
+``/etc/ssh`` are neither read nor written. The "board's" Python sees NumPy and the LiteRT runtime, and nothing else.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BOARD_PACKAGES = ("numpy", "numpy.libs", "ai_edge_litert")
+
+
+def missing_program() -> str | None:
+    """What has to be installed before this can work, or None."""
+    for program, package in (("ssh", "openssh-client"), ("ssh-keygen", "openssh-client"), ("sshd", "openssh-server")):
+        if _find(program) is None:
+            return f"{program} is not installed (apt-get install {package})"
+    return None
+
+
+def _find(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _key(path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+class LoopbackServer:
+    """``sshd`` with the boards ``board`` and ``second`` (names of the client's configuration) behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "client_config"
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.chmod(0o700)
+        for key in ("host_key", "client_key", "other_key"):
+            _key(folder / key)
+        (folder / "authorized_keys").write_text((folder / "client_key.pub").read_text())
+        (folder / "authorized_keys").chmod(0o600)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\n"
+            f"HostKey {folder}/host_key\n"
+            f"AuthorizedKeysFile {folder}/authorized_keys\n"
+            f"PidFile {folder}/sshd.pid\n"
+            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
+            "PermitRootLogin prohibit-password\nStrictModes no\nMaxStartups 100\n"
+        )
+        kind, public = (folder / "host_key.pub").read_text().split()[:2]
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {public}\n")
+        self.config.write_text(self.client_config())
+
+    def client_config(self, **changes: str) -> str:
+        """The text of a client's configuration; ``changes`` replace single settings."""
+        settings = {
+            "HostName": "127.0.0.1",
+            "Port": str(self.port),
+            "User": getpass.getuser(),
+            "IdentityFile": f"{self.folder}/client_key",
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": f"{self.folder}/known_hosts",
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "IdentityAgent": "none",
+        } | changes
+        return "Host board second\n" + "".join(f"  {key} {value}\n" for key, value in settings.items())
+
+    def other_config(self, name: str, **changes: str) -> Path:
+        """A client's configuration with something different."""
+        path = self.folder / name
+        path.write_text(self.client_config(**changes))
+        return path
+
+    def start(self) -> None:
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where a server that was started as root gives up rights
+        sshd = _find("sshd")
+        assert sshd is not None
+        log = self.folder / "sshd.log"
+        self._process = subprocess.Popen(
+            [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+            stderr=log.open("ab"),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError(f"sshd did not start: {log.read_text(errors='replace')}")
+
+    def sessions(self) -> list[int]:
+        """Process ids of the sessions that are open now: all below the server."""
+        assert self._process is not None
+        children: dict[int, list[int]] = {}
+        names: dict[int, str] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    pid_name, _, rest = (entry / "stat").read_text().rpartition(")")
+                except OSError:
+                    continue
+                pid = int(entry.name)
+                names[pid] = pid_name.partition("(")[2]
+                children.setdefault(int(rest.split()[1]), []).append(pid)
+        found, waiting = [], [self._process.pid]
+        while waiting:
+            below = children.get(waiting.pop(), [])
+            waiting += below
+            found += [pid for pid in below if names[pid].startswith("sshd")]
+        return found
+
+    def cut(self) -> int:
+        """Kills all open sessions, as a cable that is pulled; returns how many processes that were."""
+        sessions = self.sessions()
+        for pid in sessions:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return len(sessions)
+
+    def stop(self) -> None:
+        """Nobody listens any more, and open sessions end."""
+        if self._process is not None:
+            self.cut()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def make_board_python(folder: Path) -> Path:
+    """A virtual environment in which NumPy and the LiteRT runtime can be imported, and nothing else.
+
+    ``$EDGENAS_SSH_TEST_PYTHON`` names another one to use instead. Needs no network: the packages are links to those
+    of the running environment.
+    """
+    given = os.environ.get("EDGENAS_SSH_TEST_PYTHON")
+    if given:
+        return Path(given)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    site = next((folder / "lib").glob("python*/site-packages"))
+    for package in BOARD_PACKAGES:
+        spec = importlib.util.find_spec(package.partition(".")[0])
+        assert spec is not None
+        assert spec.origin is not None
+        source = Path(spec.origin).parent.parent / package
+        if source.exists():
+            (site / package).symlink_to(source)
+    return folder / "bin" / "python"
