@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from edgenas.search.encoding import fresh_rows
+from edgenas.search.encoding import fresh_rows, row_keys
 from edgenas.search.problem import Population, Problem
 
 Floats = npt.NDArray[np.float64]
@@ -68,36 +68,37 @@ def climb(
     samples: int = 512,
     parents: int = 16,
     children: int = 384,
-    rounds: int = 3,
 ) -> Population | None:
     """The best feasible row by ``score`` that is not ``known``, shape (decisions,); None when none was met.
 
-    Scores ``samples`` random rows and mutants of ``starts``; then, in each round, mutants and crossovers of the best
-    ``parents`` met so far.
+    Scores ``samples`` random rows and mutants of ``starts``; then mutants of the best ``parents`` met so far; then
+    crossovers of the best, and mutants of those.
 
     Args:
         starts: rows to look around, best first, such as the best trials; may be empty.
         known: keys (``row_keys``) of rows that are out of the question.
     """
-    pool = problem.space.sample(rng, samples)
+    space = problem.space
+    pool = space.sample(rng, samples)
     if len(starts):
-        around = problem.space.mutate(rng, starts[np.arange(children) % len(starts)])
-        pool = np.concatenate([pool, around, problem.space.mutate(rng, around[: children // 2])])
+        around = space.mutate(rng, starts[np.arange(children) % len(starts)])
+        pool = np.concatenate([pool, around])
     pool = _admissible(problem, pool, known)
     scores = score(pool) if len(pool) else np.empty(0)
-    for _ in range(rounds):
+    for crossing in (False, True):
         if not len(pool):
             break
         best = np.argsort(-scores, kind="stable")[:parents]
         pool, scores = pool[best], scores[best]
-        mothers = pool[np.arange(children) % len(pool)]
-        half = children // 2
-        crossed = problem.space.crossover(rng, mothers[:half], pool[rng.integers(len(pool), size=half)])
-        offspring = np.concatenate([problem.space.mutate(rng, mothers), crossed])
-        pool_and_offspring = _admissible(problem, np.concatenate([pool, offspring]), known)
-        offspring = pool_and_offspring[len(pool) :]
+        offspring = pool[np.arange(children) % len(pool)]
+        if crossing:
+            crossed = space.crossover(rng, offspring, pool[rng.integers(len(pool), size=children)])
+            offspring = np.concatenate([space.mutate(rng, crossed), crossed])
+        else:
+            offspring = space.mutate(rng, offspring)
+        offspring = _admissible(problem, offspring, np.concatenate([known, row_keys(pool)]))
         if len(offspring):
-            pool, scores = pool_and_offspring, np.concatenate([scores, score(offspring)])
+            pool, scores = np.concatenate([pool, offspring]), np.concatenate([scores, score(offspring)])
     return pool[int(np.argmax(scores))] if len(pool) else None
 
 

@@ -158,7 +158,15 @@ def fit(kernel: CategoricalKernel, options: Options, targets: Floats, start: Flo
 
 
 class GaussianProcess:
-    """The process with fixed hyper-parameters, conditioned on (N,) targets at N architectures."""
+    """The process with fixed hyper-parameters, conditioned on architectures with known values.
+
+    Args:
+        kernel: for the decisions of the space.
+        parameters: hyper-parameters of the kernel.
+        options: (N, decisions) architectures.
+        targets: (M,) values of the first M of them. The others count as evaluated, with the values expected of them:
+            they leave the mean as it is and lower the variance around them.
+    """
 
     def __init__(self, kernel: CategoricalKernel, parameters: Floats, options: Options, targets: Floats) -> None:
         self._kernel = kernel
@@ -166,24 +174,27 @@ class GaussianProcess:
         self._log_amplitude = float(parameters[-2])
         self._factors = kernel.log_factors(parameters)
         self._encoded = kernel.one_hot(options)
+        self._valued = len(targets)
         covariance = kernel.covariance(self._factors, self._log_amplitude, options, self._encoded)
         factor = np.linalg.cholesky(covariance + (self.nugget + 1e-8) * np.eye(len(options)))
-        self._whiten = np.linalg.inv(factor)
-        self._weights = self._whiten.T @ (self._whiten @ targets)
-        self._fast = self._encoded.astype(np.float32), self._whiten.astype(np.float32)
+        whiten = np.linalg.inv(factor)
+        # A lower triangle: its leading block whitens the first architectures alone.
+        leading = whiten[: self._valued, : self._valued]
+        self._weights = leading.T @ (leading @ targets)
+        self._fast = self._encoded.astype(np.float32), whiten.astype(np.float32)
 
     def predict(self, options: Options) -> Posterior:
         """The posterior at (M, decisions) architectures; single precision, which is far below the nugget."""
         encoded, whiten = self._fast
         covariance = self._kernel.covariance(self._factors, self._log_amplitude, options, encoded)
-        mean = covariance.astype(np.float64) @ self._weights
+        mean = covariance[:, : self._valued].astype(np.float64) @ self._weights
         reduction = np.square(covariance @ whiten.T).sum(axis=1)
         variance = np.exp(self._log_amplitude) + CONSTANT - reduction.astype(np.float64)
         return Posterior(mean, np.maximum(variance, 1e-9))
 
     def similarity(self, options: Options, others: Options | None = None) -> Floats:
-        """(M, N) correlations in (0, 1] of architectures with those that the process was conditioned on, or others."""
-        encoded = self._encoded if others is None else self._kernel.one_hot(others)
+        """(M, N) correlations in (0, 1] of architectures with others; by default with those of known value."""
+        encoded = self._encoded[: self._valued] if others is None else self._kernel.one_hot(others)
         covariance = self._kernel.covariance(self._factors, self._log_amplitude, options, encoded)
         similarity: Floats = (covariance - CONSTANT) / float(np.exp(self._log_amplitude))
         return similarity

@@ -16,11 +16,11 @@ from edgenas.search.warping import POWERS, warp
 
 Floats = npt.NDArray[np.float64]
 
-FIT_SIZE = 128
+FIT_SIZE = 96
 """Trials that hyper-parameters are found from, at most."""
-MODEL_SIZE = 256
+MODEL_SIZE = 200
 """Trials that predictions are conditioned on, at most."""
-FIT_GROWTH = 1.08
+FIT_GROWTH = 1.1
 """Hyper-parameters are found anew whenever the number of trials has grown by this factor."""
 FIT_ITERATIONS = 24
 FAILURE_PRIOR = 0.5
@@ -71,17 +71,13 @@ class Surrogate:
         chosen = _representative(rewards, MODEL_SIZE)
         values = warp(rewards[chosen], fitted.power).values
         options = self._options(population[chosen])
-        process = GaussianProcess(self._kernel, fitted.parameters, options, values)
         pending = [trial.choices for trial in trials if trial.state == "pending"][-MODEL_SIZE:]
         if pending:
-            waiting = self._options(np.array(pending, np.int16))
-            expected = process.predict(waiting).mean
-            process = GaussianProcess(
-                self._kernel, fitted.parameters, np.concatenate([options, waiting]), np.concatenate([values, expected])
-            )
+            options = np.concatenate([options, self._options(np.array(pending, np.int16))])
+        process = GaussianProcess(self._kernel, fitted.parameters, options, values)
         failed = [trial.choices for trial in trials if trial.state == "failed"][-MODEL_SIZE:]
         failures = self._options(np.array(failed, np.int16)) if failed else None
-        return Conditioned(self, process, float(values.max()), failures, len(chosen))
+        return Conditioned(self, process, float(values.max()), failures)
 
     def _options(self, population: Population) -> npt.NDArray[np.intp]:
         return marked_options(self._space, self._counts, population)
@@ -119,13 +115,11 @@ class Conditioned:
         process: GaussianProcess,
         best: float,
         failures: npt.NDArray[np.intp] | None,
-        successes: int,
     ) -> None:
         self._surrogate = surrogate
         self._process = process
         self._best = best
         self._failures = failures
-        self._successes = successes
 
     def predict(self, population: Population) -> Prediction:
         """The prediction for every row of a population."""
@@ -134,7 +128,7 @@ class Conditioned:
         deviation = np.sqrt(posterior.variance + self._process.nugget)
         success = np.ones(len(population))
         if self._failures is not None:
-            good = self._process.similarity(options)[:, : self._successes].sum(axis=1)
+            good = self._process.similarity(options).sum(axis=1)
             bad = self._process.similarity(options, self._failures).sum(axis=1)
             success = (good + FAILURE_PRIOR) / (good + bad + FAILURE_PRIOR)
         return Prediction(posterior.mean, deviation, success, self._best)
