@@ -1,5 +1,6 @@
 """Where it runs: devices that measure ``.tflite`` models, and what a measurement is."""
 
+from devices import adb as _adb  # noqa: F401  (registers the kind)
 from devices import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
 from devices import local as _local  # noqa: F401  (registers the kind)
 from devices import simulated as _simulated  # noqa: F401  (registers the kind)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgenas.cli.output import JSON_OPTION, print_json, print_table
+from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
 
 if TYPE_CHECKING:
+    from devices import Device, Measurement
     from devices.device import DeviceSpec
 
-app = typer.Typer(help="List, show and check devices.", no_args_is_help=True)
+app = typer.Typer(help="List, show, check, add and remove devices.", no_args_is_help=True)
+#: What `devices check` measures.
+_SHAPE = (32, 32, 3)
+_PROGRAMS = {
+    "ssh": "boards: apt-get install openssh-client, then `edgenas devices add NAME --ssh USER@HOST`",
+    "adb": "phones: apt-get install adb, then `edgenas devices add NAME --adb SERIAL --benchmark-model FILE`",
+}
 
 
 @app.command("list")
@@ -46,33 +54,121 @@ def show_device(
 
 @app.command("check")
 def check_device(
-    device: str = typer.Argument("local-cpu", help="Name of a device."),
+    device: str | None = typer.Argument(None, help="Name of a device; without: all of them, and what to install."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Measures one small network, to see that the device can be reached and its runtime works."""
+    """See that a device can be reached and its runtime works, by measuring one small network on it."""
     from devices.device import get_device
+
+    if device is None:
+        _check_all(as_json)
+        return
+    measurement = _try(get_device(device), as_json=as_json)
+    if as_json:
+        print_json({"device": device, "ok": True, "problems": [], **measurement.to_json()})
+    else:
+        print(_verdict(device, measurement))
+
+
+@app.command("add")
+def add_device(
+    name: str = typer.Argument(help="How you are going to call it."),
+    ssh: list[str] = typer.Option(
+        [], "--ssh", metavar="USER@HOST", help="A board behind ssh. Several times: boards of one kind share the work."
+    ),
+    python: str = typer.Option(
+        "python3", "--python", help="The board's Python that has NumPy and ai-edge-litert, such as ~/venv/bin/python."
+    ),
+    port: int | None = typer.Option(None, "--port", min=1, max=65535, help="Port of the board's ssh server."),
+    ssh_config: Path | None = typer.Option(None, "--ssh-config", help="Instead of your own ssh configuration."),
+    adb: str | None = typer.Option(None, "--adb", metavar="SERIAL", help="An Android phone, from `adb devices`."),
+    benchmark_model: Path | None = typer.Option(
+        None, "--benchmark-model", help="The runtime's benchmark_model for the phone, on this computer."
+    ),
+    description: str = typer.Option("", "--description", help="A few words for lists."),
+    no_check: bool = typer.Option(False, "--no-check", help="Do not try it first."),
+) -> None:
+    """Add a board or a phone of your own, after measuring one small network on it."""
+    from devices.device import DeviceSpec, device_from_spec
+    from devices.own import check_new_name, save_device
+    from spaces.errors import InputError
+
+    if bool(ssh) == bool(adb):
+        raise InputError("name either boards with --ssh USER@HOST or a phone with --adb SERIAL")
+    options: dict[str, Any]
+    if ssh:
+        options = {"host": ssh[0]} if len(ssh) == 1 else {"hosts": ssh}
+        options["python"] = python
+        if port is not None:
+            options["port"] = port
+        if ssh_config is not None:
+            options["ssh_config"] = str(ssh_config.resolve())
+        description = description or f"{', '.join(ssh)}, over SSH"
+    else:
+        options = {"serial": adb}
+        if benchmark_model is not None:
+            options["benchmark_model"] = str(benchmark_model.resolve())
+        description = description or f"Android phone {adb}, over adb (this kind is untested on hardware)"
+    path = check_new_name(name)
+    spec = DeviceSpec(name, "ssh" if ssh else "adb", description, options=options, source=f"device {name}")
+    target = device_from_spec(spec)
+    if not no_check:
+        print(_verdict(name, _try(target)))
+    save_device(spec)
+    print(f"{path} describes it; measure with it by --device {name}")
+
+
+@app.command("remove")
+def remove_device(name: str = typer.Argument(help="Name of a device of your own.")) -> None:
+    """Forget a device of your own. Its latency tables stay."""
+    from devices.own import remove_device as remove
+
+    print(f"removed {remove(name)}")
+
+
+def _try(target: Device, *, as_json: bool = False) -> Measurement:
+    """Measures a small network. Raises WorkError with all that is wrong."""
     from export.flatbuffer import write_tflite
     from spaces.blocks import ConvBnAct
     from spaces.errors import WorkError
-    from spaces.ops import format_shape
 
-    target = get_device(device)
     problems = target.check()
     if problems:
         if as_json:
-            print_json({"device": device, "ok": False, "problems": problems})
-        raise WorkError(f"{device} does not work: " + "; ".join(problems))
-    shape, block = (32, 32, 3), ConvBnAct(filters=16, stride=2)
-    measurement = target.measure(write_tflite(block.lower(shape), target.precisions[0]))
-    if as_json:
-        print_json({"device": device, "ok": True, "problems": [], **measurement.to_json()})
-        return
+            print_json({"device": target.name, "ok": False, "problems": problems})
+        raise WorkError(f"{target.name} does not work: " + "; ".join(problems))
+    return target.measure(write_tflite(ConvBnAct(filters=16, stride=2).lower(_SHAPE), target.precisions[0]))
+
+
+def _verdict(device: str, measurement: Measurement) -> str:
+    from spaces.ops import format_shape
+
     provenance = measurement.provenance
-    print(
-        f"{device} works: a convolution on {format_shape(shape)} ({target.precisions[0]}) took a median of "
+    return (
+        f"{device} works: a convolution on {format_shape(_SHAPE)} took a median of "
         f"{measurement.median * 1000:.1f} us ({provenance.kind}, {provenance.runtime} {provenance.runtime_version}, "
         f"{measurement.runs} runs)"
     )
+
+
+def _check_all(as_json: bool) -> None:
+    """What works here, and what to do about the rest."""
+    import shutil
+
+    from devices.device import device_names, get_device
+
+    problems = {name: get_device(name).check() for name in device_names()}
+    programs = {program: shutil.which(program) for program in _PROGRAMS}
+    if as_json:
+        rows = [{"device": name, "ok": not wrong, "problems": wrong} for name, wrong in problems.items()]
+        print_json({"devices": rows, "programs": programs})
+        return
+    print_table(
+        ("device", "works", "what to do"),
+        [(name, "no" if wrong else "yes", "\n".join(wrong)) for name, wrong in problems.items()],
+    )
+    for program, path in programs.items():
+        remark(f"{program}: {path or 'not installed'} ({_PROGRAMS[program]})")
 
 
 def _facts(spec: DeviceSpec) -> dict[str, Any]:
