@@ -53,6 +53,9 @@ class MeasureSettings:
     timed before and after each (:attr:`Measurement.anchors_ms`), until ``quiet_chunks`` of them were quiet (both times
     within ``tolerance`` of the anchor's fastest, ``anchor_ms``) or ``visit_seconds`` are over. For protocols that
     come back in many rounds and keep what was measured in quiet moments. A device that cannot do so ignores it.
+
+    With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
+    part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
     """
 
     threads: int = 1
@@ -71,6 +74,7 @@ class MeasureSettings:
     quiet_chunks: int = 3
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.004
+    inside_network: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
@@ -99,6 +103,8 @@ class Device(ABC):
     """A named target that measures ``.tflite`` models."""
 
     kind: ClassVar[str] = ""
+    #: Whether the same model always has the same latency (a simulation): then one visit is enough.
+    is_exact: ClassVar[bool] = False
 
     def __init__(self, spec: DeviceSpec) -> None:
         self.spec = spec

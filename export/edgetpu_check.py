@@ -88,8 +88,8 @@ class EdgeTpuReport:
             lines.append(f"nothing is compiled before this is solved: {self.failure}")
         if self.streamed_bytes and not self.compiled:
             lines.append(
-                f"{self.streamed_bytes / 2**20:.2f} MiB of parameters do not fit the cache of "
-                f"{CACHE_BYTES / 2**20:.1f} MiB and are sent again at every inference: use fewer parameters"
+                f"{self.streamed_bytes:,} bytes of parameters do not fit the cache of {CACHE_BYTES:,} bytes and are sent "
+                f"again at every inference: use fewer parameters"
             )
         return tuple(dict.fromkeys(lines))
 
