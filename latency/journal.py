@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from latency.quiet import Chunk, Visits
+from latency.visits import Visit, Visits
 from spaces.errors import WorkError
 
 
@@ -53,7 +53,7 @@ class Journal:
                 visits.add(*parsed)
         return len(self._lines)
 
-    def add(self, name: str, visit: tuple[Chunk, ...]) -> None:
+    def add(self, name: str, visit: Visit) -> None:
         """Writes one visit. Raises WorkError when the disk is full; what was measured before stays."""
         try:
             self._file.write(json.dumps([name, visit]) + "\n")
@@ -69,7 +69,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _parse(line: str) -> tuple[str, tuple[Chunk, ...]] | None:
+def _parse(line: str) -> tuple[str, Visit] | None:
     """The visit of a line, or None for a line that was not written whole."""
     try:
         name, chunks = json.loads(line)

@@ -21,8 +21,9 @@ from export.flatbuffer import write_tflite
 from latency.calibration import Calibration, calibrate
 from latency.journal import Journal
 from latency.progress import ProgressCallback, Reporter
-from latency.quiet import QuietSettings, Visits, visit_in_rounds
+from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable, Row, default_table_path
+from latency.visits import QuietSettings, Visit, Visits
 from spaces.blocks import ConvBnAct
 from spaces.errors import InputError, WorkError
 from spaces.graph import OpGraph
@@ -111,7 +112,10 @@ def profile(
     if not missing and calibrated:
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
 
-    session = _Session(device, precision, threads, settings, Visits(settings, table.anchor_ms), seed, progress)
+    wholes = {_network_key(network, precision): network for network in networks}
+    known_anchor = table.anchor_ms if np.isfinite(table.anchor_ms) else None
+    visits = Visits(settings, known_anchor, thorough=frozenset(wholes))
+    session = _Session(device, precision, threads, settings, visits, seed, progress)
     journal_identity = {
         "device": device.name,
         "precision": precision,
@@ -122,7 +126,7 @@ def profile(
     }
     with Journal(path.with_name(f"{path.name}.journal"), journal_identity) as journal:
         journal.restore(session.visits)
-        graphs = {_network_key(network, precision): network.graph for network in networks}
+        graphs = {key: network.graph for key, network in wholes.items()}
         graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
         blocks = _blocks_of(networks, precision) | {signature: entries[signature] for signature in missing}
         graphs |= {signature: entry.graph for signature, entry in blocks.items()}
@@ -152,7 +156,6 @@ class _Session:
     seed: int
     progress: ProgressCallback | None
     errors: dict[str, MeasurementError] = field(default_factory=dict)
-    provenance: Provenance | None = None
 
     def measure(self, graphs: Mapping[str, OpGraph], journal: Journal) -> None:
         """Quiet visits to all models, batch by batch; the first batch holds what the calibration compares."""
@@ -166,18 +169,16 @@ class _Session:
                 models = self._write(batch, graphs, Path(folder))
                 counts = {name: min(self.visits.quiet_visits(name), self.settings.visits) for name in models}
 
-                def on_visit(name: str, visit: tuple[tuple[float, float, float], ...]) -> None:
+                def on_visit(name: str, visit: Visit) -> None:
                     journal.add(name, visit)
                     counts[name] = min(counts[name] + 1, self.settings.visits)  # noqa: B023
                     report(finished + sum(counts.values()))  # noqa: B023
 
-                errors, provenance = visit_in_rounds(
+                self.errors |= visit_in_rounds(
                     self.device, models, self.visits, rng=rng, threads=self.threads, on_visit=on_visit
                 )
             finished += len(batch) * self.settings.visits
             report(finished)
-            self.errors |= errors
-            self.provenance = provenance or self.provenance
 
     def _write(self, names: Iterable[str], graphs: Mapping[str, OpGraph], folder: Path) -> dict[str, Path]:
         models = {}
@@ -188,26 +189,25 @@ class _Session:
 
     def rows(self, names: Iterable[str]) -> dict[str, Row]:
         """Table rows of what was measured."""
-        rows = {}
-        for name in names:
-            if name in self.visits.chunks and name not in self.errors:
-                latency = self.visits.latency(name)
-                rows[name] = Row(latency.latency_ms, round(latency.spread, 4), latency.quiet_visits, latency.visits)
-        return rows
+        latencies = self.visits.latencies(name for name in names if name not in self.errors)
+        return {
+            name: Row(float(f"{found.latency_ms:.5g}"), round(found.spread, 4), found.quiet_visits, found.visits)
+            for name, found in latencies.items()
+        }
 
     def calibrate(self, networks: Sequence[Network]) -> Calibration:
         """Fits blocks to networks, and notes how much slower the networks run when nobody picks quiet moments."""
+        latencies = {name: found.latency_ms for name, found in self.visits.latencies(self.visits.by_model).items()}
         blocks_ms, networks_ms, used = [], [], []
         for network in networks:
             key = _network_key(network, self.precision)
             parts = [*network.signatures(self.precision).values(), key]
-            if all(part in self.visits.chunks and part not in self.errors for part in parts):
-                *alone, whole = (self.visits.latency(part).latency_ms for part in parts)
+            if all(part in latencies and part not in self.errors for part in parts):
+                *alone, whole = (latencies[part] for part in parts)
                 blocks_ms.append(alone)
                 networks_ms.append(whole)
                 used.append(network)
-        empty_ms = self.visits.latency(_EMPTY).latency_ms if _EMPTY in self.visits.chunks else 0.0
-        fitted = calibrate(blocks_ms, networks_ms, empty_ms)
+        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0))
         return self._with_deployed(fitted, used, networks_ms)
 
     def _with_deployed(
@@ -266,7 +266,7 @@ def _empty_table(precision: str, identity: Provenance, settings: QuietSettings) 
 
 def _finished(table: LatencyTable, session: _Session, networks: Sequence[Network]) -> LatencyTable:
     return table.with_session(
-        anchor_ms=session.visits.anchor_ms,
+        anchor_ms=float(f"{session.visits.reference_ms:.5g}"),
         calibration=session.calibrate(networks),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )

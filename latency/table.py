@@ -38,7 +38,7 @@ _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "sy
 
 @dataclass(frozen=True)
 class Row:
-    """Quiet latency of one signature in ms; ``spread`` is how far the median quiet visit lies above it."""
+    """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits."""
 
     latency_ms: float
     spread: float = 0.0
@@ -56,7 +56,7 @@ class LatencyTable:
     runtime_version: str
     threads: int
     protocol: str
-    #: The fastest time of the reference model while the table was measured, in ms: tells drift later.
+    #: Time of the reference model at the clock that latencies are brought to, in ms (see latency.visits).
     anchor_ms: float
     created: str
     rows: Mapping[str, Row] = field(default_factory=dict)

@@ -15,8 +15,9 @@ from devices.device import Model
 from export.flatbuffer import write_tflite
 from latency.predictor import Predictor
 from latency.progress import ProgressCallback, Reporter
-from latency.quiet import QuietSettings, Visits, visit_in_rounds
+from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable
+from latency.visits import QuietSettings, Visit, Visits
 from spaces.errors import InputError, WorkError
 from spaces.space import SearchSpace
 
@@ -48,41 +49,45 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """One network; ``quiet_visits`` is how often it was measured in a quiet moment."""
+    """One network. ``measured_ms`` is at the table's clock, ``fastest_ms`` its fastest run at whatever clock it had."""
 
     architecture: str
     predicted_ms: float
     measured_ms: float
+    fastest_ms: float
     quiet_visits: int
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The headline compares the table as stored with what is measured now.
+    """How predictions of a stored table compare with networks that are measured now.
 
-    ``drift`` is the median ratio of a few of the table's blocks, measured again beside the networks, to their stored
-    latencies; ``corrected`` is the accuracy if predictions are multiplied by it. Both are reported, never applied.
+    ``accuracy`` is for the statistic that the table holds: quiet, at the table's clock. ``unadjusted`` compares with
+    the fastest run as the clock on the wall told it; ``clock`` is how much slower the CPU's clock was now than when
+    the table was made. ``drift`` is the median ratio of a few of the table's blocks, measured again beside the
+    networks, to their stored latencies: away from 1, the table does not hold any more.
     """
 
     accuracy: Accuracy
     rows: tuple[ValidationRow, ...]
     statistic: str
-    drift: float | None
-    anchor_drift: float
-    corrected: Accuracy | None
+    unadjusted: Accuracy
+    clock: float
+    drift: float
     table_error: dict[str, float | int | None]
     seed: int
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``edgenas validate``."""
-        corrected = None if self.corrected is None else vars(self.corrected)
         return {
             "networks": len(self.rows),
             "statistic": self.statistic,
             **vars(self.accuracy),
             "rows": [vars(row) for row in self.rows],
-            "drift": {"blocks": self.drift, "anchor": self.anchor_drift, "corrected": corrected},
+            "unadjusted": vars(self.unadjusted),
+            "clock": round(self.clock, 4),
+            "drift": round(self.drift, 4),
             "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
             "table_error": self.table_error,
             "seed": self.seed,
@@ -120,32 +125,36 @@ def validate(
     }
     models |= drift_blocks
 
-    visits = Visits(settings, table.anchor_ms)
-    session_anchor = Visits(settings)
+    visits = Visits(settings, table.anchor_ms, thorough=frozenset(map(str, range(networks))))
     report = Reporter(progress, f"measuring {networks} networks", len(models) * settings.visits)
     done = dict.fromkeys(models, 0)
 
-    def on_visit(name: str, visit: tuple[tuple[float, float, float], ...]) -> None:
-        session_anchor.add(name, visit)
+    def on_visit(name: str, visit: Visit) -> None:
         done[name] = min(done[name] + 1, settings.visits)
         report(sum(done.values()))
 
-    errors, _ = visit_in_rounds(device, models, visits, rng=rng, threads=table.threads, on_visit=on_visit)
+    errors = visit_in_rounds(device, models, visits, rng=rng, threads=table.threads, on_visit=on_visit)
     if errors:
         raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
-    latencies = [visits.latency(str(index)) for index in range(networks)]
-    measured = np.array([latency.latency_ms for latency in latencies])
-    drift = _drift(drift_blocks, visits, table)
+    latencies = visits.latencies(models)
+    rows = tuple(
+        ValidationRow(
+            str(space.architecture(row)),
+            float(f"{predicted[index]:.5g}"),
+            float(f"{latencies[str(index)].latency_ms:.5g}"),
+            latencies[str(index)].fastest_ms,
+            latencies[str(index)].quiet_visits,
+        )
+        for index, row in enumerate(population)
+    )
+    drift = np.median([latencies[name].latency_ms / table.rows[name].latency_ms for name in drift_blocks])
     return Validation(
-        accuracy=Accuracy.of(predicted, measured),
-        rows=tuple(
-            ValidationRow(str(space.architecture(row)), round(float(p), 6), latency.latency_ms, latency.quiet_visits)
-            for row, p, latency in zip(population, predicted, latencies, strict=True)
-        ),
+        accuracy=Accuracy.of(predicted, np.array([row.measured_ms for row in rows])),
+        rows=rows,
         statistic=table.statistic,
-        drift=drift,
-        anchor_drift=session_anchor.anchor_ms / table.anchor_ms,
-        corrected=None if drift is None else Accuracy.of(predicted * drift, measured),
+        unadjusted=Accuracy.of(predicted, np.array([row.fastest_ms for row in rows])),
+        clock=visits.session_anchor_ms / table.anchor_ms,
+        drift=float(drift),
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,
@@ -187,8 +196,3 @@ def _some_blocks(space: SearchSpace, table: LatencyTable, rng: np.random.Generat
     names = sorted(entries)
     chosen = rng.choice(len(names), size=min(_DRIFT_BLOCKS, len(names)), replace=False)
     return {names[i]: write_tflite(entries[names[i]].graph, table.precision) for i in chosen}
-
-
-def _drift(names: dict[str, Model], visits: Visits, table: LatencyTable) -> float | None:
-    ratios = [visits.latency(name).latency_ms / table.rows[name].latency_ms for name in names]
-    return float(np.median(ratios)) if ratios else None

@@ -1,0 +1,151 @@
+"""What was seen on visits to models, and the quiet latency that follows from it. Pure bookkeeping, no device.
+
+A *chunk* is the fastest of a few runs, with the reference model (the *anchor*) timed before and after. It is quiet when
+both of the anchor's times are within a tolerance of its fastest ever. A quiet chunk is brought to the reference clock:
+its time is multiplied by the anchor's reference time over the faster of its two times. The clock of a server CPU moves
+in steps of about 4.5 % for minutes, whoever else is on the machine, so numbers of different minutes cannot be compared
+without that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spaces.errors import InputError
+
+#: (fastest run of the chunk, anchor before, anchor after), all in ms.
+Chunk = tuple[float, float, float]
+#: The chunks of one visit.
+Visit = tuple[Chunk, ...]
+
+#: Whole networks, of which there are few, are visited so many times as often as blocks.
+THOROUGH = 2
+#: The reference clock is one that this share of the quiet visits reach.
+_REFERENCE_SHARE = 0.1
+#: The quiet latency is this quantile over quiet visits: what disturbs adds time, and is not always seen.
+_QUANTILE = 0.25
+
+
+@dataclass(frozen=True)
+class QuietSettings:
+    """``visits`` quiet visits per model are enough; after ``max_visits`` what was measured must do.
+
+    A visit ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or after ``visit_seconds``. ``tolerance`` is
+    how far above its fastest the anchor may be: clock steps stay below 1.2, a busy neighbour costs 1.4 and more.
+    """
+
+    visits: int = 8
+    max_visits: int = 20
+    quiet_chunks: int = 3
+    chunk_seconds: float = 0.0001
+    visit_seconds: float = 0.004
+    tolerance: float = 1.2
+    timeout_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.visits < 1 or self.max_visits < self.visits or self.tolerance <= 1:
+            raise InputError("quiet settings: need visits >= 1, max_visits >= visits and tolerance > 1")
+
+    @property
+    def protocol(self) -> str:
+        """In words, for headers of tables; tables of different protocols are not mixed."""
+        return (
+            f"first quartile at the reference clock of {self.visits} quiet visits, the fastest run of each "
+            f"{self.quiet_chunks} x {self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest"
+        )
+
+
+@dataclass(frozen=True)
+class QuietLatency:
+    """A quiet latency at the reference clock, in ms.
+
+    ``spread`` is the relative distance between the quartiles over quiet visits, ``fastest_ms`` the fastest run that
+    was seen at any clock, as the clock on the wall told it.
+    """
+
+    latency_ms: float
+    fastest_ms: float
+    spread: float
+    quiet_visits: int
+    visits: int
+
+
+@dataclass
+class Visits:
+    """All visits to all models of one session.
+
+    ``anchor_ms`` is the anchor's reference time where it is known from before, such as a table's; without it, the
+    session sets its own, and a machine that is disturbed all the time passes for quiet. Models in ``thorough`` are
+    visited :data:`THOROUGH` times as often.
+    """
+
+    settings: QuietSettings
+    anchor_ms: float | None = None
+    thorough: frozenset[str] = frozenset()
+    by_model: dict[str, list[Visit]] = field(default_factory=dict)
+    fastest_anchor_ms: float = float("inf")
+
+    def __post_init__(self) -> None:
+        if self.anchor_ms is not None:
+            self.fastest_anchor_ms = min(self.fastest_anchor_ms, self.anchor_ms)
+
+    def add(self, name: str, visit: Visit) -> None:
+        """Notes a visit."""
+        self.by_model.setdefault(name, []).append(visit)
+        self.fastest_anchor_ms = min(self.fastest_anchor_ms, *(min(chunk[1:]) for chunk in visit))
+
+    def _quiet(self, visit: Visit) -> list[Chunk]:
+        limit = self.settings.tolerance * self.fastest_anchor_ms
+        return [chunk for chunk in visit if max(chunk[1:]) <= limit]
+
+    def quiet_visits(self, name: str) -> int:
+        """How many visits to a model had a quiet chunk."""
+        return sum(bool(self._quiet(visit)) for visit in self.by_model.get(name, ()))
+
+    def lacking(self, names: Iterable[str]) -> list[str]:
+        """The models that need more visits."""
+
+        def lacks(name: str) -> bool:
+            times = THOROUGH if name in self.thorough else 1
+            if len(self.by_model.get(name, ())) >= times * self.settings.max_visits:
+                return False
+            return self.quiet_visits(name) < times * self.settings.visits
+
+        return [name for name in names if lacks(name)]
+
+    @property
+    def session_anchor_ms(self) -> float:
+        """The anchor's time at the clock that a tenth of the session's quiet visits reached."""
+        quiet = [chunks for visits in self.by_model.values() for visit in visits if (chunks := self._quiet(visit))]
+        if not quiet:
+            return self.fastest_anchor_ms
+        return float(np.quantile([min(min(chunk[1:]) for chunk in chunks) for chunks in quiet], _REFERENCE_SHARE))
+
+    @property
+    def reference_ms(self) -> float:
+        """The anchor's time that latencies are brought to: as known from before, or this session's."""
+        return self.session_anchor_ms if self.anchor_ms is None else self.anchor_ms
+
+    def latencies(self, names: Iterable[str]) -> dict[str, QuietLatency]:
+        """Quiet latencies of the models among ``names`` that were visited.
+
+        Where no visit was quiet, the fastest run of all must do (``quiet_visits`` is then 0).
+        """
+        reference = self.reference_ms
+        return {name: self._latency(self.by_model[name], reference) for name in names if name in self.by_model}
+
+    def latency(self, name: str) -> QuietLatency:
+        """The quiet latency of one model that was visited."""
+        return self._latency(self.by_model[name], self.reference_ms)
+
+    def _latency(self, visits: list[Visit], reference: float) -> QuietLatency:
+        quiet = [chunks for visit in visits if (chunks := self._quiet(visit))]
+        fastest = min(chunk[0] for visit in quiet or visits for chunk in visit)
+        if not quiet:
+            return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
+        values = [min(chunk[0] * reference / min(chunk[1:]) for chunk in chunks) for chunks in quiet]
+        low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
+        return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
