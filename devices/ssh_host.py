@@ -114,6 +114,9 @@ class SshHost:
             },
         )
         self._was_reached = True
+        if state["folder"] != self._remote.folder:
+            self._remote.stored.clear()
+        self._remote.folder, self._remote.runner, self._remote.pid = state["folder"], state["runner"], None
         if tuple(state["python"][:2]) < _OLDEST_PYTHON:
             raise BoardError(f"{self.host} has Python {'.'.join(map(str, state['python']))}: 3.7 or newer is needed")
         if not state["numpy"]:
@@ -127,9 +130,6 @@ class SshHost:
             )
             if answer["hashes"] != {"runner.py": wanted}:
                 raise ConnectionBrokenError(f"the runner did not arrive whole on {self.host}")
-        if state["folder"] != self._remote.folder:
-            self._remote.stored.clear()
-        self._remote.folder, self._remote.runner, self._remote.pid = state["folder"], state["runner"], None
         self._remote.is_ready = True
 
     # Measuring -----------------------------------------------------------------------------------------------------
