@@ -69,7 +69,7 @@ class LoopbackServer:
             f"PidFile {folder}/sshd.pid\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
             "PermitRootLogin prohibit-password\nStrictModes no\nMaxStartups 100\nAcceptEnv BOARD\n"
-            f"SetEnv XDG_CACHE_HOME={folder}/cache TMPDIR={folder}/tmp\n"
+            f"PermitUserRC no\nSetEnv HOME={folder} TMPDIR={folder}/tmp\n"
         )
         kind, public = (folder / "host_key.pub").read_text().split()[:2]
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {public}\n")
@@ -87,6 +87,7 @@ class LoopbackServer:
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
             "IdentityAgent": "none",
+            "KexAlgorithms": "curve25519-sha256",  # the quickest
         } | changes
         lines = "".join(f"  {key} {value}\n" for key, value in settings.items())
         return f"Host second\n  SetEnv BOARD=second\nHost board second\n{lines}"
