@@ -143,7 +143,7 @@ class Visits:
 
     def _latency(self, visits: list[Visit], reference: float) -> QuietLatency:
         quiet = [chunks for visit in visits if (chunks := self._quiet(visit))]
-        fastest = min(chunk[0] for visit in quiet or visits for chunk in visit)
+        fastest = min(chunk[0] for visit in visits for chunk in visit)
         if not quiet:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
         values = [min(chunk[0] * reference / min(chunk[1:]) for chunk in chunks) for chunks in quiet]

@@ -1,0 +1,121 @@
+"""A small space, and a device that behaves like a shared server: known costs, busy neighbours, clock steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
+from devices.device import Model, Outcome
+from export.tflite_reader import read_operators
+from spaces.space import SearchSpace
+
+SPACE = """\
+name: tiny_test
+task: classification
+input_shape: [16, 16, 1]
+classes: 10
+stem: {block: conv, filters: [8, 16], kernel: 3, stride: 2}
+stages:
+  - stride: 2
+    filters: [8, 16]
+    depth: [1, 2, 3]
+    layers:
+      - blocks:
+          - {block: ibn, kernel: [3, 5], expansion: [2, 4]}
+          - {block: fused_ibn, expansion: [1, 2]}
+head:
+  - {block: classifier}
+"""
+
+
+class SharedServer(Device):
+    """Costs add up over operators, plus one entry into the interpreter; what is measured is disturbed at random.
+
+    ``busy`` is the share of chunks with a neighbour on the core; the clock is drawn anew for every process from
+    ``clocks``. ``slowdown`` makes everything but the anchor slower (the machine has changed); ``fail`` and
+    ``interrupt_after`` break models and whole sessions.
+    """
+
+    ENTRY_MS, OPERATOR_MS, BYTE_MS, ANCHOR_MS = 0.001, 0.002, 2e-6, 0.005
+
+    def __init__(self, seed: int = 0, busy: float = 0.0, clocks: tuple[float, ...] = (1.0,)) -> None:
+        super().__init__(DeviceSpec("server", "test", precisions=("int8",)))
+        self.rng = np.random.default_rng(seed)
+        self.busy = busy
+        self.clocks = clocks
+        self.slowdown = 1.0
+        self.fail: Callable[[str], bool] = lambda name: False
+        self.interrupt_after: int | None = None
+        self.interruption: BaseException = KeyboardInterrupt()
+        self.visits = 0
+        self.runtime_version = "1.0"
+
+    def true_ms(self, model: Model) -> float:
+        content = model.read_bytes() if isinstance(model, Path) else model
+        operators = len(read_operators(content))
+        return self.ENTRY_MS + self.slowdown * (operators * self.OPERATOR_MS + len(content) * self.BYTE_MS)
+
+    def identity(self, *, threads: int = 1) -> Provenance:
+        return Provenance(
+            "measured",
+            "server",
+            "fake-runtime",
+            self.runtime_version,
+            threads=threads,
+            cpu_model="Abacus 3000",
+            time_utc="2000-01-01T00:00:00Z",
+        )
+
+    def measure_many(
+        self,
+        models: Mapping[str, Model],
+        settings: MeasureSettings | None = None,
+        on_result: Callable[[str, Outcome], None] | None = None,
+    ) -> dict[str, Outcome]:
+        clock = self.rng.choice(self.clocks)
+        outcomes: dict[str, Outcome] = {}
+        for name, model in models.items():
+            if self.interrupt_after is not None and self.visits >= self.interrupt_after:
+                raise self.interruption
+            self.visits += 1
+            outcomes[name] = (
+                MeasurementError(f"model {name!r}: out of beads") if self.fail(name) else self._visit(model, clock)
+            )
+            if on_result:
+                on_result(name, outcomes[name])
+        return outcomes
+
+    def _visit(self, model: Model, clock: float) -> Measurement:
+        true = self.true_ms(model)
+        samples, anchors = [], []
+        for _ in range(4):
+            load = self.rng.uniform(1.5, 2.5) if self.rng.random() < self.busy else 1.0
+            noise = 1 + self.rng.exponential(0.002, 3) * (self.busy > 0)
+            samples.append(true * clock * load * noise[0])
+            # A neighbour hurts a small model less than a large one.
+            anchors.append(tuple(self.ANCHOR_MS * clock * (1 + 0.6 * (load - 1)) * noise[1:]))
+        return Measurement(tuple(samples), self.identity(), anchors_ms=tuple(anchors))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGENAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> SearchSpace:
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE)
+    return SearchSpace.load(path)
+
+
+@pytest.fixture
+def server() -> Callable[..., Any]:
+    """Makes :class:`SharedServer` devices."""
+    return SharedServer

@@ -1,0 +1,128 @@
+"""The table's file: reads back, sorted, refuses what is damaged, foreign or of another schema."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices import Provenance
+from latency.calibration import Calibration
+from latency.table import LatencyTable, Row, default_table_path
+from spaces.errors import InputError
+
+TABLE = LatencyTable(
+    device="server",
+    precision="int8",
+    runtime="fake-runtime",
+    runtime_version="1.0",
+    threads=1,
+    protocol="made up",
+    anchor_ms=0.005,
+    created="2000-01-01T00:00:00Z",
+    rows={
+        "conv(filters=8 stride=2)@16x16x1/int8": Row(0.0123, 0.01, 8, 9),
+        "classifier(classes=10)@4x4x8/int8": Row(0.002),
+    },
+    calibration=Calibration(1.01, 0.001, 12, 0.006, 0.02, 1.1, 1.3),
+    cpu_model="Abacus 3000",
+)
+
+line_text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=30).map(
+    lambda text: " ".join(text.split()) or "x"
+)
+positive = st.floats(1e-9, 1e9)
+tables = st.builds(
+    LatencyTable,
+    device=line_text,
+    precision=st.sampled_from(["float32", "float16", "int8"]),
+    runtime=line_text,
+    runtime_version=line_text,
+    threads=st.integers(1, 64),
+    protocol=line_text,
+    anchor_ms=positive,
+    created=line_text,
+    statistic=line_text,
+    cpu_model=st.none() | line_text,
+    rows=st.dictionaries(
+        line_text, st.builds(Row, positive, st.floats(0, 10), st.integers(0, 99), st.integers(0, 99)), max_size=8
+    ),
+)
+
+
+@given(tables)
+def test_reads_back_what_it_wrote(table: LatencyTable) -> None:
+    assert LatencyTable.from_text(table.to_text()) == table
+
+
+def test_calibration_reads_back() -> None:
+    assert LatencyTable.from_text(TABLE.to_text()) == TABLE
+
+
+def test_rows_are_sorted_and_end_with_a_checksum() -> None:
+    lines = TABLE.to_text().splitlines()
+    rows = [line for line in lines if not line.startswith("#")][1:]
+    assert rows == sorted(rows)
+    assert lines[0] == "# edgenas-latency-table: 1"
+    assert lines[-1].startswith("# sha256: ")
+
+
+@given(st.data())
+def test_any_cut_or_changed_byte_is_refused(data: st.DataObject) -> None:
+    text = TABLE.to_text()
+    place = data.draw(st.integers(0, len(text) - 2))
+    with pytest.raises(InputError):
+        LatencyTable.from_text(text[:place])
+    changed = data.draw(st.sampled_from([c for c in "0123456789x,#\n" if c != text[place]]))
+    with pytest.raises(InputError):
+        LatencyTable.from_text(text[:place] + changed + text[place + 1 :])
+
+
+def test_other_schemas_and_other_files_are_refused_by_name() -> None:
+    newer = TABLE.to_text().replace("latency-table: 1", "latency-table: 2")
+    with pytest.raises(InputError, match=r"mine\.csv.*schema '2'.*profile"):
+        LatencyTable.from_text(newer, "mine.csv")
+    with pytest.raises(InputError, match=r"mine\.csv.*not a latency table"):
+        LatencyTable.from_text("a,b\n1,2\n", "mine.csv")
+
+
+@pytest.mark.parametrize("latency_ms", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_latencies_are_refused(latency_ms: float) -> None:
+    with pytest.raises(InputError, match="positive"):
+        dataclasses.replace(TABLE, rows={"a": Row(latency_ms)})
+
+
+def test_files(tmp_path: Path) -> None:
+    path = TABLE.save(tmp_path / "deep" / "t.csv")
+    assert LatencyTable.load(path, device="server", precision="int8") == TABLE
+    assert [entry.name for entry in path.parent.iterdir()] == ["t.csv"]
+    with pytest.raises(InputError, match=r"t\.csv.*device 'server', not of 'pi'"):
+        LatencyTable.load(path, device="pi")
+    with pytest.raises(InputError, match=r"t\.csv.*precision 'int8', not of 'float32'"):
+        LatencyTable.load(path, precision="float32")
+    with pytest.raises(InputError, match=r"none\.csv.*edgenas profile"):
+        LatencyTable.load(tmp_path / "none.csv")
+
+
+def test_it_says_what_differs_from_a_device() -> None:
+    same = Provenance("measured", "server", "fake-runtime", "1.0", cpu_model="Abacus 3000")
+    assert TABLE.differences(same) == []
+    changes = {"runtime_version": "2.0", "runtime": "other", "threads": 4, "cpu_model": "Abacus 4000"}
+    for key, value in changes.items():
+        (difference,) = TABLE.differences(dataclasses.replace(same, **{key: value}))
+        assert key in difference
+        assert str(value) in difference
+
+
+def test_new_rows_replace_old_ones() -> None:
+    signature = next(iter(TABLE.rows))
+    table = TABLE.with_rows({signature: Row(9.0), "a": Row(1.0)})
+    assert table.rows[signature].latency_ms == 9.0
+    assert len(table.rows) == 3
+    assert all(first <= second for first, second in itertools.pairwise(table.rows))
+
+
+def test_the_default_path_is_in_the_home(home: Path) -> None:
+    assert default_table_path("pi", "int8") == home / "tables" / "pi-int8.csv"

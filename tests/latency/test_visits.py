@@ -1,0 +1,71 @@
+"""What counts as quiet, and what follows from it."""
+
+import pytest
+
+from latency.visits import THOROUGH, QuietSettings, Visits
+from spaces.errors import InputError
+
+SETTINGS = QuietSettings(visits=2, max_visits=4)
+
+
+def test_disturbed_chunks_do_not_count() -> None:
+    visits = Visits(SETTINGS, anchor_ms=1.0)
+    visits.add("m", ((10.0, 1.0, 1.0), (5.0, 1.0, 1.5), (4.0, 1.6, 1.0)))
+    assert visits.latency("m").latency_ms == 10.0
+    assert visits.latency("m").quiet_visits == 1
+    assert visits.latency("m").fastest_ms == 4.0
+
+
+def test_latencies_are_brought_to_the_reference_clock() -> None:
+    visits = Visits(SETTINGS, anchor_ms=1.0)
+    visits.add("m", ((11.0, 1.1, 1.15),))
+    assert visits.latency("m").latency_ms == pytest.approx(10.0)
+    assert visits.latency("m").fastest_ms == 11.0
+
+
+def test_the_first_quartile_of_quiet_visits() -> None:
+    visits = Visits(SETTINGS, anchor_ms=1.0)
+    for sample in (13.0, 10.0, 12.0, 14.0, 11.0):
+        visits.add("m", ((sample + 5, 1.0, 1.0), (sample, 1.0, 1.0)))
+    found = visits.latency("m")
+    assert found.latency_ms == 11.0
+    assert found.spread == pytest.approx((13 - 11) / 11)
+
+
+def test_without_a_known_anchor_the_session_sets_its_own() -> None:
+    visits = Visits(SETTINGS)
+    visits.add("a", ((10.0, 1.9, 1.9),))
+    assert visits.quiet_visits("a") == 1
+    visits.add("b", ((10.0, 1.0, 1.0),))
+    assert visits.quiet_visits("a") == 0  # now it is known to have been disturbed
+    assert visits.reference_ms == 1.0
+
+
+def test_where_nothing_was_quiet_the_fastest_must_do_and_it_shows() -> None:
+    visits = Visits(SETTINGS, anchor_ms=1.0)
+    visits.add("m", ((9.0, 2.0, 2.0), (8.0, 1.5, 1.9)))
+    found = visits.latency("m")
+    assert (found.latency_ms, found.quiet_visits, found.visits) == (8.0, 0, 1)
+
+
+def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> None:
+    visits = Visits(SETTINGS, anchor_ms=1.0, thorough=frozenset({"whole"}))
+    quiet, busy = ((1.0, 1.0, 1.0),), ((1.0, 3.0, 3.0),)
+    assert visits.lacking(["a", "b", "whole"]) == ["a", "b", "whole"]
+    for _ in range(SETTINGS.visits):
+        visits.add("a", quiet)
+        visits.add("whole", quiet)
+    for _ in range(SETTINGS.max_visits - 1):
+        visits.add("b", busy)
+    assert visits.lacking(["a", "b", "whole"]) == ["b", "whole"]
+    visits.add("b", busy)
+    assert visits.lacking(["a", "b"]) == []
+    for _ in range((THOROUGH - 1) * SETTINGS.visits):
+        visits.add("whole", quiet)
+    assert visits.lacking(["whole"]) == []
+
+
+@pytest.mark.parametrize("wrong", [{"visits": 0}, {"visits": 3, "max_visits": 2}, {"tolerance": 1.0}])
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="quiet settings"):
+        QuietSettings(**wrong)  # type: ignore[arg-type]
