@@ -34,7 +34,8 @@ class Calibration:
 
     ``mape``, ``max_error`` are leave-one-out relative errors over ``networks`` whole networks. ``deployed_median`` and
     ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
-    the table was made; they depend on who else uses the device.
+    the table was made; they depend on who else uses the device. ``base_ms`` is what a network costs whatever its
+    blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
     """
 
     scale: float = 1.0
@@ -44,6 +45,7 @@ class Calibration:
     max_error: float | None = None
     deployed_median: float | None = None
     deployed_p95: float | None = None
+    base_ms: float = 0.0
 
     def contributions(self, latencies_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """What blocks add to a network, from their latencies alone, in ms. NaN stays NaN."""
@@ -52,7 +54,7 @@ class Calibration:
     @property
     def fixed_ms(self) -> float:
         """What a network costs beyond its blocks' contributions: one entry into the interpreter."""
-        return self.overhead_ms
+        return self.overhead_ms + self.base_ms
 
     def network_ms(self, latencies_ms: Sequence[float] | NDArray[np.float64]) -> float:
         """Predicted quiet latency of a network from the latencies of its blocks alone, in ms."""
@@ -79,7 +81,8 @@ class Calibration:
             name: None if data.get(name) is None else float(data[name])
             for name in ("mape", "max_error", "deployed_median", "deployed_p95")
         }
-        return cls(float(data["scale"]), float(data["overhead_ms"]), int(data["networks"]), **optional)
+        base_ms = float(data.get("base_ms", 0.0))
+        return cls(float(data["scale"]), float(data["overhead_ms"]), int(data["networks"]), base_ms=base_ms, **optional)
 
 
 def calibrate(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float], empty_ms: float) -> Calibration:

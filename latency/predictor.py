@@ -61,8 +61,9 @@ class Predictor:
 
     @property
     def provenance(self) -> Provenance:
-        """That of the table; predictions are modelled from measurements."""
-        return dataclasses.replace(self.table.provenance, kind="modelled")
+        """That of the table; predictions are modelled from measurements, or as simulated as the table."""
+        provenance = self.table.provenance
+        return provenance if provenance.kind == "simulated" else dataclasses.replace(provenance, kind="modelled")
 
     def describe_error(self) -> str:
         """One line that is printed wherever predictions are used."""
@@ -71,7 +72,8 @@ class Predictor:
         return (
             f"latency table of {self.table.device} ({self.table.runtime} {self.table.runtime_version}, "
             f"{self.table.precision}, {self.table.created}): mean error {self.calibration.mape:.1%}, largest "
-            f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} measured networks"
+            f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} "
+            f"{'simulated' if self.table.kind == 'simulated' else 'measured'} networks"
         )
 
     def deployed_ms(self, latency_ms: float) -> float | None:

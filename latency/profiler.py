@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
+from devices import Device, DeviceLostError, Measurement, MeasurementError, MeasureSettings, Provenance
 from export.flatbuffer import write_tflite
 from latency.calibration import Calibration, calibrate
+from latency.exact import profile_exact
 from latency.journal import Journal
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
@@ -99,6 +100,19 @@ def profile(
     the device's; WorkError when nothing can be measured.
     """
     start = time.monotonic()
+    if device.is_exact:
+        exact = profile_exact(
+            entries,
+            device,
+            precision=precision,
+            table_path=table_path,
+            networks=networks,
+            fresh=fresh,
+            progress=progress,
+        )
+        done, count = len(exact.simulated), len(entries)
+        reused = count - done - len(exact.failed)
+        return ProfileResult(exact.table, exact.path, count, done, reused, time.monotonic() - start, dict(exact.failed))
     settings = settings or QuietSettings()
     path = table_path or default_table_path(device.name, precision)
     if precision not in device.precisions:
@@ -130,12 +144,17 @@ def profile(
         graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
         blocks = _blocks_of(networks, precision) | {signature: entries[signature] for signature in missing}
         graphs |= {signature: entry.graph for signature, entry in blocks.items()}
-        session.measure(graphs, journal)
+        try:
+            session.measure(graphs, journal)
+        except DeviceLostError as error:
+            raise WorkError(
+                f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
+            ) from error
         rows = session.rows(blocks)
         if blocks and not rows:
             raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
         table = _finished(table.with_rows(rows), session, networks)
-        table.save(path)
+        table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
         journal.remove()
     failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}
     measured = sum(signature in rows for signature in missing)

@@ -33,7 +33,7 @@ SCHEMA = 1
 _MAGIC = "edgenas-latency-table"
 _COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits")
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
-_OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system")
+_OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class LatencyTable:
     frequency_mhz: str | None = None
     temperature_c: str | None = None
     system: str | None = None
+    #: ``simulated`` for a table that no device was asked for; None: measured.
+    kind: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -80,7 +82,7 @@ class LatencyTable:
     def provenance(self) -> Provenance:
         """Where the numbers come from."""
         return Provenance(
-            kind="measured",
+            kind="simulated" if self.kind == "simulated" else "measured",
             device=self.device,
             runtime=self.runtime,
             runtime_version=self.runtime_version,
