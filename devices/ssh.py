@@ -7,9 +7,9 @@
       python: ~/venv/bin/python      # has NumPy and ai-edge-litert; without this key: python3
 
 Several boards count as one device, so they must be alike: the same runtime, processor, and time of the reference
-model, within ``host_difference`` (a share). Numbers are not corrected for what remains: a table's quiet latency is
-the fastest board's. Each board's runner finds quiet moments by its own anchor. A single model, or a few without an
-anchor, are measured by the first board that answers.
+model, within ``host_difference`` (a share); others are refused. Each board's runner finds quiet moments by that board's
+own anchor, and what remains of a difference goes away where a table brings every chunk to its reference clock by the
+anchor beside it. A single model, or several without an anchor, are measured by the first board that answers.
 """
 
 from __future__ import annotations

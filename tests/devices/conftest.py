@@ -200,10 +200,13 @@ factor = 1.3 if os.environ.get("BOARD") == "second" else 1.0
 say("Welcome to this board!")  # as a login shell might
 say(json.dumps({"facts": {"runtime": "false", "runtime_version": "1", "threads": settings["threads"],
                           "cpu_model": "abacus", "pid": os.getpid()}}))
+pace = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pace")
+pause = float(open(pace).read()) if os.path.exists(pace) else 0.0
 for line in sys.stdin:
+    time.sleep(pause)
     job = json.loads(line)
     with open(job["path"], "rb") as file:
-        words = file.read().decode().split()
+        words = file.read().decode(errors="replace").split() or ["ok"]
     answer = {"id": job["id"], "samples_ms": [factor, 2 * factor], "runs": 2}
     if settings["anchor"]:
         answer["anchors_ms"] = [[factor, factor]] * 2
@@ -231,7 +234,9 @@ for line in sys.stdin:
 
 @pytest.fixture
 def false_python(tmp_path: Path) -> Path:
-    """A Python that runs the false runner instead of the real one; hears of ``sitecustomize.py`` beside it."""
+    """A Python that runs the false runner instead of the real one; hears of ``sitecustomize.py`` and
+    ``pace`` (seconds a model) beside it.
+    """
     runner = tmp_path / "false_runner.py"
     runner.write_text(textwrap.dedent(FALSE_RUNNER))
     python = tmp_path / "python"
