@@ -34,6 +34,9 @@ class Task:
     def update(self, done: int, note: str = "") -> None:
         """Sets how many units are finished."""
         news = done != self.done
+        if self.done == self._first and done > self.done + 1:
+            # A leap at the start is work of an earlier, interrupted call: it says nothing about the pace.
+            self._start, self._first = time.monotonic(), done
         self.done = done
         if self.progress.bars is not None and self._id is not None:
             self.progress.bars.update(self._id, completed=done, note=note)

@@ -72,7 +72,9 @@ class _Search:
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
                 best = self.study.ranking
-                task.advance(note=f"best top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}")
+                task.advance(
+                    note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
+                )
 
             while batch := self._next_batch(settings.trials, settings.workers):
                 pool.run([Candidate(trial.number, trial.architecture, trial.seed) for trial in batch], tell)
