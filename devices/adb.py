@@ -165,7 +165,7 @@ class AdbDevice(Device):
         finally:
             with contextlib.suppress(MeasurementError):
                 self._shell(f"rm -rf {self.folder}")
-        return outcomes
+        return {name: outcomes[name] for name in models}
 
     def _measure_portion(self, jobs: Sequence[tuple[str, Model]], settings: MeasureSettings, record: Record) -> None:
         identity = self.identity(threads=settings.threads)

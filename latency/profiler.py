@@ -146,14 +146,14 @@ def profile(
         graphs |= {signature: entry.graph for signature, entry in blocks.items()}
         try:
             session.measure(graphs, journal)
+            rows = session.rows(blocks)
+            if blocks and not rows:
+                raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
+            table = _finished(table.with_rows(rows), session, networks)
         except DeviceLostError as error:
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
             ) from error
-        rows = session.rows(blocks)
-        if blocks and not rows:
-            raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
-        table = _finished(table.with_rows(rows), session, networks)
         table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
         journal.remove()
     failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}
@@ -203,7 +203,13 @@ class _Session:
         models = {}
         for index, name in enumerate(self.visits.lacking(list(names))):
             models[name] = folder / f"{index}.tflite"
-            models[name].write_bytes(write_tflite(graphs[name], self.precision))
+            try:
+                models[name].write_bytes(write_tflite(graphs[name], self.precision))
+            except OSError as error:
+                raise WorkError(
+                    f"{folder}: cannot be written ({error.strerror}); what was measured before is kept: make room, or "
+                    f"set TMPDIR, and give the same command again"
+                ) from error
         return models
 
     def rows(self, names: Iterable[str]) -> dict[str, Row]:
