@@ -33,7 +33,7 @@ class DataRecipe(Section):
         default=None,
         examples=["fashion_mnist"],
         description="A data set by name: NAME.npz or a folder NAME in `directory`, else a bundled one (fashion_mnist: "
-        "a subset of 6,000 images), or keras:NAME to download.",
+        "a subset of 8,600 images), or keras:NAME to download.",
     )
     path: str | None = Field(
         default=None,
