@@ -71,8 +71,8 @@ def climb(
 ) -> Population | None:
     """The best feasible row by ``score`` that is not ``known``, shape (decisions,); None when none was met.
 
-    Scores ``samples`` random rows and mutants of ``starts``; then mutants of the best ``parents`` met so far; then
-    crossovers of the best, and mutants of those.
+    Scores ``samples`` random rows, ``starts`` and mutants of them; then mutants of the best ``parents`` met so far;
+    then crossovers of the best, and mutants of those.
 
     Args:
         starts: rows to look around, best first, such as the best trials; may be empty.
@@ -82,7 +82,7 @@ def climb(
     pool = space.sample(rng, samples)
     if len(starts):
         around = space.mutate(rng, starts[np.arange(children) % len(starts)])
-        pool = np.concatenate([pool, around])
+        pool = np.concatenate([pool, starts, around])
     pool = _admissible(problem, pool, known)
     scores = score(pool) if len(pool) else np.empty(0)
     for crossing in (False, True):

@@ -1,7 +1,8 @@
 """The default: a Gaussian process that learns which decisions matter, climbed towards the best expected improvement.
 
-It starts with a few random architectures within the budget, spread over decisions and over cost, because the first
-model needs contrast. After that every suggestion maximises the expected improvement over random architectures,
+It starts with random architectures within the budget, far from each other, because the first model needs contrast,
+and with some that use the budget up evenly but for one decision (*fillings*), because good ones are often near it.
+After that every suggestion maximises the expected improvement over random architectures,
 neighbours of the best trials, and what crossing and mutating the most promising of them brings, all within the budget:
 costs are exact and free, so no evaluation goes to a candidate that could not be a result.
 
@@ -11,20 +12,30 @@ It takes nothing for granted about the space: not that the largest is the best, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from edgenas.search.acquisition import climb, log_expected_improvement
 from edgenas.search.algorithm import Algorithm, register_algorithm
+from edgenas.search.budget_filling import BudgetFilling
 from edgenas.search.encoding import marked_options, option_counts, row_keys
 from edgenas.search.problem import Population, Problem
-from edgenas.search.sampling import random_feasible
+from edgenas.search.sampling import random_feasible, unseen
 from edgenas.search.surrogate import Surrogate
 from spaces.errors import InputError
 
 STARTS = 16
 """Best trials whose neighbours are considered."""
+SPREAD = 8
+"""Random architectures of which the farthest from all trials is taken."""
+MIXED = 16
+"""Every other one of so many first trials is a filling; of a short search, of its first third."""
+FILLINGS_UNTIL = 100
+"""Up to so many trials, fillings are among the candidates."""
+MOST_VARIED = 16
+"""Decisions for which there are fillings, at most."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +65,18 @@ class Auto(Algorithm):
         """Number of random trials at the beginning."""
         return self.options.start or min(max(self.problem.trials // 4, 4), 8)
 
+    @property
+    def mixed(self) -> int:
+        """Number of first trials of which every other one is a filling."""
+        return min(MIXED, self.problem.trials // 3)
+
     def propose(self, rng: np.random.Generator) -> Population | None:
         trials = self.trials
         complete = [trial for trial in trials if trial.state == "complete" and trial.reward is not None]
+        if len(trials) % 2 and len(trials) < self.mixed:
+            row = self._filling()
+            if row is not None:
+                return row
         if len(complete) >= 2 and sum(trial.state != "failed" for trial in trials) >= self.start:
             row = self._promising(rng)
             if row is not None:
@@ -74,7 +94,43 @@ class Auto(Algorithm):
         best = sorted(self.complete, key=lambda trial: (-trial.score, trial.number))[:STARTS]
         starts = np.array([trial.choices for trial in best], np.int16)
         known = row_keys(np.array([trial.choices for trial in trials], np.int16))
+        if len(trials) <= FILLINGS_UNTIL:
+            starts = np.concatenate([self._fillings, starts])
         return climb(self.problem, rng, score, starts, known)
+
+    def _filling(self) -> Population | None:
+        """One with the first decision given, in random order as LayerNAS has them; then those of other decisions."""
+        order = np.random.default_rng(self.seed).permutation(len(self._fillings))
+        rows = self._fillings[order[np.argsort(self._given[order] > 0, kind="stable")]]
+        found = unseen(self.problem, rows, self.seen, 1)
+        return found[0] if found else None
+
+    @property
+    def _fillings(self) -> Population:
+        return self._filled[0]
+
+    @property
+    def _given(self) -> npt.NDArray[np.intp]:
+        return self._filled[1]
+
+    @cached_property
+    def _filled(self) -> tuple[Population, npt.NDArray[np.intp]]:
+        """(N, decisions) fillings of the budget, for every option of a decision, and (N,) that decision."""
+        filling = BudgetFilling(self.problem)
+        found, given = [], []
+        for decision in self._varied:
+            rows = np.repeat(filling.base[None], self._counts[decision], axis=0)
+            rows[:, decision] = np.arange(self._counts[decision])
+            filled = filling.fill(rows, [other for other in range(len(self._counts)) if other != decision])
+            found.append(filled.rows[filled.possible])
+            given.append(np.full(len(found[-1]), decision))
+        return np.concatenate(found), np.concatenate(given)
+
+    @property
+    def _varied(self) -> list[int]:
+        """The first decision and others at random: as many as fillings are quickly found for."""
+        order = np.random.default_rng(self.seed).permutation(len(self._counts))
+        return sorted({0, *(int(decision) for decision in order[: MOST_VARIED - 1])})
 
     def _spread(self, rng: np.random.Generator) -> Population | None:
         """Of some random feasible architectures the one that is farthest from all trials."""
@@ -82,7 +138,7 @@ class Auto(Algorithm):
         if not len(rows):
             return None
         if not self._trials:
-            return rows[0]
+            return np.asarray(rows[0])
         options = marked_options(self.problem.space, self._counts, rows)
         tried = marked_options(
             self.problem.space, self._counts, np.array([trial.choices for trial in self.trials[-64:]], np.int16)
@@ -91,7 +147,3 @@ class Auto(Algorithm):
         difference = np.abs(options[:, None] - tried[None]) / scale
         distance = (difference + (difference > 0)).sum(axis=2).min(axis=1)
         return rows[int(np.argmax(distance))]
-
-
-SPREAD = 8
-"""Random architectures of which the farthest from all trials is taken."""

@@ -7,10 +7,10 @@ never enters the reward: it decides the bucket, and whether the budget can still
 
 **Default of later layers.** Where the paper gives layers that are not searched yet their most expensive option, a
 child here gets the most expensive completion *within the budget*: from the cheapest to the most expensive option, all
-later layers are raised in turn as far as the limits allow. Children whose cheapest completion is over the budget are
-dropped. So every candidate is within the budget. The cost that decides the bucket is the paper's, with the most
-expensive option in all later layers, because completed children cost nearly the same. The bucket's index is
-floor((cost - least) * buckets / (most - least)) over the children of the layer.
+later layers are raised in turn as far as the limits allow (:mod:`edgenas.search.budget_filling`). Children whose
+cheapest completion is over the budget are dropped. So every candidate is within the budget. The cost that decides the
+bucket is the paper's, with the most expensive option in all later layers, because completed children cost nearly the
+same. The bucket's index is floor((cost - least) * buckets / (most - least)) over the children of the layer.
 
 After the last layer another pass begins with what was kept; its children keep their later layers, and those over the
 budget are dropped. When a pass has nothing new, neighbours of the best trials follow.
@@ -20,19 +20,17 @@ Where the search stands is computed from the trials at every suggestion, so it r
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from edgenas.search.algorithm import Algorithm, Observation, register_algorithm
-from edgenas.search.encoding import fresh_rows, option_counts
+from edgenas.search.budget_filling import BudgetFilling
+from edgenas.search.encoding import fresh_rows
 from edgenas.search.problem import Population, Problem
 from edgenas.search.sampling import feasible_mutant, random_feasible
 from spaces.errors import InputError
 
-Floats = npt.NDArray[np.float64]
 Choices = tuple[int, ...]
 MOST_PASSES = 1000
 
@@ -64,9 +62,8 @@ class LayerNAS(Algorithm):
 
     def __init__(self, problem: Problem, seed: int, options: LayerNASOptions | None = None) -> None:
         super().__init__(problem, seed, options)
-        self._counts = option_counts(problem.space)
-        self._base = self._start()
-        self._ranks = self._options_by_cost()
+        self._filling = BudgetFilling(problem)
+        self._counts = self._filling.counts
         self._children_of: dict[tuple[int, bool, tuple[Choices, ...]], list[_Child]] = {}
 
     @property
@@ -89,7 +86,7 @@ class LayerNAS(Algorithm):
     def _next_child(self) -> Choices | None:
         """The first child that was not suggested yet, going through the passes and layers with what is known now."""
         known = {trial.choices: trial for trial in self._trials.values()}
-        kept: tuple[Choices, ...] = (self._base,)
+        kept: tuple[Choices, ...] = (_choices(self._filling.base),)
         for number in range(MOST_PASSES):
             before = kept
             for layer in range(len(self._counts)):
@@ -115,43 +112,19 @@ class LayerNAS(Algorithm):
         return self._children_of[key]
 
     def _within(self, rows: Population) -> list[_Child]:
-        rows = fresh_rows(self._repaired(rows), np.empty(0, np.uint64))
+        rows = fresh_rows(self._filling.repaired(rows), np.empty(0, np.uint64))
         rows = rows[self.problem.feasible(rows)]
-        costs = self._cost(rows)
+        costs = self._filling.cost(rows)
         return [_Child(_choices(row), float(cost)) for row, cost in zip(rows, costs, strict=True)]
 
     def _complete(self, layer: int, rows: Population) -> list[_Child]:
         """Children of the first pass: later layers as expensive as the budget allows."""
-        later = range(layer + 1, len(self._counts))
-        levels = self._levels(later)
-        expanded = np.repeat(rows, len(levels), axis=0)
-        if len(later):
-            expanded[:, layer + 1 :] = np.tile(levels, (len(rows), 1))
-        expanded = self._repaired(expanded)
-        fits = self.problem.feasible(expanded).reshape(len(rows), len(levels))
-        costs = self._cost(expanded).reshape(len(rows), len(levels))
-        # The most expensive; of equally expensive ones the last, because raising an option should not be for nothing.
-        best = len(levels) - 1 - np.where(fits, costs, -np.inf)[:, ::-1].argmax(axis=1)
-        picked = expanded.reshape(len(rows), len(levels), -1)[np.arange(len(rows)), best]
+        filled = self._filling.fill(rows, range(layer + 1, len(self._counts)))
         children: dict[Choices, _Child] = {}
-        possible = np.flatnonzero(fits.sum(axis=1))
-        for row, bucket_cost in zip(picked[possible], costs[possible, -1], strict=True):
-            children.setdefault(_choices(row), _Child(_choices(row), float(bucket_cost)))
+        for place in np.flatnonzero(filled.possible):
+            choices = _choices(filled.rows[place])
+            children.setdefault(choices, _Child(choices, float(filled.dearest[place])))
         return list(children.values())
-
-    def _levels(self, later: range) -> Population:
-        """(levels, later layers): from all cheapest to all most expensive, one option of one layer dearer each time."""
-        current = [0] * len(later)
-        levels = [list(current)]
-        for rank in range(1, max((self._counts[layer] for layer in later), default=1)):
-            for place, layer in enumerate(later):
-                if rank < self._counts[layer]:
-                    current[place] = rank
-                    levels.append(list(current))
-        options = [
-            [int(self._ranks[layer][rank]) for layer, rank in zip(later, level, strict=True)] for level in levels
-        ]
-        return np.array(options, np.int16).reshape(len(levels), len(later))
 
     def _best_of_buckets(self, children: list[_Child], known: dict[Choices, Observation]) -> tuple[Choices, ...]:
         """The best finished child of every bucket, best first."""
@@ -168,36 +141,6 @@ class LayerNAS(Algorithm):
                 best[int(bucket)] = child
         ranking = sorted(best.values(), key=lambda child: (-known[child.choices].score, child.choices))
         return tuple(child.choices for child in ranking)
-
-    def _start(self) -> Choices:
-        """The cheapest architecture; where nothing limits the cost, the first option everywhere."""
-        if self.problem.cheapest is not None:
-            return _choices(self.problem.cheapest)
-        return _choices(self._repaired(np.zeros((1, len(self._counts)), np.int16))[0])
-
-    def _options_by_cost(self) -> list[npt.NDArray[np.intp]]:
-        """For every layer its options from cheap to expensive, the other layers being cheap; equal ones in order."""
-        ranks = []
-        for layer, count in enumerate(self._counts):
-            rows = np.repeat(np.array([self._base], np.int16), count, axis=0)
-            rows[:, layer] = np.arange(count)
-            ranks.append(np.argsort(np.nan_to_num(self._cost(self._repaired(rows)), nan=math.inf), kind="stable"))
-        return ranks
-
-    def _cost(self, rows: Population) -> Floats:
-        """(N,) the largest share of a limit that is used; the first cost where nothing is limited; else 0."""
-        costs = self.problem.costs(rows) if len(rows) else {}
-        if not costs:
-            return np.zeros(len(rows))
-        limits = {name: limit for name, limit in self.problem.limits.items() if math.isfinite(limit)}
-        if not limits:
-            return np.asarray(next(iter(costs.values())), np.float64)
-        shares = [np.asarray(costs[name], np.float64) / limit for name, limit in limits.items()]
-        return np.asarray(np.max(shares, axis=0))
-
-    def _repaired(self, rows: Population) -> Population:
-        """Rows crossed with themselves: what their choices make inactive or forbid is put right."""
-        return self.problem.space.crossover(np.random.default_rng(self.seed), rows, rows)
 
 
 def _choices(row: Population) -> Choices:
