@@ -211,8 +211,9 @@ class AdbDevice(Device):
         return (
             f"# {count} models\ncd {self.folder}\nfor job in $*; do\n"
             f"echo {_BEGIN} $job\n"
-            f"{pin}{program} --graph=$job.tflite {words} 2>&1 </dev/null\n"
-            f"echo\necho {_END} $job $? "
+            f"{pin}{program} --graph=$job.tflite {words} 2>&1 </dev/null &\n"
+            "echo $! $$ > pids\nwait $!\n"
+            f"code=$?\necho\necho {_END} $job $code "
             f"clock=$(cat {clock} 2>/dev/null) "
             "heat=$(dumpsys battery 2>/dev/null | grep temperature | tr -dc 0-9) "
             "status=$(dumpsys thermalservice 2>/dev/null | grep 'Thermal Status' | tr -dc 0-9)\n"
@@ -230,7 +231,7 @@ class AdbDevice(Device):
                 while True:
                     line = lines.next(max(0.0, deadline - time.monotonic()))
                     if line is None:
-                        self._shell(f"pkill -9 -f {self.folder}; true")
+                        self._shell(f"kill -9 $(cat {self.folder}/pids); true")
                         yield waiting.pop(0), f"error: no answer within {timeout_seconds:g} s", {}
                         if waiting:
                             yield from self._run(waiting, timeout_seconds)
@@ -270,7 +271,7 @@ class AdbDevice(Device):
             raise self._away(f"`{shlex.join(words)[:80]}` did not end within {_COMMAND_SECONDS:g} s") from None
         if done.returncode != 0:
             words_of = (done.stderr.strip() or done.stdout.strip())[-300:]
-            if "error:" in words_of or "failed to" in words_of or not words_of:
+            if words_of.startswith(("adb:", "error:")) or not words_of:
                 raise self._away(words_of or f"`adb {words[0]}` ended with exit code {done.returncode}")
             raise MeasurementError(f"the phone: {words_of}")
         return done.stdout

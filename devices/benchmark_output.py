@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from devices.device import MeasurementError
 
 _STATISTICS = re.compile(r"^(?:INFO: )?count=\d+(?: \w+=\S+)*$")
+# So many evenly spaced quantiles have the printed ones among them (the last two: only some).
+_COUNTS = (101, 81, 61, 41, 21, 5, 3, 1)
 _ERROR = re.compile(
     r"^(?:ERROR: |\s*error: |.*(?:not found|inaccessible|No such file|Permission denied|Failed to))", re.I
 )
@@ -41,13 +43,13 @@ class BenchmarkSummary:
     p95_us: float | None = None
     init_us: float | None = None
 
-    def samples_ms(self, count: int = 101) -> tuple[float, ...]:
+    def samples_ms(self) -> tuple[float, ...]:
         """The distribution as evenly spaced quantiles in ms: between those that were printed, straight lines.
 
-        Raises MeasurementError when the program printed no median.
+        Not more quantiles than there were runs. Raises MeasurementError when the program printed no median.
 
-        >>> BenchmarkSummary(50, 5, 10.0, 50.0, 22.0, 11.0, 20.0, 40.0).samples_ms(5)
-        (0.01, 0.016, 0.02, 0.03111, 0.05)
+        >>> BenchmarkSummary(7, 5, 10.0, 50.0, 22.0, 11.0, 20.0, 40.0).samples_ms()
+        (0.01, 0.015, 0.02, 0.03111, 0.05)
         """
         if self.median_us is None or self.p5_us is None or self.p95_us is None:
             raise MeasurementError(
@@ -56,6 +58,9 @@ class BenchmarkSummary:
             )
         places = (0.0, 0.05, 0.5, 0.95, 1.0)
         values = (self.min_us, self.p5_us, self.median_us, self.p95_us, self.max_us)
+        count = next(count for count in _COUNTS if count <= self.runs or count == 1)
+        if count == 1:
+            return (self.median_us / 1000,)
         return tuple(_between(index / (count - 1), places, values) for index in range(count))
 
 
