@@ -35,7 +35,8 @@ class Calibration:
     ``mape``, ``max_error`` are leave-one-out relative errors over ``networks`` whole networks. ``deployed_median`` and
     ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
     the table was made; they depend on who else uses the device. ``base_ms`` is what a network costs whatever its
-    blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
+    blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it. ``pairs`` are the
+    (predicted while left out, measured) latencies behind the errors, in ms.
     """
 
     scale: float = 1.0
@@ -46,6 +47,7 @@ class Calibration:
     deployed_median: float | None = None
     deployed_p95: float | None = None
     base_ms: float = 0.0
+    pairs: tuple[tuple[float, float], ...] = ()
 
     def contributions(self, latencies_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """What blocks add to a network, from their latencies alone, in ms. NaN stays NaN."""
@@ -66,10 +68,11 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that :meth:`from_json` reads back."""
-        return {
+        plain = {
             name: round(value, 6) if isinstance(value, float) else value
             for name, value in dataclasses.asdict(self).items()
         }
+        return plain | {"pairs": [[round(value, 6) for value in pair] for pair in self.pairs]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
@@ -81,8 +84,14 @@ class Calibration:
             name: None if data.get(name) is None else float(data[name])
             for name in ("mape", "max_error", "deployed_median", "deployed_p95")
         }
-        base_ms = float(data.get("base_ms", 0.0))
-        return cls(float(data["scale"]), float(data["overhead_ms"]), int(data["networks"]), base_ms=base_ms, **optional)
+        return cls(
+            float(data["scale"]),
+            float(data["overhead_ms"]),
+            int(data["networks"]),
+            base_ms=float(data.get("base_ms", 0.0)),
+            pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
+            **optional,
+        )
 
 
 def calibrate(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float], empty_ms: float) -> Calibration:
@@ -95,16 +104,18 @@ def calibrate(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float]
     if not networks_ms:
         return Calibration(1.0, empty_ms / 2)
     fitted = _fit(blocks_ms, networks_ms, prior)
-    errors = []
+    held_out_ms = []
     for left_out in range(len(networks_ms)):
         rest = [index for index in range(len(networks_ms)) if index != left_out]
         held_out = _fit([blocks_ms[i] for i in rest], [networks_ms[i] for i in rest], prior)
-        errors.append(held_out.network_ms(blocks_ms[left_out]) / networks_ms[left_out] - 1)
+        held_out_ms.append(held_out.network_ms(blocks_ms[left_out]))
+    errors = np.array(held_out_ms) / np.array(networks_ms) - 1
     return dataclasses.replace(
         fitted,
         networks=len(networks_ms),
         mape=float(np.mean(np.abs(errors))),
         max_error=float(np.max(np.abs(errors))),
+        pairs=tuple(zip(held_out_ms, map(float, networks_ms), strict=True)),
     )
 
 

@@ -250,8 +250,13 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
 
     table = LatencyTable.load(path)
     predictor = Predictor(table)
+    calibration = tuple(
+        LatencyPair(f"calibration network {number}, left out of the fit", predicted, measured, "calibration")
+        for number, (predicted, measured) in enumerate(predictor.calibration.pairs, 1)
+    )
     data = dataclasses.replace(
         data,
+        pairs=(*calibration, *data.pairs),
         table_facts=table_rows(table),
         table_error=table_error(table),
         latency_statistic=statistic_name(table.statistic),
