@@ -148,7 +148,7 @@ class SshDevice(Device):
             except MeasurementError as error:
                 problems.append(str(error))
         try:
-            if not problems:
+            if not problems and len(self.hosts) > 1:
                 self.identity()
         except InputError as error:
             problems.append(str(error))

@@ -156,8 +156,14 @@ def _check_all(as_json: bool) -> None:
     import shutil
 
     from devices.device import device_names, get_device
+    from spaces.errors import EdgeNASError
 
-    problems = {name: get_device(name).check() for name in device_names()}
+    problems: dict[str, list[str]] = {}
+    for name in device_names():
+        try:
+            problems[name] = get_device(name).check()
+        except EdgeNASError as error:
+            problems[name] = [str(error)]
     programs = {program: shutil.which(program) for program in _PROGRAMS}
     if as_json:
         rows = [{"device": name, "ok": not wrong, "problems": wrong} for name, wrong in problems.items()]

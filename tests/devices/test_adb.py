@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.device import DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
+from devices.conformance import DeviceConformance
+from devices.device import Device, DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
 from devices.measurement import Measurement
 from spaces.errors import InputError
 
@@ -49,9 +50,10 @@ sys.exit("adb: unknown command " + words[0])
 BENCHMARK = r"""#!{python} -S
 import os, signal, sys, time
 flags = dict(word[2:].split("=", 1) for word in sys.argv[1:])
-words = open(flags["graph"]).read().split()
+content = open(flags["graph"], "rb").read()
+words = ["ok", "200"] if content[4:8] == b"TFL3" else content.decode(errors="replace").split()
 print("INFO: STARTING!\nINFO: Num threads: [" + flags["num_threads"] + "]", flush=True)
-if words[0] == "bad":
+if words[0] in ("bad", "this"):
     print("ERROR: Failed to load model " + flags["graph"] + "\nERROR: Benchmarking failed.")
     sys.exit(1)
 if words[0] == "crash":
@@ -115,6 +117,15 @@ def make_phone(phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return device_from_spec(DeviceSpec("phone", "adb", options=options, source="phone.yaml"))
 
     return make
+
+
+class TestConformance(DeviceConformance):
+    @pytest.fixture(autouse=True)
+    def _phone(self, make_phone) -> None:
+        self.made = make_phone()
+
+    def device(self) -> Device:
+        return self.made
 
 
 def leftovers(phone: Path) -> list[str]:

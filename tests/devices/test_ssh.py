@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import json
 import os
 import re
 import subprocess
@@ -11,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from devices.device import DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
+from devices.conformance import DeviceConformance
+from devices.device import Device, DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
 from devices.measurement import Measurement
 from devices.ssh import difference
+from edgenas.cli import main
 from export.flatbuffer import write_tflite
 from spaces.blocks import ConvBnAct
 from spaces.errors import InputError
@@ -59,6 +64,36 @@ def test_measures_on_the_board(make_board, board_python, server):
     assert runner.read_bytes() == Path("devices/runner.py").read_bytes()
     assert len(server.leftovers) == 1
     board.close()
+    assert server.leftovers == []
+
+
+class TestConformance(DeviceConformance):
+    @pytest.fixture(autouse=True)
+    def _board(self, make_board, board_python) -> None:
+        self.made = make_board(python=board_python)
+
+    def device(self) -> Device:
+        return self.made
+
+
+def test_from_the_command_line(server, board_python, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EDGENAS_HOME", str(tmp_path / "home"))
+
+    def edgenas(*arguments: str) -> tuple[str, str]:
+        monkeypatch.setattr("sys.argv", ["edgenas", *arguments])
+        with contextlib.suppress(SystemExit):
+            main()
+        return capsys.readouterr()
+
+    options = ("--ssh", "board", "--python", str(board_python), "--ssh-config", str(server.config))
+    out, err = edgenas("devices", "add", "pi", *options)
+    assert "pi works: " in out, err
+    (tmp_path / "m.tflite").write_bytes(model())
+    out, err = edgenas("benchmark", str(tmp_path / "m.tflite"), "--device", "pi", "--json")
+    data = json.loads(out)
+    assert data["latency_ms"]["median"] > 0, err
+    assert data["provenance"]["device"] == "pi"
+    gc.collect()  # what was left on the board is removed with the device
     assert server.leftovers == []
 
 
