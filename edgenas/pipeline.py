@@ -6,6 +6,7 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,6 +170,17 @@ def _load(path: Path | str, data_dir: Path | None) -> Recipe:
 
 
 @contextmanager
+def _removed_if_wrong(folder: RunFolder, fresh: bool) -> Iterator[None]:
+    """Takes a new folder away again when the recipe turns out to be wrong, so that the mended one can just be run."""
+    try:
+        yield
+    except InputError:
+        if fresh:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+@contextmanager
 def _working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts."""
     with context.folder, context.progress:
@@ -199,6 +211,8 @@ def _ship_trial(context: RunContext, number: int, or_raise: bool = True) -> bool
     network = context.space.decode(context.space.parse(trial.architecture))
     train_final(context, number, network)
     shipped = export(context, trial, network)
+    if or_raise and shipped:
+        context.folder.record("choose", {"trial": number})  # what the user chose stays chosen when the run is resumed
     if or_raise and not shipped:
         reason = context.folder.step("choose")["rejected"][str(number)]
         raise WorkError(
