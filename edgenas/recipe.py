@@ -18,7 +18,7 @@ from edgenas.objectives import Objective
 from edgenas.recipe_errors import duplicate_key, explain
 from edgenas.recipe_section import Section
 from edgenas.recipe_training import FinalTraining, ShortTraining
-from edgenas.search.algorithm import algorithm_options
+from edgenas.search.algorithm import algorithm_class, algorithm_options
 from spaces.errors import InputError
 
 __all__ = ["BudgetRecipe", "DataRecipe", "DeviceRecipe", "ExportRecipe", "Recipe", "SearchRecipe", "SpaceRecipe"]
@@ -140,11 +140,20 @@ class SearchRecipe(Section):
     """How candidates are chosen and compared."""
 
     algorithm: str = Field(
-        default="regularized_evolution", description="regularized_evolution or random, or one you installed."
+        default="auto",
+        description="auto: a Gaussian process that learns which decisions matter. Or layernas, model_search, "
+        "regularized_evolution, local_search, reinforce, ppo, random, tpe, nsga2; with the extra edgenas[gp] also gp "
+        "and hypervolume; or one you installed.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
         description="Options of the algorithm, e.g. {population: 12, tournament: 4} for regularized_evolution.",
+    )
+    screen: int | None = Field(
+        default=None,
+        ge=2,
+        description="Suggestions that a model of the finished trials compares for each candidate that is trained, e.g. "
+        "20; for algorithms without a model of their own. null: every suggestion is trained.",
     )
     trials: int = Field(default=30, ge=1, description="Candidates to train and compare.")
     workers: int = Field(
@@ -163,6 +172,8 @@ class SearchRecipe(Section):
     def _known_algorithm(self) -> SearchRecipe:
         try:
             algorithm_options(self.algorithm, self.options)
+            if missing := algorithm_class(self.algorithm).missing():
+                raise InputError(missing)
         except InputError as error:
             raise ValueError(str(error)) from None
         return self

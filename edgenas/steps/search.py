@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import Objective
-from edgenas.search import Observation, create_algorithm
+from edgenas.search import Observation
+from edgenas.search.screening import create_screened
 from edgenas.study import Study, Trial
 from edgenas.workers import Candidate, EvaluatorFactory, Outcome, WorkerPool
 from export.files import write_atomically
@@ -96,7 +97,8 @@ class _Search:
         if count <= 0:
             return []
         recipe = self.context.recipe
-        algorithm = create_algorithm(recipe.search.algorithm, self.problem, recipe.seed, recipe.search.options)
+        wanted = recipe.search
+        algorithm = create_screened(wanted.algorithm, self.problem, recipe.seed, wanted.options, wanted.screen)
         algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
         return [self._start(len(trials) + index, choices) for index, choices in enumerate(algorithm.suggest(count))]
 

@@ -63,7 +63,7 @@ def test_written_recipes_read_back_equal() -> None:
         ("name: demo", "name: a/b", r"name: expected letters, digits"),
         ("name: demo", "name: demo\nsearch: {trials: many}", r"line 2: search.trials: .*found 'many'"),
         ("name: demo", "name: demo\nsearch: {algorithm: magic}", r"unknown algorithm 'magic': expected one of"),
-        ("name: demo", "name: demo\nsearch: {options: {size: 3}}", r"has no option 'size': expected one of population"),
+        ("name: demo", "name: demo\nsearch: {options: {size: 3}}", r"has no option 'size': expected one of start"),
         ("name: demo", "name: demo\nobjective: {costs: [macs]}", r"'macs', which has no budget"),
         ("name: demo", "name: demo\nname: other", r"line 2: the key 'name' is there twice"),
         ("name: demo", "name: [demo", r"demo.yaml: not valid YAML"),
