@@ -47,10 +47,10 @@ def prepare(runner: str, folder: str, stop: int | None, temporary: str | None) -
     }
 
 
-def store(folder: str, keep: list[str], stream: BinaryIO) -> dict[str, Any]:
-    """Removes all but ``keep`` from a folder, then writes the files of a tar stream into it."""
-    for name in os.listdir(folder):
-        if name not in keep:
+def store(folder: str, keep: list[str] | None, stream: BinaryIO) -> dict[str, Any]:
+    """Removes all but ``keep`` from a folder (None: removes nothing), then writes the files of a tar stream into it."""
+    if keep is not None:
+        for name in set(os.listdir(folder)) - set(keep):
             os.unlink(os.path.join(folder, name))
     os.utime(folder, None)
     hashes = {}
@@ -60,9 +60,15 @@ def store(folder: str, keep: list[str], stream: BinaryIO) -> dict[str, Any]:
             if content is None or os.path.basename(member.name) != member.name or member.name.startswith("."):
                 raise ValueError("unexpected member {!r}".format(member.name))  # noqa: UP032
             path = os.path.join(folder, member.name)
-            with open(path + ".part", "wb") as file:
-                shutil.copyfileobj(content, file)
-            os.replace(path + ".part", path)
+            # A name of its own: boards may share a home folder.
+            handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    shutil.copyfileobj(content, file)
+                os.replace(part, path)
+            except OSError:
+                os.unlink(part)
+                raise
             hashes[member.name] = hash_of(path)
     return {"hashes": hashes}
 

@@ -28,7 +28,7 @@ the CPU.
 
 Where the system tells clock and temperature, each answer holds them as they were right after the samples. A model that
 was measured while the clock was held down (heat, low voltage) is measured again once that is over, three times at
-most, after ``cooldown_seconds`` at most; if that does not help, the answer says why as ``throttled``.
+most. After ``cooldown_seconds`` of waiting without success nobody waits any more; answers say why as ``throttled``.
 
 By hand: ``python runner.py MODEL.tflite ...``
 """
@@ -171,10 +171,11 @@ def hottest_c(zones: list[str]) -> float | None:
 
 
 class Watch:
-    """Clock and temperature of the device, and whether its clock is held down."""
+    """Clock and temperature of the device, whether its clock is held down, and how long to wait for it to cool."""
 
-    def __init__(self, cpu: int) -> None:
+    def __init__(self, cpu: int, cooldown_seconds: float) -> None:
         self.cpu = cpu
+        self.cooldown_seconds = self.seconds_left = cooldown_seconds
         self.zones = [zone for zone in thermal_files("thermal_zone", "temp") if read_text(zone) is not None]
         self.coolers = [
             path[: -len("type")] + "cur_state"
@@ -430,27 +431,26 @@ def run_job(
 def unthrottled(
     run: Callable[[], dict[str, Any]],
     watch: Watch,
-    cooldown_seconds: float,
     say: Callable[[dict[str, Any]], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """The answer of ``run``, repeated while the clock was held down at its end, with clock and temperature."""
-    seconds_left = cooldown_seconds
     for repeats_left in range(REPEATS_WHEN_THROTTLED, -1, -1):
         answer = run()
-        reason = watch.throttled()
         if "error" in answer:
             return answer
+        reason = watch.throttled()
         answer.update(watch.state())
         if reason is None:
+            watch.seconds_left = watch.cooldown_seconds
             return answer
-        while repeats_left and seconds_left > 0 and watch.throttled():
+        answer["throttled"] = reason
+        while repeats_left and watch.seconds_left > 0 and watch.throttled():
             say({"waiting": reason})
-            pause(min(2.0, seconds_left))
-            seconds_left -= 2.0
-        if seconds_left <= 0:
+            pause(min(2.0, watch.seconds_left))
+            watch.seconds_left -= 2.0
+        if watch.seconds_left <= 0:
             break
-    answer["throttled"] = reason
     return answer
 
 
@@ -499,13 +499,13 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
             answer({"fatal": f"the anchor model cannot run: {type(error).__name__}: {error}"})
             return 3
     answer({"facts": gather_facts(distribution, version, settings, affinity)})
-    watch = Watch(affinity[0] if affinity else 0)
+    watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()
     for line in jobs_file:
         if line.strip():
             job = json.loads(line)
             run = functools.partial(run_job, make_interpreter, job, settings, anchor)
-            answer(unthrottled(run, watch, settings["cooldown_seconds"], answer))
+            answer(unthrottled(run, watch, answer))
             gc.collect(0)
     return 0
 

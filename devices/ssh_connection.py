@@ -116,7 +116,8 @@ class Connection:
             raise self._explained(exit_code, err)
         answer: dict[str, Any] = json.loads(answers[-1][len(board_files.MARK) :])
         if answer.get("full"):
-            raise BoardError(f"the disk of {self.host} is full: {answer['error']}", full=True)
+            free = f"{answer['free_bytes']:,} of the {len(payload):,} bytes that are needed are free"
+            raise BoardError(f"the disk of {self.host} is full: {answer['error']} ({free})", full=True)
         if "error" in answer:
             raise BoardError(f"{self.host}: {answer['error']}")
         return answer
@@ -153,6 +154,10 @@ class Connection:
             return BoardError(
                 f"{self.host} has no Python {self.python!r} ({words}): name it with --python (the key 'python' of the "
                 f"device's file)"
+            )
+        if "future feature annotations" in err:
+            return BoardError(
+                f"the Python of {self.host} ({self.python}) is older than 3.7: name another with --python"
             )
         return BoardError(f"{self.host}: its Python {self.python!r} ended with exit code {exit_code}: {words}")
 

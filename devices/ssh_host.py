@@ -126,7 +126,7 @@ class SshHost:
             )
         if not state["has_runner"]:
             answer = self.connection.call(
-                "store", {"folder": state["home"], "keep": ["runner.py"]}, tar_of({"runner.py": source})
+                "store", {"folder": state["home"], "keep": None}, tar_of({"runner.py": source})
             )
             if answer["hashes"] != {"runner.py": wanted}:
                 raise ConnectionBrokenError(f"the runner did not arrive whole on {self.host}")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from devices import MeasurementError, device_names, get_device
+from devices.conformance import DeviceConformance
 from devices.device import CATALOG, MeasureSettings, device_from_spec, read_device_spec
 from devices.edgetpu_model import EdgeTpuConstants, Work, macs_of, work_of
 from devices.simulated import SimulatedEdgeTpu
@@ -22,6 +23,11 @@ from spaces.references import reference_network
 DEVICE = get_device("edgetpu-sim")
 assert isinstance(DEVICE, SimulatedEdgeTpu)
 UNIT = EdgeTpuConstants(500, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+
+
+class TestConformance(DeviceConformance):
+    def device(self):
+        return get_device("edgetpu-sim")
 
 
 def simulate(graph, *, inside_network: bool = False) -> float:

@@ -235,15 +235,14 @@ QUOTA = """
 import errno, os, shutil
 whole = shutil.copyfileobj
 def copyfileobj(source, target, *rest):
-    folder = os.path.dirname(target.name)
-    used = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
     content = source.read()
-    if target.name.endswith("runner.py.part") or used + len(content) <= {quota}:
-        target.write(content)
-    else:
+    folder = os.environ["TMPDIR"]
+    used = sum(os.path.getsize(os.path.join(where, name)) for where, _, names in os.walk(folder) for name in names)
+    if content.startswith(b"ok") and used + len(content) > {quota}:
         target.write(content[: max(0, {quota} - used)])
         target.flush()
         raise OSError(errno.ENOSPC, "No space left on device")
+    target.write(content)
 shutil.copyfileobj = copyfileobj
 """
 

@@ -35,7 +35,7 @@ def files(monkeypatch):
 
 
 def test_clock_and_temperature(files):
-    watch = runner.Watch(0)
+    watch = runner.Watch(0, 60.0)
     assert watch.state() == {"frequency_mhz": 1800.0, "temperature_c": 61.0}
     assert watch.throttled() is None  # a fan that turns, and troubles since boot that are over, are none now
 
@@ -50,14 +50,14 @@ def test_clock_and_temperature(files):
     ],
 )
 def test_a_clock_that_is_held_down(files, path, value, said):
-    watch = runner.Watch(0)
+    watch = runner.Watch(0, 60.0)
     files[path] = value
     assert said in watch.throttled()
 
 
 def test_a_governor_that_saves_power_is_not_throttling(files):
     files[f"{CPU}/scaling_governor"] = "ondemand"
-    watch = runner.Watch(0)
+    watch = runner.Watch(0, 60.0)
     files[f"{CPU}/scaling_cur_freq"] = "600000"
     assert watch.throttled() is None
 
@@ -67,13 +67,13 @@ def test_files_that_make_no_sense_say_nothing(files, text):
     for path in list(files):
         if not path.endswith(("type", "governor")):
             files[path] = text
-    watch = runner.Watch(0)
+    watch = runner.Watch(0, 60.0)
     assert watch.state() == {}
     assert watch.throttled() is None
 
 
 def test_what_was_measured_hot_is_measured_again_when_cool(files):
-    watch, said, runs = runner.Watch(0), [], []
+    watch, said, runs = runner.Watch(0, 60.0), [], []
     files[runner.FIRMWARE_FLAGS] = "4"
 
     def run():
@@ -84,7 +84,7 @@ def test_what_was_measured_hot_is_measured_again_when_cool(files):
         if len(said) == 3:
             files[runner.FIRMWARE_FLAGS] = "0"
 
-    answer = runner.unthrottled(run, watch, 60.0, said.append, pause)
+    answer = runner.unthrottled(run, watch, said.append, pause)
     assert runs == ["4", "0"]
     assert len(said) == 3
     assert all("firmware" in line["waiting"] for line in said)
@@ -92,11 +92,16 @@ def test_what_was_measured_hot_is_measured_again_when_cool(files):
 
 
 def test_a_board_that_never_cools_is_told_and_not_waited_for_forever(files):
-    watch, said, seconds = runner.Watch(0), [], []
+    watch, said, seconds = runner.Watch(0, 60.0), [], []
     files[runner.FIRMWARE_FLAGS] = "4"
-    answer = runner.unthrottled(lambda: {"id": "a", "samples_ms": [1.0]}, watch, 60.0, said.append, seconds.append)
+    answer = runner.unthrottled(lambda: {"id": "a", "samples_ms": [1.0]}, watch, said.append, seconds.append)
     assert sum(seconds) == pytest.approx(60.0)
     assert "get_throttled" in answer["throttled"]
+    # Nor is it waited for at the next model, until it was cool once.
+    assert "throttled" in runner.unthrottled(lambda: {"id": "b", "samples_ms": [1.0]}, watch, pytest.fail, pytest.fail)
+    files[runner.FIRMWARE_FLAGS] = "0"
+    assert "throttled" not in runner.unthrottled(lambda: {"id": "c"}, watch, pytest.fail, pytest.fail)
+    assert watch.seconds_left == 60.0
     facts = {"runtime": "r", "runtime_version": "1", "threads": 1, "temperature_c": 20.0}
     measurement = outcome_of("a", answer, facts, MeasureSettings(), "pi")
     assert isinstance(measurement, Measurement)
@@ -106,5 +111,5 @@ def test_a_board_that_never_cools_is_told_and_not_waited_for_forever(files):
 
 def test_a_model_that_cannot_run_is_not_waited_for(files):
     files[runner.FIRMWARE_FLAGS] = "4"
-    answer = runner.unthrottled(lambda: {"id": "a", "error": "x"}, runner.Watch(0), 60.0, pytest.fail, pytest.fail)
+    answer = runner.unthrottled(lambda: {"id": "a", "error": "x"}, runner.Watch(0, 60.0), pytest.fail, pytest.fail)
     assert answer == {"id": "a", "error": "x"}
