@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spaces.cost import peak_activation_bytes
 from spaces.network import Network
 from spaces.references import params_as_counted, published_figures, reference_names, reference_network
 from spaces.resolve import ResolvedArchitecture
 
+if TYPE_CHECKING:
+    from devices import Device
+
 
 def describe_network(resolved: ResolvedArchitecture, *, device: str | None, precision: str) -> dict[str, Any]:
     """The JSON of ``edgenas describe``.
 
-    Raises InputError when the device has no table or the table lacks a block of the network.
+    A simulated device is asked directly. Raises InputError when another has no table, or the table lacks a block of the
+    network.
     """
     network = resolved.network
     predicted = _predict(network, device, precision) if device else None
@@ -51,7 +55,9 @@ def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
     from latency.predictor import Predictor
     from latency.table import LatencyTable, default_table_path
 
-    get_device(device)  # an unknown name is a clearer error than a missing table
+    target = get_device(device)  # an unknown name is a clearer error than a missing table
+    if target.is_exact:
+        return _simulate(network, target, precision)
     predictor = Predictor(LatencyTable.load(default_table_path(device, precision), device=device, precision=precision))
     prediction = predictor.predict(network)
     return {
@@ -60,6 +66,27 @@ def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
         "per_node": prediction.per_node,
         "provenance": prediction.provenance.to_json()
         | {"statistic": prediction.statistic, "error": prediction.error, "summary": predictor.describe_error()},
+    }
+
+
+def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any]:
+    """The whole network and every node of it; what only a whole network costs belongs to no node."""
+    from devices import MeasureSettings
+    from export.flatbuffer import write_tflite
+    from spaces.errors import InputError
+
+    if precision not in device.precisions:
+        raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
+    whole = device.measure(write_tflite(network.graph, precision))
+    blocks = {name: write_tflite(graph, precision) for name, graph in network.blocks_lowered.items()}
+    outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
+    provenance = whole.provenance
+    return {
+        "latency_ms": whole.min,
+        "energy_mj": whole.energy_mj,
+        "per_node": {name: getattr(outcome, "min", None) for name, outcome in outcomes.items()},
+        "provenance": provenance.to_json()
+        | {"statistic": "simulated", "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,24 +21,51 @@ def add_to(app: typer.Typer) -> None:
 
 def check(
     model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file, compiled or not."),
+    compile_it: bool = typer.Option(True, "--compile/--no-compile", help="Ask edgetpu_compiler too, if installed."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Which operators an Edge TPU would take, which fall to the CPU, why, and what to change.
 
-    A prediction from the maker's rules: no compiler and no device is needed.
+    A prediction from the maker's rules: no compiler and no device is needed. Where edgetpu_compiler is on the PATH, it
+    is run as well, and what it says stands beside the prediction.
     """
     from export.edgetpu_check import check_edgetpu
 
     try:
-        report = check_edgetpu(model.read_bytes())
+        content = model.read_bytes()
+        report = check_edgetpu(content)
     except OSError as error:
         raise InputError(f"{model}: cannot be read ({error.strerror}); expected a .tflite file") from None
     except InputError as error:
         raise InputError(f"{model}: {error}") from None
+    said = None if report.compiled or not compile_it else _ask_compiler(content)
+    if said is not None:
+        said["agrees"] = said.get("mapped", 0) == report.mapped
     if as_json:
-        print_json(report.to_json())
-    else:
-        _print(report, model)
+        print_json(report.to_json() | {"compiler": said})
+        return
+    _print(report, model)
+    if said is not None and "error" in said:
+        print(said["error"])
+    elif said is not None:
+        print(
+            f"edgetpu_compiler {said['version']} mapped {said['mapped']} operators and left {said['cpu']} to the CPU: "
+            f"{'as' if said['agrees'] else 'not as'} predicted"
+        )
+
+
+def _ask_compiler(model: bytes) -> dict[str, Any] | None:
+    """What the compiler makes of it, or why it fails; None when it is not installed."""
+    from export.edgetpu_compiler import compile_for_edgetpu, find_compiler
+    from spaces.errors import WorkError
+
+    if find_compiler() is None:
+        return None
+    try:
+        log = compile_for_edgetpu(model).log
+    except WorkError as error:
+        return {"error": str(error)}
+    return log.to_json()
 
 
 def _print(report: EdgeTpuReport, model: Path) -> None:

@@ -141,6 +141,9 @@ def benchmark(
         ("statistic", "ms"), [(name, value) for name, value in latency.items() if name != "runs"], title=str(model)
     )
     provenance = measurement.provenance
+    if provenance.kind == "simulated":
+        print(f"simulated as {device} ({provenance.runtime} {provenance.runtime_version}): {provenance.protocol}")
+        return
     print(
         f"{provenance.kind} on {device}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, {threads} "
         f"thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"

@@ -61,3 +61,40 @@ def test_check_refuses_what_is_no_model(monkeypatch, capsys, tmp_path, content):
     code, _, err = run(monkeypatch, capsys, "check", str(tmp_path / "missing.tflite"))
     assert code == 2
     assert "missing.tflite" in err
+
+
+def test_an_installed_compiler_is_asked_too(monkeypatch, capsys, model, tmp_path):
+    compiler = tmp_path / "bin" / "edgetpu_compiler"
+    compiler.parent.mkdir()
+    compiler.write_text(
+        '#!/bin/sh\ncp "$4" "$3/model_edgetpu.tflite"\necho "Edge TPU Compiler version 16.0.384591198"\n'
+        "printf 'Operator  Count  Status\\n\\nCONV_2D  1  Mapped to Edge TPU\\n'\n"
+        "printf 'HARD_SWISH  5  Operation not supported\\n'\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{compiler.parent}:/usr/bin:/bin")
+    code, out, _ = run(monkeypatch, capsys, "check", str(model), "--json")
+    said = json.loads(out)["compiler"]
+    assert code == 0
+    assert (said["version"], said["mapped"], said["cpu"], said["agrees"]) == ("16.0.384591198", 1, 5, True)
+    assert json.loads(run(monkeypatch, capsys, "check", str(model), "--json", "--no-compile")[1])["compiler"] is None
+    compiler.write_text("#!/bin/sh\necho 'Invalid model: m'; exit 1\n")
+    code, out, _ = run(monkeypatch, capsys, "check", str(model))
+    assert code == 0
+    assert "did not compile the model: Invalid model: m" in out
+
+
+def test_a_simulated_device_describes_and_benchmarks_without_a_table(monkeypatch, capsys, model):
+    code, out, _ = run(monkeypatch, capsys, "describe", "mobilenet_v2_0.35", "--device", "edgetpu-sim", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert data["provenance"]["kind"] == "simulated"
+    nodes = [node["latency_ms"] for node in data["nodes"]]
+    assert all(value > 0 for value in nodes)
+    assert 0 < sum(nodes) < data["latency_ms"]
+    code, out, _ = run(monkeypatch, capsys, "benchmark", str(model), "--device", "edgetpu-sim")
+    assert code == 0
+    assert "simulated as edgetpu-sim" in out
+    code, out, err = run(monkeypatch, capsys, "benchmark", str(model), "--device", "coral-usb")
+    assert (code, out) == (1, "")
+    assert "libedgetpu1-std" in err
