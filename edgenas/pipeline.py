@@ -114,7 +114,7 @@ def run(
     folder = RunFolder(output or Path(recipe.output) / recipe.name)
     context = RunContext(recipe, folder, Progress(quiet=quiet))
     check(context)
-    with _working(context):
+    with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
         existed = folder.prepare(recipe, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
