@@ -1,0 +1,88 @@
+"""How fast a space is profiled, and how well its networks are then predicted.
+
+    python tools/bench_profile.py --space tiny_edge --seeds 0,1,2 --json profile.json
+
+Builds a table from nothing in a temporary place (the user's own is left alone), then validates it on random networks
+of each seed. Run it while nothing else does, or say so beside the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from devices import get_device
+from latency import QuietSettings, profile_space, validate
+from spaces.space import SearchSpace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--device", default="local-cpu")
+    parser.add_argument("--precision", default="int8")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--networks", type=int, default=40)
+    parser.add_argument("--seeds", default="0,1,2", help="seeds of the validations, separated by commas")
+    parser.add_argument("--repeats", type=int, default=1, help="how many tables to build and validate")
+    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
+    options = parser.parse_args()
+    space, device = SearchSpace.load(options.space), get_device(options.device)
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    runs = [run(space, device, options, seeds) for _ in range(options.repeats)]
+    document = {
+        "space": space.name,
+        "device": device.name,
+        "precision": options.precision,
+        "protocol": QuietSettings().protocol,
+        "load_average": os.getloadavg(),
+        "runs": runs,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1))
+
+
+def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: list[int]) -> dict[str, Any]:
+    """One table from nothing, and its validations."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = profile_space(
+            space,
+            device,
+            precision=options.precision,
+            threads=options.threads,
+            table_path=Path(folder) / "table.csv",
+        )
+        rate = result.measured / result.seconds
+        calibration = result.table.calibration
+        print(
+            f"{result.measured} signatures in {result.seconds:.1f} s: {rate:.1f} per second; {calibration}", flush=True
+        )
+        validations = []
+        for seed in seeds:
+            found = validate(space, device, result.table, networks=options.networks, seed=seed).to_json()
+            rows = found.pop("rows")
+            validations.append(found | {"median_ms": sorted(row["measured_ms"] for row in rows)[len(rows) // 2]})
+            print(
+                f"seed {seed}: MAPE {found['mape']:.2%}, largest {found['max_error']:.1%}, within 5 % "
+                f"{found['within_5pct']:.1%}, within 10 % {found['within_10pct']:.1%}, Spearman "
+                f"{found['spearman']:.4f} (by the wall clock: MAPE {found['unadjusted']['mape']:.2%}, clock "
+                f"{found['clock']:.3f}; drift {found['drift']:.3f}); {found['seconds']:.1f} s",
+                flush=True,
+            )
+    return {
+        "signatures": result.signatures,
+        "seconds": result.seconds,
+        "signatures_per_second": rate,
+        "calibration": calibration.to_json() if calibration else None,
+        "failed": len(result.failed),
+        "validations": validations,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
