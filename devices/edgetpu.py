@@ -1,5 +1,7 @@
 """Coral Edge TPUs: models are compiled by the maker's compiler and run through its delegate, or not at all.
 
+Group convolutions, which the compiler does not read, are taken apart before (:mod:`export.group_split`).
+
 What is missing (runtime library, accelerator, compiler) is said at once with how to install it. There is no way from
 here to a CPU's number: without the delegate nothing is measured, and a compiled model without any operator on the Edge
 TPU is refused.

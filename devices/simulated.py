@@ -19,7 +19,7 @@ from devices.edgetpu_model import EdgeTpuConstants, work_of
 from devices.measurement import Measurement, Provenance
 from export.edgetpu_check import check_operators
 from export.edgetpu_compiled import is_compiled
-from export.group_split import split_group_convolutions
+from export.group_split import groups_of, split_group_convolutions
 from export.tflite_constants import integer_constants
 from export.tflite_reader import read_operators
 from spaces.errors import EdgeNASError, InputError
@@ -67,6 +67,7 @@ class SimulatedEdgeTpu(Device):
                 "it is compiled already, and a compiled file does not tell its operators: give the .tflite file that "
                 "was compiled"
             )
+        grouped = sum(groups_of(operator) > 1 for operator in read_operators(model))
         model = split_group_convolutions(model)
         operators, constants = read_operators(model), integer_constants(model)
         report = check_operators(operators, constants)
@@ -78,6 +79,8 @@ class SimulatedEdgeTpu(Device):
         work = work_of(operators, report)
         latency_ms = self.constants.block_ms(work) if inside_network else self.constants.latency_ms(work)
         told = f"{report.mapped} of {len(operators)} operators on the Edge TPU"
+        if grouped:
+            told += f", {grouped} group convolution(s) as SPLIT, one CONV_2D a group, CONCATENATION"
         if report.cpu:
             told += f", {report.cpu} on the host's CPU"
         if report.streamed_bytes:
