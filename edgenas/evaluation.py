@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgenas.recipe import Recipe
-from edgenas.workers import Candidate, Evaluator
+from edgenas.search.pruning import EarlyStopping
+from edgenas.workers import Candidate, Evaluation, Evaluator
 from spaces.errors import WorkError
 from spaces.space import SearchSpace
 
 if TYPE_CHECKING:
     from edgenas.data import Dataset
+    from edgenas.training.train import TrainingProgress
 
 
 def derived_seed(seed: int, *keys: int) -> int:
@@ -58,6 +60,23 @@ class ShortTrainingEvaluator:
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
 
+        def evaluate_epochs(candidate: Candidate) -> Evaluation:
+            network = space.decode(space.parse(candidate.architecture))
+            watch = _Watch(recipe.search.early_stopping, candidate)
+            try:
+                train(
+                    network,
+                    training,
+                    short.settings(),
+                    seed=candidate.seed,
+                    preprocessing=preprocessing,
+                    validation=validation,
+                    on_epoch=watch,
+                )
+            except _StoppedEarlyError:
+                return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True)
+            return Evaluation(watch.curve[-1], tuple(watch.curve))
+
         def evaluate_candidate(candidate: Candidate) -> float:
             network = space.decode(space.parse(candidate.architecture))
             result = train(network, training, short.settings(), seed=candidate.seed, preprocessing=preprocessing)
@@ -66,4 +85,28 @@ class ShortTrainingEvaluator:
                 raise WorkError("the accuracy is not a number")
             return top1
 
-        return evaluate_candidate
+        return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
+
+
+class _StoppedEarlyError(Exception):
+    """Ends a training from within."""
+
+
+class _Watch:
+    """Hears of every epoch of a candidate and ends its training when it is not worth going on."""
+
+    def __init__(self, pruner: str, candidate: Candidate) -> None:
+        self.curve: list[float] = []
+        self._pruner = pruner
+        self._candidate = candidate
+        self._stopping: EarlyStopping | None = None
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        if progress.validation is None or not math.isfinite(progress.validation):
+            raise WorkError("the accuracy is not a number")
+        self.curve.append(float(progress.validation))
+        if self._stopping is None:
+            candidate = self._candidate
+            self._stopping = EarlyStopping(self._pruner, progress.epochs, candidate.number, candidate.earlier)
+        if self._stopping.should_stop(self.curve):
+            raise _StoppedEarlyError

@@ -155,6 +155,11 @@ class SearchRecipe(Section):
         description="Suggestions that a model of the finished trials compares for each candidate that is trained, e.g. "
         "20; for algorithms without a model of their own. null: every suggestion is trained.",
     )
+    early_stopping: Literal["none", "median", "successive_halving", "hyperband", "extrapolation"] = Field(
+        default="none",
+        description="Ends the training of a candidate that falls behind earlier ones, judged after every epoch: by "
+        "Optuna's pruners, or by extrapolating its learning curve. Of use from about 5 epochs on.",
+    )
     trials: int = Field(default=30, ge=1, description="Candidates to train and compare.")
     workers: int = Field(
         default=1,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spaces.decision import Decision
 
 STUDY_NAME = "edgenas"
-_STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "failed"}
+_STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Trial:
         number: place in the study, from 0; names the folder ``trials/<number>`` of the run.
         architecture: text that the space reads back.
         choices: the same as one option index per decision.
-        state: ``running``, ``complete`` or ``failed``. Failed ones are not repeated.
+        state: ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and stopped ones are not repeated.
         seed: seed of everything random in its evaluation.
         predicted: costs by name with the unit in the name (``latency_ms``, ``macs``, ...), exact or from the table.
         attempts: how often its evaluation was started; above 1 after interruptions.
@@ -43,6 +43,8 @@ class Trial:
         seconds: time that the last attempt took.
         measured: costs measured on the device, where that was done.
         error: why it failed.
+        curve: accuracy after each epoch, where the search stops early.
+        expected_reward: of a stopped one, the reward at the accuracy that its curve was heading for.
         files: folder with what its evaluation left, relative to the run's folder; empty when it left nothing.
     """
 
@@ -58,6 +60,8 @@ class Trial:
     seconds: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    curve: tuple[float, ...] = ()
+    expected_reward: float | None = None
     files: str = ""
 
 
@@ -185,14 +189,30 @@ class Study:
         self._set(number, "attempts", trial.attempts + 1)
         return self.trial(number)
 
-    def complete(self, number: int, *, top1: float, reward: float, seconds: float) -> Trial:
+    def complete(
+        self, number: int, *, top1: float, reward: float, seconds: float, curve: Sequence[float] = ()
+    ) -> Trial:
         """Ends a running trial with its accuracy. Raises WorkError when a number is not finite."""
         if not (math.isfinite(top1) and math.isfinite(reward)):
             raise WorkError(f"trial {number}: top1 {top1} and reward {reward} must be finite")
         self._running(number)
         self._set(number, "top1", float(top1))
+        if curve:
+            self._set(number, "curve", [float(value) for value in curve])
         self._set(number, "seconds", round(float(seconds), 3))
         self._study.tell(number, float(reward))
+        return self.trial(number)
+
+    def stop(self, number: int, *, curve: Sequence[float], expected_reward: float, error: str, seconds: float) -> Trial:
+        """Ends a running trial that was not worth finishing; ``error`` says why. It is never a result."""
+        from optuna.trial import TrialState
+
+        self._running(number)
+        self._set(number, "curve", [float(value) for value in curve])
+        self._set(number, "expected_reward", float(expected_reward))
+        self._set(number, "error", error)
+        self._set(number, "seconds", round(float(seconds), 3))
+        self._study.tell(number, state=TrialState.PRUNED)
         return self.trial(number)
 
     def fail(self, number: int, *, error: str, seconds: float) -> Trial:
@@ -234,6 +254,8 @@ def _from_optuna(frozen: FrozenTrial) -> Trial:
         reward=frozen.values[0] if frozen.values else None,
         seconds=attributes.get("seconds"),
         error=attributes.get("error"),
+        curve=tuple(attributes.get("curve", ())),
+        expected_reward=attributes.get("expected_reward"),
         files=str(attributes.get("files", "")).replace("{number}", str(frozen.number)),
     )
 

@@ -12,8 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -26,25 +26,40 @@ _THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is evaluated: a trial's number, its architecture as text, and its seed."""
+    """What is evaluated: a trial's number, its architecture as text, and its seed.
+
+    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping.
+    """
 
     number: int
     architecture: str
     seed: int
+    earlier: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator found: ``top1`` in [0, 1], the same after each epoch, and whether it stopped early."""
+
+    top1: float
+    curve: tuple[float, ...] = ()
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went: ``top1`` in [0, 1], or ``error`` in words."""
+    """How it went: ``top1`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words."""
 
     number: int
     seconds: float
     top1: float | None = None
     error: str | None = None
+    curve: tuple[float, ...] = ()
+    stopped: bool = False
 
 
-#: Evaluates a candidate and returns its accuracy in [0, 1]. An exception fails the candidate with its words.
-Evaluator = Callable[[Candidate], float]
+#: Evaluates a candidate: its accuracy in [0, 1], or an Evaluation. An exception fails the candidate with its words.
+Evaluator = Callable[[Candidate], "float | Evaluation"]
 #: Makes the evaluator inside the worker. Must be picklable: a function or an object of a module.
 EvaluatorFactory = Callable[[], Evaluator]
 
@@ -183,11 +198,19 @@ def _serve(factory: EvaluatorFactory, pipe: Connection) -> None:
             except Exception as error:
                 pipe.send(_words(error))
                 return
-        try:
-            outcome = Outcome(candidate.number, 0.0, top1=float(evaluate(candidate)))
-        except Exception as error:
-            outcome = Outcome(candidate.number, 0.0, error=_words(error))
-        pipe.send(Outcome(candidate.number, time.monotonic() - start, outcome.top1, outcome.error))
+        outcome = outcome_of(evaluate, candidate)
+        pipe.send(replace(outcome, seconds=time.monotonic() - start))
+
+
+def outcome_of(evaluate: Evaluator, candidate: Candidate) -> Outcome:
+    """Evaluates a candidate here, in this process; ``seconds`` is left 0."""
+    try:
+        found = evaluate(candidate)
+        if not isinstance(found, Evaluation):
+            found = Evaluation(float(found))
+        return Outcome(candidate.number, 0.0, found.top1, None, found.curve, found.stopped)
+    except Exception as error:
+        return Outcome(candidate.number, 0.0, error=_words(error))
 
 
 def _end_with_parent() -> None:

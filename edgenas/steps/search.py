@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import Objective
 from edgenas.search import Observation
+from edgenas.search.learning_curves import extrapolate
 from edgenas.search.screening import create_screened
 from edgenas.study import Study, Trial
 from edgenas.workers import Candidate, EvaluatorFactory, Outcome, WorkerPool
@@ -78,7 +79,7 @@ class _Search:
                 )
 
             while batch := self._next_batch(settings.trials, settings.workers):
-                pool.run([Candidate(trial.number, trial.architecture, trial.seed) for trial in batch], tell)
+                pool.run(self._candidates(batch, settings.workers), tell)
 
     def _next_batch(self, total: int, size: int) -> list[Trial]:
         """The running trials of an unfinished batch, completed with new ones; empty when the search is over."""
@@ -117,6 +118,12 @@ class _Search:
         self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
 
+    def _candidates(self, batch: list[Trial], size: int) -> list[Candidate]:
+        """What workers get of a batch: with the curves of the trials before it, which do not depend on who is quick."""
+        start = batch[0].number // size * size
+        earlier = {trial.number: trial.curve for trial in self.study.trials[:start] if trial.curve}
+        return [Candidate(trial.number, trial.architecture, trial.seed, earlier) for trial in batch]
+
     def _retry(self, trial: Trial) -> Trial:
         """An interrupted trial again, or failed when that happened too often."""
         if trial.attempts >= MAX_ATTEMPTS:
@@ -128,11 +135,29 @@ class _Search:
         if outcome.top1 is None:
             return self._fail(outcome.number, outcome.error or "no reason given", outcome.seconds)
         trial = self.study.trial(outcome.number)
+        if outcome.stopped:
+            return self._stop(trial, outcome)
         reward = self.objective.reward(outcome.top1, trial.predicted)
-        trial = self.study.complete(outcome.number, top1=outcome.top1, reward=reward, seconds=outcome.seconds)
+        trial = self.study.complete(
+            outcome.number, top1=outcome.top1, reward=reward, seconds=outcome.seconds, curve=outcome.curve
+        )
         self.context.log.event(
             "trial_complete", trial=trial.number, top1=trial.top1, reward=trial.reward, seconds=trial.seconds
         )
+        return self._write(trial)
+
+    def _stop(self, trial: Trial, outcome: Outcome) -> Trial:
+        settings = self.context.recipe.search
+        epochs = max(settings.training.epochs, len(outcome.curve))
+        expected = extrapolate(outcome.curve, epochs).mean
+        trial = self.study.stop(
+            trial.number,
+            curve=outcome.curve,
+            expected_reward=self.objective.reward(expected, trial.predicted),
+            error=f"stopped after {len(outcome.curve)} of {epochs} epochs ({settings.early_stopping})",
+            seconds=outcome.seconds,
+        )
+        self.context.log.event("trial_stopped", trial=trial.number, curve=list(trial.curve))
         return self._write(trial)
 
     def _fail(self, number: int, error: str, seconds: float) -> Trial:
@@ -163,6 +188,8 @@ class _Search:
 def _observed(trial: Trial, *, pending: bool) -> Observation:
     if pending or trial.state == "running":
         return Observation(trial.number, trial.choices)
+    if trial.state == "stopped":
+        return Observation(trial.number, trial.choices, "complete", trial.expected_reward)
     return Observation(trial.number, trial.choices, trial.state, trial.reward)
 
 
