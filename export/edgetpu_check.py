@@ -19,6 +19,7 @@ from export.edgetpu_compiled import CUSTOM_OPERATOR, CompiledPart, compiled_part
 from export.edgetpu_parameters import CACHE_BYTES, parameter_bytes
 from export.edgetpu_rules import (
     DATA_TYPE,
+    GROUPS_APART,
     MAPPED,
     MORE_THAN_ONE_SUBGRAPH,
     NEWEST_VERSIONS,
@@ -29,6 +30,7 @@ from export.edgetpu_rules import (
     UNSPECIFIED,
     VERSION,
 )
+from export.group_split import groups_of
 from export.tflite_constants import integer_constants
 from export.tflite_reader import TfliteOperator, TfliteTensor, read_operators
 
@@ -79,19 +81,22 @@ class EdgeTpuReport:
     @property
     def changes(self) -> tuple[str, ...]:
         """What to change, one line each, the most effective first."""
+        places: dict[tuple[str, str], list[int]] = {}
+        for operator in self.operators:
+            if operator.change:
+                places.setdefault((operator.op, operator.change), []).append(operator.index)
         lines = [
-            f"operator {operator.index} {operator.op}: {operator.change}"
-            for operator in self.operators
-            if operator.change
+            f"operator{'s' if len(indices) > 1 else ''} {', '.join(map(str, indices))} {op}: {change}"
+            for (op, change), indices in places.items()
         ]
         if self.failure is not None:
             lines.append(f"nothing is compiled before this is solved: {self.failure}")
         if self.streamed_bytes and not self.compiled:
             lines.append(
-                f"{self.streamed_bytes:,} bytes of parameters do not fit the cache of {CACHE_BYTES:,} bytes and are sent "
-                f"again at every inference: use fewer parameters"
+                f"{self.streamed_bytes:,} bytes of parameters do not fit the cache of {CACHE_BYTES:,} bytes and are "
+                f"sent again at every inference: use fewer parameters"
             )
-        return tuple(dict.fromkeys(lines))
+        return tuple(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the keys of ``edgenas check --json``."""
@@ -203,7 +208,7 @@ def _problem(operator: TfliteOperator, constants: Mapping[int, np.ndarray]) -> t
     name = operator.name
     if operator.version > NEWEST_VERSIONS.get(name, operator.version):
         newest = NEWEST_VERSIONS[name]
-        change = "build group convolutions as SPLIT, CONV_2D per group, CONCATENATION" if name == "CONV_2D" else ""
+        change = f"build it as {GROUPS_APART} (edgenas build --split-groups)" if groups_of(operator) > 1 else ""
         if name == "FULLY_CONNECTED":
             change = "quantize dense layers per tensor, not per channel"
         return f"{VERSION}: version {operator.version}, the last public compiler reads up to {newest}", change

@@ -27,6 +27,8 @@ RANK = "Tensor has unsupported rank (up to 3 innermost dimensions mapped)"
 NOT_CONSTANT = "Filter, bias, or other param is not constant at compile-time"
 IMPRECISE = "Image-interpolation layer won't run precisely enough on Edge TPU"
 
+#: What a group convolution is taken apart into (:mod:`export.group_split`).
+GROUPS_APART = "SPLIT, one CONV_2D per group, and CONCATENATION"
 #: Bytes of activation memory: 192 KiB in each of 16 tiles.
 ACTIVATION_BYTES = 16 * 192 * 1024
 #: The newest version of an operator that compiler 16.0, the last public one, reads; anything above and it refuses the
@@ -237,7 +239,7 @@ RULES: Mapping[str, tuple[Limit, ...]] = {
             _one_group,
             UNSPECIFIED,
             "it is a group convolution",
-            "build it as SPLIT, one CONV_2D per group, and CONCATENATION",
+            f"build it as {GROUPS_APART}",
         ),
     ),
     "DEPTHWISE_CONV_2D": (_WEIGHTS, _DILATION),

@@ -104,6 +104,9 @@ def build(
     output: Path = typer.Option(..., "--output", "-o", help="The .tflite file to write."),
     quantization: str = typer.Option("int8", "--quantization", help="float32, float16 or int8."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random weights."),
+    split_groups: bool = typer.Option(
+        False, "--split-groups", help="Group convolutions as SPLIT, CONV_2D and CONCATENATION, for Edge TPUs."
+    ),
 ) -> None:
     """Write a network with random weights, to measure its cost before anybody trains it."""
     from export.files import write_atomically
@@ -112,6 +115,10 @@ def build(
 
     network = resolve_architecture(arch).network
     model = write_tflite(network.graph, quantization, seed=seed)
+    if split_groups:
+        from export.group_split import split_group_convolutions
+
+        model = split_group_convolutions(model)
     write_atomically(output, model)
     remark(f"{output}: {network.name}, {quantization}, untrained, {len(model):,} bytes")
 

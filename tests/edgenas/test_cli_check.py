@@ -98,3 +98,15 @@ def test_a_simulated_device_describes_and_benchmarks_without_a_table(monkeypatch
     code, out, err = run(monkeypatch, capsys, "benchmark", str(model), "--device", "coral-usb")
     assert (code, out) == (1, "")
     assert "libedgetpu1-std" in err
+
+
+def test_group_convolutions_are_built_apart_on_demand(monkeypatch, capsys, tmp_path):
+    whole, apart = str(tmp_path / "whole.tflite"), str(tmp_path / "apart.tflite")
+    name = "mobilenet_edgetpu_v2_tiny"
+    assert run(monkeypatch, capsys, "build", name, "-o", whole)[0] == 0
+    assert run(monkeypatch, capsys, "build", name, "-o", apart, "--split-groups")[0] == 0
+    refused = json.loads(run(monkeypatch, capsys, "check", whole, "--json")[1])
+    assert refused["mapped"] == 0
+    assert any("--split-groups" in change for change in refused["changes"])
+    taken = json.loads(run(monkeypatch, capsys, "check", apart, "--json")[1])
+    assert (taken["cpu"], taken["changes"]) == (0, [])
