@@ -15,17 +15,13 @@ import dataclasses
 import hashlib
 import logging
 import os
-import queue
-import shlex
-import signal
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from devices.adb_phone import Phone, PhoneAwayError
 from devices.benchmark_output import BenchmarkSummary, parse_benchmark
 from devices.client import Record
 from devices.device import (
@@ -45,23 +41,11 @@ from spaces.errors import InputError
 _LOG = logging.getLogger("edgenas.devices")
 ON_PHONE = "/data/local/tmp"
 _OPTIONS = ("serial", "benchmark_model", "cpus", "adb", "retries", "retry_seconds")
-_COMMAND_SECONDS = 120.0
 _PORTION = 200  # models that are pushed at once
 _BEGIN, _END = "edgenas-begin", "edgenas-end"
 _THROTTLED_REPEATS = 3
 _COOL_SECONDS = 10.0
 _PROPERTIES = ("ro.product.manufacturer", "ro.product.model", "ro.soc.model", "ro.build.version.release")
-_HINTS = (
-    ("unauthorized", "accept this computer on the phone's screen"),
-    ("offline", "plug the cable in again, or `adb kill-server`"),
-    ("no devices", "plug the phone in and switch USB debugging on"),
-    ("not found", "see `adb devices`; plug the phone in and switch USB debugging on"),
-    ("more than one", "name the phone with --adb SERIAL, from `adb devices`"),
-)
-
-
-class PhoneAwayError(MeasurementError):
-    """adb does not reach the phone now."""
 
 
 @register_device("adb")
@@ -77,8 +61,7 @@ class AdbDevice(Device):
         for key in spec.options:
             if key not in _OPTIONS:
                 raise InputError(f"{spec.source}: unknown option {key!r}: kind adb takes {', '.join(_OPTIONS)}")
-        self.serial = str(spec.options.get("serial") or "")
-        self.adb = str(spec.options.get("adb") or "adb")
+        self.phone = Phone(str(spec.options.get("serial") or ""), str(spec.options.get("adb") or "adb"))
         cpus = spec.options.get("cpus") or []
         if not isinstance(cpus, list) or not all(isinstance(cpu, int) and cpu >= 0 for cpu in cpus):
             raise InputError(f"{spec.source}: option 'cpus' must be a list of CPU numbers, found {cpus!r}")
@@ -95,7 +78,9 @@ class AdbDevice(Device):
 
     def identity(self, *, threads: int = 1) -> Provenance:
         program = self._install()
-        lines = self._shell("; ".join([*(f"getprop {key}" for key in _PROPERTIES), f"sha256sum {program}"])).split("\n")
+        lines = self.phone.shell("; ".join([*(f"getprop {key}" for key in _PROPERTIES), f"sha256sum {program}"])).split(
+            "\n"
+        )
         if len(lines) < len(_PROPERTIES):
             raise MeasurementError(f"the phone does not tell what it is: {lines!r}")
         self._was_reached = True
@@ -124,10 +109,10 @@ class AdbDevice(Device):
                 raise InputError(f"{self.spec.source}: {self.program}: cannot be read ({error.strerror})") from None
             path = f"{ON_PHONE}/edgenas-benchmark-{hashlib.sha256(content).hexdigest()[:16]}"
             hint = "is the phone's storage full?"
-            if "yes" not in self._shell(f"test -x {path} && echo yes; true"):
-                self._adb("push", str(self.program), f"{path}.part")
-                self._shell(f"chmod 755 {path}.part && mv {path}.part {path}")
-        if "yes" not in self._shell(f"test -x {path} && echo yes; true"):
+            if "yes" not in self.phone.shell(f"test -x {path} && echo yes; true"):
+                self.phone.push(str(self.program), f"{path}.part")
+                self.phone.shell(f"chmod 755 {path}.part && mv {path}.part {path}")
+        if "yes" not in self.phone.shell(f"test -x {path} && echo yes; true"):
             raise MeasurementError(f"the phone has no program {path}: {hint}")
         return path
 
@@ -164,7 +149,7 @@ class AdbDevice(Device):
                 pending = [(name, model) for name, model in pending if name not in outcomes]
         finally:
             with contextlib.suppress(MeasurementError):
-                self._shell(f"rm -rf {self.folder}")
+                self.phone.shell(f"rm -rf {self.folder}")
         return {name: outcomes[name] for name in models}
 
     def _measure_portion(self, jobs: Sequence[tuple[str, Model]], settings: MeasureSettings, record: Record) -> None:
@@ -175,8 +160,8 @@ class AdbDevice(Device):
                 content = model.read_bytes() if isinstance(model, Path) else model
                 (Path(folder) / f"{index}.tflite").write_bytes(content)
             (Path(folder) / "jobs.sh").write_text(self._script(program, len(jobs), settings))
-            self._shell(f"rm -rf {self.folder}; mkdir -p {self.folder}")
-            self._adb("push", *sorted(str(path) for path in Path(folder).iterdir()), f"{self.folder}/")
+            self.phone.shell(f"rm -rf {self.folder}; mkdir -p {self.folder}")
+            self.phone.push(*sorted(str(path) for path in Path(folder).iterdir()), f"{self.folder}/")
         repeats = dict.fromkeys(range(len(jobs)), _THROTTLED_REPEATS)
         todo = list(range(len(jobs)))
         while todo:
@@ -223,21 +208,20 @@ class AdbDevice(Device):
     def _run(self, jobs: Sequence[int], timeout_seconds: float) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Runs models on the phone; yields what each printed, and the phone's state after it, as it comes."""
         waiting = list(jobs)
-        command = [*self._command("shell"), f"sh {self.folder}/jobs.sh {' '.join(map(str, waiting))}"]
-        with _Lines(command) as lines:
+        with self.phone.lines(f"sh {self.folder}/jobs.sh {' '.join(map(str, waiting))}") as lines:
             while waiting:
                 printed: list[str] = []
                 deadline = time.monotonic() + timeout_seconds
                 while True:
                     line = lines.next(max(0.0, deadline - time.monotonic()))
                     if line is None:
-                        self._shell(f"kill -9 $(cat {self.folder}/pids); true")
+                        self.phone.shell(f"kill -9 $(cat {self.folder}/pids); true")
                         yield waiting.pop(0), f"error: no answer within {timeout_seconds:g} s", {}
                         if waiting:
                             yield from self._run(waiting, timeout_seconds)
                         return
                     if not line:
-                        raise self._away("; ".join(printed[-3:]).strip() or "the connection to the phone broke")
+                        raise self.phone.away("; ".join(printed[-3:]).strip() or "the connection to the phone broke")
                     words = line.split()
                     if words[:2] == [_END, str(waiting[0])]:
                         yield waiting.pop(0), "".join(printed), _state(words[3:])
@@ -245,86 +229,8 @@ class AdbDevice(Device):
                     if words[:1] != [_BEGIN]:
                         printed.append(line)
 
-    # adb -----------------------------------------------------------------------------------------------------------
-
-    def _command(self, *words: str) -> list[str]:
-        return [self.adb, *(["-s", self.serial] if self.serial else []), *words]
-
-    def _shell(self, script: str) -> str:
-        return self._adb("shell", script)
-
-    def _adb(self, *words: str) -> str:
-        try:
-            done = subprocess.run(
-                self._command(*words),
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_COMMAND_SECONDS,
-                stdin=subprocess.DEVNULL,
-            )
-        except FileNotFoundError:
-            raise MeasurementError(f"{self.adb!r} is not installed: apt-get install adb") from None
-        except OSError as error:
-            raise MeasurementError(f"cannot start {self.adb!r}: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise self._away(f"`{shlex.join(words)[:80]}` did not end within {_COMMAND_SECONDS:g} s") from None
-        if done.returncode != 0:
-            words_of = (done.stderr.strip() or done.stdout.strip())[-300:]
-            if words_of.startswith(("adb:", "error:")) or not words_of:
-                raise self._away(words_of or f"`adb {words[0]}` ended with exit code {done.returncode}")
-            raise MeasurementError(f"the phone: {words_of}")
-        return done.stdout
-
-    def _away(self, words: str) -> MeasurementError:
-        if "No space left" in words:
-            return MeasurementError(f"the phone's storage is full: {words}")
-        hint = next((f": {hint}" for sign, hint in _HINTS if sign in words), "")
-        return PhoneAwayError(f"phone {self.serial or '(the only one)'}: {words}{hint}")
-
 
 _WHERE = "https://ai.google.dev/edge/litert/models/measurement has built ones"
-
-
-class _Lines:
-    """Lines of a command as they come; ends the command at the end."""
-
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
-        self._lines: queue.Queue[str] = queue.Queue()
-
-    def __enter__(self) -> _Lines:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout:
-            for line in self._process.stdout:
-                self._lines.put(line)
-        self._lines.put("")
-
-    def next(self, timeout_seconds: float) -> str | None:
-        """The next line with its end; empty at the end of all; None when none comes in time."""
-        try:
-            return self._lines.get(timeout=timeout_seconds)
-        except queue.Empty:
-            return None
 
 
 def _state(words: Sequence[str]) -> dict[str, Any]:

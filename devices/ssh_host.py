@@ -28,6 +28,7 @@ _OLDEST_PYTHON = (3, 7)
 # Profiling comes back to each model many times: so many portions stay on the board.
 _PORTIONS_KEPT = 4
 _LONGEST_PAUSE_SECONDS = 60.0
+_FILES_GONE = 97  # exit code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +92,15 @@ class SshHost:
 
     def identity(self, settings: MeasureSettings) -> Provenance:
         """What the board is now. Raises MeasurementError with what to do."""
+        was_ready = self._remote.is_ready
         self._prepare()
         try:
             with self._open(settings, None) as runner:
                 return provenance_of(self._facts(runner), {}, settings, self._device, self._named)
         except RunnerError as error:
+            self._remote.is_ready = False
+            if error.code == _FILES_GONE and was_ready:
+                return self.identity(settings)
             raise self._as_broken(error) or BoardError(f"{self.host}: {error}") from None
 
     def _prepare(self) -> None:
@@ -157,7 +162,9 @@ class SshHost:
             if was_running and strikes.is_out(pending[0][0], trouble):
                 record(pending[0][0], MeasurementError(f"model {pending[0][0]!r}: {broken or trouble}"))
                 pending = pending[1:]
-            if broken or not was_running:
+            if trouble.code == _FILES_GONE and not failures:
+                failures = 1
+            elif broken or not was_running:
                 failures += 1
                 self._wait(broken or trouble, failures, self._patience.retries if broken else 1)
 
@@ -195,8 +202,8 @@ class SshHost:
         if self.anchor_ms is not None and settings.anchor is not None:
             settings = dataclasses.replace(settings, anchor_ms=self.anchor_ms)
         folder, runner = self._remote.folder, self._remote.runner
-        # Gone after a reboot, perhaps: then it is sent again.
-        script = f"cd {shlex.quote(folder)} && test -f {shlex.quote(runner)} || exit 97; "
+        # Gone after a reboot, perhaps: then all is sent again.
+        script = f"cd {shlex.quote(folder)} && test -f {shlex.quote(runner)} || exit {_FILES_GONE}; "
         script += self.connection.python_command(runner)
         return RunnerProcess(self.connection.command(script), settings, anchor=anchor, greeting=True)
 
