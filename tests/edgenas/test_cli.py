@@ -91,11 +91,15 @@ def test_references_are_within_two_percent_of_what_was_published(edgenas):
     assert len(rows) >= 18
     compared = 0
     for row in rows.values():
-        for key in ("macs_difference_pct", "params_difference_pct"):
-            if row[key] is not None:
-                compared += 1
-                assert abs(row[key]) <= 2, (row["name"], key, row[key])
-    assert compared >= 24
+        for key in ("macs", "params"):
+            difference = row[f"{key}_difference_pct"]
+            if difference is None or key in row["disputed"]:
+                assert row["note"], f"{row['name']}: no published {key}, and no word why"
+                continue
+            compared += 1
+            # One source gives one decimal, cut off, which its note says.
+            assert abs(difference) <= (2.1 if "first decimal" in row["note"] else 2), (row["name"], key, difference)
+    assert compared == 24
 
 
 def test_build_then_benchmark(edgenas, tmp_path):
