@@ -191,10 +191,3 @@ class GaussianProcess:
         reduction = np.square(covariance @ whiten.T).sum(axis=1)
         variance = np.exp(self._log_amplitude) + CONSTANT - reduction.astype(np.float64)
         return Posterior(mean, np.maximum(variance, 1e-9))
-
-    def similarity(self, options: Options, others: Options | None = None) -> Floats:
-        """(M, N) correlations in (0, 1] of architectures with others; by default with those of known value."""
-        encoded = self._encoded[: self._valued] if others is None else self._kernel.one_hot(others)
-        covariance = self._kernel.covariance(self._factors, self._log_amplitude, options, encoded)
-        similarity: Floats = (covariance - CONSTANT) / float(np.exp(self._log_amplitude))
-        return similarity

@@ -23,8 +23,8 @@ MODEL_SIZE = 200
 FIT_GROWTH = 1.1
 """Hyper-parameters are found anew whenever the number of trials has grown by this factor."""
 FIT_ITERATIONS = 24
-FAILURE_PRIOR = 0.5
-"""How many imagined successes stand against the failures near an architecture."""
+LEAST_SUCCESS = 0.02
+"""Probability of success below which the model does not go, as it may be wrong."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Prediction:
     Attributes:
         mean: (M,) expected value.
         deviation: (M,) standard deviation of what an evaluation would give.
-        success: (M,) probability that the evaluation does not fail, judged by similar trials.
+        success: (M,) probability that the evaluation does not fail; 1 while none did.
         best: the best value so far.
     """
 
@@ -51,6 +51,17 @@ class _Fitted:
     power: float
 
 
+@dataclass(frozen=True)
+class _Success:
+    key: bytes
+    process: GaussianProcess
+    rate: float
+    spread: float
+
+    def probability(self, options: npt.NDArray[np.intp]) -> Floats:
+        return np.clip(self.rate + self.spread * self.process.predict(options).mean, LEAST_SUCCESS, 1.0)
+
+
 class Surrogate:
     """Predicts rewards from trials. Keeps nothing but a memo: a new one predicts the same from the same trials."""
 
@@ -59,6 +70,7 @@ class Surrogate:
         self._counts = counts
         self._kernel = CategoricalKernel(counts)
         self._fitted: _Fitted | None = None
+        self._successes: _Success | None = None
 
     def condition(self, trials: Sequence[Observation]) -> Conditioned:
         """The model given these trials, at least two of which are complete. Pending ones count as if they had
@@ -75,9 +87,26 @@ class Surrogate:
         if pending:
             options = np.concatenate([options, self._options(np.array(pending, np.int16))])
         process = GaussianProcess(self._kernel, fitted.parameters, options, values)
-        failed = [trial.choices for trial in trials if trial.state == "failed"][-MODEL_SIZE:]
-        failures = self._options(np.array(failed, np.int16)) if failed else None
-        return Conditioned(self, process, float(values.max()), failures)
+        return Conditioned(self, process, float(values.max()), self._success(trials))
+
+    def _success(self, trials: Sequence[Observation]) -> _Success | None:
+        """A model of which evaluations fail; None while none or all did."""
+        finished = [trial for trial in trials if trial.state != "pending"]
+        finished = finished[: _scheduled(len(finished))]
+        labels = np.array([trial.state == "complete" for trial in finished], np.float64)
+        if not len(labels) or labels.min() == labels.max():
+            return None
+        chosen = _representative(-labels, FIT_SIZE)
+        population, labels = np.array([trial.choices for trial in finished], np.int16)[chosen], labels[chosen]
+        key = population.tobytes() + labels.tobytes()
+        if self._successes is None or self._successes.key != key:
+            options = self._options(population)
+            rate, spread = float(labels.mean()), float(labels.std())
+            values = (labels - rate) / spread
+            parameters = fit(self._kernel, options, values, self._kernel.prior_mean, FIT_ITERATIONS)
+            process = GaussianProcess(self._kernel, parameters, options, values)
+            self._successes = _Success(key, process, rate, spread)
+        return self._successes
 
     def _options(self, population: Population) -> npt.NDArray[np.intp]:
         return marked_options(self._space, self._counts, population)
@@ -109,28 +138,18 @@ class Surrogate:
 class Conditioned:
     """A surrogate given the trials so far; made by :meth:`Surrogate.condition`."""
 
-    def __init__(
-        self,
-        surrogate: Surrogate,
-        process: GaussianProcess,
-        best: float,
-        failures: npt.NDArray[np.intp] | None,
-    ) -> None:
+    def __init__(self, surrogate: Surrogate, process: GaussianProcess, best: float, success: _Success | None) -> None:
         self._surrogate = surrogate
         self._process = process
         self._best = best
-        self._failures = failures
+        self._success = success
 
     def predict(self, population: Population) -> Prediction:
         """The prediction for every row of a population."""
         options = self._surrogate._options(population)
         posterior = self._process.predict(options)
         deviation = np.sqrt(posterior.variance + self._process.nugget)
-        success = np.ones(len(population))
-        if self._failures is not None:
-            good = self._process.similarity(options).sum(axis=1)
-            bad = self._process.similarity(options, self._failures).sum(axis=1)
-            success = (good + FAILURE_PRIOR) / (good + bad + FAILURE_PRIOR)
+        success = np.ones(len(population)) if self._success is None else self._success.probability(options)
         return Prediction(posterior.mean, deviation, success, self._best)
 
 
