@@ -174,9 +174,9 @@ def test_a_model_that_fails_costs_only_itself(make_phone, words, said):
 
 def test_a_hang_is_ended(make_phone, phone):
     start = time.monotonic()
-    outcomes = make_phone().measure_many({"x": b"hang 1", "b": b"ok 300"}, MeasureSettings(timeout_seconds=1.0))
+    outcomes = make_phone().measure_many({"x": b"hang 1", "b": b"ok 300"}, MeasureSettings(timeout_seconds=2.0))
     assert time.monotonic() - start < 20
-    assert "no answer within 1 s" in str(outcomes["x"])
+    assert "no answer within 2 s" in str(outcomes["x"])
     assert outcomes["b"].median == 0.3
     assert leftovers(phone) == []
 
