@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -121,18 +121,9 @@ class _Worker:
 
     def __init__(self, factory: EvaluatorFactory, threads: int) -> None:
         self.pipe, other = _CONTEXT.Pipe()
-        # Thread pools read these when a library is loaded, so they must be there before the process starts.
-        saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-        try:
+        with _inherited(threads):
             self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(factory, other), daemon=True)
             self.process.start()
-        finally:
-            for name, value in saved.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
         other.close()
         self.candidate: Candidate | None = None
         self._since = time.monotonic()
@@ -152,7 +143,7 @@ class _Worker:
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
-            self.end()
+            self.end(5.0)  # it is dying by itself: its exit code says of what
             return Outcome(candidate.number, time.monotonic() - self._since, error=self._last_words())
         if isinstance(answer, str):
             self.end()
@@ -160,9 +151,12 @@ class _Worker:
         assert isinstance(answer, Outcome)
         return answer
 
-    def end(self) -> None:
+    def end(self, patience_seconds: float = 1.0) -> None:
+        """Ends the process: one at work at once, an idle or dying one by itself if it does so in time."""
+        if self.candidate is not None:
+            self.process.kill()
         self.pipe.close()
-        self.process.join(0.2)
+        self.process.join(patience_seconds)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -174,6 +168,27 @@ class _Worker:
         if code < 0:
             return f"the worker process crashed with {signal.Signals(-code).name}"
         return f"the worker process ended with exit code {code}"
+
+
+@contextlib.contextmanager
+def _inherited(threads: int) -> Iterator[None]:
+    """What a process must have from its very start: thread counts, and no ear for Ctrl-C.
+
+    Libraries read the counts when they are loaded. The parent hears Ctrl-C and ends its workers.
+    """
+    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    # Blocked, not ignored: what arrives meanwhile reaches this process afterwards, and the child inherits the block.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def available_cores() -> int:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_killed_search_continues_as_if_nothing_had_happened(
     folder = Path(recipe.output) / recipe.name
     process = subprocess.Popen([sys.executable, str(tmp_path / "script.py"), str(tmp_path / "recipe.yaml")])
     try:
-        _wait_for_complete(folder / "log.jsonl", 5)
+        _wait_for(folder / "log.jsonl", "trial_complete", 5)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -144,10 +145,10 @@ def test_killed_search_continues_as_if_nothing_had_happened(
     assert sorted(finished) == list(range(10)), "a finished trial was repeated"
 
 
-def _wait_for_complete(log: Path, count: int) -> None:
+def _wait_for(log: Path, name: str, count: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if log.is_file() and sum(event["event"] == "trial_complete" for event in read_log(log)) >= count:
+        if log.is_file() and sum(event["event"] == name for event in read_log(log)) >= count:
             return
         time.sleep(0.02)
     raise AssertionError("the search did not get that far")
@@ -250,6 +251,37 @@ def test_interrupting_says_how_to_go_on(make_recipe: Make, table_path: Path, mon
         with pytest.raises(WorkError, match=r"interrupted.*--resume"):
             search(recipe)
     assert len(search(recipe, resume=True)) == 2
+
+
+def test_ctrl_c_ends_all_processes_without_a_traceback(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(TEN, table=table_path)
+    script = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_pipeline_search import Formula\n"
+        "from edgenas.pipeline import run\nfrom edgenas.recipe import Recipe\nfrom spaces.errors import WorkError\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        run(Recipe.load(sys.argv[1]), ship=False, evaluator=Formula(seconds=0.25))\n"
+        "    except WorkError as error:\n"
+        "        sys.exit(f'error: {error}')\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    log = Path(recipe.output) / recipe.name / "log.jsonl"
+    for event in ("trial_started", "trial_complete"):  # while workers start, and while they work
+        process = subprocess.Popen(
+            [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "recipe.yaml")],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        _wait_for(log, event, 1)
+        os.killpg(process.pid, signal.SIGINT)
+        words = process.communicate(timeout=60)[1]
+        assert process.returncode == 1
+        assert "Traceback" not in words
+        assert words.splitlines()[-1].startswith("error: interrupted; everything finished so far is saved in")
+        shutil.rmtree(log.parent)
 
 
 def test_the_result_is_what_the_contract_says(make_recipe: Make, table_path: Path) -> None:
