@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devices.benchmark_output import BenchmarkSummary, parse_benchmark
@@ -106,6 +106,7 @@ def test_failures_keep_the_programs_words(text, said):
         parse_benchmark(text)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, len(SINCE_2025)), st.text(max_size=20))
 def test_a_damaged_text_is_an_error_or_the_same_numbers(place, insert):
     text = SINCE_2025[:place] + insert
@@ -117,12 +118,14 @@ def test_a_damaged_text_is_an_error_or_the_same_numbers(place, insert):
     assert summary.median_us == 1700
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text())
 def test_any_text_is_an_error(text):
     with pytest.raises(MeasurementError):
         parse_benchmark(text)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=60))
 def test_what_the_program_prints_of_any_times_is_read(times):
     times_sorted = sorted(times)

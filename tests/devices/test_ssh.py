@@ -49,7 +49,7 @@ def test_board_environment_has_numpy_and_the_runtime_and_nothing_else(board_pyth
         "print(sorted(m.name for m in pkgutil.iter_modules() if 'site-packages' in m.module_finder.path))\n"
         "print([name for name in ('tensorflow', 'devices', 'spaces', 'edgenas', 'yaml', 'pip') if u.find_spec(name)])\n"
     )
-    done = subprocess.run([board_python, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    done = subprocess.run([board_python, "-c", code], capture_output=True, text=True, check=True, cwd="/", env={})
     assert done.stdout.split("\n")[:2] == ["['ai_edge_litert', 'numpy']", "[]"]
 
 
