@@ -17,10 +17,10 @@ null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the r
 
 With the setting ``anchor``, the path of a small model, each model gets a short *visit* instead: in chunks of
 ``chunk_seconds``, with the anchor timed before and after each, until ``quiet_chunks`` chunks were quiet or
-``visit_seconds`` are over. Quiet is what has both anchor times within ``tolerance`` of the anchor's fastest
-(``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full clock. While the
-anchor is slow the runner waits, and tries the other CPUs. The answer holds the fastest run of each chunk and, as
-``anchors_ms``, the anchor's time before and after.
+``visit_seconds`` and the time of a few runs are over. Quiet is what has both anchor times within ``tolerance`` of the
+anchor's fastest (``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full
+clock. While the anchor is slow the runner waits, and tries the other CPUs. The answer holds the fastest run of each
+chunk and, as ``anchors_ms``, the anchor's time before and after.
 
 With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
@@ -378,7 +378,8 @@ def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[st
     samples: list[float] = []
     anchors: list[tuple[float, float]] = []
     runs = quiet = 0
-    deadline = clock() + settings["visit_seconds"] * 1e9
+    # A slow model gets the time for its chunks.
+    deadline = clock() + settings["visit_seconds"] * 1e9 + 2 * settings["quiet_chunks"] * taken
     anchor_before = anchor.wait_for_quiet(deadline)
     while quiet < settings["quiet_chunks"] and (clock() < deadline or not samples):
         if taken < 1e6:

@@ -5,7 +5,7 @@ import pytest
 from latency.visits import THOROUGH, QuietSettings, Visits
 from spaces.errors import InputError
 
-SETTINGS = QuietSettings(visits=2, max_visits=4)
+SETTINGS = QuietSettings(visits=2, least_visits=1, patience=3, max_visits=4)
 
 
 def test_disturbed_chunks_do_not_count() -> None:
@@ -65,7 +65,19 @@ def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> No
     assert visits.lacking(["whole"]) == []
 
 
-@pytest.mark.parametrize("wrong", [{"visits": 0}, {"visits": 3, "max_visits": 2}, {"tolerance": 1.0}])
+def test_on_a_busy_machine_fewer_quiet_visits_must_do() -> None:
+    quiet, busy = ((1.0, 1.0, 1.0),), ((1.0, 3.0, 3.0),)
+    visits = Visits(SETTINGS, anchor_ms=1.0)
+    for visit in (quiet, busy):
+        visits.add("m", visit)
+    assert visits.lacking(["m"]) == ["m"]
+    visits.add("m", busy)
+    assert visits.lacking(["m"]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"visits": 0}, {"least_visits": 0}, {"visits": 3, "max_visits": 2}, {"tolerance": 1.0}]
+)
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="quiet settings"):
         QuietSettings(**wrong)  # type: ignore[arg-type]
