@@ -176,7 +176,8 @@ pid_file = Path({str(pid_file)!r})
 def interrupt():
     while not (pid_file.exists() and pid_file.read_text()):
         time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)  # until the runner is waited for
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
 try:
     LocalDevice(DeviceSpec("fake", "local", options={{"python": {str(tmp_path / "python")!r}}})).measure(b"x")
