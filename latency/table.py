@@ -4,12 +4,13 @@
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
-    signature,latency_ms,spread,quiet_visits,visits
-    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212
     # sha256: 0f3c...
 
 Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
-was cut off or changed is refused.
+was cut off or changed is refused. The last column is empty where the energy is not known; tables from before there was
+such a column are read all the same.
 """
 
 from __future__ import annotations
@@ -26,24 +27,30 @@ from pathlib import Path
 from devices import Device, Provenance, edgenas_home
 from export.files import write_atomically
 from latency.calibration import Calibration
+from latency.energy_header import TableEnergy
 from spaces.block import PRECISIONS
 from spaces.errors import InputError
 
 SCHEMA = 1
 _MAGIC = "edgenas-latency-table"
-_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits")
+_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj")
+_COLUMNS_WITHOUT_ENERGY = _COLUMNS[:-1]
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
 @dataclass(frozen=True)
 class Row:
-    """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits."""
+    """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits.
+
+    ``energy_mj`` is that of one inference above idle, None where it is not known.
+    """
 
     latency_ms: float
     spread: float = 0.0
     quiet_visits: int = 0
     visits: int = 0
+    energy_mj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class LatencyTable:
     system: str | None = None
     #: ``simulated`` for a table that no device was asked for; None: measured.
     kind: str | None = None
+    #: Where the energies of the rows come from; None: there are none.
+    energy: TableEnergy | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -77,6 +86,8 @@ class LatencyTable:
         for signature, row in self.rows.items():
             if not (0 < row.latency_ms < float("inf")):
                 raise InputError(f"latency of {signature!r} must be a positive number of ms, not {row.latency_ms!r}")
+            if row.energy_mj is not None and not (0 <= row.energy_mj < float("inf")):
+                raise InputError(f"energy of {signature!r} must be a number of mJ from 0, not {row.energy_mj!r}")
 
     @property
     def provenance(self) -> Provenance:
@@ -104,13 +115,16 @@ class LatencyTable:
         header |= {key: str(value) for key in _OPTIONAL_KEYS if (value := getattr(self, key)) is not None}
         if self.calibration is not None:
             header["calibration"] = json.dumps(self.calibration.to_json(), sort_keys=True)
+        if self.energy is not None:
+            header |= self.energy.to_header()
         text = io.StringIO()
         for key, value in header.items():
             text.write(f"# {key}: {' '.join(value.split())}\n")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
         for signature, row in self.rows.items():
-            writer.writerow([signature, repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits])
+            energy = "" if row.energy_mj is None else repr(row.energy_mj)
+            writer.writerow([signature, repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -129,11 +143,12 @@ class LatencyTable:
         _check_schema(header, source)
         _check_sum(text, lines, source)
         body = lines[len(header) : -1]
-        if not body or tuple(body[0].split(",")) != _COLUMNS:
+        columns = tuple(body[0].split(",")) if body else ()
+        if columns not in (_COLUMNS, _COLUMNS_WITHOUT_ENERGY):
             raise InputError(
                 f"{source}: expected the columns {','.join(_COLUMNS)}, found {body[0] if body else 'none'!r}"
             )
-        rows = _read_rows(body[1:], len(header) + 2, source)
+        rows = _read_rows(body[1:], columns, len(header) + 2, source)
         missing = [key for key in (*_TEXT_KEYS, "threads", "anchor_ms") if key not in header]
         if missing:
             raise InputError(f"{source}: the header lacks the key {missing[0]!r}: run `edgenas profile` again")
@@ -146,6 +161,7 @@ class LatencyTable:
                 anchor_ms=float(header["anchor_ms"]),
                 rows=rows,
                 calibration=calibration,
+                energy=TableEnergy.from_header(header),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{source}: the header makes no sense ({error}): run `edgenas profile` again") from None
@@ -181,6 +197,11 @@ class LatencyTable:
     def with_rows(self, rows: Mapping[str, Row]) -> LatencyTable:
         """A copy with rows added or replaced."""
         return dataclasses.replace(self, rows={**self.rows, **rows})
+
+    def with_energies(self, energies_mj: Mapping[str, float], energy: TableEnergy | None) -> LatencyTable:
+        """A copy with these energies by signature, and none for other rows: energies of a table are of one origin."""
+        rows = {name: dataclasses.replace(row, energy_mj=energies_mj.get(name)) for name, row in self.rows.items()}
+        return dataclasses.replace(self, rows=rows, energy=energy)
 
     def with_session(self, *, anchor_ms: float, calibration: Calibration, created: str) -> LatencyTable:
         """A copy after a session of measuring."""
@@ -229,14 +250,21 @@ def _check_sum(text: str, lines: list[str], source: str) -> None:
         raise InputError(f"{source}: was changed or damaged: its checksum does not match; run `edgenas profile` again")
 
 
-def _read_rows(lines: list[str], first_line: int, source: str) -> dict[str, Row]:
+def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for number, fields in enumerate(csv.reader(lines), start=first_line):
         try:
-            signature, latency_ms, spread, quiet_visits, visits = fields
-            row = Row(float(latency_ms), float(spread), int(quiet_visits), int(visits))
+            values = dict(zip(columns, fields, strict=True))
+            row = Row(
+                float(values["latency_ms"]),
+                float(values["spread"]),
+                int(values["quiet_visits"]),
+                int(values["visits"]),
+                float(energy) if (energy := values.get("energy_mj")) else None,
+            )
         except ValueError:
-            raise InputError(f"{source}: line {number}: expected {','.join(_COLUMNS)}, found {fields!r}") from None
+            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None
+        signature = values["signature"]
         if signature in rows:
             raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")
         rows[signature] = row

@@ -1,6 +1,7 @@
 """The table's file: reads back, sorted, refuses what is damaged, foreign or of another schema."""
 
 import dataclasses
+import hashlib
 import itertools
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from devices import Provenance
 from latency.calibration import Calibration
+from latency.energy_header import TableEnergy
 from latency.table import LatencyTable, Row, default_table_path
 from spaces.errors import InputError
 
@@ -47,7 +49,21 @@ tables = st.builds(
     statistic=line_text,
     cpu_model=st.none() | line_text,
     rows=st.dictionaries(
-        line_text, st.builds(Row, positive, st.floats(0, 10), st.integers(0, 99), st.integers(0, 99)), max_size=8
+        line_text,
+        st.builds(
+            Row, positive, st.floats(0, 10), st.integers(0, 99), st.integers(0, 99), st.none() | st.floats(0, 1e9)
+        ),
+        max_size=8,
+    ),
+    energy=st.none()
+    | st.builds(
+        TableEnergy,
+        st.sampled_from(["measured", "modelled", "simulated"]),
+        line_text,
+        *[st.floats(0, 1e6)] * 5,
+        st.integers(0, 99),
+        st.none() | st.floats(0, 10),
+        st.none() | st.floats(0, 10),
     ),
 )
 
@@ -122,6 +138,47 @@ def test_new_rows_replace_old_ones() -> None:
     assert table.rows[signature].latency_ms == 9.0
     assert len(table.rows) == 3
     assert all(first <= second for first, second in itertools.pairwise(table.rows))
+
+
+def test_energies_stand_in_the_last_column_and_are_empty_where_unknown() -> None:
+    known = next(iter(TABLE.rows))
+    energy = TableEnergy("measured", "rapl: package-0", 3.5, 12.25, scale=0.98, fixed_mj=0.002, networks=12, mape=0.03)
+    table = TABLE.with_energies({known: 0.0212}, energy)
+    text = table.to_text()
+    rows = [line for line in text.splitlines() if not line.startswith("#")]
+    assert rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj"
+    assert sorted(row.rpartition(",")[2] for row in rows[1:]) == ["", "0.0212"]
+    assert "# energy_idle_watts: 3.5\n" in text
+    assert LatencyTable.from_text(text) == table
+    assert table.with_energies({}, None) == TABLE
+
+
+def _signed(body: str) -> str:
+    return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+def test_a_table_from_before_energies_is_read() -> None:
+    lines = TABLE.to_text().splitlines(keepends=True)[:-1]
+    old = [line if line.startswith("#") else line.rpartition(",")[0] + "\n" for line in lines]
+    assert "energy" not in "".join(old)
+    assert LatencyTable.from_text(_signed("".join(old))) == TABLE
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"), [("much", "line.*expected.*energy_mj"), ("-1.0", "from 0"), ("nan", "from 0")]
+)
+def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
+    lines = TABLE.to_text().splitlines(keepends=True)[:-1]
+    with pytest.raises(InputError, match=words):
+        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rstrip("\n") + cell + "\n"))
+
+
+def test_a_nonsense_origin_of_energies_is_refused() -> None:
+    text = TABLE.with_energies({}, TableEnergy("measured", "rapl", 1.0, 2.0)).to_text().rpartition("# sha256")[0]
+    with pytest.raises(InputError, match="kind of energy 'guessed'"):
+        LatencyTable.from_text(_signed(text.replace("energy_kind: measured", "energy_kind: guessed")))
+    with pytest.raises(InputError, match="header makes no sense"):
+        LatencyTable.from_text(_signed(text.replace("energy_idle_watts: 1.0", "energy_idle_watts: few")))
 
 
 def test_the_default_path_is_in_the_home(home: Path) -> None:
