@@ -11,6 +11,7 @@ from devices.device import (
     DeviceSpec,
     MeasurementError,
     MeasureSettings,
+    MeterFound,
     device_kinds,
     device_names,
     device_specs,
@@ -18,15 +19,19 @@ from devices.device import (
     register_device,
 )
 from devices.home import edgenas_home
-from devices.measurement import Measurement, Provenance
+from devices.measurement import Energy, Measurement, Provenance
+from devices.power import Power
 
 __all__ = [
     "Device",
     "DeviceLostError",
     "DeviceSpec",
+    "Energy",
     "MeasureSettings",
     "Measurement",
     "MeasurementError",
+    "MeterFound",
+    "Power",
     "Provenance",
     "device_kinds",
     "device_names",

@@ -8,12 +8,14 @@ class's options. EdgeNAS brings ``devices/catalog/*.yaml``; users add ``devices/
     description: the other Python environment of this laptop
     precisions: [float32, int8]
     options: {python: /home/me/venv/bin/python}
+    power: {idle_watts: 3, active_watts: 9}     # optional, see devices.power
 
 Every implementation passes :class:`devices.conformance.DeviceConformance`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +24,11 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from devices.edgetpu_model import tensor_bytes
 from devices.home import edgenas_home
 from devices.measurement import Measurement, Provenance
+from devices.power import Power, read_power
+from export.tflite_reader import read_operators
 from spaces.block import PRECISIONS
 from spaces.errors import InputError, WorkError
 
@@ -56,6 +61,8 @@ class MeasureSettings:
 
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
+
+    With ``energy``, a device that has a meter runs each model once more beside it (not on visits with an anchor).
     """
 
     threads: int = 1
@@ -75,6 +82,7 @@ class MeasureSettings:
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.004
     inside_network: bool = False
+    energy: bool = False
 
     def __post_init__(self) -> None:
         for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
@@ -88,6 +96,14 @@ Outcome = Measurement | MeasurementError
 
 
 @dataclass(frozen=True)
+class MeterFound:
+    """``name`` of a meter with its rails, or None and in ``words`` what to do to get one."""
+
+    name: str | None
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class DeviceSpec:
     """What a device's YAML file says; ``source`` is the file, for messages."""
 
@@ -97,6 +113,7 @@ class DeviceSpec:
     precisions: tuple[str, ...] = PRECISIONS
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = "<code>"
+    power: Power = field(default_factory=Power)
 
 
 class Device(ABC):
@@ -130,12 +147,37 @@ class Device(ABC):
         """
 
     def measure(self, model: Model, *, threads: int = 1, settings: MeasureSettings | None = None) -> Measurement:
-        """Measures one model in a fresh process. Raises MeasurementError."""
-        settings = settings or MeasureSettings(threads=threads)
+        """Measures one model in a fresh process, its energy too: modelled where there is no meter but known watts.
+
+        Raises MeasurementError.
+        """
+        settings = settings or MeasureSettings(threads=threads, energy=True)
         outcome = self.measure_many({"model": model}, settings)["model"]
         if isinstance(outcome, MeasurementError):
             raise outcome
+        if outcome.energy is None and self.spec.power.has_watts:
+            energy = self.spec.power.energy(outcome.median, self.bytes_moved(model))
+            outcome = dataclasses.replace(outcome, energy=energy)
         return outcome
+
+    def bytes_moved(self, model: Model) -> int:
+        """Bytes that one inference moves between processor and memory, for the model of its energy.
+
+        Every operator reads its inputs and weights and writes its outputs once. Raises InputError for what is no model.
+        """
+        if not self.spec.power.pj_per_byte:
+            return 0
+        content = model.read_bytes() if isinstance(model, Path) else model
+        return sum(
+            tensor_bytes(tensor)
+            for operator in read_operators(content)
+            for tensor in (*operator.inputs, *operator.outputs)
+            if tensor is not None
+        )
+
+    def meter(self) -> MeterFound:
+        """The energy meter that this device is measured with, or why there is none."""
+        return MeterFound(None, f"devices of kind {self.kind} have no meter")
 
     def check(self) -> list[str]:
         """What keeps this device from working, in words for its user; empty when it works."""
@@ -173,7 +215,7 @@ def read_device_spec(path: Path) -> DeviceSpec:
         raise InputError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected keys name and kind, found {type(raw).__name__}")
-    known = ("name", "kind", "description", "precisions", "options")
+    known = ("name", "kind", "description", "precisions", "options", "power")
     for key in raw:
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}: expected one of {', '.join(known)}")
@@ -187,7 +229,13 @@ def read_device_spec(path: Path) -> DeviceSpec:
     if not isinstance(options, dict):
         raise InputError(f"{path}: options must be a mapping, found {options!r}")
     return DeviceSpec(
-        raw["name"], raw["kind"], str(raw.get("description", "")), tuple(map(str, precisions)), options, str(path)
+        raw["name"],
+        raw["kind"],
+        str(raw.get("description", "")),
+        tuple(map(str, precisions)),
+        options,
+        str(path),
+        read_power(raw.get("power"), str(path)),
     )
 
 

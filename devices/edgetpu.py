@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from devices.device import DeviceSpec, MeasurementError, MeasureSettings, Model, Outcome, register_device
+from devices.edgetpu_model import work_of
 from devices.local import LocalDevice
 from devices.measurement import Provenance
 from export.edgetpu_compiled import is_compiled
 from export.edgetpu_compiler import COMPILER, HOW_TO_INSTALL, compile_for_edgetpu, find_compiler
 from export.group_split import split_group_convolutions
+from export.tflite_reader import read_operators
 from spaces.errors import EdgeNASError, InputError
 
 LIBRARY = "libedgetpu.so.1"
@@ -117,6 +119,13 @@ class EdgeTpuDevice(LocalDevice):
         if ready:
             super().measure_many(ready, settings, record)
         return {name: outcomes[name] for name in models}
+
+    def bytes_moved(self, model: Model) -> int:
+        """What crosses the bus to the chip: input, outputs, parameters beyond its cache."""
+        content = model.read_bytes() if isinstance(model, Path) else model
+        if is_compiled(content) or not self.spec.power.pj_per_byte:
+            return super().bytes_moved(content)
+        return work_of(read_operators(split_group_convolutions(content))).bus_bytes
 
     def _prepare(self, model: Model) -> bytes:
         """The model as the Edge TPU runs it."""

@@ -43,6 +43,11 @@ class Work:
     cpu_elements: int = 0
     cpu_operators: int = 0
 
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes that cross the bus between the host's memory and the chip at every inference."""
+        return self.input_bytes + self.output_bytes + self.streamed_bytes
+
     def __add__(self, other: Work) -> Work:
         pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
         return Work(*(first + second for first, second in pairs))

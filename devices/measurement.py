@@ -51,8 +51,46 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Energy:
+    """Energy of one inference in mJ: ``energy_mj`` is what it adds to an idle device, ``total_mj`` all that was drawn.
+
+    ``runs`` inferences in ``seconds`` are behind a measured one, with ``idle_watts`` measured right before and after
+    them. ``meter`` names the meter and its rails, or the model. Raises InputError on what no energy can be.
+    """
+
+    energy_mj: float
+    total_mj: float
+    idle_watts: float
+    active_watts: float
+    runs: int
+    seconds: float
+    meter: str
+    kind: Kind
+
+    def __post_init__(self) -> None:
+        for name in ("energy_mj", "total_mj", "idle_watts", "active_watts", "seconds"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name} of an energy must be a number from 0, not {getattr(self, name)!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON documents."""
+        return dataclasses.asdict(self)
+
+    def describe(self) -> str:
+        """One line for people.
+
+        >>> Energy(30.0, 50.0, 2.0, 5.0, 1, 0.01, "watts x latency", "modelled").describe()
+        '30 mJ above idle, 50 mJ in all (modelled: watts x latency; 5 W active, 2 W idle)'
+        """
+        return (
+            f"{self.energy_mj:.4g} mJ above idle, {self.total_mj:.4g} mJ in all ({self.kind}: {self.meter}; "
+            f"{self.active_watts:.3g} W active, {self.idle_watts:.3g} W idle)"
+        )
+
+
+@dataclass(frozen=True)
 class Measurement:
-    """Latency samples of one model in ms, and energy in mJ where the device has a meter.
+    """Latency samples of one model in ms, and its energy where the device has a meter or known watts.
 
     ``samples_ms`` may be a thinned set of quantiles; ``provenance.runs`` counts all invocations that were timed.
     Raises InputError when there is no sample or one is not a positive finite number.
@@ -64,7 +102,9 @@ class Measurement:
 
     samples_ms: tuple[float, ...]
     provenance: Provenance
-    energy_mj: float | None = None
+    energy: Energy | None = None
+    #: Why a meter that is there gave no energy, in words.
+    energy_problem: str | None = None
     #: Where the protocol times a small reference model around each sample: its ms before and after, by sample.
     anchors_ms: tuple[tuple[float, float], ...] = ()
 
@@ -72,6 +112,11 @@ class Measurement:
         values = np.asarray(self.samples_ms, dtype=np.float64)
         if not values.size or not np.all(np.isfinite(values)) or values.min() <= 0:
             raise InputError("a measurement needs at least one sample, all of them positive and finite")
+
+    @property
+    def energy_mj(self) -> float | None:
+        """Energy of one inference above idle, in mJ; None when it is not known."""
+        return None if self.energy is None else self.energy.energy_mj
 
     def quantile(self, share: float) -> float:
         """The latency in ms that this share of the samples does not exceed."""
@@ -112,9 +157,11 @@ class Measurement:
         return {name: round(getattr(self, name), 6) for name in names} | {"runs": self.runs}
 
     def to_json(self) -> dict[str, Any]:
-        """``{"latency_ms": {...}, "energy_mj", "provenance"}``."""
+        """``{"latency_ms": {...}, "energy_mj", "energy": {...}, "energy_problem", "provenance"}``."""
         return {
             "latency_ms": self.statistics(),
             "energy_mj": self.energy_mj,
+            "energy": None if self.energy is None else self.energy.to_json(),
+            "energy_problem": self.energy_problem,
             "provenance": self.provenance.to_json(),
         }

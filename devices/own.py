@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -36,13 +37,15 @@ def check_new_name(name: str) -> Path:
 def save_device(spec: DeviceSpec) -> Path:
     """Writes the description of a new device. Raises InputError rather than overwrite one."""
     path = check_new_name(spec.name)
-    content = {
+    content: dict[str, Any] = {
         "name": spec.name,
         "kind": spec.kind,
         "description": spec.description,
         "precisions": list(spec.precisions),
         "options": dict(spec.options),
     }
+    if power := spec.power.to_yaml():
+        content["power"] = power
     write_atomically(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
     return path
 

@@ -14,7 +14,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devices.device import Device, DeviceSpec, MeasurementError, MeasureSettings, Model, Outcome, register_device
+from devices.device import (
+    Device,
+    DeviceSpec,
+    MeasurementError,
+    MeasureSettings,
+    MeterFound,
+    Model,
+    Outcome,
+    register_device,
+)
 from devices.edgetpu_model import EdgeTpuConstants, work_of
 from devices.measurement import Measurement, Provenance
 from export.edgetpu_check import check_operators
@@ -61,6 +70,9 @@ class SimulatedEdgeTpu(Device):
                 on_result(name, outcomes[name])
         return outcomes
 
+    def meter(self) -> MeterFound:
+        return MeterFound(None, f"simulated: {self.spec.power.describe()}")
+
     def _simulate(self, model: bytes, *, inside_network: bool) -> Measurement:
         if is_compiled(model):
             raise MeasurementError(
@@ -85,8 +97,9 @@ class SimulatedEdgeTpu(Device):
             told += f", {report.cpu} on the host's CPU"
         if report.streamed_bytes:
             told += f", {report.streamed_bytes:,} bytes of parameters streamed"
-        # Latencies are far above 0 but for a model of reshapes alone.
-        return Measurement((max(latency_ms, 1e-6),), self._provenance(told))
+        latency_ms = max(latency_ms, 1e-6)  # a model of reshapes alone
+        energy = self.spec.power.energy(latency_ms, 0 if inside_network else work.bus_bytes, kind="simulated")
+        return Measurement((latency_ms,), self._provenance(told), energy)
 
     def _provenance(self, told: str) -> Provenance:
         values = json.dumps(dataclasses.asdict(self.constants), sort_keys=True)

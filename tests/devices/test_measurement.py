@@ -30,6 +30,6 @@ def test_nonsense_is_refused(samples: tuple[float, ...]) -> None:
 
 def test_json_has_the_stable_fields() -> None:
     document = Measurement((1.0, 3.0), PROVENANCE).to_json()
-    assert set(document) == {"latency_ms", "energy_mj", "provenance"}
+    assert set(document) == {"latency_ms", "energy_mj", "energy", "energy_problem", "provenance"}
     assert {"min", "p10", "median", "mean", "p90", "runs"} <= set(document["latency_ms"])
     assert document["provenance"]["kind"] == "measured"
