@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from devices import Provenance
 from latency.calibration import Calibration
-from latency.table import LatencyTable
+from latency.table import LatencyTable, Row
 from spaces.decision import Architecture
 from spaces.errors import InputError
 from spaces.network import Network
@@ -85,11 +86,15 @@ class Predictor:
         """The quiet latency of any network whose blocks are in the table. Raises InputError naming those that lack."""
         signatures = network.signatures(self.table.precision)
         self._refuse_missing([s for s in signatures.values() if s not in self.table.rows], f"network {network.name!r}")
-        alone = np.array([self.table.rows[signature].latency_ms for signature in signatures.values()])
+        return self.add_up({name: self.table.rows[signature] for name, signature in signatures.items()})
+
+    def add_up(self, rows: Mapping[str, Row]) -> Prediction:
+        """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
+        alone = np.array([row.latency_ms for row in rows.values()])
         parts = self.calibration.contributions(alone)
         return Prediction(
             latency_ms=self.calibration.fixed_ms + float(parts.sum()),
-            per_node={name: float(part) for name, part in zip(signatures, parts, strict=True)},
+            per_node={name: float(part) for name, part in zip(rows, parts, strict=True)},
             fixed_ms=self.calibration.fixed_ms,
             provenance=self.provenance,
             error=self.error,
