@@ -7,8 +7,6 @@ so starting them costs little and a model that crashes the interpreter is an err
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spaces.errors import InputError, WorkError
+from export.worker import check_worker, worker_environment
+from spaces.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -83,29 +82,17 @@ def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
 
 
 def _start_worker(folder: Path, start: int, stop: int) -> tuple[subprocess.Popen[str], int]:
-    here = str(Path(__file__).resolve().parent.parent)
-    search_path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "export.verify_worker", str(folder / "model.tflite"), str(folder / "images.npy")]
     command += [str(start), str(stop), str(_part(folder, start))]
     worker = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": search_path},
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=worker_environment()
     )
     return worker, start
 
 
 def _finish_worker(folder: Path, worker: subprocess.Popen[str], start: int) -> np.ndarray:
-    words = [line for line in worker.communicate()[1].strip().splitlines() if not line.startswith("INFO: ")]
-    last = words[-1] if words else "it said nothing"
-    if worker.returncode == 2:
-        raise InputError(last)
-    if worker.returncode < 0:
-        raise WorkError(f"the interpreter crashed with {signal.Signals(-worker.returncode).name} ({last})")
-    if worker.returncode:
-        raise WorkError(f"verification failed: {last}")
+    errors = worker.communicate()[1]
+    check_worker(worker.returncode, errors)
     return np.load(_part(folder, start))
 
 
