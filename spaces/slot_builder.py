@@ -12,7 +12,7 @@ from spaces.block import Block
 from spaces.decision import Decision
 from spaces.errors import InputError
 from spaces.ops import Shape
-from spaces.population import Population, enumerate_all
+from spaces.population import Population, Populations
 from spaces.slots import Slot, SlotEntry, SlotTable
 from spaces.space_builder import Position, PositionChoice
 from spaces.yaml_files import Scalar
@@ -37,7 +37,7 @@ class SlotBuilder:
         """
         needed = self._closure(position.decisions())
         try:
-            rows = enumerate_all(self._local(needed))
+            rows = Populations(self._local(needed)).enumerate()
         except InputError as error:
             raise InputError(f"{self._file}: at {position.name}: {error}") from None
         sizes = [len(self._decisions[index].options) for index in needed]

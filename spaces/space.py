@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces import population as populations
 from spaces.decision import Architecture, Decision, check_canonical, parse_architecture
 from spaces.encoding import encode_network
 from spaces.errors import InputError
 from spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
 from spaces.network import Network, Node
-from spaces.population import Population
+from spaces.population import Population, Populations
 from spaces.slot_builder import SlotBuilder
 from spaces.slots import Slot, SlotEntry, SlotTable
 from spaces.space_builder import SpaceBuilder
 from spaces.space_spec import SpaceSpec, load_spec
 
 CostArrays = Mapping[str, NDArray[np.float64]]
+#: Rows of a population that are looked up at once: few enough for a processor's cache.
+_CHUNK = 4096
 
 
 class SearchSpace:
@@ -44,6 +45,7 @@ class SearchSpace:
         self.classes = spec.classes if classes is None else classes
         self.decisions: tuple[Decision, ...]
         self.decisions, positions = SpaceBuilder(spec, self.input_shape, self.classes).build()
+        self._populations = Populations(self.decisions)
         builder = SlotBuilder(self.decisions, spec.file)
         tables = [builder.build(position) for position in positions]
         self.slots: tuple[Slot, ...] = tuple(table.slot for table in tables)
@@ -119,27 +121,31 @@ class SearchSpace:
 
     def contains(self, population: NDArray[Any]) -> NDArray[np.bool_]:
         """(N,) mask of the rows that are architectures of this space."""
-        return populations.is_canonical(self.decisions, population)
+        return self._populations.is_canonical(population)
 
     def sample(self, rng: np.random.Generator, count: int) -> Population:
         """``count`` random architectures: each active decision uniform over its allowed options."""
-        return populations.sample(self.decisions, rng, count)
+        return self._populations.sample(rng, count)
 
     def mutate(self, rng: np.random.Generator, population: Population, rate: float | None = None) -> Population:
         """Changes one active decision of each row (each with probability ``rate``, at least one), and repairs."""
-        return populations.mutate(self.decisions, rng, population, rate)
+        return self._populations.mutate(rng, population, rate)
 
     def crossover(self, rng: np.random.Generator, first: Population, second: Population) -> Population:
         """One child per pair of rows, each decision from either parent."""
-        return populations.crossover(self.decisions, rng, first, second)
+        return self._populations.crossover(rng, first, second)
+
+    def active(self, population: Population) -> NDArray[np.bool_]:
+        """(N, decisions) which decisions are asked after the choices before them."""
+        return self._populations.active(population)
 
     def one_hot(self, population: Population) -> NDArray[np.float32]:
         """(N, sum of option counts); inactive decisions are all zeros."""
-        return populations.one_hot(self.decisions, population)
+        return self._populations.one_hot(population)
 
     def enumerate(self, limit: int = 1_000_000) -> Population:
         """All architectures of a small space. Raises InputError when there are more than ``limit``."""
-        return populations.enumerate_all(self.decisions, limit)
+        return self._populations.enumerate(limit)
 
     # Costs ---------------------------------------------------------------------------------------------------------
 
@@ -175,9 +181,26 @@ class SearchSpace:
     def population_cost(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
         """(N,) sums of a per-block cost over each architecture's blocks."""
         total = np.zeros(len(population), np.float64)
-        for name, table in self._tables.items():
-            total += cost_arrays[name][table.indices(population)]
+        values = np.concatenate([np.zeros(0), *(cost_arrays[name] for name in self._tables)])
+        for start in range(0, len(population), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            total[rows] = values[self._slot_places(population[rows])].sum(axis=1)
         return total
+
+    def _slot_places(self, population: Population) -> NDArray[np.intp]:
+        """(N, slots) indices into all slots' entries, one table after the other."""
+        strides, starts = self._slot_strides
+        # A product of floats, which is quick, and exact for indices far below 2 ** 53.
+        return (population.astype(np.float64) @ strides + starts).astype(np.intp)
+
+    @cached_property
+    def _slot_strides(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(decisions, slots) what an option counts in a slot's index, and (slots,) where its entries begin."""
+        strides = np.zeros((len(self.decisions), len(self._tables)))
+        for place, table in enumerate(self._tables.values()):
+            strides[list(table.slot.decisions), place] = table.strides
+        sizes = [len(table.entries) for table in self._tables.values()]
+        return strides, np.cumsum([0, *sizes[:-1]]).astype(np.float64)
 
     def cheapest(self, cost_arrays: CostArrays) -> tuple[Architecture, float]:
         """The architecture with the least sum of block costs, exactly, and that sum.
