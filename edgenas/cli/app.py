@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, devices, models, runs, spaces, tables
+from edgenas.cli import check, compare, devices, models, runs, spaces, tables
 
 app = typer.Typer(
     help="Measure a device once, then find, train, quantize and export the most accurate network for its budget.",
@@ -18,6 +18,7 @@ runs.add_to(app)
 tables.add_to(app)
 models.add_to(app)
 check.add_to(app)
+compare.add_to(app)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(devices.app, name="devices")
 app.add_typer(models.bundle_app, name="bundle")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgenas.cli.files import naming, read_model
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
-from spaces.errors import InputError
 
 if TYPE_CHECKING:
     from export.edgetpu_check import EdgeTpuReport
@@ -31,13 +31,9 @@ def check(
     """
     from export.edgetpu_check import check_edgetpu
 
-    try:
-        content = model.read_bytes()
+    content = read_model(model)
+    with naming(model):
         report = check_edgetpu(content)
-    except OSError as error:
-        raise InputError(f"{model}: cannot be read ({error.strerror}); expected a .tflite file") from None
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
     said = None if report.compiled or not compile_it else _ask_compiler(content)
     if said is not None:
         said["agrees"] = said.get("mapped", 0) == report.mapped

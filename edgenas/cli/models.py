@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from edgenas.cli.files import naming, read_model
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
 from spaces.errors import InputError, WorkError
 
@@ -133,11 +134,9 @@ def benchmark(
     from devices.device import get_device
     from export.tflite_reader import read_operators
 
-    content = _read(model)
-    try:
+    content = read_model(model)
+    with naming(model):
         read_operators(content)
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
     measurement = get_device(device).measure(content, threads=threads)
     data = measurement.to_json()
     if as_json:
@@ -155,13 +154,6 @@ def benchmark(
         f"{provenance.kind} on {device}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, {threads} "
         f"thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from None
 
 
 @bundle_app.callback()

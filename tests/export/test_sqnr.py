@@ -51,7 +51,7 @@ def test_every_layer_is_there_in_order(report: SqnrReport, models) -> None:
 
 
 def test_the_input_loses_what_rounding_costs(models) -> None:
-    """Uniform values on a grid: noise of step^2 / 12, which is what grid_db says."""
+    """Noise of step^2 / 12, which is what grid_db says."""
     first = compare_layers(*models, random_inputs(models[1], count=3, seed=1)).layers[0]
     assert first.grid_db is not None
     assert first.sqnr_db == pytest.approx(first.grid_db, abs=0.5)
