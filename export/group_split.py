@@ -7,18 +7,16 @@ same: every part has its own slice of the kernel, of the bias and of their scale
 from __future__ import annotations
 
 import copy
-import struct
 from collections.abc import Mapping
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
+from export.model_rewriting import rewrite
 from export.tflite_reader import TfliteOperator, read_operators
-from export.tflite_schema import FILE_IDENTIFIER, schema
+from export.tflite_schema import schema
 from spaces.errors import InputError
 
-_GARBAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
 #: CONV_2D of an int8 model without groups.
 _PLAIN_VERSION = 3
 
@@ -45,23 +43,19 @@ def split_group_convolutions(model: bytes) -> bytes:
         return model
     for index, count in groups.items():
         _check(operators[index], count)
-    try:
-        return _rebuild(model, groups)
-    except _GARBAGE as error:
-        raise InputError(f"damaged TFLite model: {error}; convert or export it again") from None
+    return _rebuild(model, groups)
 
 
 def _rebuild(model: bytes, groups: Mapping[int, int]) -> bytes:
-    unpacked = schema().ModelT.InitFromPackedBuf(model, 0)
-    rebuilt: list[Any] = []
-    editor = _Editor(unpacked)
-    for index, operator in enumerate(unpacked.subgraphs[0].operators):
-        rebuilt += editor.parts(operator, groups[index]) if index in groups else [operator]
-    unpacked.subgraphs[0].operators = rebuilt
-    editor.lower_convolution_version()
-    builder = flatbuffers.Builder(len(model) + 65536)
-    builder.Finish(unpacked.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    def take_apart(unpacked: Any) -> None:
+        rebuilt: list[Any] = []
+        editor = _Editor(unpacked)
+        for index, operator in enumerate(unpacked.subgraphs[0].operators):
+            rebuilt += editor.parts(operator, groups[index]) if index in groups else [operator]
+        unpacked.subgraphs[0].operators = rebuilt
+        editor.lower_convolution_version()
+
+    return rewrite(model, take_apart)
 
 
 def _check(operator: TfliteOperator, groups: int) -> None:

@@ -15,7 +15,7 @@ _ALIGNMENT = 16
 _TENSOR_TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int32": "INT32", "int8": "INT8"}
 
 
-class _Buffer:
+class AlignedBuffer:
     """A constant's bytes; stands in for the schema's ``BufferT``, which would not align them."""
 
     def __init__(self, data: bytes | None = None) -> None:
@@ -47,7 +47,7 @@ class ModelAssembler:
         self._subgraph = self._schema.SubGraphT(tensors=[], name=name)
         self._operators: list[Any] = []
         self._expansions: list[Any] = []
-        self._buffers = [_Buffer()]  # index 0 is the empty buffer of everything that is not constant
+        self._buffers = [AlignedBuffer()]  # index 0 is the empty buffer of everything that is not constant
         self._constant_bytes = 0
         self._codes: dict[int, int] = {}
         self._versions: dict[int, int] = {}
@@ -65,7 +65,7 @@ class ModelAssembler:
         if data is not None:
             raw = data.tobytes()
             self._constant_bytes += len(raw)
-            self._buffers.append(_Buffer(raw))
+            self._buffers.append(AlignedBuffer(raw))
             buffer = len(self._buffers) - 1
         packed = None
         if quantization is not None:

@@ -21,7 +21,7 @@ _INTEGER_TYPES = frozenset(
     {"BOOL", "INT2", "INT4", "INT8", "INT16", "INT32", "INT64", "UINT4", "UINT8", "UINT16", "UINT32", "UINT64"}
 )
 #: What the generated readers raise on files that are not what they seem.
-_GARBAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
+GARBAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
 #: Tensors with more sides than this do not exist; a damaged length does.
 _MAXIMUM_RANK = 32
 #: Bytes of a table: the offset to it and the offset to its layout.
@@ -134,7 +134,7 @@ def read_subgraphs(model: bytes) -> tuple[TfliteSubgraph, ...]:
         return _Reader(model).read()
     except InputError:
         raise
-    except _GARBAGE as error:
+    except GARBAGE as error:
         raise InputError(f"damaged TFLite model ({len(model)} bytes): {error}; copy or export the file again") from None
 
 

@@ -47,7 +47,7 @@ def test_one_json_document_with_latency_side_by_side(monkeypatch, capsys, models
     assert latency["a"]["kind"] == "measured"
     assert len(data["layers"]["layers"]) == 5
     assert data["layers"]["worst"] in data["layers"]["meaning"]
-    assert 0 < data["outputs"]["max_abs_difference"] < 1
+    assert 0 < data["outputs"]["max_abs_difference"] < 4
 
 
 def test_a_device_that_takes_one_of_them_only_says_so(monkeypatch, capsys, models) -> None:
