@@ -35,8 +35,8 @@ def parse_signature(text: str) -> tuple[SlotEntry, str]:
         if not equals or name in options:
             raise InputError(f"signature {text!r}: {option!r} is not one OPTION=VALUE of its own")
         options[name] = parse_value(value)
-    shapes = tuple(parse_shape(shape) for shape in match["shapes"].split("+"))
     try:
+        shapes = tuple(parse_shape(shape) for shape in match["shapes"].split("+"))
         block = block_from_dict({"block": match["kind"], **options})
         if len(shapes) != block.input_count or min(map(min, shapes)) < 1:
             raise InputError(f"{match['shapes']} is not {block.input_count} input shape(s) with sides of at least 1")

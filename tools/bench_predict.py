@@ -3,8 +3,9 @@
     python tools/bench_predict.py --table ~/.edgenas/tables/local-cpu-int8.csv --json predict.json
 
 Takes reference networks (at ``--sizes``), writes them untrained, predicts each as ``edgenas predict`` does, and
-measures its quiet latency at the table's reference clock. Beside the prediction stands the naive one, latency proportional to
-multiply-accumulates at the rate that fits the other networks (leave-one-out), and how often the stated error held.
+measures its quiet latency at the table's reference clock. Beside the prediction stands the naive one, latency
+proportional to multiply-accumulates at the rate that fits the other networks (leave-one-out), and how often the stated
+error held.
 """
 
 from __future__ import annotations

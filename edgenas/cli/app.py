@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, compare, devices, models, runs, spaces, tables
+from edgenas.cli import check, compare, devices, models, predict, runs, spaces, table, tables
 
 app = typer.Typer(
     help="Measure a device once, then find, train, quantize and export the most accurate network for its budget.",
@@ -19,8 +19,10 @@ tables.add_to(app)
 models.add_to(app)
 check.add_to(app)
 compare.add_to(app)
+predict.add_to(app)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(devices.app, name="devices")
+app.add_typer(table.app, name="table")
 app.add_typer(models.bundle_app, name="bundle")
 
 

@@ -1,0 +1,113 @@
+"""``edgenas predict``: what any model file would take on a device, without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edgenas.cli.output import JSON_OPTION, print_json, remark
+from spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from devices import Device
+    from latency.table import LatencyTable
+
+STRICT = typer.Option(False, "--strict", help="Refuse what is not made of measured blocks, instead of interpolating.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verb."""
+    app.command("predict")(predict)
+
+
+def predict(
+    model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file: yours or anybody's."),
+    device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
+    table: Path | None = typer.Option(None, "--table", help="Path of the table; by default the device's own."),
+    strict: bool = STRICT,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Predict the latency of a .tflite file from a device's table, with the error stated. Nothing is run.
+
+    Operators that form blocks of the table cost what was measured; the rest is interpolated, or refused with --strict.
+    A simulated device is asked directly.
+    """
+    from devices import get_device
+    from export.tflite_reader import read_operators
+    from latency.model_prediction import model_precision
+
+    target = get_device(device)
+    try:
+        content = model.read_bytes()
+        precision = model_precision(read_operators(content))
+    except OSError as error:
+        raise InputError(f"{model}: cannot be read ({error.strerror}); expected a .tflite file") from None
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
+    found = None if target.is_exact and table is None else _table(target, table, precision)
+    try:
+        data = _simulate(content, target) if found is None else _predict(content, found, strict)
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
+    if as_json:
+        print_json(data)
+        return
+    _print(data, device)
+
+
+def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
+    from latency.table import LatencyTable, default_table_path
+    from latency.table_checks import warn_about
+
+    path = path or default_table_path(device.name, precision)
+    table = LatencyTable.load(path, device=device.name)
+    for warning in warn_about(table, device, str(path)):
+        remark(f"warning: {warning}")
+    return table
+
+
+def _predict(content: bytes, table: LatencyTable, strict: bool) -> dict[str, Any]:
+    from latency.model_prediction import predict_model
+    from latency.predictor import Predictor
+
+    return predict_model(content, table, strict=strict).to_json() | {"summary": Predictor(table).describe_error()}
+
+
+def _simulate(content: bytes, device: Device) -> dict[str, Any]:
+    """The device's own model of the whole file: there is no table between, so its error is not one of a table."""
+    from devices import Measurement, MeasurementError
+
+    outcome = device.measure_many({"model": content})["model"]
+    if isinstance(outcome, MeasurementError):
+        raise InputError(f"{device.name!r} cannot run it: {outcome}")
+    assert isinstance(outcome, Measurement)
+    return {
+        "latency_ms": outcome.min,
+        "energy_mj": outcome.energy_mj,
+        "provenance": outcome.provenance.to_json(),
+        "statistic": "simulated",
+        "error": {"mape": None, "networks": 0},
+        "measured_share": 0.0,
+        "interpolated_share": 0.0,
+        "unknown_share": 0.0,
+        "blocks": [],
+        "warnings": [f"{device.spec.description}; how wrong it is on real hardware is not stored with the device"],
+        "summary": f"{outcome.provenance.runtime}: {outcome.provenance.protocol}",
+    }
+
+
+def _print(data: dict[str, Any], device: str) -> None:
+    energy = "" if data["energy_mj"] is None else f", {data['energy_mj']:.4g} mJ"
+    print(f"{data['latency_ms']:.4g} ms{energy} on {device} ({data['provenance']['kind']}, {data['statistic']})")
+    error = data["error"]
+    if data["provenance"]["kind"] != "simulated" or error["networks"]:
+        mape = "unknown" if error["mape"] is None else f"{error['mape']:.1%}"
+        print(
+            f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} measured "
+            f"blocks, {data['interpolated_share']:.1%} interpolated, {data['unknown_share']:.1%} of unknown operators"
+        )
+    print(data["summary"])
+    for warning in data["warnings"]:
+        remark(f"warning: {warning}")

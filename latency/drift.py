@@ -1,0 +1,189 @@
+"""Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from devices import Device, Measurement, MeasureSettings
+from export.flatbuffer import write_tflite
+from latency.quiet import measure_quiet
+from latency.table import LatencyTable
+from latency.visits import QuietLatency, QuietSettings
+from spaces.errors import InputError, WorkError
+from spaces.signature import parse_signature
+
+THRESHOLD = 0.05
+SAMPLE = 30
+
+
+@dataclass(frozen=True)
+class DriftRow:
+    """One block: its latency in the table, now, and the ratio now over then."""
+
+    signature: str
+    table_ms: float
+    now_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Whether a table holds: the device is the same, and the typical block is within ``threshold`` of its row.
+
+    ``median`` is that of the ratios (now over table) with its 95 % ``interval`` from order statistics; ``typical`` is
+    the median distance of a ratio from 1; ``spread`` the distance of the ratios' quartiles; ``sign_test`` the
+    probability of so many blocks on one side by chance. ``differences`` are what the device itself tells.
+    """
+
+    rows: tuple[DriftRow, ...]
+    median: float
+    interval: tuple[float, float]
+    typical: float
+    spread: float
+    sign_test: float
+    threshold: float
+    differences: tuple[str, ...]
+    failed: dict[str, str]
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        return not self.differences and self.typical <= self.threshold
+
+    def describe(self) -> str:
+        """The verdict in words."""
+        verdict = "the table still holds" if self.holds else "the table does not hold any more"
+        low, high = self.interval
+        told = (
+            f"{verdict}: {len(self.rows)} blocks now take {self.median:.3f} of their stored latency (95 % interval of "
+            f"the median {low:.3f} to {high:.3f}), the typical block is off by {self.typical:.1%} (limit "
+            f"{self.threshold:.0%})"
+        )
+        return "; ".join([told, *self.differences])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON documents."""
+        return {
+            "holds": self.holds,
+            "blocks": len(self.rows),
+            "median_ratio": round(self.median, 4),
+            "interval": [round(end, 4) for end in self.interval],
+            "typical_error": round(self.typical, 4),
+            "spread": round(self.spread, 4),
+            "sign_test": round(self.sign_test, 6),
+            "threshold": self.threshold,
+            "differences": list(self.differences),
+            "failed": self.failed,
+            "rows": [vars(row) for row in self.rows],
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def measure_drift(
+    table: LatencyTable,
+    device: Device,
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
+    settings: QuietSettings | None = None,
+) -> Drift:
+    """Measures ``sample`` random blocks of a table again.
+
+    Raises InputError when the table is another device's or has no block that can be rebuilt, WorkError when none of
+    them can be measured.
+    """
+    start = time.monotonic()
+    if table.device != device.name:
+        raise InputError(f"the table is of device {table.device!r}, not of {device.name!r}")
+    rng = np.random.default_rng(seed)
+    models = _models(table, rng, sample)
+    now, failed = _measure(table, device, models, settings, seed)
+    rows = tuple(
+        DriftRow(signature, table.rows[signature].latency_ms, latency, latency / table.rows[signature].latency_ms)
+        for signature, latency in now.items()
+    )
+    if not rows:
+        raise WorkError(
+            f"none of {len(models)} blocks could be measured on {device.name!r}: {next(iter(failed.values()))}"
+        )
+    ratios = np.array([row.ratio for row in rows])
+    low, high = np.quantile(ratios, (0.25, 0.75))
+    return Drift(
+        rows=tuple(sorted(rows, key=lambda row: -abs(math.log(row.ratio)))),
+        median=float(np.median(ratios)),
+        interval=median_interval(ratios.tolist()),
+        typical=float(np.median(np.abs(ratios - 1))),
+        spread=float(high - low),
+        sign_test=sign_test(ratios.tolist()),
+        threshold=threshold,
+        differences=tuple(table.differences(device.identity(threads=table.threads))),
+        failed=failed,
+        seconds=time.monotonic() - start,
+    )
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Interval that holds the median with at least 95 % probability, from order statistics; all of few values.
+
+    >>> median_interval([5, 1, 4, 2, 3, 6, 7, 8])
+    (1.0, 8.0)
+    """
+    ordered = sorted(map(float, values))
+    count = len(ordered)
+    tail, below = 0.0, 0
+    while below < count // 2 and tail + math.comb(count, below) / 2**count <= 0.025:
+        tail += math.comb(count, below) / 2**count
+        below += 1
+    place = max(below - 1, 0)
+    return ordered[place], ordered[count - 1 - place]
+
+
+def sign_test(ratios: Sequence[float]) -> float:
+    """Two-sided probability of so uneven a split of ratios around 1, were both sides as likely.
+
+    >>> sign_test([1.1, 1.2, 1.1, 1.3, 1.2])
+    0.0625
+    """
+    above = sum(ratio > 1 for ratio in ratios)
+    count = sum(ratio != 1 for ratio in ratios)
+    fewer = min(above, count - above)
+    return min(1.0, 2 * sum(math.comb(count, k) for k in range(fewer + 1)) / 2**count) if count else 1.0
+
+
+def _models(table: LatencyTable, rng: np.random.Generator, sample: int) -> dict[str, bytes]:
+    models: dict[str, bytes] = {}
+    names = sorted(table.rows)
+    for place in rng.permutation(len(names)):
+        if len(models) >= sample:
+            break
+        try:
+            entry, precision = parse_signature(names[place])
+        except InputError:
+            continue
+        models[names[place]] = write_tflite(entry.graph, precision)
+    if not models:
+        raise InputError("the table has no block that can be rebuilt from its signature, so nothing can be compared")
+    return models
+
+
+def _measure(
+    table: LatencyTable, device: Device, models: dict[str, bytes], settings: QuietSettings | None, seed: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Latencies now in ms, and the device's words about models that it could not run."""
+    if device.is_exact:
+        outcomes = device.measure_many(models, MeasureSettings(inside_network=True))
+        now = {name: outcome.min for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
+    else:
+        quiet = measure_quiet(
+            device, models, settings=settings, seed=seed, threads=table.threads, anchor_ms=table.anchor_ms
+        )
+        now = {name: found.latency_ms for name, found in quiet.items() if isinstance(found, QuietLatency)}
+        outcomes = quiet  # type: ignore[assignment]
+    return now, {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
