@@ -2,8 +2,8 @@
 
 Needs Python >= 3.7 and nothing else. ``main`` gets an action and its arguments, may read a stream of files (tar) from
 standard input, and prints one line: :data:`MARK` and a JSON object. A board keeps two folders: ``~/.cache/edgenas``
-with the runner by its hash, and one for models in the folder for temporary files, which is removed at the end; one
-that was left behind by a program that was killed is removed two days later.
+with the runner and its meters by their hashes, and one for models in the folder for temporary files, which is removed
+at the end; one that was left behind by a program that was killed is removed two days later.
 """
 
 from __future__ import annotations
@@ -26,23 +26,26 @@ PREFIX = "edgenas-models-"
 STALE_SECONDS = 2 * 24 * 3600
 
 
-def prepare(runner: str, folder: str, stop: int | None, temporary: str | None) -> dict[str, Any]:
-    """Looks what is there: the runner of this hash, the folder of models (made when missing), a runner left over."""
+def prepare(runner: dict[str, str], folder: str, stop: int | None, temporary: str | None) -> dict[str, Any]:
+    """Looks what is there: the runner's files, the folder of models (made when missing), a runner left over.
+
+    ``runner``: hashes by name; the file to be run is ``runner.py`` among them.
+    """
     if stop:
         stop_runner(stop)
-    home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "edgenas", runner[:16])
+    version = hashlib.sha256("".join(sorted(runner.values())).encode()).hexdigest()[:16]
+    home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "edgenas", version)
     os.makedirs(home, exist_ok=True)
     parent = temporary or tempfile.gettempdir()
     remove_stale(parent)
     if not folder or not os.path.isdir(folder):
         folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
-    path = os.path.join(home, "runner.py")
     return {
         "python": list(sys.version_info[:3]),
         "numpy": importlib.util.find_spec("numpy") is not None,
         "home": home,
-        "runner": path,
-        "has_runner": hash_of(path) == runner,
+        "runner": os.path.join(home, "runner.py"),
+        "has_runner": all(hash_of(os.path.join(home, name)) == wanted for name, wanted in runner.items()),
         "folder": folder,
     }
 

@@ -7,6 +7,7 @@ it decides whether the model, the machine or the connection is to blame, and goe
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import queue
@@ -14,15 +15,20 @@ import signal
 import subprocess
 import tempfile
 import threading
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from devices.device import MeasurementError, MeasureSettings, Outcome
-from devices.measurement import Measurement, Provenance
+from devices.device import MeasurementError, MeasureSettings, MeterFound, Outcome
+from devices.measurement import Energy, Measurement, Provenance
+from devices.power import Power
+from spaces.errors import InputError
 
 RUNNER = Path(__file__).with_name("runner.py")
+#: The package that the runner imports when energy is asked for; on boards it comes as ``energy.zip``.
+METERS = Path(__file__).with_name("energy")
 # Importing a runtime takes 1 s; TensorFlow on a busy machine may take a minute.
 START_TIMEOUT_SECONDS = 120.0
 _WORDS = 800  # characters of the runner's standard error that a message quotes
@@ -30,7 +36,7 @@ _GREETING_LINES = 200
 _END = object()
 _RUNNER_SETTINGS = (
     *("threads", "affinity", "warmup_seconds", "min_runs", "max_runs", "max_seconds", "confidence", "keep", "seed"),
-    *("anchor_ms", "tolerance", "quiet_chunks", "chunk_seconds", "visit_seconds"),
+    *("anchor_ms", "tolerance", "quiet_chunks", "chunk_seconds", "visit_seconds", "wait_seconds"),
 )
 
 #: (name of a model, its path where the runner runs)
@@ -233,9 +239,31 @@ def outcome_of(
     try:
         samples = tuple(float(sample) for sample in answer["samples_ms"])
         anchors = tuple((float(before), float(after)) for before, after in answer.get("anchors_ms", ()))
-        return Measurement(samples, provenance_of(facts, answer, settings, device, host), anchors_ms=anchors)
-    except (KeyError, TypeError, ValueError) as error:
+        provenance = provenance_of(facts, answer, settings, device, host)
+        energy = Energy(**answer["energy"], kind="measured") if "energy" in answer else None
+        problem = answer.get("energy_problem") or facts.get("meter_words") or None
+        return Measurement(samples, provenance, energy, None if energy else problem, anchors_ms=anchors)
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise RunnerError(f"the runner's answer makes no sense ({error!r})") from None
+
+
+def energy_settings(power: Power) -> dict[str, Any]:
+    """The runner's setting ``energy`` for a device."""
+    return {"meter": power.meter, "command": power.command, "rails": list(power.rails)}
+
+
+def meters_archive() -> bytes:
+    """The package ``energy`` as a zip file that Python can import from; the same bytes every time."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(METERS.glob("*.py")):
+            archive.writestr(zipfile.ZipInfo(f"energy/{path.name}"), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def meter_of(facts: Mapping[str, Any]) -> MeterFound:
+    """What a runner's facts say about the meter."""
+    return MeterFound(facts.get("meter"), str(facts.get("meter_words") or ""))
 
 
 def provenance_of(

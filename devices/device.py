@@ -81,6 +81,7 @@ class MeasureSettings:
     quiet_chunks: int = 3
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.004
+    wait_seconds: float = 0.0
     inside_network: bool = False
     energy: bool = False
 

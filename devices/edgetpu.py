@@ -15,7 +15,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devices.device import DeviceSpec, MeasurementError, MeasureSettings, Model, Outcome, register_device
+from devices.device import (
+    DeviceSpec,
+    MeasurementError,
+    MeasureSettings,
+    MeterFound,
+    Model,
+    Outcome,
+    register_device,
+)
 from devices.edgetpu_model import work_of
 from devices.local import LocalDevice
 from devices.measurement import Provenance
@@ -34,6 +42,10 @@ _HOW_TO_CONNECT = {
     "usb": "plug the USB Accelerator into a USB 3 port; its vendor id is 1a6e, or 18d1 once it has run",
     "pci": "install the gasket-dkms driver and the udev rule of https://coral.ai/docs/m2/get-started, then reboot",
 }
+_NO_METER = (
+    "the host's own meters do not see the accelerator: measure its supply with a USB power meter, by a command that "
+    "prints watts (power.command), or name a meter that sees it (power.meter)"
+)
 _USB_IDS = {("1a6e", "089a"), ("18d1", "9302")}
 _USB_DEVICES = Path("/sys/bus/usb/devices")
 _PCI_DEVICES = Path("/dev")
@@ -69,6 +81,14 @@ class EdgeTpuDevice(LocalDevice):
         except MeasurementError as error:
             raise self._explained(error) from None
 
+    def meter(self) -> MeterFound:
+        return MeterFound(None, _NO_METER) if self.meter_is_unasked else super().meter()
+
+    @property
+    def meter_is_unasked(self) -> bool:
+        """Whether the user named no meter: those of the host see its processor, not the accelerator."""
+        return self.spec.power.meter == "auto" and self.spec.power.command is None
+
     def check(self) -> list[str]:
         """All that is missing at once, so that a newcomer installs once."""
         problems = []
@@ -89,6 +109,8 @@ class EdgeTpuDevice(LocalDevice):
         on_result: Callable[[str, Outcome], None] | None = None,
     ) -> dict[str, Outcome]:
         settings = settings or MeasureSettings()
+        if self.meter_is_unasked:
+            settings = dataclasses.replace(settings, energy=False)
         outcomes: dict[str, Outcome] = {}
 
         def record(name: str, outcome: Outcome) -> None:

@@ -12,13 +12,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devices.client import RUNNER, Job, Record, RunnerError, RunnerProcess, Strikes, measure_jobs, provenance_of
+from devices.client import (
+    RUNNER,
+    Job,
+    Record,
+    RunnerError,
+    RunnerProcess,
+    Strikes,
+    energy_settings,
+    measure_jobs,
+    meter_of,
+    provenance_of,
+)
 from devices.device import (
     Device,
     DeviceLostError,
     DeviceSpec,
     MeasurementError,
     MeasureSettings,
+    MeterFound,
     Model,
     Outcome,
     register_device,
@@ -51,9 +63,19 @@ class LocalDevice(Device):
         """Settings of the runner beyond those of a measurement."""
         return {}
 
+    def _open(self, settings: MeasureSettings, anchor: str | None = None) -> RunnerProcess:
+        extra = self.runner_settings()
+        if settings.energy:
+            extra = extra | {"energy": energy_settings(self.spec.power)}
+        return RunnerProcess(self.command(), settings, anchor=anchor, extra=extra)
+
+    def meter(self) -> MeterFound:
+        with self._open(MeasureSettings(energy=True)) as runner:
+            return meter_of(runner.facts())
+
     def identity(self, *, threads: int = 1) -> Provenance:
         settings = MeasureSettings(threads=threads)
-        with RunnerProcess(self.command(), settings, extra=self.runner_settings()) as runner:
+        with self._open(settings) as runner:
             return provenance_of(runner.facts(), {}, settings, self.name)
 
     def measure_many(
@@ -84,7 +106,7 @@ class LocalDevice(Device):
     def _measure(self, jobs: list[Job], anchor: str | None, settings: MeasureSettings, record: Record) -> None:
         strikes, failed_starts = Strikes(), 0
         while jobs:
-            with RunnerProcess(self.command(), settings, anchor=anchor, extra=self.runner_settings()) as runner:
+            with self._open(settings, anchor) as runner:
                 try:
                     facts = runner.facts()
                 except MeasurementError as error:

@@ -103,7 +103,7 @@ class Measurement:
     samples_ms: tuple[float, ...]
     provenance: Provenance
     energy: Energy | None = None
-    #: Why a meter that is there gave no energy, in words.
+    #: Why energy was not measured although it was asked for, in words.
     energy_problem: str | None = None
     #: Where the protocol times a small reference model around each sample: its ms before and after, by sample.
     anchors_ms: tuple[tuple[float, float], ...] = ()

@@ -1,6 +1,6 @@
 """Measures TFLite models on the machine it runs on. This file is all that the machine needs of EdgeNAS.
 
-Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON
+The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured. Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON
 object per line on standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers
 with one JSON object per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
 
@@ -19,12 +19,16 @@ With the setting ``anchor``, the path of a small model, each model gets a short 
 ``chunk_seconds``, with the anchor timed before and after each, until ``quiet_chunks`` chunks were quiet or
 ``visit_seconds`` and the time of a few runs are over. Quiet is what has both anchor times within ``tolerance`` of the
 anchor's fastest (``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full
-clock. While the anchor is slow the runner waits, and tries the other CPUs. The answer holds the fastest run of each
-chunk and, as ``anchors_ms``, the anchor's time before and after.
+clock. While the anchor is slow the runner waits, for up to ``wait_seconds``, and tries the other CPUs. The answer holds
+the fastest run of each chunk and, as ``anchors_ms``, the anchor's time before and after.
 
 With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
 the CPU.
+
+With the setting ``energy`` (see :data:`devices.energy.DEFAULTS`), each model runs once more beside the machine's energy
+meter. The facts then name the meter as ``meter``, or say in ``meter_words`` why there is none, and answers hold
+``energy`` (of one inference, :mod:`devices.energy.session`) or ``energy_problem``.
 
 Where the system tells clock and temperature, each answer holds them as they were right after the samples. A model that
 was measured while the clock was held down (heat, low voltage) is measured again once that is over, three times at
@@ -66,9 +70,11 @@ DEFAULTS: dict[str, Any] = {
     "quiet_chunks": 3,
     "chunk_seconds": 0.0001,
     "visit_seconds": 0.004,
+    "wait_seconds": 0.0,
     "cooldown_seconds": 120.0,
     "delegate": None,
     "delegate_options": {},
+    "energy": None,
 }
 # A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
 SHORTEST_SAMPLE_SECONDS = 20e-6
@@ -314,20 +320,26 @@ class Anchor:
         self.allowed = allowed
         self.hops = settings["affinity"] is None and len(allowed) > settings["threads"]
         self.tolerance = settings["tolerance"]
+        self.patience = 1.0
         known = settings["anchor_ms"]
         self.fastest = float("inf") if known is None else known * 1e6
         end = time.perf_counter() + 0.02
         while time.perf_counter() < end:
             self.time()
 
-    def time(self) -> float:
-        """Faster of two runs in ns (the first brings it back into the cache); remembers the fastest ever."""
+    def time(self, after: float = 0.0) -> float:
+        """Fastest of a few runs in ns; remembers the fastest ever.
+
+        What ran before, for ``after`` ns, has pushed the anchor out of the caches: the first runs bring it back.
+        """
         invoke, clock = self.interpreter.invoke, time.perf_counter_ns
+        taken = math.inf
         start = clock()
-        invoke()
-        middle = clock()
-        invoke()
-        taken = min(middle - start, clock() - middle)
+        for _ in range(2 if after < 1e5 else 4 if after < 1e6 else 8):
+            invoke()
+            end = clock()
+            taken = min(taken, end - start)
+            start = end
         self.fastest = min(self.fastest, taken)
         return taken
 
@@ -345,6 +357,21 @@ class Anchor:
                 self.hop()
             taken = self.time()
         return taken
+
+    def wait_patiently(self, seconds: float) -> float:
+        """Waits for quiet for up to ``seconds``, or a share of it after waiting in vain; the anchor's last time.
+
+        Quiet moments may be as short as tenths of a millisecond, so a visit begins in one wherever it can.
+        """
+        home = os.sched_getaffinity(0) if self.hops else None
+        taken = self.wait_for_quiet(time.perf_counter_ns() + self.patience * seconds * 1e9)
+        if self.is_quiet(taken):
+            self.patience = min(1.0, 2 * self.patience)
+            return taken
+        self.patience = max(0.05, self.patience / 2)
+        if home:
+            os.sched_setaffinity(0, home)  # where it was quiet last, not where something else runs all the time
+        return self.time()
 
     def hop(self) -> None:
         """Moves to the next CPUs."""
@@ -378,10 +405,11 @@ def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[st
     samples: list[float] = []
     anchors: list[tuple[float, float]] = []
     runs = quiet = 0
-    # A slow model gets the time for its chunks.
-    deadline = clock() + settings["visit_seconds"] * 1e9 + 2 * settings["quiet_chunks"] * taken
-    anchor_before = anchor.wait_for_quiet(deadline)
-    while quiet < settings["quiet_chunks"] and (clock() < deadline or not samples):
+    # A slow model gets the time for its chunks, but fewer of them: other visits tell more than more of this one.
+    quiet_chunks = settings["quiet_chunks"] if taken < 1e6 else min(2, settings["quiet_chunks"])
+    anchor_before = anchor.wait_patiently(settings["wait_seconds"])
+    deadline = clock() + settings["visit_seconds"] * 1e9 + 2 * quiet_chunks * taken
+    while quiet < quiet_chunks and (clock() < deadline or not samples):
         if taken < 1e6:
             invoke()
         fastest = float("inf")
@@ -395,7 +423,7 @@ def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[st
             runs += batch
             if after > end:
                 break
-        anchor_after = anchor.time()
+        anchor_after = anchor.time(fastest)
         samples.append(fastest / batch)
         anchors.append((anchor_before, anchor_after))
         quiet += anchor.is_quiet(max(anchor_before, anchor_after))
@@ -414,8 +442,48 @@ def digits(value: float) -> float:
     return float(f"{value:.5g}")
 
 
+class EnergyMeter:
+    """The meter that the settings ask for, if there is one."""
+
+    def __init__(self, settings: dict[str, Any], allowed: list[int], say: Callable[[dict[str, Any]], None]) -> None:
+        self.session: Any = None
+        self.facts: dict[str, Any] = {}
+        if settings["energy"] is None:
+            return
+        archive = os.path.join(os.path.dirname(os.path.abspath(__file__)), "energy.zip")
+        if os.path.exists(archive):
+            sys.path.insert(0, archive)
+        package = importlib.import_module(f"{__package__}.energy" if __package__ else "energy")
+        self.error: type[Exception] = package.MeterError
+        meter, words = package.find_meter(settings["energy"])
+        self.facts = {"meter": None if meter is None else meter.name, "meter_words": words}
+        if meter is not None:
+            seconds = settings["energy"].get("seconds", package.DEFAULTS["seconds"])
+            self.session = package.EnergySession(
+                meter, least_seconds=seconds, cpus=allowed, say=lambda words: say({"waiting": words})
+            )
+
+    def measure(self, interpreter: Any, batch: int) -> dict[str, Any]:
+        """The part of an answer about energy."""
+        if self.session is None:
+            return {}
+        try:
+            return {"energy": self.session.measure(interpreter.invoke, batch)}
+        except self.error as error:
+            return {"energy_problem": str(error)}
+
+    def close(self) -> None:
+        """Ends what the meter started."""
+        if self.session is not None:
+            self.session.meter.close()
+
+
 def run_job(
-    make_interpreter: Any, job: dict[str, str], settings: dict[str, Any], anchor: Anchor | None
+    make_interpreter: Any,
+    job: dict[str, str],
+    settings: dict[str, Any],
+    anchor: Anchor | None,
+    meter: EnergyMeter | None = None,
 ) -> dict[str, Any]:
     """Loads and measures one model; whatever goes wrong is an answer, not an end."""
     try:
@@ -423,10 +491,12 @@ def run_job(
         if anchor is not None:
             return dict(visit(interpreter, anchor, settings), id=job["id"])
         samples, warmup_runs, batch = measure(interpreter, settings)
+        energy = meter.measure(interpreter, batch) if meter else {}
     except Exception as error:
         return {"id": job["id"], "error": f"{type(error).__name__}: {error}"}
     kept = [digits(sample) for sample in thin(samples, settings["keep"])]
-    return {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
+    answer = {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
+    return dict(answer, **energy)
 
 
 def unthrottled(
@@ -499,15 +569,21 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
         except Exception as error:
             answer({"fatal": f"the anchor model cannot run: {type(error).__name__}: {error}"})
             return 3
-    answer({"facts": gather_facts(distribution, version, settings, affinity)})
+    try:
+        meter = EnergyMeter(settings, allowed, answer)
+    except ImportError as error:
+        answer({"fatal": f"the package 'energy' is not beside the runner: {error}"})
+        return 3
+    answer({"facts": dict(gather_facts(distribution, version, settings, affinity), **meter.facts)})
     watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()
     for line in jobs_file:
         if line.strip():
             job = json.loads(line)
-            run = functools.partial(run_job, make_interpreter, job, settings, anchor)
+            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter)
             answer(unthrottled(run, watch, answer))
             gc.collect(0)
+    meter.close()
     return 0
 
 

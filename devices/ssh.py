@@ -20,13 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from devices.client import Record
+from devices.client import Record, meter_of
 from devices.device import (
     Device,
     DeviceLostError,
     DeviceSpec,
     MeasurementError,
     MeasureSettings,
+    MeterFound,
     Model,
     Outcome,
     register_device,
@@ -117,6 +118,7 @@ class SshDevice(Device):
                 portion_bytes=options.portion_bytes,
                 temporary=options.temporary,
                 name_host=len(options.hosts) > 1,
+                power=spec.power,
             )
             for host in options.hosts
         ]
@@ -139,6 +141,9 @@ class SshDevice(Device):
                         f"{self.hosts[0].host} and {there} on {host.host}; make devices of their own of them"
                     )
         return replace(identities[0], host=None)
+
+    def meter(self) -> MeterFound:
+        return meter_of(self.hosts[0].facts(MeasureSettings(energy=True)))
 
     def check(self) -> list[str]:
         problems = []

@@ -17,9 +17,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from devices.client import RUNNER, Job, Record, RunnerError, RunnerProcess, Strikes, measure_jobs, provenance_of
+from devices.client import (
+    RUNNER,
+    Job,
+    Record,
+    RunnerError,
+    RunnerProcess,
+    Strikes,
+    energy_settings,
+    measure_jobs,
+    meters_archive,
+    provenance_of,
+)
 from devices.device import DeviceLostError, MeasurementError, MeasureSettings, Model
 from devices.measurement import Provenance
+from devices.power import Power
 from devices.ssh_connection import CONNECTION_BROKEN, BoardError, Connection, ConnectionBrokenError, tar_of
 from spaces.errors import WorkError
 
@@ -71,6 +83,7 @@ class SshHost:
         portion_bytes: int = 64_000_000,
         temporary: str | None = None,
         name_host: bool = False,
+        power: Power | None = None,
     ) -> None:
         self.connection = connection
         self.host = connection.host
@@ -82,6 +95,7 @@ class SshHost:
         self._portion_bytes = portion_bytes
         self._room_bytes = _PORTIONS_KEPT * portion_bytes
         self._temporary = temporary
+        self._power = power or Power()
         self._remote = _Remote()
         self._was_reached = False
         self._stop = threading.Event()
@@ -92,23 +106,30 @@ class SshHost:
 
     def identity(self, settings: MeasureSettings) -> Provenance:
         """What the board is now. Raises MeasurementError with what to do."""
+        return provenance_of(self.facts(settings), {}, settings, self._device, self._named)
+
+    def facts(self, settings: MeasureSettings) -> dict[str, Any]:
+        """The runner's facts, with those about the board's meter when ``settings`` ask for energy.
+
+        Raises MeasurementError.
+        """
         was_ready = self._remote.is_ready
         self._prepare()
         try:
             with self._open(settings, None) as runner:
-                return provenance_of(self._facts(runner), {}, settings, self._device, self._named)
+                return self._facts(runner)
         except RunnerError as error:
             self._remote.is_ready = False
             if error.code == _FILES_GONE and was_ready:
-                return self.identity(settings)
+                return self.facts(settings)
             raise self._as_broken(error) or BoardError(f"{self.host}: {error}") from None
 
     def _prepare(self) -> None:
         """Sees that the runner and a folder for models are there."""
         if self._remote.is_ready:
             return
-        source = RUNNER.read_bytes()
-        wanted = hashlib.sha256(source).hexdigest()
+        files = {"runner.py": RUNNER.read_bytes(), "energy.zip": meters_archive()}
+        wanted = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         state = self.connection.call(
             "prepare",
             {
@@ -130,10 +151,8 @@ class SshHost:
                 f"{self.connection.python} -m pip install numpy ai-edge-litert"
             )
         if not state["has_runner"]:
-            answer = self.connection.call(
-                "store", {"folder": state["home"], "keep": None}, tar_of({"runner.py": source})
-            )
-            if answer["hashes"] != {"runner.py": wanted}:
+            answer = self.connection.call("store", {"folder": state["home"], "keep": None}, tar_of(files))
+            if answer["hashes"] != wanted:
                 raise ConnectionBrokenError(f"the runner did not arrive whole on {self.host}")
         self._remote.is_ready = True
 
@@ -205,7 +224,8 @@ class SshHost:
         # Gone after a reboot, perhaps: then all is sent again.
         script = f"cd {shlex.quote(folder)} && test -f {shlex.quote(runner)} || exit {_FILES_GONE}; "
         script += self.connection.python_command(runner)
-        return RunnerProcess(self.connection.command(script), settings, anchor=anchor, greeting=True)
+        extra = {"energy": energy_settings(self._power)} if settings.energy else {}
+        return RunnerProcess(self.connection.command(script), settings, anchor=anchor, extra=extra, greeting=True)
 
     def _facts(self, runner: RunnerProcess) -> dict[str, Any]:
         try:
