@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices import Provenance
+from export.edgetpu_compiled import is_compiled
 from export.tflite_reader import TfliteOperator, read_operators, read_subgraphs
 from latency.block_model import nearest_kind
 from latency.interpolation import HeldOutError, Interpolation, combined_error
@@ -25,6 +26,8 @@ from latency.table import LatencyTable, Row
 from spaces.errors import InputError
 
 _MOST_OPERATORS = 100_000
+#: Up to this share of the latency, a guess counts as wrong by all of itself; beyond, the error is unknown.
+_LARGEST_GUESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,14 @@ class ModelPrediction:
 def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) -> ModelPrediction:
     """Predicts a ``.tflite`` file from a table.
 
-    ``strict`` refuses what is not made of measured blocks. Raises InputError when the model is damaged, has open shapes
-    or another precision than the table.
+    ``strict`` refuses what is not made of measured blocks. Raises InputError when the model is damaged, compiled for an
+    Edge TPU, has open shapes, or another precision than the table.
     """
+    if is_compiled(model):
+        raise InputError(
+            "the model is compiled for the Edge TPU, and a compiled file does not tell its operators: give the .tflite "
+            "file that was compiled"
+        )
     operators = read_operators(model)
     warnings = _check(model, operators, table)
     works = operator_work(operators)
@@ -90,8 +98,9 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
     error: dict[str, Any] = dict(prediction.error) | {"table_mape": prediction.error["mape"]}
     if left:
         error["interpolation"] = None if held_out is None else dataclasses.asdict(held_out)
-        mape = combined_error(predictor.calibration.mape, [(1 - shares[0], held_out)])
-        error |= {"mape": None if unknown else mape, "max": None}
+        mape = combined_error(predictor.calibration.mape, [(shares[1], held_out)])
+        bounded = mape is not None and shares[2] <= _LARGEST_GUESS
+        error |= {"mape": mape + shares[2] if bounded and mape is not None else None, "max": None}
     return ModelPrediction(
         latency_ms=prediction.latency_ms,
         energy_mj=prediction.energy_mj,
@@ -217,7 +226,7 @@ def _told(
     if unknown:
         kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(work.kind for work in unknown).most_common())
         told.append(
-            f"no block of the table has {kinds}: counted by the bytes that they move, {shares[2]:.1%} of the latency, "
-            "and their error is unknown"
+            f"no block of the table has {kinds}: a guess from the bytes that they move, {shares[2]:.1%} of it all; "
+            "how wrong it is, nobody knows"
         )
     return told

@@ -102,7 +102,10 @@ class OperatorRates:
         )
 
     def _middle(self, name: str) -> float:
-        rates = [rate for (_, term), rate in self.rates.items() if term == name and rate > 0]
+        weighted = {kind for kind, term in self.rates if term == "macs"}
+        rates = [
+            rate for (kind, term), rate in self.rates.items() if term == name and rate > 0 and kind not in weighted
+        ]
         return float(np.median(rates)) if rates else 0.0
 
     def _effective_mac_rate(self) -> float:
