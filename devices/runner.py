@@ -1,8 +1,9 @@
 """Measures TFLite models on the machine it runs on. This file is all that the machine needs of EdgeNAS.
 
-The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured. Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON
-object per line on standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers
-with one JSON object per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
+The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured. Needs Python >= 3.7,
+NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on
+standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object
+per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
 
     {"facts": {...}}                                             the machine and the runtime, once
     {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
