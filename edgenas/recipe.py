@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgenas.objectives import Objective
 from edgenas.recipe_errors import duplicate_key, explain
+from edgenas.recipe_quantization import ExportRecipe
 from edgenas.recipe_section import Section
 from edgenas.recipe_training import FinalTraining, ShortTraining
 from edgenas.search.algorithm import algorithm_class, algorithm_options
@@ -102,6 +103,12 @@ class BudgetRecipe(Section):
     latency_ms: float | None = Field(
         default=None, gt=0, examples=[0.25], description="Measured median latency of one inference, in ms."
     )
+    energy_mj: float | None = Field(
+        default=None,
+        gt=0,
+        description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, else "
+        "modelled from its watts (`edgenas devices check` tells).",
+    )
     size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
     peak_activation_bytes: int | None = Field(default=None, gt=0, description="Memory of live activations at the peak.")
     macs: int | None = Field(default=None, gt=0, description="Multiply-accumulates of one inference.")
@@ -167,7 +174,10 @@ class SearchRecipe(Section):
         description="Candidates trained at once, each in its own process on its share of the CPU's cores.",
     )
     latency_margin: float = Field(
-        default=0.05, ge=0, lt=1, description="Share of the latency budget kept free, because predictions err."
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of the latency and energy budgets kept free, because predictions err.",
     )
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
@@ -182,20 +192,6 @@ class SearchRecipe(Section):
         except InputError as error:
             raise ValueError(str(error)) from None
         return self
-
-
-class ExportRecipe(Section):
-    """What is shipped."""
-
-    quantization: str = Field(default="int8", description="int8 (integers only), float16 or float32.")
-    calibration_images: int = Field(
-        default=500, ge=1, description="Training images whose activations set the ranges of int8 tensors."
-    )
-    candidates: int = Field(
-        default=3,
-        ge=1,
-        description="How many of the best trials may be tried, when a better one measures over the budget.",
-    )
 
 
 class Recipe(Section):

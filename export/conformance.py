@@ -15,11 +15,12 @@ import numpy as np
 
 from export.keras_builder import build_keras
 from export.quantization import convert, get_recipe, recipe_names
+from export.quantization.preparation import prepare
 from export.tflite_reader import check_integer, model_io
 from export.verify import agreement, tflite_logits
 from spaces.blocks import ClassifierHead, ConvBnAct, FusedInvertedBottleneck, InvertedBottleneck
 from spaces.errors import InputError
-from spaces.network import chain
+from spaces.network import Network, chain
 
 _IMAGES = 64
 
@@ -42,11 +43,13 @@ class QuantizationRecipeConformance:
         assert [tensor.shape for tensor in ends.outputs] == [(1, 8)]
 
     def test_is_deterministic(self) -> None:
-        model, images = _model_and_images()
+        images = _model_and_images()[1]
+        model = _prepared(self.recipe)
         assert convert(model, quantization=self.recipe, calibration=images) == self.converted()
 
     def test_leaves_the_model_as_it_was(self) -> None:
-        model, images = _model_and_images()
+        images = _model_and_images()[1]
+        model = _prepared(self.recipe)
         before = model.get_weights()
         convert(model, quantization=self.recipe, calibration=images)
         for old, new in zip(before, model.get_weights(), strict=True):
@@ -61,12 +64,23 @@ class QuantizationRecipeConformance:
         if get_recipe(self.recipe).integer_only:
             assert check_integer(self.converted()) == []
 
+    def test_wants_a_model_that_was_prepared_for_it(self) -> None:
+        if get_recipe(self.recipe).fine_tuning is None:
+            return
+        model, images = _model_and_images()
+        message = ""
+        try:
+            convert(model, quantization=self.recipe, calibration=images)
+        except InputError as error:
+            message = str(error)
+        assert repr(self.recipe) in message
+
     def test_refuses_missing_calibration_images(self) -> None:
         if not get_recipe(self.recipe).needs_calibration:
             return
         message = ""
         try:
-            convert(_model_and_images()[0], quantization=self.recipe, calibration=None)
+            convert(_prepared(self.recipe), quantization=self.recipe, calibration=None)
         except InputError as error:
             message = str(error)
         assert "calibration" in message
@@ -78,13 +92,7 @@ class QuantizationRecipeConformance:
 @lru_cache(maxsize=1)
 def _model_and_images() -> tuple[Any, np.ndarray]:
     """A small network, its batch norms set to what the images produce, so that it tells images apart."""
-    blocks = {
-        "stem": ConvBnAct(8, 3, 2),
-        "ibn": InvertedBottleneck(8, 3, 1, 4, "relu6"),
-        "fused": FusedInvertedBottleneck(16, 3, 2, 2, "hard_swish"),
-        "head": ClassifierHead(8),
-    }
-    model = build_keras(chain("conformance", (16, 16, 3), blocks), seed=0)
+    model = build_keras(_network(), seed=0)
     generator = np.random.default_rng(0)
     # A colour and a gradient per image: noise alone averages out before it reaches the head.
     images = generator.normal(size=(_IMAGES, 1, 1, 3)) + generator.normal(size=(_IMAGES, 16, 1, 3))
@@ -96,7 +104,26 @@ def _model_and_images() -> tuple[Any, np.ndarray]:
     return model, images
 
 
-@lru_cache(maxsize=8)
-def _converted(recipe: str) -> bytes:
+def _network() -> Network:
+    blocks = {
+        "stem": ConvBnAct(8, 3, 2),
+        "ibn": InvertedBottleneck(8, 3, 1, 4, "relu6"),
+        "fused": FusedInvertedBottleneck(16, 3, 2, 2, "hard_swish"),
+        "head": ClassifierHead(8),
+    }
+    return chain("conformance", (16, 16, 3), blocks)
+
+
+@lru_cache(maxsize=4)
+def _prepared(recipe: str) -> Any:
+    """What the recipe converts: the model, or what it is fine-tuned into, here without a single step of training."""
     model, images = _model_and_images()
-    return convert(model, quantization=recipe, calibration=images)
+    fine_tuning = get_recipe(recipe).fine_tuning
+    if fine_tuning is None:
+        return model
+    return prepare(_network(), model, fine_tuning, calibration=images).finish()
+
+
+@lru_cache(maxsize=32)
+def _converted(recipe: str) -> bytes:
+    return convert(_prepared(recipe), quantization=recipe, calibration=_model_and_images()[1])

@@ -12,7 +12,7 @@ import importlib
 import math
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ import numpy as np
 from export._tensorflow import keras, tensorflow
 from export.grouped_convolution import grouped_conv2d_class
 from spaces.errors import InputError
+from spaces.graph import OpGraph, OpNode
 from spaces.network import Network
 from spaces.ops import (
     Activation,
@@ -97,22 +98,52 @@ def build_keras(network: Network, *, seed: int = 0, layers: Any = None) -> Any:
     Raises:
         InputError: an op has no layer, or the network has no ops.
     """
+    return build_graph(network.graph, network.name, seed=seed, layers=layers)
+
+
+def build_graph(
+    graph: OpGraph,
+    name: str,
+    *,
+    seed: int = 0,
+    layers: Any = None,
+    weights: Mapping[str, Sequence[np.ndarray]] | None = None,
+    wrap: Callable[[OpNode, Any], Any] | None = None,
+    after_input: Callable[[str], Any] | None = None,
+) -> Any:
+    """As :func:`build_keras`, for any graph of ops.
+
+    Args:
+        graph: ops whose names become the layers' names.
+        name: of the model.
+        seed: as in :func:`build_keras`.
+        layers: as in :func:`build_keras`.
+        weights: by op name, what the layer's ``set_weights`` takes; ops that are not there keep their initial ones.
+        wrap: called with each op and its layer, with weights in place but not yet wired; returns the layer to wire.
+        after_input: called with each input's name; returns a layer to put behind it.
+    """
     layers = layers or keras().layers
-    graph = network.graph
     if not graph.nodes:
-        raise InputError(f"network {network.name!r} has no ops: there is nothing to build")
-    tensors = {name: layers.Input(shape=shape, name=name) for name, shape in graph.inputs}
+        raise InputError(f"network {name!r} has no ops: there is nothing to build")
+    tensors = {source: layers.Input(shape=shape, name=source) for source, shape in graph.inputs}
     inputs = list(tensors.values())
+    if after_input is not None:
+        tensors = {source: after_input(source)(tensor) for source, tensor in tensors.items()}
     for node in graph.nodes:
         settings = LayerSettings(node.name, layer_seed(seed, node.name), graph.input_shapes(node), layers)
         layer = keras_layer(node.op, settings)
-        sources = [tensors[name] for name in node.inputs]
+        sources = [tensors[source] for source in node.inputs]
+        if weights is not None and node.name in weights:
+            layer.build(sources[0].shape)
+            layer.set_weights(list(weights[node.name]))
+        if wrap is not None:
+            layer = wrap(node, layer)
         tensors[node.name] = layer(sources[0] if len(sources) == 1 else sources)
-    outputs = [tensors[name] for name in graph.outputs]
+    outputs = [tensors[output] for output in graph.outputs]
     return _parent(layers).Model(
         inputs if len(inputs) > 1 else inputs[0],
         outputs if len(outputs) > 1 else outputs[0],
-        name=re.sub(r"[^A-Za-z0-9_.-]", "_", network.name) or "network",
+        name=re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "network",
     )
 
 

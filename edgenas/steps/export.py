@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from edgenas.evaluation import derived_seed
 from edgenas.objectives import within
 from edgenas.steps.choose import measure_quietly, reject
 from edgenas.steps.train import final_path, training_record, weights_path
@@ -14,7 +16,12 @@ from spaces.cost import peak_activation_bytes
 from spaces.network import Network
 
 if TYPE_CHECKING:
+    from devices.measurement import Measurement
+    from edgenas.data.dataset import Split
     from edgenas.steps.context import RunContext
+    from edgenas.training.compress import Quantized
+
+_SEED_PURPOSE = 3
 
 
 def export(context: RunContext, trial: Trial, network: Network) -> bool:
@@ -34,7 +41,6 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     from edgenas.training import evaluate
     from export.bundle import BundleContents, DataCard, write_bundle
     from export.keras_builder import build_keras
-    from export.quantization import convert
     from export.verify import tflite_accuracy
 
     recipe, dataset = context.recipe, context.dataset
@@ -43,8 +49,8 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     model = build_keras(network)
     model.load_weights(weights_path(context, trial.number))
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
-    calibration = preprocessing.apply(training.subset(recipe.export.calibration_images, recipe.seed).images)
-    converted = convert(model, quantization=recipe.export.quantization, calibration=calibration)
+    quantized = _quantize(context, trial.number, network, model, training, preprocessing)
+    converted = quantized.model
     write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
     measurement = measure_quietly(context, converted, recipe.budget.limits.get("latency_ms"))
@@ -55,6 +61,8 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
         "macs": network.macs,
         "params": network.params,
     }
+    if (energy_mj := _energy_mj(context, measurement, network)) is not None:
+        measured["energy_mj"] = energy_mj
     over = [
         f"{name} is {measured[name]:.6g}, over the budget of {limit:.6g}"
         for name, limit in recipe.budget.limits.items()
@@ -82,15 +90,15 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics()},
-            energy_mj={} if measurement.energy_mj is None else {device: measurement.energy_mj},
-            provenance={device: measurement.provenance.to_json()},
+            energy_mj=_measured_energy(device, measurement),
+            provenance={device: _provenance(measurement)},
             predicted={device: _predicted(context, trial, network)},
             budget=recipe.budget.limits,
             training=record["settings"] | {"seed": recipe.seed},
         ),
     )
     facts = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
-    context.folder.record("export", facts | {"measured": measured})
+    context.folder.record("export", facts | {"measured": measured, "conversion": quantized.to_json()})
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(
         f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
@@ -100,10 +108,62 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     return True
 
 
+def _quantize(
+    context: RunContext, number: int, network: Network, model: Any, split: Split, preprocessing: Preprocessing
+) -> Quantized:
+    """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
+    from edgenas.training.compress import quantize
+    from export.quantization import get_recipe
+
+    recipe = context.recipe
+    settings = recipe.export.settings(recipe.training.settings().augmentation)
+    with ExitStack() as stack:
+        on_step = None
+        if get_recipe(recipe.export.quantization).fine_tuning is not None:
+            task = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(split))))
+
+            def on_step(step: int, steps: int) -> None:
+                task.update(step)
+
+        quantized = quantize(
+            network,
+            model,
+            recipe.export.quantization,
+            split=split,
+            preprocessing=preprocessing,
+            seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
+            settings=settings,
+            on_step=on_step,
+        )
+    context.log.event("converted", trial=number, **quantized.to_json())
+    context.progress.say(f"converted: {quantized.summary()}")
+    return quantized
+
+
+def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:
+    """What the energy budget is held against: measured or modelled with the file, else the table's prediction."""
+    if measurement.energy_mj is not None:
+        return measurement.energy_mj
+    return context.predictor.predict(network).energy_mj
+
+
+def _measured_energy(device: str, measurement: Measurement) -> dict[str, float]:
+    """Energies that are of the same kind as the latencies beside them; a modelled one is told in the provenance."""
+    energy = measurement.energy
+    same = energy is not None and energy.kind == measurement.provenance.kind
+    return {device: energy.energy_mj} if energy is not None and same else {}
+
+
+def _provenance(measurement: Measurement) -> dict[str, Any]:
+    energy = None if measurement.energy is None else measurement.energy.to_json()
+    return measurement.provenance.to_json() | {"energy": energy}
+
+
 def _predicted(context: RunContext, trial: Trial, network: Network) -> dict[str, Any]:
     prediction = context.predictor.predict(network)
     return {
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
         "provenance": context.table.provenance.to_json() | {"statistic": context.table.statistic},
+        "energy_provenance": prediction.energy_provenance,
     }

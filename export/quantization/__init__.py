@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization import recipes as _recipes  # noqa: F401  (registers the recipes)
+from export.quantization import fine_tuned as _fine_tuned  # noqa: F401  (registers its recipes)
+from export.quantization import recipes as _recipes  # noqa: F401  (registers its recipes)
 from export.quantization.recipe import QuantizationRecipe, get_recipe, recipe_names, register_recipe
 from spaces.errors import InputError, WorkError
 
@@ -18,9 +19,9 @@ def convert(model: Any, *, quantization: str, calibration: np.ndarray | None = N
 
     Args:
         model: Keras model of one float32 NHWC input, such as :func:`export.keras_builder.build_keras` makes.
-        quantization: name of a recipe: ``float32``, ``float16``, ``int8``.
+        quantization: name of a recipe; see :func:`recipe_names`.
         calibration: real training images after preprocessing, shape (N, height, width, channels), float32; a few
-            hundred are enough. Needed by ``int8``, ignored by recipes that need none.
+            hundred are enough. Needed by integer recipes, ignored by those that need none.
 
     Raises:
         InputError: unknown recipe, or calibration images that are missing or do not fit the model.

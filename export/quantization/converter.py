@@ -6,6 +6,7 @@ The weights enter the traced function as constants, so the converter reads the g
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ from spaces.errors import InputError, WorkError
 
 
 def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
-    """The ``.tflite`` bytes of a Keras model at batch 1, after ``configure`` has set the converter's options.
+    """The ``.tflite`` bytes of a Keras or tf-keras model at batch 1, after ``configure`` set the converter up.
 
     Raises:
         InputError: the model has several inputs, or is not float32 throughout (mixed precision).
@@ -49,21 +50,25 @@ def _check_model(model: Any) -> None:
     for variable in model.variables:
         if not np.isfinite(variable.numpy()).all():
             raise WorkError(
-                f"model {model.name!r}: weight {variable.path!r} holds values that are not finite numbers; "
-                f"the training diverged, train again with a lower learning rate"
+                f"model {model.name!r}: weight {getattr(variable, 'path', variable.name)!r} holds values that are not "
+                f"finite numbers; the training diverged, train again with a lower learning rate"
             )
 
 
 def _with_constant_weights(tf: Any, model: Any) -> Any:
+    source = model.inputs[0]
+    spec = tf.TensorSpec((1, *source.shape[1:]), tf.float32, name=source.name)
+    if not hasattr(model, "stateless_call"):  # tf-keras
+        freeze = importlib.import_module("tensorflow.python.framework.convert_to_constants")
+        function = tf.function(lambda image: model(image, training=False), autograph=False)
+        return freeze.convert_variables_to_constants_v2(function.get_concrete_function(spec))
     trainable = [variable.numpy() for variable in model.trainable_variables]
     fixed = [variable.numpy() for variable in model.non_trainable_variables]
-    source = model.inputs[0]
 
     def forward(image: Any) -> Any:
         outputs, _ = model.stateless_call(trainable, fixed, image, training=False)
         return outputs
 
-    spec = tf.TensorSpec((1, *source.shape[1:]), tf.float32, name=source.name)
     return tf.function(forward, autograph=False).get_concrete_function(spec)
 
 

@@ -6,18 +6,23 @@
         integer_only = True
         def convert(self, model, calibration): ...
 
-Every recipe passes :class:`export.conformance.QuantizationRecipeConformance`.
+A recipe whose ``fine_tuning`` is set wants the network trained once more in another form first:
+:func:`export.quantization.preparation.prepare` makes that form. Every recipe passes
+:class:`export.conformance.QuantizationRecipeConformance`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from export.quantization.preparation import FineTuning
 
 _REGISTRY: dict[str, QuantizationRecipe] = {}
 RecipeType = TypeVar("RecipeType", bound="type[QuantizationRecipe]")
@@ -28,21 +33,26 @@ class QuantizationRecipe(ABC):
 
     #: Name in the registry, in recipes and in ``metrics.json``.
     name: ClassVar[str] = ""
+    #: One line for people: what is in the file, and what it is good for.
+    summary: ClassVar[str] = ""
     #: Whether :meth:`convert` needs training images to see the ranges of activations.
     needs_calibration: ClassVar[bool] = False
     #: Whether every tensor, input and output included, must come out as an integer; checked after conversion.
     integer_only: ClassVar[bool] = False
+    #: What the network must be fine-tuned for before :meth:`convert`; None when a trained model is all it takes.
+    fine_tuning: ClassVar[FineTuning | None] = None
 
     @abstractmethod
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         """The model file. The same model and calibration images give the same bytes.
 
         Args:
-            model: Keras model of one float32 NHWC input.
+            model: Keras model of one float32 NHWC input; with ``fine_tuning``, what :meth:`Prepared.finish` returned.
             calibration: images as the float model takes them, shape (N, height, width, channels), float32; None
                 only when the recipe needs none.
 
         Raises:
+            InputError: the model was not prepared as the recipe needs it.
             WorkError: the conversion failed, with the converter's reason.
         """
 

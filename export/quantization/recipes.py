@@ -1,8 +1,9 @@
-"""The recipes that come with EdgeNAS: float32, float16 weights, and full-integer int8."""
+"""The recipes that a trained model is all it takes for: float32, float16, dynamic, int8, int16x8."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from export.quantization.recipe import QuantizationRecipe, register_recipe
 class Float32(QuantizationRecipe):
     """The float model as it is: for comparison, and for targets without integer kernels."""
 
+    summary: ClassVar[str] = "the float model as it is"
+
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         return run_converter(model, lambda converter: None)
 
@@ -21,6 +24,8 @@ class Float32(QuantizationRecipe):
 @register_recipe("float16")
 class Float16(QuantizationRecipe):
     """Weights stored in 16 bits: half the size; computes in float32 on a CPU, in float16 where there is hardware."""
+
+    summary: ClassVar[str] = "weights in 16 bits, computes in float"
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         from export._tensorflow import tensorflow
@@ -34,6 +39,26 @@ class Float16(QuantizationRecipe):
         return run_converter(model, configure)
 
 
+@register_recipe("dynamic")
+class Dynamic(QuantizationRecipe):
+    """Dynamic range: int8 weights; activations are float and rounded on the fly, so it needs no images.
+
+    The converter leaves kernels of fewer than 1,024 weights in float.
+    """
+
+    summary: ClassVar[str] = "int8 weights, activations rounded on the fly; needs no images"
+
+    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+        from export._tensorflow import tensorflow
+
+        tf = tensorflow()
+
+        def configure(converter: Any) -> None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+        return run_converter(model, configure)
+
+
 @register_recipe("int8")
 class Int8(QuantizationRecipe):
     """Full integer: int8 input, output and activations, per-channel int8 weights, int32 biases.
@@ -42,20 +67,38 @@ class Int8(QuantizationRecipe):
     activation ranges are the minima and maxima over the calibration images.
     """
 
+    summary: ClassVar[str] = "integers only, per-channel weights; what accelerators take"
     needs_calibration = True
     integer_only = True
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
-        from export._tensorflow import tensorflow
+        return run_converter(model, calibrated("TFLITE_BUILTINS_INT8", "int8", calibration))
 
-        tf = tensorflow()
-        images: np.ndarray = np.empty((0,)) if calibration is None else calibration
 
-        def configure(converter: Any) -> None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = tf.int8
-            converter.inference_output_type = tf.int8
+@register_recipe("int16x8")
+class Int16x8(QuantizationRecipe):
+    """Integers only, with 16-bit activations and input and output, and 8-bit weights: closer to float, but slower."""
 
-        return run_converter(model, configure)
+    summary: ClassVar[str] = "integers only, 16-bit activations: closest to float, slow kernels"
+    needs_calibration = True
+    integer_only = True
+
+    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+        ops = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+        return run_converter(model, calibrated(ops, "int16", calibration))
+
+
+def calibrated(ops: str, ends: str, calibration: np.ndarray | None) -> Callable[[Any], None]:
+    """Sets a converter up for integers throughout: a set of operators, the type of input and output, and images."""
+    from export._tensorflow import tensorflow
+
+    tf = tensorflow()
+    images: np.ndarray = np.empty((0,)) if calibration is None else calibration
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+        converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, ops)]
+        converter.inference_input_type = converter.inference_output_type = getattr(tf, ends)
+
+    return configure

@@ -81,3 +81,23 @@ def int8_model(trained: Trained) -> bytes:
     from export.quantization import convert
 
     return convert(trained.model, quantization="int8", calibration=trained.train_inputs[:200])
+
+
+@pytest.fixture(scope="session")
+def settled():
+    """Builds a network whose batch norms do something: statistics of the images, scales and shifts of their own."""
+    from export.keras_builder import build_keras
+
+    def build(network: Network, images: np.ndarray) -> Any:
+        model = build_keras(network, seed=3)
+        norms = [layer for layer in model.layers if hasattr(layer, "moving_mean")]
+        for layer in norms:
+            layer.momentum = 0.0
+        model(images, training=True)
+        generator = np.random.default_rng(0)
+        for layer in norms:
+            layer.gamma.assign(generator.uniform(0.7, 1.3, layer.gamma.shape))
+            layer.beta.assign(generator.normal(size=layer.beta.shape) * 0.2)
+        return model
+
+    return build

@@ -24,12 +24,78 @@ class TestFloat16(QuantizationRecipeConformance):
     least_agreement = 0.98
 
 
+class TestDynamic(QuantizationRecipeConformance):
+    recipe = "dynamic"
+
+
 class TestInt8(QuantizationRecipeConformance):
     recipe = "int8"
 
 
+class TestInt16x8(QuantizationRecipeConformance):
+    recipe = "int16x8"
+    least_agreement = 0.98
+
+
+class TestInt8Qat(QuantizationRecipeConformance):
+    recipe = "int8-qat"
+
+
+# Without a single step of training, half of the weights and all but 16 values are missed.
+
+
+class TestPruned(QuantizationRecipeConformance):
+    recipe = "pruned"
+    least_agreement = 0.4
+
+
+class TestClustered(QuantizationRecipeConformance):
+    recipe = "clustered"
+    least_agreement = 0.6
+
+
+class TestPrunedClustered(QuantizationRecipeConformance):
+    recipe = "pruned+clustered"
+    least_agreement = 0.4
+
+
+class TestPrunedInt8(QuantizationRecipeConformance):
+    recipe = "pruned+int8"
+    least_agreement = 0.4
+
+
+class TestClusteredInt8(QuantizationRecipeConformance):
+    recipe = "clustered+int8"
+    least_agreement = 0.6
+
+
+@pytest.mark.slow
+class TestPrunedClusteredInt8(QuantizationRecipeConformance):
+    recipe = "pruned+clustered+int8"
+    least_agreement = 0.4
+
+
+@pytest.mark.slow
+class TestPrunedInt8Qat(QuantizationRecipeConformance):
+    recipe = "pruned+int8-qat"
+    least_agreement = 0.4
+
+
+@pytest.mark.slow
+class TestClusteredInt8Qat(QuantizationRecipeConformance):
+    recipe = "clustered+int8-qat"
+    least_agreement = 0.6
+
+
+class TestPrunedClusteredInt8Qat(QuantizationRecipeConformance):
+    recipe = "pruned+clustered+int8-qat"
+    least_agreement = 0.4
+
+
 def test_every_recipe_is_tested_for_conformance() -> None:
-    assert set(recipe_names()) == {TestFloat32.recipe, TestFloat16.recipe, TestInt8.recipe}
+    tested = {cls.recipe for cls in QuantizationRecipeConformance.__subclasses__() if cls.__module__ == __name__}
+    assert set(recipe_names()) == tested
+    assert all(get_recipe(name).summary for name in recipe_names())
 
 
 def test_int8_is_as_good_as_float(trained, int8_model: bytes) -> None:
@@ -79,8 +145,24 @@ def test_wrong_calibration_images_are_refused(trained, change, found: str) -> No
 
 
 def test_unknown_recipe_is_refused_with_the_known_ones(trained) -> None:
-    with pytest.raises(InputError, match="unknown quantization 'int4': expected one of float16, float32, int8"):
+    with pytest.raises(InputError, match=r"unknown quantization 'int4': expected one of clustered, .*, int8, int8-qat"):
         convert(trained.model, quantization="int4")
+
+
+def test_dynamic_range_keeps_float_ends_and_stores_int8_weights(trained) -> None:
+    model = convert(trained.model, quantization="dynamic")
+    ends = model_io(model)
+    assert [tensor.dtype for tensor in (*ends.inputs, *ends.outputs)] == ["FLOAT32", "FLOAT32"]
+    kernels = [operator.inputs[1] for operator in read_operators(model) if operator.name == "CONV_2D"]
+    assert "INT8" in {kernel.dtype for kernel in kernels if kernel is not None}
+
+
+def test_int16x8_has_16_bit_activations(trained) -> None:
+    model = convert(trained.model, quantization="int16x8", calibration=trained.train_inputs[:20])
+    convolution = next(operator for operator in read_operators(model) if operator.name == "CONV_2D")
+    assert convolution.inputs[0] is not None
+    assert convolution.inputs[1] is not None
+    assert (convolution.inputs[0].dtype, convolution.inputs[1].dtype) == ("INT16", "INT8")
 
 
 def test_diverged_weights_are_named(trained) -> None:

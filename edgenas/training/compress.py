@@ -1,0 +1,169 @@
+"""From a trained network to the file of any quantization recipe, with the fine-tuning that the recipe wants."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgenas.data.dataset import Split
+from edgenas.training.fine_tune import FineTuningSettings, fine_tune
+from export.preprocessing import Preprocessing
+from export.quantization.compression import CompressionSettings
+from spaces.errors import InputError
+from spaces.network import Network
+
+CALIBRATIONS = ("stratified", "random", "first")
+
+
+@dataclass(frozen=True)
+class QuantizationSettings:
+    """Settings of calibration, fine-tuning and compression. Raises InputError naming the field.
+
+    Attributes:
+        calibration: which training images set the ranges of activations: ``stratified`` (every class has its share),
+            ``random``, or ``first`` (those that come first in the training set).
+        calibration_images: how many.
+        equalize: try cross-layer equalisation before int8 conversion; it is kept where it lowers the error.
+        fine_tuning: of recipes that train.
+        compression: of recipes that prune or cluster.
+    """
+
+    calibration: str = "stratified"
+    calibration_images: int = 500
+    equalize: bool = False
+    fine_tuning: FineTuningSettings = field(default_factory=FineTuningSettings)
+    compression: CompressionSettings = field(default_factory=CompressionSettings)
+
+    def __post_init__(self) -> None:
+        if self.calibration not in CALIBRATIONS:
+            raise InputError(f"calibration must be one of {', '.join(CALIBRATIONS)}, not {self.calibration!r}")
+        if not self.calibration_images >= 1:
+            raise InputError(f"calibration_images must be at least 1, not {self.calibration_images!r}")
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What :func:`quantize` made.
+
+    Attributes:
+        model: the ``.tflite`` file.
+        conversion_seconds: of the conversion alone, checks included.
+        training_seconds: of the fine-tuning; 0 for recipes without.
+        notes: what is worth telling: ``sparsity`` and ``distinct`` values of kernels as found in the file,
+            ``equalization``, ``degenerate`` tensors.
+    """
+
+    model: bytes
+    conversion_seconds: float
+    training_seconds: float
+    notes: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Seconds and notes."""
+        return {
+            "conversion_seconds": round(self.conversion_seconds, 2),
+            "training_seconds": round(self.training_seconds, 2),
+            **self.notes,
+        }
+
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [f"{len(self.model):,} bytes in {self.conversion_seconds:.1f} s"]
+        if self.training_seconds:
+            parts.append(f"after {self.training_seconds:.0f} s of fine-tuning")
+        if "sparsity" in self.notes:
+            parts.append(f"{self.notes['sparsity']:.0%} of the kernels' weights are 0")
+        if "distinct" in self.notes:
+            parts.append(f"at most {self.notes['distinct']} distinct weights in an output channel")
+        if equalization := self.notes.get("equalization"):
+            state = "kept" if equalization["applied"] else "not kept"
+            parts.append(f"cross-layer equalisation tried on {equalization['pairs']} pairs and {state}")
+        parts += [f"note: {item}" for item in self.notes.get("degenerate", ())]
+        return ", ".join(parts)
+
+
+def calibration_images(
+    split: Split, settings: QuantizationSettings, preprocessing: Preprocessing, seed: int
+) -> np.ndarray:
+    """The preprocessed float32 images that ranges are set on."""
+    count = min(settings.calibration_images, len(split))
+    if settings.calibration == "stratified":
+        images = split.subset(count, seed).images
+    elif settings.calibration == "random":
+        images = split.images[np.sort(np.random.default_rng(seed).choice(len(split), count, replace=False))]
+    else:
+        images = split.images[:count]
+    return preprocessing.apply(images)
+
+
+def quantize(
+    network: Network,
+    model: Any,
+    quantization: str,
+    *,
+    split: Split,
+    preprocessing: Preprocessing,
+    seed: int,
+    settings: QuantizationSettings | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Quantized:
+    """The file of a trained network in one of the registered recipes.
+
+    Args:
+        network: what ``model`` was built from.
+        model: trained Keras model; stays as it is.
+        quantization: name of the recipe.
+        split: training images, for calibration and fine-tuning.
+        preprocessing: of the images.
+        seed: of the choice and order of images.
+        settings: how; the defaults when left out.
+        on_step: called with (steps done, steps) during a fine-tuning.
+
+    Raises:
+        InputError: unknown recipe, or an extra is not installed.
+        WorkError: training or conversion failed, or the file is not what the recipe promises.
+    """
+    from export.quantization import convert, get_recipe
+    from export.quantization.degenerate import require_quantizable
+    from export.quantization.preparation import prepare
+
+    settings = settings or QuantizationSettings()
+    recipe = get_recipe(quantization)
+    calibration = calibration_images(split, settings, preprocessing, seed)
+    notes: dict[str, Any] = {}
+    training_seconds = 0.0
+    compression = recipe.fine_tuning
+    if compression is not None:
+        prepared = prepare(network, model, compression, calibration=calibration, settings=settings.compression)
+        training_seconds = fine_tune(
+            prepared.model,
+            model,
+            split,
+            settings.fine_tuning,
+            seed=seed,
+            preprocessing=preprocessing,
+            project=prepared.project,
+            on_step=on_step,
+        )
+        model = prepared.finish()
+    start = time.monotonic()
+    if recipe.integer_only:
+        notes["degenerate"] = [str(item) for item in require_quantizable(model, calibration)]
+    if settings.equalize and recipe.needs_calibration and compression is None:
+        from export.equalization import equalized_conversion
+
+        converted, notes["equalization"] = equalized_conversion(network, model, quantization, calibration)
+    else:
+        converted = convert(model, quantization=quantization, calibration=calibration)
+    seconds = time.monotonic() - start
+    if compression is not None and (compression.pruned or compression.clustered):
+        from export.quantization.compression_check import check_compressed
+
+        notes |= check_compressed(
+            converted, settings.compression, pruned=compression.pruned, clustered=compression.clustered
+        )
+    return Quantized(converted, seconds, training_seconds, notes)

@@ -1,0 +1,314 @@
+"""What each quantization recipe costs in accuracy, on networks that were trained for it.
+
+    python tools/bench_fidelity.py --data-dir DIR --sets fashion_mnist,cifar10_jpeg --recipes int8,int8-qat \
+        --work fidelity --json fidelity.json
+
+Draws different random networks of a space near a budget of multiply-accumulates (group convolutions among them),
+trains each on a subset of each data set, and then, for every recipe: accuracy of the exported file through the
+interpreter on all test images beside the float model's, size, and seconds of the conversion beside those of one plain
+``tf.lite.TFLiteConverter.from_keras_model`` call with the same options. Whatever is finished is kept in ``--work``
+and never done again there, so that the benchmark can be interrupted and continued.
+
+A data set is ``DIR/NAME.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test``, or with the images as JPEG files:
+``train_jpeg`` (all of them one after the other, uint8) and ``train_len`` (bytes of each), likewise ``test_*``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import os
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgenas.data import Dataset, load_dataset
+from edgenas.data.dataset import Split
+from edgenas.data.npz import read_arrays
+from edgenas.training import Augmentation, TrainingSettings, evaluate, train
+from edgenas.training.compress import QuantizationSettings, calibration_images, quantize
+from edgenas.training.fine_tune import FineTuningSettings
+from export._console import quiet_console
+from export._tensorflow import tensorflow
+from export.files import write_atomically
+from export.preprocessing import Preprocessing
+from export.quantization import get_recipe
+from export.quantization.recipes import calibrated
+from export.verify import tflite_accuracy
+from spaces.blocks import GroupConvInvertedBottleneck
+from spaces.network import Network
+from spaces.space import SearchSpace
+
+#: Networks drawn to choose from.
+_DRAWN = 20_000
+
+
+def main() -> None:
+    options = parse_arguments()
+    datasets = {name: load_set(name, options.data_dir) for name in options.sets.split(",")}
+    networks = {name: choose_networks(dataset, options) for name, dataset in datasets.items()}
+    rows = []
+    for index in range(options.networks):
+        for name, dataset in datasets.items():
+            found = trained(options, name, index, *networks[name][index], dataset)
+            for recipe in filter(None, options.recipes.split(",")):
+                rows.append(compare(options, name, index, networks[name][index][1], recipe, dataset, *found))
+                if options.json:
+                    write_atomically(options.json, json.dumps(document(options, rows), indent=1))
+    print_summary(rows)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--sets", default="fashion_mnist", help="names of data sets, separated by commas")
+    parser.add_argument("--recipes", default="float32,float16,dynamic,int8,int16x8,int8-qat")
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--networks", type=int, default=5, help="networks per data set")
+    parser.add_argument("--macs", type=float, default=2e6, help="budget that the networks come close to")
+    parser.add_argument("--images", type=int, default=20_000, help="training images")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=128, help="images per training step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tuning-epochs", type=int, default=2, help="of recipes that fine-tune")
+    parser.add_argument("--tuning-steps", type=int, help="most steps of a fine-tuning")
+    parser.add_argument("--equalize", action="store_true", help="try cross-layer equalisation for int8")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that run the test images")
+    parser.add_argument("--work", type=Path, default=Path("fidelity"), help="folder that finished work is kept in")
+    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
+    return parser.parse_args()
+
+
+def load_set(name: str, folder: Path | None) -> Dataset:
+    """A data set by name, its images decoded where they are JPEG files."""
+    path = folder / f"{name}.npz" if folder else None
+    if path is None or not path.is_file():
+        return load_dataset(name, folder)
+    arrays = dict(read_arrays(path))
+    if "train_jpeg" not in arrays:
+        return load_dataset(name, folder)
+    images = {part: decode_jpegs(arrays[f"{part}_jpeg"], arrays[f"{part}_len"]) for part in ("train", "test")}
+    labels = {part: arrays[f"y_{part}"].astype(np.int64).reshape(-1) for part in ("train", "test")}
+    classes = tuple(str(label) for label in range(int(labels["train"].max()) + 1))
+    return Dataset(
+        name, images["train"], labels["train"], images["test"], labels["test"], classes, "see its source", str(path)
+    )
+
+
+def decode_jpegs(content: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """uint8 RGB images ``(N, height, width, 3)`` of JPEG files that stand one after the other."""
+    from PIL import Image
+
+    ends = np.cumsum(lengths.astype(np.int64))
+    files = (content[end - length : end].tobytes() for end, length in zip(ends, lengths.astype(np.int64), strict=True))
+    return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+
+
+def choose_networks(dataset: Dataset, options: argparse.Namespace) -> list[tuple[str, Network]]:
+    """Random networks of 75 to 100 % of the budget; every other one has group convolutions, as far as there are."""
+    space = SearchSpace.load(options.space, input_shape=dataset.image_shape, classes=dataset.classes)
+    drawn = space.sample(np.random.default_rng(options.seed), _DRAWN)
+    macs = space.population_cost(drawn, space.cost_arrays(lambda entry: entry.graph.macs))
+    near = drawn[(macs <= options.macs) & (macs >= 0.75 * options.macs)]
+    decoded = [(str(space.architecture(row)), space.decode(row)) for row in near]
+    grouped = [pair for pair in decoded if has_group_convolution(pair[1])]
+    plain = [pair for pair in decoded if not has_group_convolution(pair[1])]
+    chosen: list[tuple[str, Network]] = []
+    while len(chosen) < options.networks and (grouped or plain):
+        turn = (grouped, plain) if len(chosen) % 2 == 0 else (plain, grouped)
+        chosen.append((turn[0] or turn[1]).pop(0))
+    if len(chosen) < options.networks:
+        sys.exit(f"only {len(chosen)} networks of {options.space} come close to {options.macs:,.0f} MACs")
+    return chosen
+
+
+def has_group_convolution(network: Network) -> bool:
+    return any(isinstance(node.block, GroupConvInvertedBottleneck) for node in network.nodes)
+
+
+def trained(
+    options: argparse.Namespace, name: str, index: int, architecture: str, network: Network, dataset: Dataset
+) -> tuple[Any, Preprocessing, Split, dict[str, Any]]:
+    """The float model (trained, or read from the work folder), its preprocessing, its training images, its record."""
+    from export.keras_builder import build_keras
+
+    folder = options.work / f"{name}-{index}"
+    split = dataset.train.subset(options.images, options.seed)
+    preprocessing = Preprocessing.fit(split.images)
+    settings = TrainingSettings(
+        epochs=options.epochs, batch_size=options.batch, augmentation=Augmentation(shift=2, flip=True)
+    )
+    identity = {
+        "set": dict(dataset.describe()) | {"source": Path(dataset.source).name, "used_images": len(split)},
+        "architecture": architecture,
+        "settings": settings.to_dict(),
+        "seed": options.seed,
+        "macs": network.macs,
+        "params": network.params,
+        "group_convolutions": has_group_convolution(network),
+    }
+    identity = json.loads(json.dumps(identity))
+    record_path, weights_path = folder / "float.json", folder / "float.weights.h5"
+    if record_path.is_file():
+        record = json.loads(record_path.read_text())
+        if {key: record.get(key) for key in identity} != identity:
+            sys.exit(f"{record_path}: was made with other settings; choose another --work folder")
+        model = build_keras(network)
+        model.load_weights(weights_path)
+        return model, preprocessing, split, record
+    start = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    result = train(
+        network, split, settings, seed=options.seed + index, preprocessing=preprocessing, checkpoint_dir=folder
+    )
+    top1 = evaluate(result.model, dataset.test_images, dataset.test_labels, preprocessing)
+    temporary = folder / "unfinished.weights.h5"
+    result.model.save_weights(temporary)
+    os.replace(temporary, weights_path)
+    record = identity | {"top1": top1, "seconds": time.monotonic() - start}
+    write_atomically(record_path, json.dumps(record, indent=1))
+    print(
+        f"{name} {index}: {architecture}: {network.macs:,} MACs, float {top1:.4f}, {record['seconds']:.0f} s",
+        flush=True,
+    )
+    return result.model, preprocessing, split, record
+
+
+def compare(
+    options: argparse.Namespace,
+    name: str,
+    index: int,
+    network: Network,
+    recipe: str,
+    dataset: Dataset,
+    model: Any,
+    preprocessing: Preprocessing,
+    split: Split,
+    record: dict[str, Any],
+) -> dict[str, Any]:
+    """One recipe on one trained network: from the work folder, or made, measured and kept there."""
+    tuning = FineTuningSettings(epochs=options.tuning_epochs, max_steps=options.tuning_steps)
+    settings = QuantizationSettings(equalize=options.equalize, fine_tuning=tuning)
+    suffix = "-equalized" if options.equalize else ""
+    path = options.work / f"{name}-{index}" / f"{recipe}{suffix}.json"
+    identity = json.loads(json.dumps({"settings": dataclasses.asdict(settings), "float_top1": record["top1"]}))
+    if path.is_file():
+        row: dict[str, Any] = json.loads(path.read_text())
+        if {key: row.get(key) for key in identity} != identity:
+            sys.exit(f"{path}: was made with other settings; choose another --work folder")
+        return row
+    made = quantize(
+        network,
+        model,
+        recipe,
+        split=split,
+        preprocessing=preprocessing,
+        seed=options.seed,
+        settings=settings,
+    )
+    plain_seconds = None
+    if get_recipe(recipe).fine_tuning is None:
+        plain_seconds = plain_conversion(
+            model, recipe, calibration_images(split, settings, preprocessing, options.seed)
+        )
+    top1 = tflite_accuracy(
+        made.model, preprocessing.apply(dataset.test_images), dataset.test_labels, processes=options.processes
+    )
+    row = identity | {
+        "set": name,
+        "index": index,
+        "recipe": recipe + suffix,
+        "architecture": record["architecture"],
+        "tflite_top1": top1,
+        "difference_points": 100 * (top1 - record["top1"]),
+        "test_images": len(dataset.test_labels),
+        "size_bytes": len(made.model),
+        "compressed_bytes": len(zlib.compress(made.model, 9)),
+        "plain_seconds": plain_seconds,
+        **made.to_json(),
+    }
+    write_atomically(path, json.dumps(row, indent=1))
+    ratio = f", {made.conversion_seconds / plain_seconds:.2f} of a plain call" if plain_seconds else ""
+    print(
+        f"{name} {index} {row['recipe']}: {top1:.4f} ({row['difference_points']:+.2f} points), {len(made.model):,} "
+        f"bytes, converted in {made.conversion_seconds:.1f} s{ratio}, fine-tuned {made.training_seconds:.0f} s",
+        flush=True,
+    )
+    return row
+
+
+def plain_conversion(model: Any, recipe: str, calibration: np.ndarray) -> float:
+    """Seconds of TensorFlow's own way from the same Keras model with the same options."""
+    tf = tensorflow()
+    with quiet_console():
+        start = time.monotonic()
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        if recipe != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if recipe == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if recipe == "int8":
+            calibrated("TFLITE_BUILTINS_INT8", "int8", calibration)(converter)
+        if recipe == "int16x8":
+            calibrated("EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8", "int16", calibration)(converter)
+        converter.convert()
+        return time.monotonic() - start
+
+
+def print_summary(rows: list[dict[str, Any]]) -> None:
+    """Means over the networks of each set, by recipe."""
+    print("set, recipe: networks, float, tflite, difference in points (mean, lowest, highest), bytes, ratio of seconds")
+    for line in summary(rows):
+        print(
+            f"{line['set']}, {line['recipe']}: {line['networks']}, {line['float_top1']:.4f}, "
+            f"{line['tflite_top1']:.4f}, "
+            f"{line['mean_points']:+.3f} ({line['lowest_points']:+.2f} to {line['highest_points']:+.2f}), "
+            f"{line['size_bytes']:,.0f}, "
+            + (f"{line['conversion_ratio']:.2f}" if line["conversion_ratio"] is not None else "-")
+        )
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per set and recipe: means over networks, the extremes, and the ratio of all conversion seconds to plain ones."""
+    lines = []
+    for key in sorted({(row["set"], row["recipe"]) for row in rows}):
+        group = [row for row in rows if (row["set"], row["recipe"]) == key]
+        points = [row["difference_points"] for row in group]
+        plain = [row["plain_seconds"] for row in group]
+        ratio = None if None in plain else sum(row["conversion_seconds"] for row in group) / sum(plain)
+        lines.append(
+            {
+                "set": key[0],
+                "recipe": key[1],
+                "networks": len(group),
+                **{
+                    name: float(np.mean([row[name] for row in group]))
+                    for name in ("float_top1", "tflite_top1", "size_bytes", "conversion_seconds", "training_seconds")
+                },
+                "mean_points": float(np.mean(points)),
+                "lowest_points": min(points),
+                "highest_points": max(points),
+                "conversion_ratio": ratio,
+            }
+        )
+    return lines
+
+
+def document(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    return {
+        "command": {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()},
+        "load_average": os.getloadavg(),
+        "summary": summary(rows),
+        "rows": rows,
+    }
+
+
+if __name__ == "__main__":
+    main()
