@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
 from export.flatbuffer import write_tflite
 from latency.calibration import Calibration
+from latency.energy_header import TableEnergy
 from latency.progress import ProgressCallback, Reporter
 from latency.table import LatencyTable, Row, default_table_path
 from spaces.errors import InputError, WorkError
@@ -59,7 +61,7 @@ def profile_exact(
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
     path = table_path or default_table_path(device.name, precision)
     identity = device.identity()
-    table = None if fresh else _existing(path, precision, identity)
+    table = None if fresh else _existing(path, precision, identity, device)
     table = table or _empty(precision, identity)
     graphs = {signature: entry.graph for signature, entry in entries.items() if signature not in table.rows}
     for network in networks:
@@ -73,9 +75,12 @@ def profile_exact(
     if graphs and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
     table = table.with_rows(rows)
-    calibration = _calibrate(table, networks, device)
     if networks or table.calibration is None:
-        table = table.with_session(anchor_ms=1.0, calibration=calibration, created=identity.time_utc or "")
+        wholes = _simulate_wholes(table, networks, device)
+        table = table.with_session(
+            anchor_ms=1.0, calibration=_calibrate(table, wholes), created=identity.time_utc or ""
+        )
+        table = dataclasses.replace(table, energy=_energy(table, wholes, device))
     table.save(path)
     missing = {signature: error for signature, error in failed.items() if signature in entries}
     return ExactProfile(table, path, frozenset(rows) & frozenset(entries), missing)
@@ -95,44 +100,75 @@ def _simulate(
             if isinstance(outcome, MeasurementError):
                 failed[name] = outcome
             else:
-                rows[name] = Row(outcome.min, 0.0, 1, 1)
+                rows[name] = Row(outcome.min, 0.0, 1, 1, outcome.energy_mj)
         report(len(rows) + len(failed))
     return rows, failed
 
 
-def _calibrate(table: LatencyTable, networks: Sequence[Network], device: Device) -> Calibration:
-    """The constant is the median of what whole networks cost beyond their blocks; errors leave one out."""
-    sums, wholes = [], []
+def _simulate_wholes(
+    table: LatencyTable, networks: Sequence[Network], device: Device
+) -> list[tuple[Measurement, list[Row]]]:
+    """Whole networks, and the rows of their blocks; without those that the device cannot run."""
+    wholes = []
     for network in networks:
         signatures = network.signatures(table.precision).values()
         outcome = device.measure_many({"network": write_tflite(network.graph, table.precision)})["network"]
         if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):
-            sums.append(sum(table.rows[signature].latency_ms for signature in signatures))
-            wholes.append(outcome.min)
+            wholes.append((outcome, [table.rows[signature] for signature in signatures]))
+    return wholes
+
+
+def _calibrate(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]) -> Calibration:
+    """The constant is the median of what whole networks cost beyond their blocks; errors leave one out."""
     if not wholes:
         return Calibration()
-    whole = np.array(wholes)
-    beyond = whole - np.array(sums)
-    errors = [
-        abs((sums[place] + max(np.median(np.delete(beyond, place)), 0.0)) / whole[place] - 1)
-        for place in range(len(wholes))
-        if len(wholes) > 1
-    ]
+    base_ms, errors = _constant(
+        [whole.min for whole, _ in wholes], [sum(row.latency_ms for row in rows) for _, rows in wholes]
+    )
     return Calibration(
         networks=len(wholes),
-        mape=float(np.mean(errors)) if errors else None,
-        max_error=float(np.max(errors)) if errors else None,
+        mape=float(np.mean(np.abs(errors))) if len(errors) else None,
+        max_error=float(np.max(np.abs(errors))) if len(errors) else None,
         deployed_median=1.0,
         deployed_p95=1.0,
-        base_ms=max(float(np.median(beyond)), 0.0),
+        base_ms=base_ms,
     )
 
 
-def _existing(path: Path, precision: str, identity: Provenance) -> LatencyTable | None:
+def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]], device: Device) -> TableEnergy | None:
+    """The same constant in mJ, with the watts that the simulation counted with."""
+    power = device.spec.power
+    if power.idle_watts is None or power.active_watts is None:
+        return None
+    energy = TableEnergy("simulated", power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte)
+    if not wholes:
+        return energy
+    fixed_mj, errors = _constant(
+        [whole.energy_mj or 0.0 for whole, _ in wholes],
+        [sum(row.energy_mj or 0.0 for row in rows) for _, rows in wholes],
+    )
+    return energy.with_calibration(1.0, fixed_mj, errors)
+
+
+def _constant(wholes: Sequence[float], sums: Sequence[float]) -> tuple[float, NDArray[np.float64]]:
+    """The median of what wholes have beyond their blocks, and relative errors when each is left out (one: none)."""
+    whole, added = np.array(wholes), np.array(sums)
+    beyond = whole - added
+    constant = max(float(np.median(beyond)), 0.0)
+    if len(whole) < 2:
+        return constant, np.array([])
+    others = np.array([max(np.median(np.delete(beyond, place)), 0.0) for place in range(len(whole))])
+    return constant, (added + others) / whole - 1
+
+
+def _existing(path: Path, precision: str, identity: Provenance, device: Device) -> LatencyTable | None:
     if not path.exists():
         return None
     table = LatencyTable.load(path, device=identity.device, precision=precision)
-    return None if table.differences(identity) or table.protocol != PROTOCOL else table
+    now, then = device.spec.power, table.energy
+    counted = None if then is None else (then.idle_watts, then.active_watts, then.pj_per_byte)
+    same_power = counted == ((now.idle_watts, now.active_watts, now.pj_per_byte) if now.has_watts else None)
+    return table if not table.differences(identity) and table.protocol == PROTOCOL and same_power else None
 
 
 def _empty(precision: str, identity: Provenance) -> LatencyTable:

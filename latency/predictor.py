@@ -1,10 +1,10 @@
-"""Predicts the quiet latency of networks, one by one or a whole population at once, from a latency table."""
+"""Predicts quiet latency and energy of networks, one by one or a whole population at once, from a latency table."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,7 +35,11 @@ class Prediction:
     provenance: Provenance
     error: dict[str, float | int | None]
     statistic: str = "quiet_min"
+    #: Above idle; None when the table knows no energies. By node as ``per_node``.
     energy_mj: float | None = None
+    energy_per_node: dict[str, float] = field(default_factory=dict)
+    #: Where the energy comes from, apart from where the latency does: :meth:`Predictor.energy_provenance`.
+    energy_provenance: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON documents."""
@@ -53,6 +57,7 @@ class Predictor:
         self.calibration = table.calibration or Calibration()
         self.statistic = table.statistic
         self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
+        self._energy_arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
 
     @property
     def error(self) -> dict[str, float | int | None]:
@@ -92,6 +97,9 @@ class Predictor:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
         alone = np.array([row.latency_ms for row in rows.values()])
         parts = self.calibration.contributions(alone)
+        energies = [self.row_energy(row) for row in rows.values()]
+        energy_parts = self._energy_parts(np.array(energies), alone, parts)
+        known = self.table.energy is not None and not np.isnan(energy_parts).any()
         return Prediction(
             latency_ms=self.calibration.fixed_ms + float(parts.sum()),
             per_node={name: float(part) for name, part in zip(rows, parts, strict=True)},
@@ -99,7 +107,106 @@ class Predictor:
             provenance=self.provenance,
             error=self.error,
             statistic=self.statistic,
+            energy_mj=self._fixed_mj + float(energy_parts.sum()) if known else None,
+            energy_per_node={name: float(part) for name, part in zip(rows, energy_parts, strict=True)} if known else {},
+            energy_provenance=self.energy_provenance if known else None,
         )
+
+    # Energy --------------------------------------------------------------------------------------------------------
+
+    @property
+    def energy_provenance(self) -> dict[str, Any] | None:
+        """``{"kind", "table_kind", "meter", "idle_watts", "active_watts", "error", "summary"}``; None without energies.
+
+        ``table_kind`` is what the blocks' energies are; what is added up from them is modelled at best.
+        """
+        energy = self.table.energy
+        if energy is None:
+            return None
+        return {
+            "kind": "simulated" if energy.kind == "simulated" else "modelled",
+            "table_kind": energy.kind,
+            "meter": energy.meter,
+            "idle_watts": energy.idle_watts,
+            "active_watts": energy.active_watts,
+            "error": energy.error,
+            "summary": energy.describe(),
+        }
+
+    def row_energy(self, row: Row) -> float:
+        """Energy of a block alone in mJ; NaN when it is not known.
+
+        Where the energies are made of watts, a row without one (interpolated, say) gets them too, bytes apart.
+        """
+        if row.energy_mj is not None:
+            return row.energy_mj
+        energy = self.table.energy
+        if energy is None or energy.kind == "measured":
+            return float("nan")
+        return energy.active_above_idle_watts * row.latency_ms
+
+    def require_energy(self) -> None:
+        """Raises InputError with what to do when the table knows no energies."""
+        if self.table.energy is None:
+            name = self.table.device
+            raise InputError(
+                f"nothing is known of the energy of device {name!r}: it has no meter, and its file gives no watts. Say "
+                f"what it draws in its file (power: {{idle_watts: W, active_watts: W}}; `edgenas devices show {name}` "
+                f"names the file, `edgenas devices add NAME --local --idle-watts W --active-watts W` makes one for "
+                f"this machine), or give it a meter (`edgenas devices check {name}`), then run `edgenas profile` again"
+            )
+
+    def population_energy(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
+        """(N,) predicted energies in mJ. Raises InputError when the table lacks a block, or its energy."""
+        self.require_energy()
+        total = self._fixed_mj + space.population_cost(population, self.energy_arrays(space))
+        if np.isnan(total).any():
+            self._refuse_missing_energies(space)
+        return total
+
+    def cheapest_energy(self, space: SearchSpace) -> tuple[Architecture, float]:
+        """The architecture with the least predicted energy, exactly, and that energy in mJ."""
+        self.require_energy()
+        self._refuse_missing_energies(space)
+        architecture, total = space.cheapest(self.energy_arrays(space))
+        return architecture, self._fixed_mj + total
+
+    def energy_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
+        """What each entry of each slot contributes, in mJ; NaN where the table lacks it."""
+        if space not in self._energy_arrays:
+            self._energy_arrays[space] = space.cost_arrays(self._energy_contribution)
+        return self._energy_arrays[space]
+
+    @property
+    def _fixed_mj(self) -> float:
+        return 0.0 if self.table.energy is None else self.table.energy.fixed_mj
+
+    def _energy_parts(
+        self, energies: NDArray[np.float64], alone: NDArray[np.float64], parts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if self.table.energy is None:
+            return np.full(parts.shape, np.nan)
+        return self.table.energy.contributions(energies, alone, parts)
+
+    def _energy_contribution(self, entry: SlotEntry) -> float:
+        row = self.table.rows.get(entry.signature(self.table.precision))
+        if row is None:
+            return float("nan")
+        alone = np.array(row.latency_ms)
+        return float(self._energy_parts(np.array(self.row_energy(row)), alone, self.calibration.contributions(alone)))
+
+    def _refuse_missing_energies(self, space: SearchSpace) -> None:
+        self._refuse_missing(self.missing(space), f"space {space.name!r}")
+        rows = {signature: self.table.rows[signature] for signature in space.signatures(self.table.precision)}
+        unknown = [signature for signature, row in rows.items() if np.isnan(self.row_energy(row))]
+        if unknown:
+            raise InputError(
+                f"the latency table of {self.table.device} ({self.table.precision}) lacks the energy of "
+                f"{len(unknown)} signatures of space {space.name!r}, such as {unknown[0]!r}: measure it with "
+                f"`edgenas profile --device {self.table.device}`"
+            )
+
+    # Latency of many -----------------------------------------------------------------------------------------------
 
     def missing(self, space: SearchSpace) -> list[str]:
         """Signatures of a space that the table lacks."""
