@@ -19,6 +19,7 @@ import numpy as np
 from devices import Device, DeviceLostError, Measurement, MeasurementError, MeasureSettings, Provenance
 from export.flatbuffer import write_tflite
 from latency.calibration import Calibration, calibrate
+from latency.energy import complete_energies
 from latency.exact import profile_exact
 from latency.journal import Journal
 from latency.progress import ProgressCallback, Reporter
@@ -124,6 +125,7 @@ def profile(
     missing = [signature for signature in entries if signature not in table.rows]
     calibrated = table.calibration is not None and (table.calibration.networks > 0 or not networks)
     if not missing and calibrated:
+        table = complete_energies(table, entries, networks, device, path, progress=progress)
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
 
     wholes = {_network_key(network, precision): network for network in networks}
@@ -156,6 +158,7 @@ def profile(
             ) from error
         table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
         journal.remove()
+    table = complete_energies(table, entries, networks, device, path, progress=progress)
     failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}
     measured = sum(signature in rows for signature in missing)
     return ProfileResult(
