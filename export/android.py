@@ -1,4 +1,4 @@
-"""A Kotlin class that runs a bundle's model in an Android app: its input shape, normalisation and quantization built in.
+"""A Kotlin class that runs a bundle's model in an Android app, with input shape, normalisation and quantization.
 
 Written for LiteRT 2's ``CompiledModel``. Nothing here can compile Kotlin, so the text is kept plain.
 """

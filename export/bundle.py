@@ -16,10 +16,20 @@ from typing import Any
 
 import yaml
 
-from export.bundle_check import FILES, file_checksum, metrics_checksum, metrics_problems, verify_bundle
+from export.android import kotlin_classifier
+from export.bundle_check import (
+    FILES,
+    OPTIONAL_FILES,
+    file_checksum,
+    metrics_checksum,
+    metrics_problems,
+    run_self_test,
+    verify_bundle,
+)
+from export.c_header import c_header
 from export.model_card import model_card
 from export.preprocessing import Preprocessing
-from spaces.errors import InputError, WorkError
+from spaces.errors import EdgeNASError, InputError, WorkError
 from spaces.network import Network
 
 __all__ = ["BundleContents", "DataCard", "read_metrics", "verify_bundle", "write_bundle"]
@@ -60,8 +70,9 @@ class BundleContents:
     space: str | None = None
     architecture: str | None = None
     """The architecture's string in that space."""
-    latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Measured statistics of the shipped file by device: ``min``, ``median``, ..."""
+    latency_ms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Measured statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
+    visits too, those are under ``quiet``."""
     energy_mj: Mapping[str, float] = field(default_factory=dict)
     """Measured energy of one inference by device, where there is a meter."""
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -158,15 +169,23 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
 
 def _files(contents: BundleContents) -> dict[str, bytes]:
     document = {"space": contents.space, "architecture": contents.architecture, **contents.network.to_dict()}
+    metrics = contents.metrics()
     files = {
         "model.tflite": contents.model,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
         "run.py": Path(__file__).with_name("bundle_run.py").read_bytes(),
     }
+    # A model that is none is found, and named, by the check of the finished folder.
+    with contextlib.suppress(EdgeNASError):
+        metrics["self_test"] = run_self_test(contents.model, metrics["preprocessing"])
+    with contextlib.suppress(EdgeNASError):
+        files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
+    with contextlib.suppress(EdgeNASError):
+        kotlin = kotlin_classifier(contents.model, contents.preprocessing)
+        files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()
-    metrics = contents.metrics()
     checksums |= {"README.md": file_checksum(files["README.md"]), "metrics.json": metrics_checksum(metrics)}
     files["metrics.json"] = (json.dumps(metrics | {"checksums": checksums}, indent=2) + "\n").encode()
     return files
@@ -186,7 +205,7 @@ def _keep_other_files(folder: Path, temporary: Path) -> None:
     if not folder.exists():
         return
     for path in folder.iterdir():
-        if path.name in FILES:
+        if path.name in (*FILES, *OPTIONAL_FILES):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, temporary / path.name, symlinks=True)

@@ -12,6 +12,9 @@ from typing import Any, TypeGuard
 import numpy as np
 import yaml
 
+from export.bundle_run import test_pixels
+from export.c_header import header_bytes
+from export.metadata import read_metadata
 from export.preprocessing import Preprocessing
 from export.quantization import get_recipe, recipe_names
 from export.tflite_reader import check_integer, model_io
@@ -21,6 +24,8 @@ from spaces.network import Network
 
 #: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
+#: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
+OPTIONAL_FILES = ("model.h", "Classifier.kt")
 #: Keys of ``metrics.json`` that other programs rely on.
 METRICS_KEYS = (
     "top1",
@@ -60,12 +65,16 @@ def verify_bundle(folder: Path | str) -> list[str]:
         return [f"{folder}: no such folder"]
     contents: dict[str, bytes] = {}
     problems = []
-    for name in FILES:
+    for name in (*FILES, *OPTIONAL_FILES):
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
-            problems.append(f"{name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}")
+            if name in FILES:
+                problems.append(f"{name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}")
     metrics = _read_metrics(contents, problems)
+    checksums = metrics.get("checksums")
+    if isinstance(checksums, dict):
+        problems += [f"{name}: missing" for name in OPTIONAL_FILES if name in checksums and name not in contents]
     problems += _check_checksums(contents, metrics)
     if "model.tflite" in contents:
         problems += _check_model(contents, metrics)
@@ -143,7 +152,7 @@ def _check_checksums(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) 
     expected = metrics.get("checksums")
     if not isinstance(expected, dict):
         return
-    for name in (name for name in FILES if name in contents):
+    for name in contents:
         found = metrics_checksum(metrics) if name == "metrics.json" else file_checksum(contents[name])
         if name not in expected:
             yield f"{name}: metrics.json holds no checksum for it"
@@ -156,21 +165,70 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
     try:
         ends = model_io(model)
         shape, classes = ends.inputs[0].shape, ends.outputs[0].shape[-1]
-        tflite_logits(model, np.zeros((1, *shape[1:]), np.float32), processes=1)
+        answer = run_self_test(model, metrics.get("preprocessing"))["logits"]
+        metadata = read_metadata(model)
     except (EdgeNASError, IndexError) as error:
         yield f"model.tflite: cannot be run: {error}"
         return
+    yield from _check_answer(answer, metrics.get("self_test"))
+    if "model.h" in contents:
+        yield from _check_header(contents["model.h"], model)
     if _is_count(metrics.get("size_bytes")) and metrics["size_bytes"] != len(model):
         yield f"model.tflite: {len(model)} bytes, but metrics.json says {metrics['size_bytes']}"
     quantization = metrics.get("quantization")
     if quantization in recipe_names() and get_recipe(quantization).integer_only:
         yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in check_integer(model))
     if "labels.txt" in contents:
-        count = len(contents["labels.txt"].decode(errors="replace").splitlines())
-        if count != classes:
-            yield f"labels.txt: {count} labels for a model of {classes} outputs"
+        labels = tuple(contents["labels.txt"].decode(errors="replace").splitlines())
+        if len(labels) != classes:
+            yield f"labels.txt: {len(labels)} labels for a model of {classes} outputs"
+        elif metadata is not None and metadata.labels != labels:
+            yield "labels.txt: other labels than in the metadata inside model.tflite"
     if "architecture.yaml" in contents:
         yield from _check_architecture(contents["architecture.yaml"], shape, classes, metrics)
+
+
+def run_self_test(model: bytes, preprocessing: object) -> dict[str, Any]:
+    """``{"logits", "tolerance"}``: what a model answers to the test picture of ``run.py``, and how far off it may be.
+
+    Other processors round otherwise: four steps of an integer output, a hundredth of the largest logit. Raises
+    InputError when the model or the preprocessing cannot be used.
+    """
+    ends = model_io(model)
+    shape = ends.inputs[0].shape
+    if len(shape) != 4:
+        raise InputError(f"expected an image as input, found the shape {shape}")
+    constants = Preprocessing.from_dict(preprocessing if isinstance(preprocessing, Mapping) else {})
+    image = constants.apply(test_pixels(*shape[1:]))[np.newaxis]
+    logits = tflite_logits(model, image, processes=1)[0].astype(np.float64)
+    step = ends.outputs[0].scale[0] if ends.outputs[0].scale else 0.0
+    tolerance = max(4 * step, 0.01 * float(np.abs(logits).max()), 1e-4)
+    return {"logits": [round(float(value), 6) for value in logits.ravel()], "tolerance": round(tolerance, 6)}
+
+
+def _check_answer(answer: list[float], expected: object) -> Iterator[str]:
+    """Bundles from before there was a self-test have none."""
+    if expected is None:
+        return
+    try:
+        assert isinstance(expected, Mapping)
+        difference = float(np.max(np.abs(np.subtract(answer, expected["logits"]))))
+        within = difference <= float(expected["tolerance"])
+    except (AssertionError, KeyError, TypeError, ValueError):
+        yield "metrics.json: self_test must hold the logits of the test picture and a tolerance"
+        return
+    if not within:
+        yield f"model.tflite: answers {difference:.4g} away from when it was made, on a test picture"
+
+
+def _check_header(content: bytes, model: bytes) -> Iterator[str]:
+    try:
+        same = header_bytes(content.decode(errors="replace")) == model
+    except InputError as error:
+        yield f"model.h: {error}"
+        return
+    if not same:
+        yield "model.h: holds another model than model.tflite"
 
 
 def _check_architecture(

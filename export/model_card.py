@@ -38,7 +38,11 @@ def _use(contents: BundleContents) -> str:
     return f"""## Use
 
     pip install numpy ai-edge-litert pillow
-    python run.py photo.png
+    python run.py --image photo.png     # --camera for one frame of a camera (needs opencv-python), --json for programs
+    python run.py --verify              # complete, unchanged, and answering as it did when it was made?
+
+The labels and the normalisation are also inside `model.tflite`, as TFLite metadata. `model.h` is the model for
+microcontrollers (left out above 4 MiB), `Classifier.kt` a class for Android apps (for float32 and int8 models).
 
 Intended use: telling apart the classes in `labels.txt` in images like those of the data set below, on a small device.
 The input is `(pixel / 255 - mean) / std` with mean {mean} and standard deviation {std} per channel, then quantized as
@@ -74,8 +78,9 @@ def _cost(contents: BundleContents) -> str:
     for device, statistics in contents.latency_ms.items():
         origin = contents.provenance.get(device, {})
         energy = _number(contents.energy_mj.get(device))
-        rows.append((device, str(origin.get("kind", "unknown")), *_times(statistics), energy, _origin(origin)))
-    header = ("device", "kind", "min ms", "median ms", "p90 ms", "energy mJ", "how")
+        times = (_quiet(statistics), *_times(statistics))
+        rows.append((device, str(origin.get("kind", "unknown")), *times, energy, _origin(origin)))
+    header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
     predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
     budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
     return f"""## Latency and energy
@@ -83,6 +88,8 @@ def _cost(contents: BundleContents) -> str:
 One image at a time, this file on the device that is named.
 
 {_table(header, rows) if rows else "Not measured."}
+
+quiet: when nothing else disturbs the device, which is what a prediction is for. median, p90: one normal run.
 
 {predictions or "Not predicted."}
 
@@ -101,7 +108,12 @@ def _prediction(device: str, cost: Mapping[str, Any]) -> str:
     )
 
 
-def _times(statistics: Mapping[str, float]) -> tuple[str, ...]:
+def _quiet(statistics: Mapping[str, Any]) -> str:
+    quiet = statistics.get("quiet")
+    return _number(quiet.get("quiet_ms")) if isinstance(quiet, Mapping) else ""
+
+
+def _times(statistics: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(_number(statistics.get(key)) for key in ("min", "median", "p90"))
 
 

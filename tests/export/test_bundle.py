@@ -17,7 +17,8 @@ from PIL import Image
 
 from export import bundle as module
 from export.bundle import BundleContents, DataCard, read_metrics, verify_bundle, write_bundle
-from export.bundle_check import FILES, METRICS_KEYS, metrics_checksum
+from export.bundle_check import FILES, METRICS_KEYS, OPTIONAL_FILES, metrics_checksum
+from export.metadata import with_metadata
 from export.verify import accuracy, tflite_logits
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
@@ -59,7 +60,7 @@ def copy(written: Path, tmp_path: Path) -> Path:
 
 
 def test_holds_exactly_its_files_and_is_good(written: Path) -> None:
-    assert sorted(path.name for path in written.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in written.iterdir()) == sorted((*FILES, *OPTIONAL_FILES))
     assert os.listdir(written.parent) == ["bundle"]
     assert verify_bundle(written) == []
 
@@ -161,6 +162,40 @@ def test_run_reports_bad_images_in_one_line_each_and_goes_on(copy: Path, trained
     assert result.stdout.startswith(f"{folder / 'good.npy'}\t")
 
 
+def test_run_verifies_its_folder_with_the_runtime_alone(copy: Path, tmp_path: Path) -> None:
+    result = run(copy, "--verify", "--json")
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"ok": True, "problems": []}), result.stderr
+    (copy / "labels.txt").write_text("other")
+    result = run(copy, "--verify")
+    assert result.returncode == 1
+    assert result.stdout == "labels.txt: changed since the bundle was written\n"
+    assert rewrite(copy, self_test={"logits": [0.0] * 6, "tolerance": 0.01})
+    replace_file(copy, "labels.txt", "".join(f"{label}\n" for label in LABELS).encode())
+    assert "away from when it was made" in run(copy, "--verify").stdout
+
+
+def test_run_prints_json(copy: Path, trained) -> None:
+    np.save(copy.parent / "image.npy", trained.test_images[0])
+    result = run(copy, "--image", copy.parent / "image.npy", "--top", 2, "--json")
+    (entry,) = json.loads(result.stdout)
+    assert entry["image"] == str(copy.parent / "image.npy")
+    assert len(entry["classes"]) == 2
+    assert entry["classes"][0]["label"] in LABELS
+
+
+def test_run_says_what_is_missing(copy: Path) -> None:
+    result = run(copy, "--edgetpu", "whatever.png")
+    assert result.returncode == 1
+    assert "libedgetpu.so.1 cannot be loaded" in result.stderr
+    assert "nothing was run on the CPU" in result.stderr
+    (copy.parent / "block" / "cv2").mkdir()
+    (copy.parent / "block" / "cv2" / "__init__.py").write_text("raise ImportError")
+    result = run(copy, "--camera")
+    assert result.returncode == 2
+    assert "camera 0: --camera needs OpenCV: pip install opencv-python-headless" in result.stderr
+    assert run(copy).returncode == 2
+
+
 def test_run_with_a_damaged_model_says_so(copy: Path) -> None:
     (copy / "model.tflite").write_bytes(b"damaged")
     result = run(copy, "whatever.png")
@@ -179,13 +214,13 @@ def test_the_program_needs_only_old_python(written: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ damage
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, *OPTIONAL_FILES])
 def test_a_missing_file_is_found(copy: Path, name: str) -> None:
     (copy / name).unlink()
     assert f"{name}: missing" in verify_bundle(copy)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, *OPTIONAL_FILES])
 def test_a_changed_file_is_found(copy: Path, name: str) -> None:
     path = copy / name
     if name == "metrics.json":
@@ -249,10 +284,36 @@ def test_contents_must_fit_each_other(copy: Path, trained) -> None:
     as_float = convert(trained.model, quantization="float32")
     problems = replace_file(copy, "model.tflite", as_float, size_bytes=len(as_float))
     assert any(problem.startswith("model.tflite: not int8 throughout") for problem in problems)
-    assert rewrite(copy, quantization="float32") == []
+    assert rewrite(copy, quantization="float32") == ["model.h: holds another model than model.tflite"]
     assert "labels.txt: 2 labels for a model of 6 outputs" in replace_file(copy, "labels.txt", b"a\nb\n")
     problems = replace_file(copy, "architecture.yaml", b"nodes: [")
     assert any(problem.startswith("architecture.yaml: ") for problem in problems)
+
+
+def test_another_model_of_the_same_shape_is_found_by_its_answer(copy: Path, contents: BundleContents) -> None:
+    logits = [0.0] * 6
+    problems = rewrite(copy, self_test={"logits": logits, "tolerance": 0.01})
+    assert any("away from when it was made" in problem for problem in problems)
+    assert any("self_test must hold" in problem for problem in rewrite(copy, self_test=[1]))
+    assert rewrite(copy, self_test="REMOVE") == []  # bundles from before there was one
+
+
+def test_labels_that_are_not_those_inside_the_model_are_found(contents: BundleContents, tmp_path: Path) -> None:
+    described = with_metadata(
+        contents.model,
+        name="n",
+        description="d",
+        version="1",
+        licence="CC0",
+        labels=LABELS,
+        preprocessing=contents.preprocessing,
+    )
+    folder = write_bundle(tmp_path / "bundle", dataclasses.replace(contents, model=described))
+    assert verify_bundle(folder) == []
+    swapped = "".join(f"{label}\n" for label in reversed(LABELS)).encode()
+    assert "labels.txt: other labels than in the metadata inside model.tflite" in replace_file(
+        folder, "labels.txt", swapped
+    )
 
 
 def test_a_model_that_is_none_and_metrics_that_are_none(copy: Path) -> None:
