@@ -103,7 +103,7 @@ def _describe_references(as_json: bool) -> None:
 def build(
     arch: str = typer.Argument(metavar="ARCH", help=ARCH_HELP),
     output: Path = typer.Option(..., "--output", "-o", help="The .tflite file to write."),
-    quantization: str = typer.Option("int8", "--quantization", help="float32, float16 or int8."),
+    quantization: str = typer.Option("int8", "--quantization", help="float32, float16, dynamic, int8 or int16x8."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random weights."),
     split_groups: bool = typer.Option(
         False, "--split-groups", help="Group convolutions as SPLIT, CONV_2D and CONCATENATION, for Edge TPUs."
@@ -111,11 +111,11 @@ def build(
 ) -> None:
     """Write a network with random weights, to measure its cost before anybody trains it."""
     from export.files import write_atomically
-    from export.flatbuffer import write_tflite
+    from export.untrained import untrained_model
     from spaces.resolve import resolve_architecture
 
     network = resolve_architecture(arch).network
-    model = write_tflite(network.graph, quantization, seed=seed)
+    model = untrained_model(network, quantization, seed=seed)
     if split_groups:
         from export.group_split import split_group_convolutions
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from latency.predictor import Predictor
     from latency.table import LatencyTable
 
-#: Precision of the deployed model, and so of the latency table, by quantization recipe; others deploy as int8.
-_PRECISIONS = {"float32": "float32", "float16": "float16"}
-
 #: A table that was made on a busy machine may hold any ratio of deployed to quiet latency; more is not believed.
 MAX_DEPLOYED_RATIO = 1.25
 
@@ -39,7 +36,16 @@ class RunContext:
 
     @property
     def precision(self) -> str:
-        return _PRECISIONS.get(self.recipe.export.quantization, "int8")
+        """Precision of the latency table that is nearest to the shipped file: int8 for what computes on int8 alone.
+
+        Files that round on the fly or hold 16-bit activations are predicted as float32; what is shipped is measured.
+        """
+        from export.quantization import get_recipe
+
+        name = self.recipe.export.quantization
+        if name == "float16":
+            return name
+        return "int8" if get_recipe(name).integer_only and name != "int16x8" else "float32"
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -91,13 +91,12 @@ def settled():
     def build(network: Network, images: np.ndarray) -> Any:
         model = build_keras(network, seed=3)
         norms = [layer for layer in model.layers if hasattr(layer, "moving_mean")]
-        for layer in norms:
-            layer.momentum = 0.0
-        model(images, training=True)
         generator = np.random.default_rng(0)
         for layer in norms:
             layer.gamma.assign(generator.uniform(0.7, 1.3, layer.gamma.shape))
             layer.beta.assign(generator.normal(size=layer.beta.shape) * 0.2)
+            layer.momentum = 0.0
+        model(images, training=True)
         return model
 
     return build
