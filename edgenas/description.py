@@ -5,24 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spaces.cost import peak_activation_bytes
+from spaces.graph import OpGraph
 from spaces.network import Network
+from spaces.ops import Convolution
 from spaces.references import params_as_counted, published_figures, reference_names, reference_network
 from spaces.resolve import ResolvedArchitecture
 
 if TYPE_CHECKING:
-    from devices import Device
+    from devices import Device, Energy
 
 
-def describe_network(resolved: ResolvedArchitecture, *, device: str | None, precision: str) -> dict[str, Any]:
+def describe_network(
+    resolved: ResolvedArchitecture, *, device: str | None, precision: str, strict: bool = False
+) -> dict[str, Any]:
     """The JSON of ``edgenas describe``.
 
-    A simulated device is asked directly. Raises InputError when another has no table, or the table lacks a block of the
-    network.
+    A simulated device is asked directly. Blocks that another's table lacks are interpolated, and named; with
+    ``strict`` they are refused. Raises InputError when there is no table, or it is too small to learn from.
     """
     network = resolved.network
-    predicted = _predict(network, device, precision) if device else None
+    predicted = _predict(network, device, precision, strict) if device else None
     per_node = predicted["per_node"] if predicted else {}
+    energy_per_node = predicted["energy_per_node"] if predicted else {}
     signatures = network.signatures(precision)
+    lowering = _group_convolution(device)
     return {
         "name": resolved.name,
         "architecture": resolved.architecture_text,
@@ -33,6 +39,8 @@ def describe_network(resolved: ResolvedArchitecture, *, device: str | None, prec
         "latency_ms": predicted["latency_ms"] if predicted else None,
         "energy_mj": predicted["energy_mj"] if predicted else None,
         "provenance": predicted["provenance"] if predicted else None,
+        "energy_provenance": predicted["energy_provenance"] if predicted else None,
+        "interpolated": len(predicted["interpolated"]) if predicted else 0,
         "nodes": [
             {
                 "name": node.name,
@@ -43,29 +51,43 @@ def describe_network(resolved: ResolvedArchitecture, *, device: str | None, prec
                 "params": network.blocks_lowered[node.name].params,
                 "signature": signatures[node.name],
                 "latency_ms": per_node.get(node.name),
-                "energy_mj": None,
+                "group_convolution": _lowering(network.blocks_lowered[node.name], lowering),
+                "energy_mj": energy_per_node.get(node.name),
+                "interpolated": bool(predicted) and signatures[node.name] in predicted["interpolated"],
             }
             for node in network.nodes
         ],
     }
 
 
-def _predict(network: Network, device: str, precision: str) -> dict[str, Any]:
+def _predict(network: Network, device: str, precision: str, strict: bool) -> dict[str, Any]:
     from devices import get_device
+    from latency.interpolation import Completed, complete
     from latency.predictor import Predictor
     from latency.table import LatencyTable, default_table_path
 
     target = get_device(device)  # an unknown name is a clearer error than a missing table
     if target.is_exact:
         return _simulate(network, target, precision)
-    predictor = Predictor(LatencyTable.load(default_table_path(device, precision), device=device, precision=precision))
+    table = LatencyTable.load(default_table_path(device, precision), device=device, precision=precision)
+    signatures = network.signatures(precision)
+    completed = Completed(table, len(signatures)) if strict else complete(table, signatures.values())
+    predictor = Predictor(completed.table)
     prediction = predictor.predict(network)
+    told = [predictor.describe_error(), *filter(None, [completed.describe()])]
     return {
+        "interpolated": frozenset(completed.interpolated),
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
         "per_node": prediction.per_node,
+        "energy_per_node": prediction.energy_per_node,
+        "energy_provenance": prediction.energy_provenance,
         "provenance": prediction.provenance.to_json()
-        | {"statistic": prediction.statistic, "error": prediction.error, "summary": predictor.describe_error()},
+        | {
+            "statistic": prediction.statistic,
+            "error": completed.error(prediction.error, prediction.per_node, signatures, prediction.latency_ms),
+            "summary": "; ".join(told),
+        },
     }
 
 
@@ -82,12 +104,43 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
     outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
     provenance = whole.provenance
     return {
+        "interpolated": frozenset(),
         "latency_ms": whole.min,
         "energy_mj": whole.energy_mj,
         "per_node": {name: getattr(outcome, "min", None) for name, outcome in outcomes.items()},
+        "energy_per_node": {name: getattr(outcome, "energy_mj", None) for name, outcome in outcomes.items()},
+        "energy_provenance": None if whole.energy is None else _origin(whole.energy, device),
         "provenance": provenance.to_json()
         | {"statistic": "simulated", "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
     }
+
+
+def _origin(energy: Energy, device: Device) -> dict[str, Any]:
+    """Where a simulated energy comes from, in the words of :meth:`latency.predictor.Predictor.energy_provenance`."""
+    return {
+        "kind": energy.kind,
+        "table_kind": energy.kind,
+        "meter": energy.meter,
+        "idle_watts": energy.idle_watts,
+        "active_watts": energy.active_watts,
+        "error": None,
+        "summary": f"energy {energy.kind} ({energy.meter}): {device.spec.power.describe()}",
+    }
+
+
+def _group_convolution(device: str | None) -> str:
+    """What a group convolution becomes on a device, and without one."""
+    if device is None:
+        return "native"
+    from devices import get_device
+
+    return get_device(device).group_convolution
+
+
+def _lowering(graph: OpGraph, lowering: str) -> str | None:
+    """How the group convolutions of a block are written for the device; None when it has none."""
+    grouped = any(isinstance(node.op, Convolution) and node.op.groups > 1 for node in graph.nodes)
+    return lowering if grouped else None
 
 
 def describe_references() -> list[dict[str, Any]]:

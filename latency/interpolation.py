@@ -141,6 +141,23 @@ class Completed:
         guessed = frozenset(self.interpolated)
         return sum(ms for name, ms in per_node.items() if signatures.get(name) in guessed) / latency_ms
 
+    def error(
+        self,
+        table_error: Mapping[str, float | int | None],
+        per_node: Mapping[str, float],
+        signatures: Mapping[str, str],
+        latency_ms: float,
+    ) -> dict[str, Any]:
+        """The table's error where nothing was interpolated, else with what that adds (see :func:`combined_error`)."""
+        if not self.interpolated:
+            return dict(table_error)
+        share = self.share(per_node, signatures, latency_ms)
+        mape = combined_error(table_error["mape"], [(share, self.held_out())])
+        return dict(table_error) | {
+            **{"mape": mape, "max": None, "table_mape": table_error["mape"], "interpolated_share": share},
+            **self.to_json(),
+        }
+
     def held_out(self) -> HeldOutError | None:
         """The larger of the held-out errors that apply to what was interpolated."""
         if self.interpolation is None:

@@ -52,6 +52,7 @@ class ModelPrediction:
     interpolated_operators: tuple[str, ...]
     unknown_operators: dict[str, int]
     warnings: tuple[str, ...] = ()
+    energy_provenance: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``edgenas predict``."""
@@ -115,6 +116,7 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
         interpolated_operators=tuple(f"{work.index} {work.kind}" for work in left),
         unknown_operators=dict(Counter(work.kind for work in unknown)),
         warnings=(*warnings, *_told(left, unknown, held_out, shares, interpolation)),
+        energy_provenance=prediction.energy_provenance,
     )
 
 

@@ -26,10 +26,11 @@ def describe(
     arch: str | None = typer.Argument(None, metavar="ARCH", help=ARCH_HELP),
     device: str | None = typer.Option(None, "--device", help="Predict with the table of this device."),
     precision: str = typer.Option("int8", "--precision", help="float32, float16 or int8."),
+    strict: bool = typer.Option(False, "--strict", help="Refuse blocks that were not measured, never interpolate."),
     references: bool = typer.Option(False, "--references", help="The reference networks beside published figures."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Shapes, multiply-accumulates, parameters and predicted latency of a network, node by node."""
+    """Shapes, multiply-accumulates, parameters, predicted latency and energy of a network, node by node."""
     if references:
         _describe_references(as_json)
         return
@@ -38,14 +39,14 @@ def describe(
     from edgenas.description import describe_network
     from spaces.resolve import resolve_architecture
 
-    data = describe_network(resolve_architecture(arch), device=device, precision=precision)
+    data = describe_network(resolve_architecture(arch), device=device, precision=precision, strict=strict)
     if as_json:
         print_json(data)
         return
     from spaces.ops import format_shape
 
     print_table(
-        ("node", "block", "input", "output", "MACs", "parameters", "ms"),
+        ("node", "block", "input", "output", "MACs", "parameters", "ms", "mJ"),
         [
             (
                 node["name"],
@@ -55,6 +56,7 @@ def describe(
                 node["macs"],
                 node["params"],
                 node["latency_ms"],
+                node["energy_mj"],
             )
             for node in data["nodes"]
         ],
@@ -64,9 +66,16 @@ def describe(
         f"{data['macs']:,} MACs, {data['params']:,} parameters (trainable: weights, biases, batch-norm scales and "
         f"shifts), {data['peak_activation_bytes']:,} bytes of activations at the peak ({precision})"
     )
+    grouped = sum(node["group_convolution"] is not None for node in data["nodes"])
+    if grouped:
+        how = next(node["group_convolution"] for node in data["nodes"] if node["group_convolution"] is not None)
+        written = "one operator each" if how == "native" else "SPLIT, one CONV_2D a group, CONCATENATION"
+        print(f"{grouped} blocks with group convolutions, written as {how}: {written}")
     if data["latency_ms"] is not None:
         provenance = data["provenance"]
         print(f"{data['latency_ms']:.4g} ms on {device}: {provenance['summary']}")
+    if data["energy_mj"] is not None:
+        print(f"{data['energy_mj']:.4g} mJ above idle: {data['energy_provenance']['summary']}")
 
 
 def _describe_references(as_json: bool) -> None:
@@ -105,8 +114,9 @@ def build(
     output: Path = typer.Option(..., "--output", "-o", help="The .tflite file to write."),
     quantization: str = typer.Option("int8", "--quantization", help="float32, float16, dynamic, int8 or int16x8."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random weights."),
+    device: str | None = typer.Option(None, "--device", help="Write group convolutions as this device takes them."),
     split_groups: bool = typer.Option(
-        False, "--split-groups", help="Group convolutions as SPLIT, CONV_2D and CONCATENATION, for Edge TPUs."
+        False, "--split-groups", help="Group convolutions as SPLIT, CONV_2D and CONCATENATION, as Edge TPUs take them."
     ),
 ) -> None:
     """Write a network with random weights, to measure its cost before anybody trains it."""
@@ -115,6 +125,10 @@ def build(
     from spaces.resolve import resolve_architecture
 
     network = resolve_architecture(arch).network
+    if device is not None:
+        from devices import get_device
+
+        split_groups = split_groups or get_device(device).group_convolution == "split"
     model = untrained_model(network, quantization, seed=seed)
     if split_groups:
         from export.group_split import split_group_convolutions
@@ -130,7 +144,7 @@ def benchmark(
     threads: int = typer.Option(1, "--threads", min=1, help="Threads of the runtime."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Measure any .tflite file on a device."""
+    """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
     from devices.device import get_device
     from export.tflite_reader import read_operators
 
@@ -146,6 +160,10 @@ def benchmark(
     print_table(
         ("statistic", "ms"), [(name, value) for name, value in latency.items() if name != "runs"], title=str(model)
     )
+    if measurement.energy is not None:
+        print(f"energy of one inference: {measurement.energy.describe()}")
+    elif measurement.energy_problem:
+        remark(f"energy was not measured: {measurement.energy_problem}")
     provenance = measurement.provenance
     if provenance.kind == "simulated":
         print(f"simulated as {device} ({provenance.runtime} {provenance.runtime_version}): {provenance.protocol}")
