@@ -25,6 +25,7 @@ def describe_network(
     """
     network = resolved.network
     predicted = _predict(network, device, precision, strict) if device else None
+    interpolated = predicted["interpolated"] if predicted else frozenset()
     per_node = predicted["per_node"] if predicted else {}
     energy_per_node = predicted["energy_per_node"] if predicted else {}
     signatures = network.signatures(precision)
@@ -40,7 +41,7 @@ def describe_network(
         "energy_mj": predicted["energy_mj"] if predicted else None,
         "provenance": predicted["provenance"] if predicted else None,
         "energy_provenance": predicted["energy_provenance"] if predicted else None,
-        "interpolated": len(predicted["interpolated"]) if predicted else 0,
+        "interpolated": len(interpolated),
         "nodes": [
             {
                 "name": node.name,
@@ -51,9 +52,9 @@ def describe_network(
                 "params": network.blocks_lowered[node.name].params,
                 "signature": signatures[node.name],
                 "latency_ms": per_node.get(node.name),
-                "group_convolution": _lowering(network.blocks_lowered[node.name], lowering),
                 "energy_mj": energy_per_node.get(node.name),
-                "interpolated": bool(predicted) and signatures[node.name] in predicted["interpolated"],
+                "group_convolution": _lowering(network.blocks_lowered[node.name], lowering),
+                "interpolated": signatures[node.name] in interpolated,
             }
             for node in network.nodes
         ],
