@@ -1,4 +1,4 @@
-"""Costs of architectures without training or measuring anything: exact counts, and latency from the table.
+"""Costs of architectures without training or measuring anything: exact counts; latency and energy from the table.
 
 Every cost here is a sum (or, for memory, a maximum) over the blocks of a chain of blocks, so a population of
 thousands costs a few array look-ups.
@@ -39,7 +39,8 @@ class CostModel:
     Args:
         space: the search space.
         precision: of the deployed model.
-        predictor: predicts ``latency_ms``; without one that cost is not available.
+        predictor: predicts ``latency_ms``, and ``energy_mj`` where its table knows energies; without one these costs
+            are not available.
     """
 
     def __init__(self, space: SearchSpace, precision: str, predictor: Predictor | None = None) -> None:
@@ -63,6 +64,8 @@ class CostModel:
         names = ["macs", "params", "size_bytes", "peak_activation_bytes"]
         if self.predictor is not None:
             names.insert(0, "latency_ms")
+            if self.predictor.table.energy is not None:
+                names.insert(1, "energy_mj")
         row = self.space.to_population([architecture])
         return {name: float(values[0]) for name, values in self.population(row, names).items()}
 
@@ -73,6 +76,8 @@ class CostModel:
         """
         if name == "latency_ms" and self.predictor is not None:
             return self.predictor.cheapest(self.space)
+        if name == "energy_mj" and self.predictor is not None:
+            return self.predictor.cheapest_energy(self.space)
         if name in self._sums:
             architecture, _ = self.space.cheapest(self._sums[name])
         else:
@@ -125,6 +130,8 @@ class CostModel:
             return self._peak(population)
         if name == "latency_ms" and self.predictor is not None:
             return np.asarray(self.predictor.population(self.space, population), np.float64)
+        if name == "energy_mj" and self.predictor is not None:
+            return np.asarray(self.predictor.population_energy(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")
 
     def _peak(self, population: Population) -> Array:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from spaces.errors import InputError
 
 #: Costs that can be budgeted, with the unit in the name; all are predicted without training anything.
-COSTS = ("latency_ms", "size_bytes", "peak_activation_bytes", "macs", "params")
+COSTS = ("latency_ms", "energy_mj", "size_bytes", "peak_activation_bytes", "macs", "params")
 
 #: Exponent or slope used where none is given: TuNAS' -0.10 for absolute, MnasNet's -0.07 for the others.
 DEFAULT_BETA = {"absolute": -0.10, "soft": -0.07, "hard": -0.07}

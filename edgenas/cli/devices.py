@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from devices.device import DeviceSpec
 
 app = typer.Typer(help="List, show, check, add and remove devices.", no_args_is_help=True)
+_WATTS_SOURCES = {"idle_watts": "given by the user", "active_watts": "given by the user"}
 #: What `devices check` measures.
 _SHAPE = (32, 32, 3)
 _PROGRAMS = {
@@ -63,11 +64,14 @@ def check_device(
     if device is None:
         _check_all(as_json)
         return
-    measurement = _try(get_device(device), as_json=as_json)
+    target = get_device(device)
+    measurement = _try(target, as_json=as_json)
+    energy = _energy(target)
     if as_json:
-        print_json({"device": device, "ok": True, "problems": [], **measurement.to_json()})
-    else:
-        print(_verdict(device, measurement))
+        print_json({"device": device, "ok": True, "problems": [], "meter": energy, **measurement.to_json()})
+        return
+    print(_verdict(device, measurement))
+    print(_energy_verdict(energy, measurement))
 
 
 @app.command("add")
@@ -81,20 +85,32 @@ def add_device(
     ),
     port: int | None = typer.Option(None, "--port", min=1, max=65535, help="Port of the board's ssh server."),
     ssh_config: Path | None = typer.Option(None, "--ssh-config", help="Instead of your own ssh configuration."),
+    local: bool = typer.Option(False, "--local", help="This machine, as a device with watts or a meter of your own."),
     adb: str | None = typer.Option(None, "--adb", metavar="SERIAL", help="An Android phone, from `adb devices`."),
     benchmark_model: Path | None = typer.Option(
         None, "--benchmark-model", help="The runtime's benchmark_model for the phone, on this computer."
     ),
+    idle_watts: float | None = typer.Option(None, "--idle-watts", min=0, help="What it draws when idle, in watts."),
+    active_watts: float | None = typer.Option(
+        None, "--active-watts", min=0, help="What it draws while it runs a network; models energy without a meter."
+    ),
+    power_command: str | None = typer.Option(
+        None, "--power-command", help="A command, run on the device, that prints the watts of a meter line by line."
+    ),
     description: str = typer.Option("", "--description", help="A few words for lists."),
     no_check: bool = typer.Option(False, "--no-check", help="Do not try it first."),
 ) -> None:
-    """Add a board or a phone of your own, after measuring one small network on it."""
+    """Add a board, a phone or this machine as a device of your own, after measuring one small network on it."""
+    from devices import Power
     from devices.device import DeviceSpec, device_from_spec
     from devices.own import check_new_name, save_device
     from spaces.errors import InputError
 
-    if bool(ssh) == bool(adb):
-        raise InputError("name either boards with --ssh USER@HOST or a phone with --adb SERIAL")
+    if bool(ssh) + bool(adb) + local != 1:
+        raise InputError("name boards with --ssh USER@HOST, a phone with --adb SERIAL, or this machine with --local")
+    if (idle_watts is None) != (active_watts is None):
+        raise InputError("--idle-watts and --active-watts must be given together")
+    power = Power(idle_watts, active_watts, command=power_command, sources=_WATTS_SOURCES if active_watts else {})
     options: dict[str, Any]
     if ssh:
         options = {"host": ssh[0]} if len(ssh) == 1 else {"hosts": ssh}
@@ -104,16 +120,22 @@ def add_device(
         if ssh_config is not None:
             options["ssh_config"] = str(ssh_config.resolve())
         description = description or f"{', '.join(ssh)}, over SSH"
+    elif local:
+        options = {} if python == "python3" else {"python": str(Path(python).expanduser())}
+        description = description or "This machine's CPU, with watts or a meter of its own"
     else:
         options = {"serial": adb}
         if benchmark_model is not None:
             options["benchmark_model"] = str(benchmark_model.resolve())
         description = description or f"Android phone {adb}, over adb (this kind is untested on hardware)"
     path = check_new_name(name)
-    spec = DeviceSpec(name, "ssh" if ssh else "adb", description, options=options, source=f"device {name}")
+    kind = "ssh" if ssh else "local" if local else "adb"
+    spec = DeviceSpec(name, kind, description, options=options, source=f"device {name}", power=power)
     target = device_from_spec(spec)
     if not no_check:
-        print(_verdict(name, _try(target)))
+        measurement = _try(target)
+        print(_verdict(name, measurement))
+        print(_energy_verdict(_energy(target), measurement))
     save_device(spec)
     print(f"{path} describes it; measure with it by --device {name}")
 
@@ -151,6 +173,26 @@ def _verdict(device: str, measurement: Measurement) -> str:
     )
 
 
+def _energy(target: Device) -> dict[str, Any]:
+    """How energy is known on a device: ``{"name", "words", "watts"}``."""
+    found = target.meter()
+    return {"name": found.name, "words": found.words, "watts": target.spec.power.describe()}
+
+
+def _energy_verdict(meter: dict[str, Any], measurement: Measurement) -> str:
+    """What is known of the device's energy, or what to do."""
+    energy = measurement.energy
+    if meter["name"]:
+        told = f": {energy.describe()}" if energy else f", but it failed: {measurement.energy_problem}"
+        return f"energy: measured with {meter['name']}{told}"
+    if energy is not None:
+        return f"energy: {energy.kind} from {meter['watts']}; no meter: {meter['words']}"
+    return (
+        f"energy: not known. {meter['words']}. Or say what the device draws (power: idle_watts, active_watts in its "
+        "file, or `edgenas devices add NAME --local|--ssh ... --idle-watts W --active-watts W`)"
+    )
+
+
 def _check_all(as_json: bool) -> None:
     """What works here, and what to do about the rest."""
     import shutil
@@ -184,6 +226,7 @@ def _facts(spec: DeviceSpec) -> dict[str, Any]:
         "precisions": list(spec.precisions),
         "description": spec.description,
         "options": dict(spec.options),
+        "power": spec.power.to_yaml(),
         "file": spec.source,
     }
 

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgenas.report.data import ReportData, ShippedModel
-from edgenas.report.text import count, duration, escape, milliseconds, percent, signed_percent, size, wilson_interval
+from edgenas.report.text import (
+    count,
+    duration,
+    escape,
+    millijoules,
+    milliseconds,
+    percent,
+    signed_percent,
+    size,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
 class Card:
-    """One number. ``kind`` is how it is known: ``measured``, ``predicted`` or ``counted``."""
+    """One number. ``kind`` is how it is known: measured, modelled, simulated, predicted or counted."""
 
     label: str
     value: str
@@ -94,6 +104,8 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
         runs = f", {measured['runs']:,.0f} runs" if measured.get("runs") else ""
         source = f"on {data.device}{runs}"
         yield Card("Latency, median", milliseconds(measured["median"]), note, "measured", source, share, True)
+    if shipped.energy_mj is not None:
+        yield _energy_card(data, shipped.energy_mj, shipped.energy_kind, shipped.energy_meter, data.budget_mj)
     compared = measured.get(data.compared_statistic)
     if shipped.predicted_ms is not None:
         note = milliseconds(shipped.predicted_ms) + " predicted"
@@ -116,6 +128,17 @@ def _search_cards(data: ReportData) -> Iterator[Card]:
         share = best.latency_ms / limit_ms if limit_ms else None
         note = f"{percent(share, 0)} of {milliseconds(limit_ms)}" if share is not None else f"on {data.device}"
         yield Card("Latency", milliseconds(best.latency_ms), note, "predicted", data.latency_origin, share, True)
+
+    if best.energy_mj is not None:
+        yield _energy_card(data, best.energy_mj, "predicted", data.energy_origin, data.limit_mj or data.budget_mj)
+
+
+def _energy_card(data: ReportData, energy_mj: float, kind: str, source: str, limit_mj: float | None) -> Card:
+    share = energy_mj / limit_mj if limit_mj else None
+    note = "of one inference, above idle"
+    if share is not None:
+        note += f" · {percent(share, 0)} of {millijoules(limit_mj)}"
+    return Card("Energy", millijoules(energy_mj), note, kind, source or f"on {data.device}", share, True)
 
 
 def cards_html(data: ReportData) -> str:

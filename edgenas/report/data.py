@@ -29,6 +29,7 @@ class TrialPoint:
     """Whether the predicted cost is within the budget; None when there is no prediction."""
     seconds: float | None = None
     error: str | None = None
+    energy_mj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class ShippedModel:
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     """Measured on the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
     predicted_ms: float | None = None
+    energy_mj: float | None = None
+    """Of one inference on the device of the report, above idle."""
+    energy_kind: str = ""
+    """How that energy is known: ``measured``, ``modelled`` or ``simulated``."""
+    energy_meter: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,10 @@ class ReportData:
     """What the measured median of the shipped model must not exceed."""
     limit_ms: float | None = None
     """What a prediction must not exceed so that the measured median keeps the budget."""
+    budget_mj: float | None = None
+    """What the energy of one inference of the shipped model must not exceed, in mJ."""
+    limit_mj: float | None = None
+    """What a predicted energy must not exceed so that the model keeps the budget."""
     best_trial: int | None = None
     trials: tuple[TrialPoint, ...] = ()
     network: Network | None = None
@@ -86,6 +96,8 @@ class ReportData:
     """Which measured statistic the prediction stands for: a key of ``ShippedModel.latency_ms``."""
     latency_origin: str = "from a latency table"
     """What predictions come from: ``from a table measured on local-cpu``."""
+    energy_origin: str = ""
+    """What predicted energies come from: ``from energies modelled for edgetpu-sim``; empty when there are none."""
     top1_origin: str = "on the validation split after short training"
     """What the accuracies of trials were measured on."""
     table_error: str = ""

@@ -12,6 +12,7 @@ from edgenas.report.text import milliseconds, percent
 
 if TYPE_CHECKING:
     from edgenas.recipe import Recipe
+    from latency.energy_header import TableEnergy
     from latency.table import LatencyTable
 
 _PACKAGES = ("edgenas", "tensorflow", "keras", "ai-edge-litert", "numpy", "optuna")
@@ -52,15 +53,21 @@ def table_rows(table: LatencyTable) -> Rows:
         ("runtime", f"{table.runtime} {table.runtime_version}"),
         ("threads", str(table.threads)),
         ("precision", table.precision),
-        ("blocks measured", f"{len(table.rows):,}"),
+        ("blocks simulated" if table.kind == "simulated" else "blocks measured", f"{len(table.rows):,}"),
         ("statistic", statistic_name(table.statistic)),
         ("protocol", table.protocol),
         ("governor", table.governor),
         ("measured at", table.created),
         ("error on whole networks", table_error(table)),
+        ("energy of blocks", None if table.energy is None else table.energy.describe()),
         ("median of a normal run", None if ratio is None else f"{ratio:.3f} times the quiet latency"),
     ]
     return tuple((key, value) for key, value in rows if value)
+
+
+def energy_origin(energy: TableEnergy, device: str) -> str:
+    """Where predicted energies come from: ``energies measured on pi (rapl: package-0)``."""
+    return f"energies {energy.kind} {'on' if energy.kind == 'measured' else 'for'} {device} ({energy.meter})"
 
 
 def table_error(table: LatencyTable) -> str:
@@ -70,7 +77,7 @@ def table_error(table: LatencyTable) -> str:
         return "The table was not compared with whole networks, so its error is unknown."
     return (
         f"The table's own mean error is {percent(calibration.mape)}, its largest {percent(calibration.max_error)}, "
-        f"leave-one-out on {calibration.networks} measured networks."
+        f"leave-one-out on {calibration.networks} {'simulated' if table.kind == 'simulated' else 'measured'} networks."
     )
 
 

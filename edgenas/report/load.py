@@ -12,7 +12,15 @@ import yaml
 
 from edgenas.objectives import within
 from edgenas.report.data import VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
-from edgenas.report.facts import flat_rows, settings_rows, statistic_name, table_error, table_rows, version_rows
+from edgenas.report.facts import (
+    energy_origin,
+    flat_rows,
+    settings_rows,
+    statistic_name,
+    table_error,
+    table_rows,
+    version_rows,
+)
 from edgenas.run_folder import RunFolder
 from spaces import EdgeNASError, InputError, Network
 
@@ -76,6 +84,7 @@ class _Reader:
             dataset=self.recipe.data.spec,
             device=self.recipe.device.name,
             budget_ms=self.recipe.budget.latency_ms,
+            budget_mj=self.recipe.budget.energy_mj,
         )
 
     def _state(self, data: ReportData) -> ReportData:
@@ -119,6 +128,7 @@ class _Reader:
             device=str(facts.get("device") or data.device),
             precision=str(facts.get("precision") or data.precision),
             limit_ms=limits.get("latency_ms"),
+            limit_mj=limits.get("energy_mj"),
             best_trial=None if best is None else best.number,
             architecture="" if best is None else best.architecture,
             pairs=pairs,
@@ -193,6 +203,7 @@ def _trial_points(study: Study, limits: Mapping[str, float]) -> list[TrialPoint]
             state=trial.state,
             top1=trial.top1,
             latency_ms=trial.predicted.get("latency_ms"),
+            energy_mj=trial.predicted.get("energy_mj"),
             reward=trial.reward,
             feasible=within(trial.predicted, limits) if limits else None,
             seconds=trial.seconds,
@@ -222,6 +233,7 @@ def _validation_pairs(path: Path) -> list[LatencyPair]:
 def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
     top1 = metrics["top1"]
     architecture = metrics.get("architecture") or data.architecture
+    energy = (metrics.get("provenance", {}).get(data.device) or {}).get("energy") or {}
     shipped = ShippedModel(
         quantization=str(metrics["quantization"]),
         top1_float=top1.get("float"),
@@ -232,6 +244,9 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         macs=metrics.get("macs"),
         latency_ms=metrics.get("latency_ms", {}).get(data.device, {}),
         predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
+        energy_mj=energy.get("energy_mj"),
+        energy_kind=str(energy.get("kind") or ""),
+        energy_meter=str(energy.get("meter") or ""),
     )
     chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.top1 is not None]
     return dataclasses.replace(
@@ -260,7 +275,8 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
         table_facts=table_rows(table),
         table_error=table_error(table),
         latency_statistic=statistic_name(table.statistic),
-        latency_origin=f"from a table measured on {table.device}",
+        latency_origin=f"from a table {'simulated for' if table.kind == 'simulated' else 'measured on'} {table.device}",
+        energy_origin="" if table.energy is None else f"from {energy_origin(table.energy, table.device)}",
         # A quiet latency is a minimum, so it is compared with the fastest run of the shipped model.
         compared_statistic="min" if table.statistic == "quiet_min" else "median",
     )

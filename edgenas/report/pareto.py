@@ -14,13 +14,16 @@ COLUMNS = (
     "architecture",
     "top1",
     "latency_ms",
+    "energy_mj",
     "reward",
     "on_front",
+    "on_energy_front",
     "feasible",
     "chosen",
     "state",
     "top1_provenance",
     "latency_provenance",
+    "energy_provenance",
     "device",
     "precision",
 )
@@ -49,10 +52,14 @@ def pareto_front(costs: np.ndarray, qualities: np.ndarray) -> np.ndarray:
     return front
 
 
-def trial_front(data: ReportData) -> np.ndarray:
-    """The front of validation accuracy against predicted latency over the finished trials: bool, one per trial."""
+def trial_front(data: ReportData, cost: str = "latency_ms") -> np.ndarray:
+    """The front of validation accuracy against a predicted cost over the finished trials: bool, one per trial.
+
+    ``cost``: ``latency_ms`` or ``energy_mj``.
+    """
+    costs = [getattr(trial, cost) for trial in data.trials]
     return pareto_front(
-        np.array([np.nan if trial.latency_ms is None else trial.latency_ms for trial in data.trials]),
+        np.array([np.nan if value is None else value for value in costs]),
         np.array([np.nan if trial.top1 is None else trial.top1 for trial in data.trials]),
     )
 
@@ -62,19 +69,23 @@ def pareto_csv(data: ReportData) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for trial, on_front in zip(data.trials, trial_front(data), strict=True):
+    fronts = zip(data.trials, trial_front(data), trial_front(data, "energy_mj"), strict=True)
+    for trial, on_front, on_energy_front in fronts:
         row = {
             "trial": trial.number,
             "architecture": trial.architecture,
             "top1": trial.top1,
             "latency_ms": trial.latency_ms,
+            "energy_mj": trial.energy_mj,
             "reward": trial.reward,
             "on_front": bool(on_front),
+            "on_energy_front": None if trial.energy_mj is None else bool(on_energy_front),
             "feasible": trial.feasible,
             "chosen": trial.number == data.best_trial,
             "state": trial.state,
             "top1_provenance": "" if trial.top1 is None else f"measured {data.top1_origin}",
             "latency_provenance": "" if trial.latency_ms is None else f"predicted {data.latency_origin}",
+            "energy_provenance": "" if trial.energy_mj is None else f"predicted {data.energy_origin}",
             "device": data.device,
             "precision": data.precision,
         }

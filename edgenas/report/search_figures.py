@@ -11,14 +11,15 @@ from edgenas.report.chart import empty_figure
 from edgenas.report.data import ReportData, TrialPoint
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, family
 from edgenas.report.pareto import trial_front
-from edgenas.report.text import count, escape, milliseconds, percent, significant, wrapped
+from edgenas.report.text import count, escape, millijoules, milliseconds, percent, significant, wrapped
 
 
 def _trial_hover(trial: TrialPoint) -> str:
     lines = [
         f"<b>Trial {trial.number}</b>",
         f"validation top-1 {percent(trial.top1)}",
-        f"predicted {milliseconds(trial.latency_ms)}",
+        f"predicted {milliseconds(trial.latency_ms)}"
+        + (f", {millijoules(trial.energy_mj)}" if trial.energy_mj is not None else ""),
         f"reward {significant(trial.reward)}" if trial.reward is not None else "",
         f"<span style='font-family:monospace'>{wrapped(trial.architecture)}</span>",
     ]
@@ -27,15 +28,28 @@ def _trial_hover(trial: TrialPoint) -> str:
 
 def pareto_figure(data: ReportData) -> go.Figure | None:
     """Validation accuracy against predicted latency of every finished trial, with front and budget; None without."""
-    on_front = trial_front(data)
+    limit_ms = data.budget_ms if data.limit_ms is None else data.limit_ms
+    name = "budget" if limit_ms == data.budget_ms else "limit"
+    return _cost_figure(data, "latency_ms", "latency", limit_ms, f"{name} {milliseconds(limit_ms)}")
+
+
+def energy_figure(data: ReportData) -> go.Figure | None:
+    """The same against predicted energy; None where no energy is predicted."""
+    limit_mj = data.budget_mj if data.limit_mj is None else data.limit_mj
+    name = "budget" if limit_mj == data.budget_mj else "limit"
+    return _cost_figure(data, "energy_mj", "energy", limit_mj, f"{name} {millijoules(limit_mj)}")
+
+
+def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, words: str) -> go.Figure | None:
     finished = [
         (t, bool(f))
-        for t, f in zip(data.trials, on_front, strict=True)
-        if t.top1 is not None and t.latency_ms is not None
+        for t, f in zip(data.trials, trial_front(data, cost), strict=True)
+        if t.top1 is not None and getattr(t, cost) is not None
     ]
     if not finished:
         return None
-    figure = empty_figure(440, f"predicted latency on {escape(data.device)} (ms)", "validation top-1 (short training)")
+    axis = f"predicted {what} on {escape(data.device)} ({cost.rpartition('_')[2].replace('mj', 'mJ')})"
+    figure = empty_figure(440, axis, "validation top-1 (short training)")
     figure.update_yaxes(tickformat=".0%" if _spread([t.top1 or 0 for t, _ in finished]) > 0.05 else ".1%")
     chosen = data.best_trial
     groups = (
@@ -44,8 +58,8 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
         ("Pareto front", [t for t, f in finished if f and t.number != chosen]),
         ("chosen", [t for t, _ in finished if t.number == chosen]),
     )
-    front = sorted({(t.latency_ms or 0.0, t.top1 or 0.0) for t, f in finished if f})
-    # The best that a given latency buys, so the line goes across first and up at the next point.
+    front = sorted({(getattr(t, cost), t.top1 or 0.0) for t, f in finished if f})
+    # The best that a given cost buys, so the line goes across first and up at the next point.
     figure.add_scatter(
         x=[x for x, _ in front],
         y=[y for _, y in front],
@@ -63,7 +77,7 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
     for name, trials in groups:
         if trials:
             figure.add_scatter(
-                x=[t.latency_ms for t in trials],
+                x=[getattr(t, cost) for t in trials],
                 y=[t.top1 for t in trials],
                 mode="markers",
                 name=name,
@@ -71,13 +85,12 @@ def pareto_figure(data: ReportData) -> go.Figure | None:
                 hovertext=[_trial_hover(t) for t in trials],
                 hoverinfo="text",
             )
-    limit_ms = data.budget_ms if data.limit_ms is None else data.limit_ms
-    if limit_ms is not None:
+    if limit is not None:
         figure.add_vline(
-            x=limit_ms,
+            x=limit,
             line={"color": VERMILION, "width": 1.6, "dash": "dash"},
             annotation={
-                "text": f"{'budget' if limit_ms == data.budget_ms else 'limit'} {milliseconds(limit_ms)}",
+                "text": words,
                 "yref": "paper",
                 "y": 0.02,
                 "yanchor": "bottom",

@@ -10,7 +10,7 @@ from edgenas.report.cards import cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
 from edgenas.report.drawing import draw_network
 from edgenas.report.pareto import trial_front
-from edgenas.report.text import duration, escape, milliseconds, percent, significant
+from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
 
 __all__ = ["PlacedFigure", "body", "headline"]
 
@@ -94,6 +94,15 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
         + _limit_sentence(data),
     )
+    thrifty = int(trial_front(data, "energy_mj").sum())
+    energy = _place(
+        placed,
+        "energy",
+        search_figures.energy_figure(data),
+        "Accuracy against energy",
+        f"{thrifty} of {len(data.trials)} trials are on this front: no other trial needs as little and is better. "
+        f"Energy of one inference above idle, predicted {data.energy_origin}.",
+    )
     progress = _place(
         placed,
         "progress",
@@ -101,7 +110,7 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Progress of the search",
         "Each trial, the best one within the budget so far, and the best reward so far.",
     )
-    return _section("search", "Search", "", pareto, progress)
+    return _section("search", "Search", "", pareto, energy, progress)
 
 
 def _limit_sentence(data: ReportData) -> str:
@@ -192,7 +201,7 @@ def _trials(data: ReportData) -> str:
     more = f" (the best {_SHOWN_TRIALS} by reward; all are in pareto.csv)" if len(ranked) > _SHOWN_TRIALS else ""
     parts.append(
         f'<details class="panel"><summary>All {len(ranked)} trials{more}</summary><div class="scroll"><table>'
-        "<thead><tr><th>trial</th><th>top-1</th><th>latency</th><th>reward</th><th>time</th><th></th>"
+        "<thead><tr><th>trial</th><th>top-1</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
         f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
     return _section("trials", "Trials", "", *parts)
@@ -234,6 +243,7 @@ def _trial_row(trial: TrialPoint, on_front: bool, chosen: bool) -> str:
     return (
         f'<tr{" class=chosen" if chosen else ""}><td class="number">{trial.number}</td>'
         f'<td class="number">{percent(trial.top1)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
+        f'<td class="number">{millijoules(trial.energy_mj)}</td>'
         f'<td class="number">{significant(trial.reward)}</td><td class="number">{duration(trial.seconds)}</td>'
         f"<td>{tags}</td><td><code>{escape(trial.architecture)}</code></td></tr>"
     )

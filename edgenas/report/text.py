@@ -29,6 +29,11 @@ def milliseconds(value_ms: float | None) -> str:
     return DASH if _unknown(value_ms) else f"{significant(value_ms)} ms"
 
 
+def millijoules(value_mj: float | None) -> str:
+    """Three significant digits: ``0.213 mJ``, ``12.4 mJ``."""
+    return DASH if _unknown(value_mj) else f"{significant(value_mj)} mJ"
+
+
 def significant(value: float | None, digits: int = 3) -> str:
     """Plain notation with so many significant digits, zeros kept: ``0.210``."""
     if _unknown(value):

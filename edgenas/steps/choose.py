@@ -24,7 +24,7 @@ PAUSE_SECONDS = 1.5
 def choose(context: RunContext) -> int:
     """Number of the trial to ship; remembered, so that a resumed run trains the same one.
 
-    Raises WorkError when none of the candidates keeps the latency budget on the device.
+    Raises WorkError when none of the candidates keeps the latency and energy budgets on the device.
     """
     chosen = context.folder.step("choose").get("trial")
     if chosen is not None:
@@ -77,7 +77,8 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
     """
     from export.flatbuffer import write_tflite
 
-    limit_ms = context.recipe.budget.limits.get("latency_ms")
+    limits = context.recipe.budget.limits
+    limit_ms, limit_mj = limits.get("latency_ms"), limits.get("energy_mj")
     rejected = context.folder.step("choose").get("rejected", {})
     measured, slowdown = 0, 1.0
     for trial in study.ranking:
@@ -89,7 +90,10 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
         measured += 1
         network = context.space.decode(context.space.parse(trial.architecture))
         measurement = measure_quietly(context, write_tflite(network.graph, context.precision), limit_ms)
-        study.record_measured(trial.number, {"latency_ms": measurement.median, "latency_min_ms": measurement.min})
+        study.record_measured(trial.number, _measured(measurement))
+        if over_energy(measurement, limit_mj):
+            reject(context, trial.number, f"energy {over_energy(measurement, limit_mj)}")
+            continue
         if limit_ms is None or measurement.median <= limit_ms:
             context.folder.record("choose", {"trial": trial.number})
             context.progress.say(
@@ -100,6 +104,22 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
         slowdown = max(slowdown, measurement.median / predicted_ms)
         reject(context, trial.number, f"median {measurement.median:.4g} ms is over the budget of {limit_ms:.4g} ms")
     raise WorkError(_nothing_fits(context))
+
+
+def _measured(measurement: Measurement) -> dict[str, float]:
+    """What the study keeps of a measurement; an energy that was not measured is none."""
+    kept = {"latency_ms": measurement.median, "latency_min_ms": measurement.min}
+    if measurement.energy is not None and measurement.energy.kind == "measured":
+        kept["energy_mj"] = measurement.energy.energy_mj
+    return kept
+
+
+def over_energy(measurement: Measurement, limit_mj: float | None) -> str:
+    """Words about an energy that is over its limit, empty when it is not (or there is no limit)."""
+    energy = measurement.energy
+    if limit_mj is None or energy is None or energy.energy_mj <= limit_mj:
+        return ""
+    return f"{energy.energy_mj:.4g} mJ ({energy.kind}) is over the budget of {limit_mj:.4g} mJ"
 
 
 def _nothing_fits(context: RunContext) -> str:

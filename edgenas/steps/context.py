@@ -87,8 +87,20 @@ class RunContext:
 
     @property
     def latency_factor(self) -> float:
-        """How far below the latency budget a prediction must stay: deployed ratio and margin together."""
+        """How far below the latency budget a prediction must stay: deployed ratio and margin together.
+
+        A device that takes longer draws its active watts for longer, so this goes for the energy budget too, but for
+        energies that were measured in normal runs: of these only the margin is kept free (:attr:`energy_factor`).
+        """
         return self.deployed_ratio / (1 - self.recipe.search.latency_margin)
+
+    @property
+    def energy_factor(self) -> float:
+        """How far below the energy budget a prediction must stay."""
+        energy = self.table.energy
+        if energy is not None and energy.kind == "measured":
+            return 1 / (1 - self.recipe.search.latency_margin)
+        return self.latency_factor
 
     @property
     def limits(self) -> dict[str, float]:
@@ -96,6 +108,8 @@ class RunContext:
         limits = self.recipe.budget.limits
         if "latency_ms" in limits:
             limits["latency_ms"] /= self.latency_factor
+        if "energy_mj" in limits:
+            limits["energy_mj"] /= self.energy_factor
         return limits
 
     @contextmanager

@@ -28,7 +28,7 @@ def profile(context: RunContext) -> None:
 
 
 def check_budget(context: RunContext) -> None:
-    """Raises InputError with the smallest latency that can be reached when the budget is below it."""
+    """Raises InputError with the smallest latency or energy that can be reached when the budget is below it."""
     budget = context.recipe.budget.limits.get("latency_ms")
     if budget is not None:
         architecture, predicted = context.predictor.cheapest(context.space)
@@ -40,7 +40,25 @@ def check_budget(context: RunContext) -> None:
                 f"and keeping the budget on the running device takes {context.latency_factor:.2f} times that; the "
                 f"smallest budget is {needed:.4g} ms"
             )
+    energy_mj = context.recipe.budget.limits.get("energy_mj")
+    if energy_mj is not None:
+        _check_energy(context, energy_mj)
     context.costs.problem(context.limits, trials=1)
+
+
+def _check_energy(context: RunContext, budget_mj: float) -> None:
+    try:
+        architecture, predicted = context.predictor.cheapest_energy(context.space)
+    except InputError as error:
+        raise InputError(f"budget.energy_mj: {error}") from None
+    needed = predicted * context.energy_factor
+    if needed > budget_mj:
+        raise InputError(
+            f"budget.energy_mj: {budget_mj:.4g} mJ cannot be reached on {context.device.name!r}: the architecture of "
+            f"space {context.space.name!r} with the least energy ({architecture}) is predicted at {predicted:.4g} mJ, "
+            f"and keeping the budget takes {context.energy_factor:.2f} times that; the smallest budget is "
+            f"{needed:.4g} mJ"
+        )
 
 
 def _given_table(context: RunContext) -> Path:

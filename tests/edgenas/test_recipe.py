@@ -55,7 +55,7 @@ def test_written_recipes_read_back_equal() -> None:
         ("{name: fashion_mnist}", "{name: a, path: b}", r"line 2: data: expected exactly one of .* 'name' and 'path'"),
         ("{name: tiny_edge}", "{}", r"line 3: space: expected exactly one"),
         ("{name: tiny_edge}", "tiny_edge", r"line 3: space: found 'tiny_edge', expected a section with the keys name"),
-        ("latency_ms: 0.5", "", r"line 5: budget: expected at least one limit, of latency_ms, size_bytes"),
+        ("latency_ms: 0.5", "", r"line 5: budget: expected at least one limit, of latency_ms, energy_mj, size_bytes"),
         ("latency_ms: 0.5", "latency_ms: -1", r"budget.latency_ms: input should be greater than 0, found -1"),
         ("latency_ms: 0.5", "latency_ms: .inf", r"budget.latency_ms: .*finite"),
         ("latency_ms: 0.5", "latency_ms: yes", r"budget: key 'latency_ms': found true"),

@@ -188,9 +188,7 @@ def test_watts_make_energies_that_say_so(path: Path, space: SearchSpace, server:
     assert profiled(space, with_power(server(), Power()), path).table.energy is None
 
 
-def test_energy_that_nobody_knows_is_refused_with_what_to_do(
-    path: Path, space: SearchSpace, server: Server
-) -> None:
+def test_energy_that_nobody_knows_is_refused_with_what_to_do(path: Path, space: SearchSpace, server: Server) -> None:
     predictor = Predictor(profiled(space, server(), path).table)
     population = space.sample(np.random.default_rng(0), 3)
     assert predictor.predict(space.decode(population[0])).energy_mj is None
@@ -209,29 +207,19 @@ def test_blocks_whose_energy_was_not_measured_are_named(path: Path, space: Searc
         predictor.cheapest_energy(space)
 
 
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> ProfileResult:
-    path = tmp_path_factory.mktemp("table") / "t.csv"
-    return profile_space(SearchSpace.load("tiny_edge"), get_device("edgetpu-sim"), precision="int8", table_path=path)
-
-
-def test_simulated_energies_meet_whole_networks(simulated: ProfileResult) -> None:
-    space, device = SearchSpace.load("tiny_edge"), get_device("edgetpu-sim")
-    predictor = Predictor(simulated.table)
-    assert isinstance(simulated.table.energy, TableEnergy)
-    assert simulated.table.energy.kind == "simulated"
-    assert predictor.predict(space.decode(space.sample(np.random.default_rng(9), 1)[0])).energy_provenance is not None
-    for row in space.sample(np.random.default_rng(3), 8):
+def test_simulated_energies_meet_whole_networks(tmp_path: Path, space: SearchSpace) -> None:
+    device, path = get_device("edgetpu-sim"), tmp_path / "t.csv"
+    table = profiled(space, device, path).table
+    assert isinstance(table.energy, TableEnergy)
+    assert table.energy.kind == "simulated"
+    predictor = Predictor(table)
+    for row in space.sample(np.random.default_rng(3), 4):
         network = space.decode(row)
         whole = device.measure(write_tflite(network.graph, "int8"))
         assert predictor.predict(network).energy_mj == pytest.approx(whole.energy_mj, rel=0.03)
-
-
-def test_a_simulation_with_other_watts_is_another_table(simulated: ProfileResult, tmp_path: Path) -> None:
-    space, device = SearchSpace.load("tiny_edge"), get_device("edgetpu-sim")
-    path = simulated.table.save(tmp_path / "t.csv")
+    # Other watts: another table.
     device.spec = dataclasses.replace(device.spec, power=Power(0.0, 4.0))
-    again = profile_space(space, device, precision="int8", table_path=path)
+    again = profiled(space, device, path)
     assert again.measured == again.signatures
     assert again.table.energy is not None
     assert again.table.energy.active_watts == 4.0
