@@ -1,7 +1,8 @@
 """The algorithm interface: suggest architectures, hear how they did. No framework, no clock, no hidden state.
 
 An algorithm is a function of the problem, the seed and the finished trials. It keeps nothing that could not be
-rebuilt from the trials of the study, so a crashed search continues as if nothing had happened. To write one::
+rebuilt from the trials of the study, so a crashed search continues as if nothing had happened. What it knows of them is
+in its :attr:`Algorithm.history`. To write one::
 
     @register_algorithm("my_algorithm")
     class MyAlgorithm(Algorithm):
@@ -19,43 +20,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from edgenas.search.history import History, Observation
 from edgenas.search.problem import Population, Problem
 from spaces.errors import InputError
 
 ENTRY_POINT_GROUP = "edgenas.algorithms"
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A trial as an algorithm sees it.
-
-    Attributes:
-        number: place in the study, from 0.
-        choices: the architecture, one option index per decision.
-        state: ``pending`` (suggested, not finished), ``complete`` or ``failed`` (will not be repeated).
-        reward: what is maximised; None unless complete.
-    """
-
-    number: int
-    choices: tuple[int, ...]
-    state: str = "pending"
-    reward: float | None = None
-
-    @property
-    def score(self) -> float:
-        """The reward, or minus infinity where there is none: for sorting."""
-        return -math.inf if self.reward is None else self.reward
 
 
 @dataclass(frozen=True)
@@ -70,6 +49,9 @@ class Algorithm(ABC):
         problem: space, costs and limits.
         seed: same seed, problem and finished trials give the same suggestions.
         options: an instance of the class' ``Options``; None takes the defaults.
+
+    Attributes:
+        history: the known trials, as objects and as arrays.
     """
 
     name: ClassVar[str] = ""
@@ -79,7 +61,7 @@ class Algorithm(ABC):
         self.problem = problem
         self.seed = seed
         self.options = self.Options() if options is None else options
-        self._trials: dict[int, Observation] = {}
+        self.history = History()
 
     @classmethod
     def missing(cls) -> str | None:
@@ -95,8 +77,7 @@ class Algorithm(ABC):
 
     def update(self, trials: Iterable[Observation]) -> None:
         """Hears of new trials or of news about known ones, in any order."""
-        for trial in trials:
-            self._trials[trial.number] = trial
+        self.history.update(trials)
 
     def suggest(self, count: int) -> list[tuple[int, ...]]:
         """``count`` architectures to evaluate next, which then count as pending; fewer when the space is used up.
@@ -105,29 +86,29 @@ class Algorithm(ABC):
         """
         suggestions: list[tuple[int, ...]] = []
         for _ in range(count):
-            number = max(self._trials, default=-1) + 1
+            number = self.history.next_number
             row = self.propose(np.random.default_rng([self.seed, number]))
             if row is None:
                 break
             choices = tuple(int(choice) for choice in row)
-            self._trials[number] = Observation(number, choices)
+            self.history.update([Observation(number, choices)])
             suggestions.append(choices)
         return suggestions
 
     @property
     def trials(self) -> list[Observation]:
         """All known trials by number, the pending and failed ones too."""
-        return [self._trials[number] for number in sorted(self._trials)]
+        return self.history.trials
 
     @property
     def complete(self) -> list[Observation]:
         """Trials that finished with a reward, by number."""
-        return [trial for trial in self.trials if trial.state == "complete" and trial.reward is not None]
+        return self.history.complete
 
     @property
-    def seen(self) -> set[tuple[int, ...]]:
+    def seen(self) -> KeysView[tuple[int, ...]]:
         """Architectures that were ever suggested, whatever became of them."""
-        return {trial.choices for trial in self._trials.values()}
+        return self.history.seen
 
 
 _REGISTRY: dict[str, type[Algorithm]] = {}

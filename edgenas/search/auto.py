@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edgenas.search.acquisition import climb, log_expected_improvement
 from edgenas.search.algorithm import Algorithm, register_algorithm
 from edgenas.search.budget_filling import BudgetFilling
-from edgenas.search.encoding import marked_options, option_counts, row_keys
+from edgenas.search.encoding import marked_options, option_counts
 from edgenas.search.problem import Population, Problem
 from edgenas.search.sampling import random_feasible, unseen
 from edgenas.search.surrogate import Surrogate
@@ -71,32 +71,28 @@ class Auto(Algorithm):
         return min(MIXED, self.problem.trials // 3)
 
     def propose(self, rng: np.random.Generator) -> Population | None:
-        trials = self.trials
-        complete = [trial for trial in trials if trial.state == "complete" and trial.reward is not None]
-        if len(trials) % 2 and len(trials) < self.mixed:
+        history = self.history
+        if len(history) % 2 and len(history) < self.mixed:
             row = self._filling()
             if row is not None:
                 return row
-        if len(complete) >= 2 and sum(trial.state != "failed" for trial in trials) >= self.start:
+        if len(history.complete) >= 2 and len(history) - history.failed.sum() >= self.start:
             row = self._promising(rng)
             if row is not None:
                 return row
         return self._spread(rng)
 
     def _promising(self, rng: np.random.Generator) -> Population | None:
-        trials = self.trials
-        model = self._surrogate.condition(trials)
+        model = self._surrogate.condition(self.history)
 
         def score(population: Population) -> npt.NDArray[np.float64]:
             found = model.predict(population)
             return log_expected_improvement(found.mean, found.deviation, found.best) + np.log(found.success)
 
-        best = sorted(self.complete, key=lambda trial: (-trial.score, trial.number))[:STARTS]
-        starts = np.array([trial.choices for trial in best], np.int16)
-        known = row_keys(np.array([trial.choices for trial in trials], np.int16))
-        if len(trials) <= FILLINGS_UNTIL:
+        starts = np.array([trial.choices for trial in self.history.best(STARTS)], np.int16)
+        if len(self.history) <= FILLINGS_UNTIL:
             starts = np.concatenate([self._fillings, starts])
-        return climb(self.problem, rng, score, starts, known)
+        return climb(self.problem, rng, score, starts, self.history.keys)
 
     def _filling(self) -> Population | None:
         """One with the first decision given, in random order as LayerNAS has them; then those of other decisions."""
@@ -137,12 +133,10 @@ class Auto(Algorithm):
         rows = random_feasible(self.problem, rng, self.seen, count=SPREAD)
         if not len(rows):
             return None
-        if not self._trials:
+        if not len(self.history):
             return np.asarray(rows[0])
         options = marked_options(self.problem.space, self._counts, rows)
-        tried = marked_options(
-            self.problem.space, self._counts, np.array([trial.choices for trial in self.trials[-64:]], np.int16)
-        )
+        tried = marked_options(self.problem.space, self._counts, self.history.population[-64:])
         scale = np.maximum(np.asarray(self._counts) - 1, 1)
         difference = np.abs(options[:, None] - tried[None]) / scale
         distance = (difference + (difference > 0)).sum(axis=2).min(axis=1)

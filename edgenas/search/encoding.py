@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ def option_counts(space: Space) -> tuple[int, ...]:
 def marked_options(space: Space, counts: Sequence[int], population: Population) -> Options:
     """(N, decisions) option indices, where an inactive decision has the index after its last option.
 
-    The space's own ``one_hot`` says what is inactive (all zeros).
+    The space says what is inactive: by ``active``, if it has that, else by ``one_hot`` (all zeros).
     """
     options = np.asarray(population).astype(np.intp)
     if not len(options):
         return options
+    if hasattr(space, "active"):
+        return np.where(space.active(population), options, np.asarray(counts))
     starts = np.cumsum([0, *counts[:-1]])
     active = np.logical_or.reduceat(space.one_hot(population) > 0, starts, axis=1)
     return np.where(active, options, np.asarray(counts))
@@ -37,10 +40,15 @@ def marked_options(space: Space, counts: Sequence[int], population: Population) 
 
 def row_keys(population: Population) -> npt.NDArray[np.uint64]:
     """(N,) 64-bit hashes of rows, so that sets of rows are compared without a loop. Equal rows have equal keys."""
-    # Fixed odd multipliers; products and sums wrap around.
-    multipliers = np.random.default_rng(0).integers(1, 2**63, population.shape[1], dtype=np.int64).astype(np.uint64)
-    keys: npt.NDArray[np.uint64] = ((population.astype(np.uint64) + 1) * (multipliers | np.uint64(1))).sum(axis=1)
-    return keys
+    # Products and sums wrap around.
+    return (population.astype(np.uint64) + np.uint64(1)) @ _multipliers(population.shape[1])
+
+
+@lru_cache
+def _multipliers(count: int) -> npt.NDArray[np.uint64]:
+    """Fixed odd numbers."""
+    numbers = np.random.default_rng(0).integers(1, 2**63, count, dtype=np.int64).astype(np.uint64)
+    return numbers | np.uint64(1)
 
 
 def fresh_rows(population: Population, known: npt.NDArray[np.uint64]) -> Population:

@@ -90,7 +90,7 @@ class CategoricalKernel:
         self, factors: Floats, log_amplitude: float, first: Options, second: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
         """(N, M) covariance of architectures given as options with others given as one-hot columns."""
-        rows = factors[np.arange(self.decisions), first].reshape(len(first), -1).astype(second.dtype)
+        rows = factors.astype(second.dtype)[np.arange(self.decisions), first].reshape(len(first), -1)
         logarithms = rows @ second.T
         logarithms += log_amplitude
         np.exp(logarithms, out=logarithms)

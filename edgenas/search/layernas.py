@@ -20,6 +20,8 @@ Where the search stands is computed from the trials at every suggestion, so it r
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +78,7 @@ class LayerNAS(Algorithm):
         if found is not None:
             return np.array(found, np.int16)
         seen = self.seen
-        for trial in sorted(self.complete, key=lambda trial: (-trial.score, trial.number))[:8]:
+        for trial in self.history.best(8):
             mutant = feasible_mutant(self.problem, rng, np.array(trial.choices, np.int16), seen)
             if mutant is not None:
                 return mutant
@@ -85,7 +87,7 @@ class LayerNAS(Algorithm):
 
     def _next_child(self) -> Choices | None:
         """The first child that was not suggested yet, going through the passes and layers with what is known now."""
-        known = {trial.choices: trial for trial in self._trials.values()}
+        known = self.history.by_choices
         kept: tuple[Choices, ...] = (_choices(self._filling.base),)
         for number in range(MOST_PASSES):
             before = kept
@@ -126,9 +128,9 @@ class LayerNAS(Algorithm):
             children.setdefault(choices, _Child(choices, float(filled.dearest[place])))
         return list(children.values())
 
-    def _best_of_buckets(self, children: list[_Child], known: dict[Choices, Observation]) -> tuple[Choices, ...]:
+    def _best_of_buckets(self, children: list[_Child], known: Mapping[Choices, Observation]) -> tuple[Choices, ...]:
         """The best finished child of every bucket, best first."""
-        finished = [child for child in children if known[child.choices].reward is not None]
+        finished = [child for child in children if math.isfinite(known[child.choices].score)]
         if not finished:
             return ()
         costs = np.nan_to_num(np.array([child.cost for child in finished]))

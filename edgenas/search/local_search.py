@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgenas.search.algorithm import Algorithm, register_algorithm
-from edgenas.search.encoding import fresh_rows, row_keys
+from edgenas.search.encoding import fresh_rows
 from edgenas.search.problem import Population
 from edgenas.search.sampling import random_feasible
 from spaces.errors import InputError
@@ -38,14 +38,11 @@ class LocalSearch(Algorithm):
     Options = LocalSearchOptions
 
     def propose(self, rng: np.random.Generator) -> Population | None:
-        started = sum(trial.state != "failed" for trial in self._trials.values())
-        complete = self.complete
-        if started >= self.options.start and complete:
-            known = row_keys(np.array([trial.choices for trial in self._trials.values()], np.int16))
-            ranking = sorted(complete, key=lambda trial: (-trial.score, trial.number))
-            for centre in ranking[:CENTRES]:
+        history = self.history
+        if len(history.complete) and len(history) - history.failed.sum() >= self.options.start:
+            for centre in history.best(CENTRES):
                 rows = np.repeat(np.array([centre.choices], np.int16), NEIGHBOURS, axis=0)
-                rows = fresh_rows(self.problem.space.mutate(rng, rows), known)
+                rows = fresh_rows(self.problem.space.mutate(rng, rows), history.keys)
                 rows = rows[self.problem.feasible(rows)]
                 if len(rows):
                     return rows[0]

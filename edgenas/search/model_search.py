@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgenas.search.algorithm import Algorithm, Observation, register_algorithm
-from edgenas.search.encoding import fresh_rows, option_counts, row_keys
+from edgenas.search.algorithm import Algorithm, register_algorithm
+from edgenas.search.encoding import fresh_rows, option_counts
 from edgenas.search.problem import Population, Problem
 from edgenas.search.sampling import random_feasible
 from edgenas.search.sparse_models import LinearModel, SparsePolynomial
@@ -74,21 +74,17 @@ class ModelSearch(Algorithm):
     @property
     def allowed_depth(self) -> int:
         """How many leading decisions may differ from the cheapest architecture now."""
-        finished = sum(trial.state != "pending" for trial in self._trials.values())
+        finished = int((~self.history.pending).sum())
         needed = max(self.options.full_depth_after * self.problem.trials, 1)
         return min(1 + int((len(self._counts) - 1) * finished / needed), len(self._counts))
 
     def propose(self, rng: np.random.Generator) -> Population | None:
-        known = row_keys(
-            np.array([trial.choices for trial in self._trials.values()], np.int16).reshape(-1, len(self._base))
-        )
-        complete = self.complete
-        beam = sorted(complete, key=lambda trial: (-trial.score, trial.number))[: self.options.beam]
+        beam = self.history.best(self.options.beam)
         parents = np.array([trial.choices for trial in beam], np.int16) if beam else self._base[None]
         for rows in (parents[rng.integers(len(parents), size=1)], parents):
-            children = self._children(rng, np.repeat(rows, CHILDREN // len(rows), axis=0), known)
+            children = self._children(rng, np.repeat(rows, CHILDREN // len(rows), axis=0), self.history.keys)
             if len(children):
-                return self._choose(children, complete)
+                return self._choose(children)
         rows = random_feasible(self.problem, rng, self.seen)
         return rows[0] if len(rows) else None
 
@@ -114,18 +110,18 @@ class ModelSearch(Algorithm):
         depth = rows.shape[1] - np.argmax(different[:, ::-1], axis=1)
         return np.where(different.any(axis=1), depth, 0)
 
-    def _choose(self, children: Population, complete: list[Observation]) -> Population:
-        predict = self._model(complete)
+    def _choose(self, children: Population) -> Population:
+        predict = self._model()
         if predict is None:
             return children[0]
         return children[int(np.argmax(predict(children)))]
 
-    def _model(self, complete: list[Observation]) -> Callable[[Population], npt.NDArray[np.float64]] | None:
-        if self.options.model == "none" or len(complete) < TRIALS_FOR_MODEL:
+    def _model(self) -> Callable[[Population], npt.NDArray[np.float64]] | None:
+        newest = np.flatnonzero(self.history.has_reward)[-TRIALS_OF_MODEL:]
+        if self.options.model == "none" or len(newest) < TRIALS_FOR_MODEL:
             return None
-        newest = complete[-TRIALS_OF_MODEL:]
-        encoded = self._one_hot(np.array([trial.choices for trial in newest], np.int16))
-        rewards = np.array([trial.score for trial in newest])
+        encoded = self._one_hot(self.history.population[newest])
+        rewards = self.history.rewards[newest]
         fit = LinearModel.fit if self.options.model == "linear" else SparsePolynomial.fit
         model = fit(encoded, rewards)
         return lambda population: model.predict(self._one_hot(population))

@@ -7,8 +7,7 @@ from them at every suggestion. Only decisions that are active in an architecture
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +28,18 @@ DRAWS = (64, 1024)
 class PolicyOptions:
     """Settings of a controller.
 
-    ``batch``: finished trials per update. ``learning_rate``: of Adam (no momentum) on the logits.
+    ``batch``: finished trials per update; None: a fiftieth of all trials, between 4 and 64.
+    ``learning_rate``: of Adam (no momentum) on the logits.
     ``entropy``: weight of the entropy bonus. ``baseline_momentum``: of the mean reward that rewards are compared with.
     """
 
-    batch: int = 4
+    batch: int | None = None
     learning_rate: float = 0.1
     entropy: float = 0.01
     baseline_momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
+        if self.batch is not None and self.batch < 1:
             raise InputError(f"batch must be at least 1, found {self.batch}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate must be above 0, found {self.learning_rate}")
@@ -49,10 +49,25 @@ class PolicyOptions:
 
 @dataclass(frozen=True)
 class Batch:
-    """Finished trials for one update: (N, decisions, options) one-hot choices and (N,) standardised advantages."""
+    """Finished trials for one update.
+
+    Attributes:
+        chosen: (N, decisions, options) one-hot choices; all zeros for inactive decisions.
+        advantages: (N,) standardised.
+    """
 
     chosen: Floats
     advantages: Floats
+
+    def log_probability(self, probabilities: Floats) -> Floats:
+        """(N,) of the trials, under (decisions, options) probabilities."""
+        logarithm = np.log(np.maximum(probabilities, 1e-12))
+        return np.asarray(self.chosen.reshape(len(self.chosen), -1) @ logarithm.ravel())
+
+    def score(self, weights: Floats, probabilities: Floats) -> Floats:
+        """(decisions, options) mean over the trials of a weight times the gradient of the log probability."""
+        chosen = (weights @ self.chosen.reshape(len(self.chosen), -1)).reshape(probabilities.shape)
+        return np.asarray((chosen - chosen.sum(axis=1, keepdims=True) * probabilities) / len(self.chosen))
 
 
 class PolicyGradient(Algorithm):
@@ -64,6 +79,12 @@ class PolicyGradient(Algorithm):
         super().__init__(problem, seed, options)
         self._counts = np.array(option_counts(problem.space))
         self._exists = np.arange(self._counts.max())[None, :] < self._counts[:, None]
+        self._learnt = self._nothing_learnt()
+
+    @property
+    def batch_size(self) -> int:
+        """Finished trials per update."""
+        return self.options.batch or min(max(self.problem.trials // 50, 4), 64)
 
     @abstractmethod
     def learn(self, logits: Floats, batch: Batch, adam: Adam) -> Floats:
@@ -90,11 +111,33 @@ class PolicyGradient(Algorithm):
 
     def logits(self) -> Floats:
         """The logits after all full batches of finished trials, starting at 0."""
-        logits = np.zeros(self._exists.shape)
-        adam = Adam(logits.shape, self.options.learning_rate)
-        for batch in self._batches():
-            logits = self.learn(logits, batch, adam)
-        return logits
+        finished = np.flatnonzero(~self.history.pending)
+        rewards = self.history.rewards[finished]
+        if not self._learnt.is_prefix_of(finished, rewards):
+            self._learnt = self._nothing_learnt()
+        size = self.batch_size
+        for start in range(len(self._learnt.finished), len(finished) - size + 1, size):
+            self._learn_batch(finished[: start + size], rewards[: start + size])
+        return self._learnt.logits
+
+    def _nothing_learnt(self) -> _Learnt:
+        return _Learnt(np.zeros(self._exists.shape), Adam(self.options.learning_rate))
+
+    def _learn_batch(self, finished: npt.NDArray[np.intp], rewards: Floats) -> None:
+        """Learns from the newest of these trials. Failed trials count as the worst reward so far."""
+        learnt, size = self._learnt, self.batch_size
+        learnt.finished, learnt.rewards = finished, rewards
+        known = rewards[np.isfinite(rewards)]
+        if not len(known):
+            return
+        scores = np.where(np.isfinite(rewards[-size:]), rewards[-size:], known.min())
+        momentum = self.options.baseline_momentum
+        learnt.total = momentum * learnt.total + (1 - momentum) * float(scores.mean())
+        learnt.weight = momentum * learnt.weight + (1 - momentum)
+        advantages = (scores - learnt.total / learnt.weight) / max(float(known.std()), 1e-12)
+        marked = marked_options(self.problem.space, self._counts.tolist(), self.history.population[finished[-size:]])
+        chosen = (marked[:, :, None] == np.arange(self._exists.shape[1])) & self._exists
+        learnt.logits = self.learn(learnt.logits, Batch(chosen.astype(np.float64), advantages), learnt.adam)
 
     def entropy_gradient(self, probabilities: Floats) -> Floats:
         """Gradient of the policy's entropy by its logits."""
@@ -102,33 +145,12 @@ class PolicyGradient(Algorithm):
         expected = (probabilities * logarithm).sum(axis=1, keepdims=True)
         return -probabilities * (logarithm - expected)
 
-    def _batches(self) -> Iterator[Batch]:
-        """Failed trials count as the worst reward so far."""
-        size = self.options.batch
-        finished = [trial for trial in self.trials if trial.state != "pending"]
-        scores = np.array([trial.score for trial in finished], np.float64)
-        count = len(finished) // size * size
-        if not count or not np.isfinite(scores).any():
-            return
-        scores = np.where(np.isfinite(scores), scores, scores[np.isfinite(scores)].min())
-        population = np.array([trial.choices for trial in finished[:count]], np.int16)
-        marked = marked_options(self.problem.space, self._counts.tolist(), population)
-        chosen = (marked[:, :, None] == np.arange(self._exists.shape[1])).astype(np.float64)
-        chosen *= self._exists
-        momentum, total, weight = self.options.baseline_momentum, 0.0, 0.0
-        for start in range(0, count, size):
-            rewards = scores[start : start + size]
-            spread = max(float(scores[: start + size].std()), 1e-12)
-            total = momentum * total + (1 - momentum) * float(rewards.mean())
-            weight = momentum * weight + (1 - momentum)
-            yield Batch(chosen[start : start + size], (rewards - total / weight) / spread)
-
 
 class Adam:
     """Adam without momentum (beta1 = 0, beta2 = 0.999), ascending."""
 
-    def __init__(self, shape: tuple[int, ...], learning_rate: float) -> None:
-        self._square = np.zeros(shape)
+    def __init__(self, learning_rate: float) -> None:
+        self._square: Floats = np.zeros(1)
         self._steps = 0
         self._learning_rate = learning_rate
 
@@ -138,3 +160,25 @@ class Adam:
         self._square = 0.999 * self._square + 0.001 * gradient**2
         corrected = self._square / (1 - 0.999**self._steps)
         return np.asarray(self._learning_rate * gradient / (np.sqrt(corrected) + 1e-8))
+
+
+@dataclass
+class _Learnt:
+    """The policy after the trials at these places of the history, which finished with these rewards (NaN: failed).
+
+    A memo: from the same trials the same follows. ``total`` and ``weight`` are the moving average of the rewards.
+    """
+
+    logits: Floats
+    adam: Adam
+    finished: npt.NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    rewards: Floats = field(default_factory=lambda: np.zeros(0))
+    total: float = 0.0
+    weight: float = 0.0
+
+    def is_prefix_of(self, finished: npt.NDArray[np.intp], rewards: Floats) -> bool:
+        """Whether these trials begin with those that were learnt from."""
+        count = len(self.finished)
+        return np.array_equal(self.finished, finished[:count]) and np.array_equal(
+            self.rewards, rewards[:count], equal_nan=True
+        )

@@ -37,17 +37,12 @@ class PPO(PolicyGradient):
     Options = PPOOptions
 
     def learn(self, logits: Floats, batch: Batch, adam: Adam) -> Floats:
-        active = batch.chosen.sum(axis=2, keepdims=True)
-        before = self._log_probability(logits, batch)
+        before = batch.log_probability(self.probabilities(logits))
         for _ in range(self.options.epochs):
             probabilities = self.probabilities(logits)
-            ratio = np.exp(self._log_probability(logits, batch) - before)
+            ratio = np.exp(batch.log_probability(probabilities) - before)
             clipped = np.where(batch.advantages > 0, ratio > 1 + self.options.clip, ratio < 1 - self.options.clip)
-            weight = np.where(clipped, 0.0, ratio * batch.advantages)
-            gradient = (weight[:, None, None] * (batch.chosen - active * probabilities)).mean(axis=0)
+            weights = np.where(clipped, 0.0, ratio * batch.advantages)
+            gradient = batch.score(weights, probabilities)
             logits = logits + adam.step(gradient + self.options.entropy * self.entropy_gradient(probabilities))
         return logits
-
-    def _log_probability(self, logits: Floats, batch: Batch) -> Floats:
-        logarithm = np.log(np.maximum(self.probabilities(logits), 1e-12))
-        return np.asarray((batch.chosen * logarithm).sum(axis=(1, 2)))

@@ -22,7 +22,8 @@ class Space(Protocol):
 
     Besides these methods it has either ``decisions``, a sequence of objects with ``options``, or ``option_counts``,
     the number of options of every decision. ``crossover`` of a row with itself gives the row, with what its choices
-    make inactive set to 0 and what they forbid replaced: algorithms that assemble rows put them right that way.
+    make inactive set to 0 and what they forbid replaced: algorithms that assemble rows put them right that way. A
+    space may have ``active(population)``, (N, decisions) booleans, which is quicker than to find that in ``one_hot``.
     """
 
     @property

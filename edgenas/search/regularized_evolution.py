@@ -51,7 +51,7 @@ class RegularizedEvolution(Algorithm):
 
     def propose(self, rng: np.random.Generator) -> Population | None:
         seen = self.seen
-        started = sum(trial.state != "failed" for trial in self._trials.values())
+        started = len(self.history) - self.history.failed.sum()
         members = self.complete[-self.population_size :]
         if started >= self.population_size and members:
             entrants = rng.choice(len(members), size=min(self.tournament_size, len(members)), replace=False)

@@ -16,7 +16,5 @@ class Reinforce(PolicyGradient):
 
     def learn(self, logits: Floats, batch: Batch, adam: Adam) -> Floats:
         probabilities = self.probabilities(logits)
-        active = batch.chosen.sum(axis=2, keepdims=True)
-        score = batch.chosen - active * probabilities
-        gradient = (batch.advantages[:, None, None] * score).mean(axis=0)
+        gradient = batch.score(batch.advantages, probabilities)
         return logits + adam.step(gradient + self.options.entropy * self.entropy_gradient(probabilities))

@@ -47,16 +47,15 @@ class Screened(Algorithm):
         self._surrogate = Surrogate(problem.space, option_counts(problem.space))
 
     def propose(self, rng: np.random.Generator) -> Population | None:
-        trials = self.trials
         enough = len(self.complete) >= TRIALS_FOR_SCREENING
         # While every suggestion is passed on, the algorithm has its own seed, so that it behaves as without us.
         seed = int(rng.integers(2**31)) if enough else self.seed
         inner = create_algorithm(self._inner, self.problem, seed, self._inner_options)
-        inner.update(trials)
+        inner.update(self.trials)
         candidates = np.array(inner.suggest(self._screen if enough else 1), np.int16)
         if len(candidates) <= 1:
             return candidates[0] if len(candidates) else None
-        found = self._surrogate.condition(trials).predict(candidates)
+        found = self._surrogate.condition(self.history).predict(candidates)
         score = log_expected_improvement(found.mean, found.deviation, found.best) + np.log(found.success)
         return candidates[int(np.argmax(score))]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgenas.search.algorithm import Observation
 from edgenas.search.encoding import marked_options
 from edgenas.search.gaussian_process import CategoricalKernel, GaussianProcess, fit
+from edgenas.search.history import History
 from edgenas.search.problem import Population, Space
 from edgenas.search.warping import POWERS, warp
 
@@ -72,32 +72,30 @@ class Surrogate:
         self._fitted: _Fitted | None = None
         self._successes: _Success | None = None
 
-    def condition(self, trials: Sequence[Observation]) -> Conditioned:
+    def condition(self, history: History) -> Conditioned:
         """The model given these trials, at least two of which are complete. Pending ones count as if they had
         come out as expected, so that suggestions made at once differ.
         """
-        complete = [trial for trial in trials if trial.state == "complete" and trial.reward is not None]
-        rewards = np.array([trial.reward for trial in complete], np.float64)
-        population = np.array([trial.choices for trial in complete], np.int16)
+        rewards, population = history.rewards[history.has_reward], history.population[history.has_reward]
         fitted = self._fit(population, rewards)
         chosen = _representative(rewards, MODEL_SIZE)
         values = warp(rewards[chosen], fitted.power).values
         options = self._options(population[chosen])
-        pending = [trial.choices for trial in trials if trial.state == "pending"][-MODEL_SIZE:]
-        if pending:
-            options = np.concatenate([options, self._options(np.array(pending, np.int16))])
+        pending = history.population[history.pending][-MODEL_SIZE:]
+        if len(pending):
+            options = np.concatenate([options, self._options(pending)])
         process = GaussianProcess(self._kernel, fitted.parameters, options, values)
-        return Conditioned(self, process, float(values.max()), self._success(trials))
+        return Conditioned(self, process, float(values.max()), self._success(history))
 
-    def _success(self, trials: Sequence[Observation]) -> _Success | None:
+    def _success(self, history: History) -> _Success | None:
         """A model of which evaluations fail; None while none or all did."""
-        finished = [trial for trial in trials if trial.state != "pending"]
+        finished = np.flatnonzero(~history.pending)
         finished = finished[: _scheduled(len(finished))]
-        labels = np.array([trial.state == "complete" for trial in finished], np.float64)
+        labels = history.has_reward[finished].astype(np.float64)
         if not len(labels) or labels.min() == labels.max():
             return None
         chosen = _representative(-labels, FIT_SIZE)
-        population, labels = np.array([trial.choices for trial in finished], np.int16)[chosen], labels[chosen]
+        population, labels = history.population[finished[chosen]], labels[chosen]
         key = population.tobytes() + labels.tobytes()
         if self._successes is None or self._successes.key != key:
             options = self._options(population)

@@ -13,6 +13,7 @@ from edgenas.search.algorithm import Observation
 from edgenas.search.budget_filling import BudgetFilling
 from edgenas.search.conformance import GridSpace, grid_problem, grid_quality, replay
 from edgenas.search.gaussian_process import CONSTANT, CategoricalKernel, GaussianProcess, fit
+from edgenas.search.history import History
 from edgenas.search.surrogate import MODEL_SIZE, Surrogate
 from edgenas.search.warping import POWERS, warp
 
@@ -121,7 +122,7 @@ def test_the_surrogate_ranks_what_it_has_not_seen() -> None:
     space = GridSpace()
     rows = np.unique(space.sample(np.random.default_rng(0), 400), axis=0)
     np.random.default_rng(1).shuffle(rows)
-    model = Surrogate(space, space.option_counts).condition(observations(rows[:60]))
+    model = Surrogate(space, space.option_counts).condition(History(observations(rows[:60])))
     found = model.predict(rows[60:]).mean
     truth = [grid_quality(tuple(row)) for row in rows[60:]]
     assert np.corrcoef(found, truth)[0, 1] > 0.95
@@ -134,14 +135,14 @@ def test_failures_lower_the_chance_of_success_nearby() -> None:
     trials = observations(rows[~broken]) + [
         Observation(1000 + n, tuple(int(c) for c in row), "failed") for n, row in enumerate(rows[broken])
     ]
-    found = Surrogate(space, space.option_counts).condition(trials).predict(rows)
+    found = Surrogate(space, space.option_counts).condition(History(trials)).predict(rows)
     assert found.success[broken].mean() < 0.3 < 0.8 < found.success[~broken].mean()
 
 
 def test_the_model_stays_small_however_many_trials_there_are() -> None:
     space = GridSpace()
     rows = np.unique(space.sample(np.random.default_rng(0), 3000), axis=0)[:1500]
-    model = Surrogate(space, space.option_counts).condition(observations(rows))
+    model = Surrogate(space, space.option_counts).condition(History(observations(rows)))
     assert len(model._process._weights) == MODEL_SIZE
 
 
