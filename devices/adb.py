@@ -5,6 +5,7 @@ tried on a phone**: the descriptions of such devices say so. What such a number 
 
 - Times are whole microseconds: fine for whole networks, coarse for blocks below 100 microseconds.
 - The program prints min, p5, median, p95, max; quantiles in between are straight lines.
+- Energy comes from the phone's ODPM counters where they may be read (:mod:`devices.adb_energy`).
 - There is no anchor: every visit counts as quiet. Keep the screen off and the phone cool.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from devices.adb_energy import SECONDS, around, energy_of, find_counters, read_script, without_energy
 from devices.adb_phone import Phone, PhoneAwayError
 from devices.benchmark_output import BenchmarkSummary, parse_benchmark
 from devices.client import Record
@@ -30,10 +32,12 @@ from devices.device import (
     DeviceSpec,
     MeasurementError,
     MeasureSettings,
+    MeterFound,
     Model,
     Outcome,
     register_device,
 )
+from devices.energy.meter import MeterError
 from devices.measurement import Measurement, Provenance
 from devices.ssh_host import Patience
 from spaces.errors import InputError
@@ -69,6 +73,7 @@ class AdbDevice(Device):
         program = spec.options.get("benchmark_model")
         self.program = None if program is None else Path(str(program)).expanduser()
         self._was_reached = False
+        self._meter: MeterFound | None = None
         self.folder = f"{ON_PHONE}/edgenas-{os.getpid()}"
         self.patience = Patience(
             int(spec.options.get("retries", 6)), float(spec.options.get("retry_seconds", Patience().first_seconds))
@@ -96,6 +101,11 @@ class AdbDevice(Device):
             system=f"Android {android}" if android else None,
             time_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
+
+    def meter(self) -> MeterFound:
+        if self._meter is None:
+            self._meter = find_counters(self.phone.shell(read_script()), self.spec.power)
+        return self._meter
 
     def _install(self) -> str:
         """Sees that the program is on the phone; returns its path there."""
@@ -173,12 +183,24 @@ class AdbDevice(Device):
                     hot.append(index)
                     continue
                 try:
-                    record(name, _measurement(parse_benchmark(text), identity, state, settings))
+                    summary = parse_benchmark(without_energy(text))
+                    measurement = _measurement(summary, identity, state, settings)
+                    record(name, self._with_energy(measurement, text, summary) if settings.energy else measurement)
                 except MeasurementError as error:
                     record(name, MeasurementError(f"model {name!r}: {error}"))
             if hot:
                 time.sleep(_COOL_SECONDS)
             todo = hot
+
+    def _with_energy(self, measurement: Measurement, text: str, summary: BenchmarkSummary) -> Measurement:
+        found = self.meter()
+        if found.name is None:
+            return dataclasses.replace(measurement, energy_problem=found.words)
+        try:
+            energy = energy_of(text, summary.mean_us / 1e3, summary.runs, found.name, self.spec.power)
+        except MeterError as error:
+            return dataclasses.replace(measurement, energy_problem=str(error))
+        return dataclasses.replace(measurement, energy=energy)
 
     def _script(self, program: str, count: int, settings: MeasureSettings) -> str:
         """Shell for the phone: ``sh jobs.sh NUMBER ...`` runs these models and tells clock and heat after each."""
@@ -190,15 +212,18 @@ class AdbDevice(Device):
             "min_secs": 0.05 if quick else min(1.0, settings.max_seconds),
             "max_secs": settings.timeout_seconds / 2,
         }
+        metered = settings.energy and not quick and self.meter().name is not None
+        if metered:
+            flags["min_secs"] = SECONDS
         pin = f"taskset {sum(1 << cpu for cpu in self.cpus):x} " if self.cpus else ""
         words = " ".join(f"--{key}={value:g}" for key, value in flags.items())
         clock = f"/sys/devices/system/cpu/cpu{self.cpus[0] if self.cpus else 0}/cpufreq/scaling_cur_freq"
+        run = f"{pin}{program} --graph=$job.tflite {words} 2>&1 </dev/null &\necho $! $$ > pids\nwait $!\ncode=$?\n"
         return (
             f"# {count} models\ncd {self.folder}\nfor job in $*; do\n"
             f"echo {_BEGIN} $job\n"
-            f"{pin}{program} --graph=$job.tflite {words} 2>&1 </dev/null &\n"
-            "echo $! $$ > pids\nwait $!\n"
-            f"code=$?\necho\necho {_END} $job $code "
+            f"{around(run) if metered else run}"
+            f"echo\necho {_END} $job $code "
             f"clock=$(cat {clock} 2>/dev/null) "
             "heat=$(dumpsys battery 2>/dev/null | grep temperature | tr -dc 0-9) "
             "status=$(dumpsys thermalservice 2>/dev/null | grep 'Thermal Status' | tr -dc 0-9)\n"

@@ -11,6 +11,8 @@ import pytest
 from devices.conformance import DeviceConformance
 from devices.device import Device, DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
 from devices.measurement import Measurement
+from export.flatbuffer import write_tflite
+from spaces.blocks import ConvBnAct
 from spaces.errors import InputError
 
 ADB = r"""#!{python} -S
@@ -226,3 +228,53 @@ def test_wrong_options_are_refused(make_phone, options, said):
 def test_a_program_that_does_not_exist(make_phone):
     with pytest.raises(InputError, match="/nonexistent/benchmark_model: cannot be read"):
         make_phone(benchmark_model="/nonexistent/benchmark_model").identity()
+
+
+# Energy --------------------------------------------------------------------------------------------------------------
+
+#: Counters that move 5 s at every look: 1 W in the first of three intervals, 3 W afterwards.
+CAT = """case "$*" in *energy_value*)
+  n=$(($(command -p cat {phone}/looks 2>/dev/null || echo 0) + 1)); echo $n > {phone}/looks
+  case $((n % 3)) in 2) uws=0;; 0) uws=5000000;; *) uws=20000000;; esac
+  [ -f {phone}/no-root ] && { echo "cat: energy_value: Permission denied"; exit 1; }
+  printf 't=%d\\nCH0(T=1)[S2M_VDD_CPUCL2], %d\\nCH1(T=1)[VSYS_PWR_MODEM], 7000000\\n' $((n * 5000)) $uws;;
+*) exec command -p cat "$@";; esac"""
+
+
+@pytest.fixture
+def counters(phone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    program = phone / "bin" / "cat"
+    program.write_text("#!/bin/sh\n" + CAT.replace("{phone}", str(phone)).replace("command -p cat", "/bin/cat") + "\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("devices.adb_energy.SECONDS", 0)
+    return phone
+
+
+def small_model() -> bytes:
+    return write_tflite(ConvBnAct(filters=8).lower((8, 8, 3)), "int8")
+
+
+WITH_ENERGY = MeasureSettings(timeout_seconds=5, energy=True)
+
+
+def test_energy_from_the_phones_counters(make_phone, counters: Path) -> None:
+    device = make_phone()
+    assert device.meter().name == "odpm: S2M_VDD_CPUCL2, VSYS_PWR_MODEM"
+    outcome = device.measure(small_model(), settings=WITH_ENERGY)
+    energy = outcome.energy
+    assert energy is not None, outcome.energy_problem
+    assert energy.kind == "measured"
+    assert (energy.idle_watts, energy.active_watts) == (1.0, 3.0)
+    assert energy.energy_mj == pytest.approx(2.0 * 0.2035)
+    assert energy.runs == 50
+
+
+def test_counters_that_only_root_may_read_are_explained(make_phone, counters: Path) -> None:
+    (counters / "no-root").touch()
+    device = make_phone()
+    assert device.meter().name is None
+    assert "only root" in device.meter().words
+    outcome = device.measure(small_model(), settings=WITH_ENERGY)
+    assert outcome.min > 0
+    assert outcome.energy is None
+    assert "only root" in (outcome.energy_problem or "")
