@@ -123,6 +123,9 @@ class Device(ABC):
     kind: ClassVar[str] = ""
     #: Whether the same model always has the same latency (a simulation): then one visit is enough.
     is_exact: ClassVar[bool] = False
+    #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
+    #: CONCATENATION). Models for a ``split`` device are written so.
+    group_convolution: ClassVar[str] = "native"
 
     def __init__(self, spec: DeviceSpec) -> None:
         self.spec = spec

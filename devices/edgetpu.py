@@ -59,6 +59,7 @@ class EdgeTpuDevice(LocalDevice):
     ``python`` (the interpreter whose LiteRT runtime loads the delegate).
     """
 
+    group_convolution: ClassVar[str] = "split"
     option_names: ClassVar[tuple[str, ...]] = ("bus", "library", "compiler", "python")
 
     def __init__(self, spec: DeviceSpec) -> None:

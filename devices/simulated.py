@@ -42,6 +42,7 @@ class SimulatedEdgeTpu(Device):
     """Option ``constants``: for every field of :class:`EdgeTpuConstants` a mapping ``{value, source}``."""
 
     is_exact: ClassVar[bool] = True
+    group_convolution: ClassVar[str] = "split"
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
@@ -71,7 +72,7 @@ class SimulatedEdgeTpu(Device):
         return outcomes
 
     def meter(self) -> MeterFound:
-        return MeterFound(None, f"simulated: {self.spec.power.describe()}")
+        return MeterFound(None, "there is nothing to measure on a simulated device")
 
     def _simulate(self, model: bytes, *, inside_network: bool) -> Measurement:
         if is_compiled(model):

@@ -125,7 +125,7 @@ def _origin(energy: Energy, device: Device) -> dict[str, Any]:
         "idle_watts": energy.idle_watts,
         "active_watts": energy.active_watts,
         "error": None,
-        "summary": f"energy {energy.kind} ({energy.meter}): {device.spec.power.describe()}",
+        "summary": f"energy {energy.kind} ({energy.meter}): {device.spec.power.describe(sources=False)}",
     }
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,7 @@ from export.bundle_check import (
 from export.c_header import c_header
 from export.model_card import model_card
 from export.preprocessing import Preprocessing
+from export.verify import Agreement
 from spaces.errors import EdgeNASError, InputError, WorkError
 from spaces.network import Network
 
@@ -82,6 +83,10 @@ class BundleContents:
     budget: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
+    float_equality: Agreement | None = None
+    """How close the float model and its own float32 file are, before any quantization."""
+    group_convolution: str = "native"
+    """How group convolutions stand in the file: ``native`` or ``split``."""
     created_utc: str = ""
 
     def __post_init__(self) -> None:
@@ -112,6 +117,8 @@ class BundleContents:
             "params": self.network.params,
             "macs": self.network.macs,
             "quantization": self.quantization,
+            "float_equality": None if self.float_equality is None else asdict(self.float_equality),
+            "group_convolution": self.group_convolution,
             "provenance": {device: dict(origin) for device, origin in self.provenance.items()},
             "preprocessing": self.preprocessing.to_dict(),
             "data": {"name": self.data.name, "licence": self.data.licence, "source": self.data.source},

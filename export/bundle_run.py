@@ -12,6 +12,7 @@ with edgetpu_compiler, runs on a Coral Edge TPU. Exit codes: 0 done, 1 it did no
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import importlib
 import json
@@ -41,6 +42,7 @@ def load_model(path: Path, edgetpu: bool = False) -> Any:
 
 def load_edgetpu(runtime: Any) -> Any:
     try:
+        ctypes.CDLL(EDGETPU_LIBRARY)  # says more than the runtime where the library is missing
         return runtime.load_delegate(EDGETPU_LIBRARY)
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(

@@ -64,7 +64,17 @@ Top-1 of both on the same {contents.test_images:,} test images of {contents.data
 through the interpreter, one image at a time.
 
 {_table(("model", "top-1", "95 % sampling interval"), rows)}
-"""
+{_equality(contents)}"""
+
+
+def _equality(contents: BundleContents) -> str:
+    found = contents.float_equality
+    if found is None:
+        return ""
+    return (
+        f"\nBefore quantization, the float model and its own float32 file gave the same class on {found.same_top1:.1%} "
+        f"of the images compared; their logits differ by {found.max_abs_difference:.2g} at most.\n"
+    )
 
 
 def _half_width(share: float, count: int) -> float:

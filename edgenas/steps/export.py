@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import within
 from edgenas.steps.choose import measure_quietly, reject
+from edgenas.steps.shipping import float_equality, quiet_latency, shipped_file
 from edgenas.steps.train import final_path, training_record, weights_path
 from edgenas.study import Trial
 from export.files import write_atomically
@@ -50,7 +51,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     model.load_weights(weights_path(context, trial.number))
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
     quantized = _quantize(context, trial.number, network, model, training, preprocessing)
-    converted = quantized.model
+    converted = shipped_file(context, network, quantized.model, preprocessing)
     write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
     measurement = measure_quietly(context, converted, recipe.budget.limits.get("latency_ms"))
@@ -72,8 +73,11 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
         reject(context, trial.number, f"the exported file's {'; '.join(over)}")
         return False
 
+    test_images = preprocessing.apply(dataset.test_images)
+    equality = float_equality(model, test_images)
     top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
-    top1_tflite = tflite_accuracy(converted, preprocessing.apply(dataset.test_images), dataset.test_labels)
+    top1_tflite = tflite_accuracy(converted, test_images, dataset.test_labels, processes=2)
+    quiet = quiet_latency(context, converted)
     device = context.device.name
     write_bundle(
         context.folder.bundle_path,
@@ -89,20 +93,25 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"]),
             space=context.space.name,
             architecture=trial.architecture,
-            latency_ms={device: measurement.statistics()},
+            latency_ms={device: measurement.statistics() | {"quiet": quiet}},
             energy_mj=_measured_energy(device, measurement),
             provenance={device: _provenance(measurement)},
             predicted={device: _predicted(context, trial, network)},
             budget=recipe.budget.limits,
             training=record["settings"] | {"seed": recipe.seed},
+            float_equality=equality,
+            group_convolution=context.device.group_convolution,
         ),
     )
     facts = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
+    if "quiet_ms" in quiet:
+        measured["latency_quiet_ms"] = quiet["quiet_ms"]
     context.folder.record("export", facts | {"measured": measured, "conversion": quantized.to_json()})
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(
         f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; median {measurement.median:.4g} ms on {device}, "
+        f"{len(dataset.test_labels)} test images; median {measurement.median:.4g} ms, quiet "
+        f"{quiet.get('quiet_ms', float('nan')):.4g} ms on {device}, "
         f"{len(converted):,} bytes"
     )
     return True
