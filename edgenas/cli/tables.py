@@ -12,6 +12,7 @@ from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
 if TYPE_CHECKING:
     from devices import Device
     from latency.profiler import ProfileResult
+    from latency.table import LatencyTable
     from spaces.space import SearchSpace
 
 SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
@@ -34,9 +35,20 @@ def profile_space(
     threads: int = THREADS,
     table: Path | None = TABLE,
     fresh: bool = typer.Option(False, "--fresh", help="Measure everything again, also what the table has."),
+    adapt_from: Path | None = typer.Option(
+        None, "--adapt-from", help="Make the table from this one of another device and a few measured networks."
+    ),
+    networks: int = typer.Option(10, "--networks", min=1, help="With --adapt-from: how many networks to measure."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Build or complete the latency table of a device for all blocks of a space."""
+    """Build or complete the latency table of a device for all blocks of a space.
+
+    With --adapt-from, no block is measured: a few whole networks are, and the table of another device does the rest. Its
+    error on networks left out is stored with it and printed wherever it is used.
+    """
+    if adapt_from is not None:
+        _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
+        return
     result = _profile(space, device, precision, threads, table, fresh)[2]
     if as_json:
         print_json(
@@ -56,6 +68,47 @@ def profile_space(
     )
     for signature, error in result.failed.items():
         remark(f"not measured: {signature}: {error}")
+
+
+def _adapt(
+    space: str,
+    device: str,
+    precision: str,
+    threads: int,
+    table: Path | None,
+    fresh: bool,
+    source: Path,
+    networks: int,
+    as_json: bool,
+) -> None:
+    from devices import get_device
+    from latency.adapting import adapt_profile
+    from latency.predictor import Predictor
+    from latency.progress import progress_bars
+    from latency.table import LatencyTable
+    from spaces.space import SearchSpace
+
+    given = LatencyTable.load(source, precision=precision)
+    with progress_bars() as progress:
+        result = adapt_profile(
+            SearchSpace.load(space),
+            get_device(device),
+            given,
+            networks=networks,
+            table_path=table,
+            threads=threads,
+            fresh=fresh,
+            progress=progress,
+        )
+    remark(Predictor(result.table).describe_error())
+    if as_json:
+        print_json(result.to_json())
+        return
+    print(
+        f"{result.path}: {len(result.table.rows)} signatures modelled from {source} ({given.device}) and "
+        f"{result.adaptation.networks} networks on {device}, none of them measured; {result.seconds:.1f} s"
+    )
+    print(result.adaptation.describe())
 
 
 def _profile(
@@ -80,7 +133,20 @@ def _profile(
             progress=progress,
         )
     remark(Predictor(result.table).describe_error())
+    if result.table.energy is not None:
+        remark(result.table.energy.describe())
     return loaded, target, result
+
+
+def _adapted_table(device: str, precision: str, path: Path | None) -> LatencyTable | None:
+    """The table, when it was adapted from another device's: then nothing is missing that could be measured."""
+    from latency.table import LatencyTable, default_table_path
+
+    where = path or default_table_path(device, precision)
+    if not where.exists():
+        return None
+    table = LatencyTable.load(where, device=device, precision=precision)
+    return table if table.kind == "modelled" else None
 
 
 def validate_space(
@@ -94,12 +160,21 @@ def validate_space(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Predict random networks, measure them whole, and compare. Blocks that the table lacks are measured first."""
+    from devices import get_device
+    from latency.predictor import Predictor
     from latency.progress import progress_bars
     from latency.validation import validate
+    from spaces.space import SearchSpace
 
-    loaded, target, profiled = _profile(space, device, precision, threads, table, fresh=False)
+    adapted = _adapted_table(device, precision, table)
+    if adapted is None:
+        loaded, target, profiled = _profile(space, device, precision, threads, table, fresh=False)
+        found = profiled.table
+    else:
+        loaded, target, found = SearchSpace.load(space), get_device(device), adapted
+        remark(Predictor(found).describe_error())
     with progress_bars() as progress:
-        data = validate(loaded, target, profiled.table, networks=networks, seed=seed, progress=progress).to_json()
+        data = validate(loaded, target, found, networks=networks, seed=seed, progress=progress).to_json()
     if as_json:
         print_json(data)
         return

@@ -109,5 +109,6 @@ def _own_table(context: RunContext) -> Path:
     context.progress.say(
         f"profile: {result.measured} blocks measured, {result.reused} known already; "
         f"{Predictor(result.table).describe_error()}"
+        + (f"; {result.table.energy.describe()}" if result.table.energy is not None else "")
     )
     return result.path
