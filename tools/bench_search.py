@@ -6,6 +6,10 @@ Every algorithm searches the table under a budget (a share of the largest cost i
 the best accuracy found after 20, 50, 100, ... samples: mean, standard error and quartiles over the seeds, in the
 table's own unit. The same curves for every sample go to OUT.csv and, as a picture, to OUT.html.
 
+    python tools/bench_search.py --suggest-latency --json OUT.json
+
+times a suggestion instead, after 1,000 and 10,000 finished trials on real spaces (no table is needed).
+
 Where the accuracy column is a test accuracy, it is reward and result at once: such figures compare algorithms, and
 overstate what a search on validation accuracy would find.
 """
@@ -22,6 +26,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +35,34 @@ import numpy.typing as npt
 
 from edgenas.search import algorithm_class, algorithm_names
 from edgenas.search.replay import Replay, replay_pool, replay_seeds
+from edgenas.search.suggest_latency import suggest_latency
 from edgenas.search.tabular import load_table
 from export.files import write_atomically
 from spaces.errors import InputError, WorkError
+from spaces.space import SearchSpace
 
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
+NOTE = (
+    "reward and result are the same column: where that is a test accuracy, the figures compare algorithms and "
+    "overstate what a search on validation accuracy would find"
+)
 SLOW = ("gp", "hypervolume", "tpe")
 """Algorithms that ``--algorithms cheap`` leaves out: 20 milliseconds a sample and more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.suggest_latency:
+        for name in ("table", "architecture", "accuracy", "cost"):
+            if getattr(options, name) is None:
+                parser.error(f"--{name} is needed (or --suggest-latency)")
     try:
+        if options.suggest_latency:
+            latencies = suggest_latencies(options)
+            _write(Path(options.json), latencies)
+            print(latency_table(latencies))
+            return 0
         result, curves = run(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,20 +71,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     out = Path(options.json)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, json.dumps(result, indent=2) + "\n")
+    _write(out, result)
     write_atomically(out.with_suffix(".csv"), curves_csv(curves))
     write_atomically(out.with_suffix(".html"), plot(curves, result))
     print(text_table(result))
     return 0
 
 
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(document, indent=2) + "\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--table", required=True, help="csv file with one architecture per row")
-    parser.add_argument("--architecture", required=True, metavar="COL", help="text column: 2101 or 8:16:8")
-    parser.add_argument("--accuracy", required=True, metavar="COL", help="column to maximise")
-    parser.add_argument("--cost", required=True, metavar="COL", help="column under the budget")
+    parser.add_argument("--table", help="csv file with one architecture per row")
+    parser.add_argument("--architecture", metavar="COL", help="text column: 2101 or 8:16:8")
+    parser.add_argument("--accuracy", metavar="COL", help="column to maximise")
+    parser.add_argument("--cost", metavar="COL", help="column under the budget")
     parser.add_argument("--train-seconds", metavar="COL", help="column with the training time of a trial")
     parser.add_argument(
         "--budget-fraction", type=_fraction, default=0.5, help="share of the largest cost; 1: no budget (default 0.5)"
@@ -72,8 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--options", default="{}", metavar="JSON", help='options by algorithm: {"layernas": {"buckets": 50}}'
     )
+    parser.add_argument("--suggest-latency", action="store_true", help="time suggestions instead of replaying a table")
+    parser.add_argument("--spaces", default="tiny_edge,mobilenet_edgetpu_v2", help="for --suggest-latency")
+    parser.add_argument("--finished", default="1000,10000", help="finished trials, for --suggest-latency")
     parser.add_argument("--samples", type=_count, default=200, help="architectures per search (default 200)")
     parser.add_argument("--seeds", type=_count, default=100, help="searches per algorithm (default 100)")
+    parser.add_argument(
+        "--until-best",
+        action="store_true",
+        help="end a search at the best possible architecture: the same figures sooner, but for times and trials",
+    )
     parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="default: all cores")
     parser.add_argument("--json", required=True, metavar="OUT", help="where the figures go; OUT.csv and OUT.html too")
     return parser
@@ -120,15 +153,10 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDAr
             "samples": options.samples,
             "seeds": list(range(options.seeds)),
             "options": algorithm_options,
+            "until_best": options.until_best,
         },
-        "provenance": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "machine": platform.machine(),
-            "processes": options.processes,
-            "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        },
-        "note": "reward and result are the same column: the figures compare algorithms with each other",
+        "provenance": _provenance(options.processes),
+        "note": NOTE,
         "algorithms": {},
     }
     curves = {}
@@ -136,12 +164,58 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDAr
         for name in names:
             start = time.perf_counter()
             replays = replay_seeds(
-                load, limits, name, algorithm_options.get(name, {}), options.samples, range(options.seeds), pool
+                load,
+                limits,
+                name,
+                algorithm_options.get(name, {}),
+                options.samples,
+                range(options.seeds),
+                pool,
+                options.until_best,
             )
             curves[name] = np.stack([replay.best for replay in replays])
             result["algorithms"][name] = summary(replays) | {"wall_seconds": round(time.perf_counter() - start, 2)}
             print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return result, curves
+
+
+def _provenance(processes: int) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "processes": processes,
+        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def suggest_latencies(options: argparse.Namespace) -> dict[str, Any]:
+    """The JSON document: milliseconds by space, number of finished trials and algorithm."""
+    names = [name for name in chosen_algorithms(options.algorithms) if options.algorithms != "all" or name not in SLOW]
+    finished = [_count(text) for text in options.finished.split(",")]
+    figures: dict[str, Any] = {}
+    for space_name in options.spaces.split(","):
+        space = SearchSpace.load(space_name)
+        for count in finished:
+            found = {name: asdict(suggest_latency(space, name, count)) for name in names}
+            figures.setdefault(space_name, {})[str(count)] = found
+    return {
+        "suggest_latency": figures,
+        "settings": {"budget": "macs, median of random ones"},
+        "provenance": _provenance(1),
+    }
+
+
+def latency_table(document: Mapping[str, Any]) -> str:
+    """What is printed of :func:`suggest_latencies`."""
+    lines = [f"{'ms per suggestion':24}{'finished':>10}{'rebuilt':>10}{'median':>10}{'worst':>10}{'cpu':>10}"]
+    for space, by_count in document["suggest_latency"].items():
+        lines.append(space)
+        for count, by_name in by_count.items():
+            for name, found in by_name.items():
+                cells = "".join(f"{found[key]:10.1f}" for key in ("rebuilt_ms", "median_ms", "worst_ms", "cpu_ms"))
+                lines.append(f"  {name:22}{count:>10}{cells}")
+    return "\n".join(lines)
 
 
 def chosen_algorithms(text: str) -> list[str]:
@@ -240,6 +314,7 @@ def text_table(result: Mapping[str, Any]) -> str:
             for place in places
         ]
         lines.append(f"{name:24}" + "".join(f"{cell:>18}" for cell in cells) + f"{found['seconds']:9.1f}")
+    lines.append(f"note: {result['note']}")
     return "\n".join(lines)
 
 

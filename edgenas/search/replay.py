@@ -45,13 +45,18 @@ def replay_one(
     options: Mapping[str, Any],
     samples: int,
     seed: int,
+    until_best: bool = False,
 ) -> Replay:
-    """Searches the table with one seed. Same arguments, same result but for ``seconds``."""
+    """Searches the table with one seed. Same arguments, same result but for ``seconds``.
+
+    ``until_best`` ends the search at the best possible architecture: ``best`` is the same, sooner.
+    """
+    best_possible = benchmark.best(limits) if until_best else np.inf
     searcher = create_algorithm(algorithm, benchmark.problem(samples, limits), seed, options)
     best = np.full(samples, np.nan)
     train_seconds = np.zeros(samples)
     record, trials, seconds = np.nan, 0, 0.0
-    while trials < samples:
+    while trials < samples and not record >= best_possible:
         start = time.perf_counter()
         suggestions = searcher.suggest(1)
         seconds += time.perf_counter() - start
@@ -79,6 +84,7 @@ def replay_seeds(
     samples: int,
     seeds: Sequence[int],
     pool: ProcessPoolExecutor | None = None,
+    until_best: bool = False,
 ) -> list[Replay]:
     """One replay per seed, in the order of the seeds, spread over the processes of ``pool`` (:func:`replay_pool`).
 
@@ -86,8 +92,8 @@ def replay_seeds(
     """
     if pool is None:
         benchmark = load()
-        return [replay_one(benchmark, limits, algorithm, options, samples, seed) for seed in seeds]
-    futures = [pool.submit(_replay_in_worker, limits, algorithm, options, samples, seed) for seed in seeds]
+        return [replay_one(benchmark, limits, algorithm, options, samples, seed, until_best) for seed in seeds]
+    futures = [pool.submit(_replay_in_worker, limits, algorithm, options, samples, seed, until_best) for seed in seeds]
     return [future.result() for future in futures]
 
 
@@ -117,7 +123,7 @@ def _prepare(load: Callable[[], TabularBenchmark]) -> None:
 
 
 def _replay_in_worker(
-    limits: Mapping[str, float], algorithm: str, options: Mapping[str, Any], samples: int, seed: int
+    limits: Mapping[str, float], algorithm: str, options: Mapping[str, Any], samples: int, seed: int, until_best: bool
 ) -> Replay:
     assert _benchmark is not None
-    return replay_one(_benchmark, limits, algorithm, options, samples, seed)
+    return replay_one(_benchmark, limits, algorithm, options, samples, seed, until_best)
