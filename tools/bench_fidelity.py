@@ -5,8 +5,9 @@
 
 Draws different random networks of a space near a budget of multiply-accumulates (group convolutions among them),
 trains each on a subset of each data set, and then, for every recipe: accuracy of the exported file through the
-interpreter on all test images beside the float model's, size, and seconds of the conversion beside those of one plain
-``tf.lite.TFLiteConverter.from_keras_model`` call with the same options. Whatever is finished is kept in ``--work``
+interpreter on all test images beside the float model's, size, and CPU seconds of the conversion (which other jobs on
+the machine disturb least) beside those of one plain ``tf.lite.TFLiteConverter.from_keras_model`` call with the same
+options. Whatever is finished is kept in ``--work``
 and never done again there, so that the benchmark can be interrupted and continued.
 
 A data set is ``DIR/NAME.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test``, or with the images as JPEG files:
@@ -37,12 +38,13 @@ from edgenas.training.fine_tune import FineTuningSettings
 from export._console import quiet_console
 from export._tensorflow import tensorflow
 from export.files import write_atomically
+from export.keras_builder import build_keras
 from export.preprocessing import Preprocessing
 from export.quantization import get_recipe
 from export.quantization.recipes import calibrated
 from export.verify import tflite_accuracy
-from spaces.blocks import GroupConvInvertedBottleneck
-from spaces.network import Network
+from spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
+from spaces.network import Network, chain
 from spaces.space import SearchSpace
 
 #: Networks drawn to choose from.
@@ -53,6 +55,7 @@ def main() -> None:
     options = parse_arguments()
     datasets = {name: load_set(name, options.data_dir) for name in options.sets.split(",")}
     networks = {name: choose_networks(dataset, options) for name, dataset in datasets.items()}
+    warm_up()
     rows = []
     for index in range(options.networks):
         for name, dataset in datasets.items():
@@ -136,8 +139,6 @@ def trained(
     options: argparse.Namespace, name: str, index: int, architecture: str, network: Network, dataset: Dataset
 ) -> tuple[Any, Preprocessing, Split, dict[str, Any]]:
     """The float model (trained, or read from the work folder), its preprocessing, its training images, its record."""
-    from export.keras_builder import build_keras
-
     folder = options.work / f"{name}-{index}"
     split = dataset.train.subset(options.images, options.seed)
     preprocessing = Preprocessing.fit(split.images)
@@ -203,20 +204,15 @@ def compare(
         if {key: row.get(key) for key in identity} != identity:
             sys.exit(f"{path}: was made with other settings; choose another --work folder")
         return row
+    began = time.process_time()
     made = quantize(
-        network,
-        model,
-        recipe,
-        split=split,
-        preprocessing=preprocessing,
-        seed=options.seed,
-        settings=settings,
+        network, model, recipe, split=split, preprocessing=preprocessing, seed=options.seed, settings=settings
     )
-    plain_seconds = None
+    cpu_seconds = plain_cpu_seconds = None
     if get_recipe(recipe).fine_tuning is None:
-        plain_seconds = plain_conversion(
-            model, recipe, calibration_images(split, settings, preprocessing, options.seed)
-        )
+        cpu_seconds = time.process_time() - began
+        images = calibration_images(split, settings, preprocessing, options.seed)
+        plain_cpu_seconds = plain_conversion(model, recipe, images)
     top1 = tflite_accuracy(
         made.model, preprocessing.apply(dataset.test_images), dataset.test_labels, processes=options.processes
     )
@@ -230,11 +226,12 @@ def compare(
         "test_images": len(dataset.test_labels),
         "size_bytes": len(made.model),
         "compressed_bytes": len(zlib.compress(made.model, 9)),
-        "plain_seconds": plain_seconds,
+        "conversion_cpu_seconds": cpu_seconds,
+        "plain_cpu_seconds": plain_cpu_seconds,
         **made.to_json(),
     }
     write_atomically(path, json.dumps(row, indent=1))
-    ratio = f", {made.conversion_seconds / plain_seconds:.2f} of a plain call" if plain_seconds else ""
+    ratio = f", {cpu_seconds / plain_cpu_seconds:.2f} of a plain call" if cpu_seconds and plain_cpu_seconds else ""
     print(
         f"{name} {index} {row['recipe']}: {top1:.4f} ({row['difference_points']:+.2f} points), {len(made.model):,} "
         f"bytes, converted in {made.conversion_seconds:.1f} s{ratio}, fine-tuned {made.training_seconds:.0f} s",
@@ -243,11 +240,18 @@ def compare(
     return row
 
 
+def warm_up() -> None:
+    """One small conversion, so that no recipe pays for what TensorFlow loads on first use."""
+    blocks = {"stem": ConvBnAct(8), "head": ClassifierHead(4)}
+    model = build_keras(chain("small", (8, 8, 1), blocks))
+    plain_conversion(model, "int8", np.zeros((2, 8, 8, 1), np.float32))
+
+
 def plain_conversion(model: Any, recipe: str, calibration: np.ndarray) -> float:
-    """Seconds of TensorFlow's own way from the same Keras model with the same options."""
+    """CPU seconds of TensorFlow's own way from the same Keras model with the same options."""
     tf = tensorflow()
     with quiet_console():
-        start = time.monotonic()
+        start = time.process_time()
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         if recipe != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -258,7 +262,7 @@ def plain_conversion(model: Any, recipe: str, calibration: np.ndarray) -> float:
         if recipe == "int16x8":
             calibrated("EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8", "int16", calibration)(converter)
         converter.convert()
-        return time.monotonic() - start
+        return time.process_time() - start
 
 
 def print_summary(rows: list[dict[str, Any]]) -> None:
@@ -275,13 +279,13 @@ def print_summary(rows: list[dict[str, Any]]) -> None:
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per set and recipe: means over networks, the extremes, and the ratio of all conversion seconds to plain ones."""
+    """Per set and recipe: means over networks, the extremes, and conversion in CPU seconds over plain calls."""
     lines = []
     for key in sorted({(row["set"], row["recipe"]) for row in rows}):
         group = [row for row in rows if (row["set"], row["recipe"]) == key]
         points = [row["difference_points"] for row in group]
-        plain = [row["plain_seconds"] for row in group]
-        ratio = None if None in plain else sum(row["conversion_seconds"] for row in group) / sum(plain)
+        plain = [row["plain_cpu_seconds"] for row in group]
+        ratio = None if None in plain else sum(row["conversion_cpu_seconds"] for row in group) / sum(plain)
         lines.append(
             {
                 "set": key[0],
