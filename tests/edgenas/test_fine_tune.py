@@ -92,6 +92,17 @@ def test_quantization_aware_training_end_to_end(trained) -> None:
     assert tflite_accuracy(made.model, preprocessing.apply(test.images), test.labels, processes=1) > top1 - 0.03
 
 
+def test_equalisation_is_measured_and_told(trained) -> None:
+    model, split, preprocessing = trained
+    settings = QuantizationSettings(calibration_images=50, equalize=True)
+    made = quantize(NETWORK, model, "int8", split=split, preprocessing=preprocessing, seed=0, settings=settings)
+    found = made.notes["equalization"]
+    assert found["pairs"] == 3
+    assert found["applied"] == (found["error_with"] < found["error_without"])
+    assert "cross-layer equalisation tried on 3 pairs" in made.summary()
+    assert made.to_json()["degenerate"] == []
+
+
 def test_equal_seeds_give_equal_weights(trained) -> None:
     model, split, preprocessing = trained
     results = []

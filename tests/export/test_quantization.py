@@ -49,16 +49,19 @@ class TestPruned(QuantizationRecipeConformance):
     least_agreement = 0.4
 
 
+@pytest.mark.slow
 class TestClustered(QuantizationRecipeConformance):
     recipe = "clustered"
     least_agreement = 0.6
 
 
+@pytest.mark.slow
 class TestPrunedClustered(QuantizationRecipeConformance):
     recipe = "pruned+clustered"
     least_agreement = 0.4
 
 
+@pytest.mark.slow
 class TestPrunedInt8(QuantizationRecipeConformance):
     recipe = "pruned+int8"
     least_agreement = 0.4
@@ -87,6 +90,7 @@ class TestClusteredInt8Qat(QuantizationRecipeConformance):
     least_agreement = 0.6
 
 
+@pytest.mark.slow
 class TestPrunedClusteredInt8Qat(QuantizationRecipeConformance):
     recipe = "pruned+clustered+int8-qat"
     least_agreement = 0.4
