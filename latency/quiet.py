@@ -65,6 +65,7 @@ def visit_in_rounds(
             quiet_chunks=settings.quiet_chunks,
             chunk_seconds=settings.chunk_seconds,
             visit_seconds=settings.visit_seconds,
+            wait_seconds=settings.wait_seconds,
             timeout_seconds=settings.timeout_seconds,
         )
         passes = min(max(1, _VISITS_PER_PROCESS // len(todo)), settings.visits)

@@ -9,6 +9,7 @@ without that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ Visit = tuple[Chunk, ...]
 
 #: Whole networks, of which there are few, are visited so many times as often as blocks.
 THOROUGH = 2
+_FEWEST_FOR_ERROR = 3
 #: The reference clock is one that this share of the quiet visits reach.
 _REFERENCE_SHARE = 0.1
 #: The quiet latency is this quantile over quiet visits: what disturbs adds time, and is not always seen.
@@ -33,21 +35,25 @@ _QUANTILE = 0.25
 class QuietSettings:
     """``visits`` quiet visits per model are enough.
 
-    Of a model that was visited ``patience`` times, ``least_visits`` quiet ones are; after ``max_visits`` what was
-    measured must do. So a quiet machine is used well, and a busy one does not take for ever.
+    ``least_visits`` quiet ones are, when they agree: their quartiles tell the latency within ``precision`` (relative
+    standard error), or the model was visited ``patience`` times. After ``max_visits`` what was measured must do. So a
+    quiet machine is done soon, and a busy one does not take for ever.
 
-    A visit ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or after ``visit_seconds``. ``tolerance`` is
-    how far above its fastest the anchor may be: clock steps stay below 1.2, a busy neighbour costs 1.4 and more.
+    A visit ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or after ``visit_seconds``, and begins
+    in a quiet moment if one comes within ``wait_seconds``. ``tolerance`` is
+    how far above its fastest the anchor may be: clock steps stay below 1.25, a busy neighbour costs 1.4 and more.
     """
 
     visits: int = 8
     least_visits: int = 4
     patience: int = 10
     max_visits: int = 20
+    precision: float = 0.01
     quiet_chunks: int = 3
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.0025
-    tolerance: float = 1.2
+    wait_seconds: float = 0.06
+    tolerance: float = 1.27
     timeout_seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -119,9 +125,18 @@ class Visits:
             visits, quiet = len(self.by_model.get(name, ())), self.quiet_visits(name)
             if visits >= times * self.settings.max_visits or quiet >= times * self.settings.visits:
                 return False
-            return visits < times * self.settings.patience or quiet < times * self.settings.least_visits
+            if quiet < times * self.settings.least_visits:
+                return True
+            return visits < times * self.settings.patience and self._error(name) > self.settings.precision
 
         return [name for name in names if lacks(name)]
+
+    def _error(self, name: str) -> float:
+        """Relative standard error of a model's quiet latency, from its quartiles (1.35 deviations apart)."""
+        if self.quiet_visits(name) < _FEWEST_FOR_ERROR:
+            return math.inf
+        latency = self._latency(self.by_model[name], reference=1.0)
+        return latency.spread / 1.35 / math.sqrt(latency.quiet_visits)
 
     @property
     def session_anchor_ms(self) -> float:

@@ -27,16 +27,21 @@ def main() -> None:
     parser.add_argument("--device", default="local-cpu")
     parser.add_argument("--precision", default="int8")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--size", type=int, help="height and width of the input, instead of the space's own")
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--seeds", default="0,1,2", help="seeds of the validations, separated by commas")
     parser.add_argument("--repeats", type=int, default=1, help="how many tables to build and validate")
+    parser.add_argument("--keep", type=Path, help="a folder that keeps tables and each network's figures")
     parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
     options = parser.parse_args()
     space, device = SearchSpace.load(options.space), get_device(options.device)
+    if options.size:
+        space = SearchSpace.load(options.space, input_shape=(options.size, options.size, space.input_shape[2]))
     seeds = [int(seed) for seed in options.seeds.split(",")]
     runs = [run(space, device, options, seeds) for _ in range(options.repeats)]
     document = {
         "space": space.name,
+        "input_shape": list(space.input_shape),
         "device": device.name,
         "precision": options.precision,
         "protocol": QuietSettings().protocol,
@@ -49,13 +54,16 @@ def main() -> None:
 
 def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: list[int]) -> dict[str, Any]:
     """One table from nothing, and its validations."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        table_path = folder / f"{space.name}-{space.input_shape[0]}px-{options.precision}.csv"
         result = profile_space(
             space,
             device,
             precision=options.precision,
             threads=options.threads,
-            table_path=Path(folder) / "table.csv",
+            table_path=table_path,
+            fresh=True,
         )
         rate = result.measured / result.seconds
         calibration = result.table.calibration
@@ -67,6 +75,7 @@ def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: lis
             found = validate(space, device, result.table, networks=options.networks, seed=seed).to_json()
             rows = found.pop("rows")
             validations.append(found | {"median_ms": sorted(row["measured_ms"] for row in rows)[len(rows) // 2]})
+            (table_path.with_suffix(f".{seed}.json")).write_text(json.dumps(rows, indent=1))
             print(
                 f"seed {seed}: MAPE {found['mape']:.2%}, largest {found['max_error']:.1%}, within 5 % "
                 f"{found['within_5pct']:.1%}, within 10 % {found['within_10pct']:.1%}, Spearman "

@@ -5,7 +5,7 @@ import pytest
 from latency.visits import THOROUGH, QuietSettings, Visits
 from spaces.errors import InputError
 
-SETTINGS = QuietSettings(visits=2, least_visits=1, patience=3, max_visits=4)
+SETTINGS = QuietSettings(visits=2, least_visits=1, patience=3, max_visits=4, precision=0.0)
 
 
 def test_disturbed_chunks_do_not_count() -> None:
@@ -50,9 +50,10 @@ def test_where_nothing_was_quiet_the_fastest_must_do_and_it_shows() -> None:
 
 def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> None:
     visits = Visits(SETTINGS, anchor_ms=1.0, thorough=frozenset({"whole"}))
-    quiet, busy = ((1.0, 1.0, 1.0),), ((1.0, 3.0, 3.0),)
+    busy = ((1.0, 3.0, 3.0),)
     assert visits.lacking(["a", "b", "whole"]) == ["a", "b", "whole"]
-    for _ in range(SETTINGS.visits):
+    for turn in range(SETTINGS.visits):
+        quiet = ((1.0 + turn, 1.0, 1.0),)  # they disagree
         visits.add("a", quiet)
         visits.add("whole", quiet)
     for _ in range(SETTINGS.max_visits - 1):
@@ -63,6 +64,19 @@ def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> No
     for _ in range((THOROUGH - 1) * SETTINGS.visits):
         visits.add("whole", quiet)
     assert visits.lacking(["whole"]) == []
+
+
+def test_visits_that_agree_are_enough_early_and_those_that_do_not_go_on() -> None:
+    settings = QuietSettings(visits=8, least_visits=4, patience=10, precision=0.01)
+    visits = Visits(settings, anchor_ms=1.0)
+    for turn in range(4):
+        assert visits.lacking(["steady", "noisy"]) == ["steady", "noisy"]
+        visits.add("steady", ((1.0 + 0.001 * turn, 1.0, 1.0),))
+        visits.add("noisy", ((1.0 + 0.1 * turn, 1.0, 1.0),))
+    assert visits.lacking(["steady", "noisy"]) == ["noisy"]
+    for turn in range(4, 8):
+        visits.add("noisy", ((1.0 + 0.1 * turn, 1.0, 1.0),))
+    assert visits.lacking(["noisy"]) == []
 
 
 def test_on_a_busy_machine_fewer_quiet_visits_must_do() -> None:
