@@ -85,14 +85,18 @@ class Power:
         """How modelled energies are made, in place of a meter's name."""
         return "watts x latency" + (f" + {self.pj_per_byte:g} pJ per byte moved" if self.pj_per_byte else "")
 
-    def describe(self) -> str:
-        """The watts in a line, with where they come from."""
+    def describe(self, *, sources: bool = True) -> str:
+        """The watts in a line, with where they come from.
+
+        >>> Power(0.0, 2.0, sources={"active_watts": "datasheet"}).describe()
+        '0 W idle, 2 W active (datasheet)'
+        """
         if not self.has_watts:
             return "no watts are known"
         parts = []
         for name, unit in zip(_FIGURES, ("W idle", "W active", "pJ per byte"), strict=True):
-            if value := getattr(self, name):
-                source = self.sources.get(name)
+            value, source = getattr(self, name), self.sources.get(name) if sources else None
+            if value or name != "pj_per_byte":
                 parts.append(f"{value:g} {unit}" + (f" ({source})" if source else ""))
         return ", ".join(parts)
 

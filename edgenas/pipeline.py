@@ -55,6 +55,10 @@ class RunResult:
             "shipped": self.shipped or None,
         }
 
+    @property
+    def _energy_kind(self) -> str:
+        return str(self.shipped.get("energy_kind") or "predicted")
+
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
@@ -65,9 +69,10 @@ class RunResult:
             )
         if self.shipped:
             measured = self.shipped["measured"]
+            energy = f", {measured['energy_mj']:.4g} mJ ({self._energy_kind})" if "energy_mj" in measured else ""
             lines += [
                 f"shipped: {self.run / 'bundle'}: top1 {self.shipped['top1_tflite']:.4f} on the test images (float "
-                f"{self.shipped['top1_float']:.4f}), measured median {measured['latency_ms']:.4g} ms, "
+                f"{self.shipped['top1_float']:.4f}), measured median {measured['latency_ms']:.4g} ms{energy}, "
                 f"{measured['size_bytes']:,} bytes",
                 f"report: {self.run / 'report.html'}",
             ]

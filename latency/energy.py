@@ -9,22 +9,26 @@ all are made anew.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices import Device, Measurement, MeasureSettings
+from devices import Device, DeviceLostError, MeasureSettings
+from devices.device import Outcome
 from export.flatbuffer import write_tflite
 from latency.calibration import Calibration
 from latency.energy_header import TableEnergy
 from latency.progress import ProgressCallback, Reporter
 from latency.table import LatencyTable
+from spaces.errors import WorkError
 from spaces.graph import OpGraph
 from spaces.network import Network
 from spaces.slots import SlotEntry
 
+_LOG = logging.getLogger("edgenas.latency")
 #: Blocks that are measured between two writings of the table.
 _BATCH = 25
 _SETTINGS = MeasureSettings(
@@ -81,30 +85,47 @@ def _measured(
     settings = dataclasses.replace(_SETTINGS, threads=table.threads)
     report = Reporter(progress, f"measuring the energy of {len(lacking)} blocks", len(lacking) + len(networks))
     origin = table.energy if same else None
+    problems: list[str] = []
     watts = [(origin.idle_watts, origin.active_watts)] if origin is not None else []
     for first in range(0, len(lacking), _BATCH):
         names = lacking[first : first + _BATCH]
         models = {name: write_tflite(graphs[name], table.precision) for name in names}
-        for name, outcome in device.measure_many(models, settings).items():
-            if isinstance(outcome, Measurement) and outcome.energy is not None:
-                energies[name] = outcome.energy.energy_mj
-                watts.append((outcome.energy.idle_watts, outcome.energy.active_watts))
+        for name, outcome in _outcomes(device, models, settings, path, len(energies)).items():
+            energy = getattr(outcome, "energy", None)
+            if energy is None:
+                problems.append(str(getattr(outcome, "energy_problem", None) or outcome))
+                continue
+            energies[name] = energy.energy_mj
+            watts.append((energy.idle_watts, energy.active_watts))
         report(first + len(names))
         if energies:
             idle_watts, active_watts = np.median(np.array(watts), axis=0)
             origin = TableEnergy("measured", meter, float(f"{idle_watts:.5g}"), float(f"{active_watts:.5g}"))
             table = table.with_energies(energies, origin)
             table.save(path)
+    if problems:
+        _LOG.warning("the energy of %d blocks could not be measured, such as: %s", len(problems), problems[0])
     if origin is None:
         return table
     wholes = {str(place): write_tflite(network.graph, table.precision) for place, network in enumerate(networks)}
-    outcomes = device.measure_many(wholes, settings) if wholes else {}
+    outcomes = _outcomes(device, wholes, settings, path, len(energies)) if wholes else {}
     report(len(lacking) + len(networks))
     measured_mj = [getattr(outcomes[str(place)], "energy_mj", None) for place in range(len(networks))]
     origin = calibrated(origin, table, networks, measured_mj)
     table = table.with_energies(energies, origin)
     table.save(path)
     return LatencyTable.load(path)
+
+
+def _outcomes(
+    device: Device, models: Mapping[str, bytes], settings: MeasureSettings, path: Path, known: int
+) -> dict[str, Outcome]:
+    try:
+        return device.measure_many(models, settings)
+    except DeviceLostError as error:
+        raise WorkError(
+            f"{error}. All latencies and {known} energies are kept in {path}: give the same command again to go on"
+        ) from error
 
 
 def calibrated(

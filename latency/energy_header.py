@@ -115,9 +115,9 @@ class TableEnergy:
         """A copy with fitted constants and the relative leave-one-out errors behind them (empty: unknown)."""
         return dataclasses.replace(
             self,
-            scale=scale,
-            fixed_mj=fixed_mj,
+            scale=round(scale, 6),
+            fixed_mj=round(fixed_mj, 9),
             networks=len(errors),
-            mape=float(np.mean(np.abs(errors))) if len(errors) else None,
-            max_error=float(np.max(np.abs(errors))) if len(errors) else None,
+            mape=round(float(np.mean(np.abs(errors))), 6) if len(errors) else None,
+            max_error=round(float(np.max(np.abs(errors))), 6) if len(errors) else None,
         )

@@ -106,6 +106,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     facts = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
     if "quiet_ms" in quiet:
         measured["latency_quiet_ms"] = quiet["quiet_ms"]
+    facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind
     context.folder.record("export", facts | {"measured": measured, "conversion": quantized.to_json()})
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(

@@ -64,6 +64,8 @@ class _Search:
         self.study = study
         self.problem = problem
         self.objective = objective
+        wanted, seed = context.recipe.search, context.recipe.seed
+        self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
 
     def loop(self, pool: WorkerPool) -> None:
         """Evaluates batch after batch."""
@@ -97,11 +99,9 @@ class _Search:
         """``count`` new trials, suggested from what was finished before number ``start``."""
         if count <= 0:
             return []
-        recipe = self.context.recipe
-        wanted = recipe.search
-        algorithm = create_screened(wanted.algorithm, self.problem, recipe.seed, wanted.options, wanted.screen)
-        algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
-        return [self._start(len(trials) + index, choices) for index, choices in enumerate(algorithm.suggest(count))]
+        self.algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
+        suggestions = self.algorithm.suggest(count)
+        return [self._start(len(trials) + index, choices) for index, choices in enumerate(suggestions)]
 
     def _start(self, number: int, choices: tuple[int, ...]) -> Trial:
         space = self.context.space
@@ -231,4 +231,5 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with top1 {best.top1:.3f} on validation images"
         + (f" and {best.predicted['latency_ms']:.4g} ms predicted" if "latency_ms" in best.predicted else "")
+        + (f", {best.predicted['energy_mj']:.4g} mJ predicted" if "energy_mj" in limits else "")
     )

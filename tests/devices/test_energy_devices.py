@@ -89,6 +89,26 @@ def test_watts_stand_in_for_a_meter_and_are_labelled() -> None:
     assert "switched off" in (measurement.energy_problem or "")
 
 
+def test_a_meter_of_the_users_own_is_imported_by_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bench_supply_meter.py").write_text(
+        "from energy import Meter, Reading, register_meter\n"
+        "import time\n"
+        "@register_meter('bench_supply_meter')\n"
+        "class Supply(Meter):\n"
+        "    rails = ('output',)\n"
+        "    period_seconds = 0.01\n"
+        "    @classmethod\n"
+        "    def find(cls, settings): return cls()\n"
+        "    def read(self): return Reading(time.perf_counter(), watts=1.5)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    device = device_from_spec(DeviceSpec("here", "local", power=Power(meter="bench_supply_meter")))
+    energy = device.measure(model(), settings=SETTINGS).energy
+    assert energy is not None
+    assert energy.meter == "bench_supply_meter: output"
+    assert (energy.idle_watts, energy.active_watts) == (1.5, 1.5)
+
+
 def test_the_hosts_meters_are_not_taken_for_an_accelerators() -> None:
     device = device_from_spec(DeviceSpec("stick", "edgetpu", precisions=("int8",)))
     assert device.meter().name is None

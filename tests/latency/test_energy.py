@@ -18,7 +18,7 @@ from latency.predictor import Predictor
 from latency.profiler import ProfileResult, profile_space
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
-from spaces.errors import InputError
+from spaces.errors import InputError, WorkError
 from spaces.space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
@@ -133,16 +133,16 @@ def test_an_interrupted_meter_goes_on_where_it_stopped(path: Path, space: Search
     measure = device.measure_many
 
     def unplugged(models: Mapping[str, Any], settings: Any = None, on_result: Any = None) -> Any:
-        if settings and settings.energy and len(device.metered) >= 30:
+        if settings and settings.energy and len(device.metered) >= 25:
             raise DeviceLostError("the cable")
         return measure(models, settings, on_result)
 
     device.measure_many = unplugged
-    with pytest.raises(DeviceLostError, match="the cable"):
+    with pytest.raises(WorkError, match=r"the cable\. All latencies and 25 energies are kept in .*t\.csv"):
         profiled(space, device, path)
     half = LatencyTable.load(path)
     known = [signature for signature, row in half.rows.items() if row.energy_mj is not None]
-    assert len(known) == 50 if len(space.signatures("int8")) > 50 else known
+    assert len(known) == 25
     device.measure_many = measure
     before = set(device.metered)
     device.metered.clear()

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devices import Provenance
@@ -68,6 +68,7 @@ tables = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(tables)
 def test_reads_back_what_it_wrote(table: LatencyTable) -> None:
     assert LatencyTable.from_text(table.to_text()) == table
