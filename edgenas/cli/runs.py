@@ -65,6 +65,15 @@ def export(
     folder: Path = RUN,
     trial: str = typer.Option("best", "--trial", help="Number of the trial to ship, or 'best'."),
     data_dir: Path | None = DATA_DIR,
+    compare: bool = typer.Option(
+        False, "--compare", help="Instead: a table of quantizations of the trained network, measured side by side."
+    ),
+    layers: bool = typer.Option(
+        False, "--layers", help="Instead: layer by layer, what quantization leaves of the float model's signal."
+    ),
+    quantizations: str | None = typer.Option(
+        None, "--quantizations", help="Names for --compare or --layers, with commas; by default those without training."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Train, quantize, verify and measure one architecture of a run, and write its bundle."""
@@ -72,7 +81,16 @@ def export(
 
     if trial != "best" and not trial.isdecimal():
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial!r}")
-    result = export_trial(folder, None if trial == "best" else int(trial), data_dir=data_dir)
+    number = None if trial == "best" else int(trial)
+    if compare or layers:
+        from edgenas.cli.quantizations import print_comparison, print_layer_report
+
+        names = tuple(filter(None, (quantizations or "").replace(" ", "").split(",")))
+        (print_comparison if compare else print_layer_report)(folder, number, names, data_dir, as_json)
+        return
+    if quantizations is not None:
+        raise InputError("--quantizations belongs to --compare or --layers; a recipe names what is shipped")
+    result = export_trial(folder, number, data_dir=data_dir)
     if as_json:
         print_json(result.to_json())
         return

@@ -9,6 +9,8 @@ from spaces import Network
 
 #: Where in a run folder the output of ``edgenas validate --json`` is looked for.
 VALIDATION = "validation.json"
+#: What ``edgenas export RUN --compare`` writes into the run folder.
+QUANTIZATIONS = "quantizations.json"
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -65,6 +67,15 @@ class LatencyPair:
 
 
 @dataclass(frozen=True)
+class QuantizationTable:
+    """A heading, column names, and the cells of each row, all as text."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class ReportData:
     """One run, read from its folder. What the run does not have yet is None or empty, and named in ``missing``."""
 
@@ -104,6 +115,8 @@ class ReportData:
     """How wrong the table was on whole networks, in words."""
     pairs: tuple[LatencyPair, ...] = ()
     shipped: ShippedModel | None = None
+    quantizations: QuantizationTable | None = None
+    """The chosen network in several quantizations, side by side."""
     final_validation_top1: float | None = None
     validation_images: int | None = None
     training_history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from edgenas.objectives import within
-from edgenas.report.data import VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
+from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
     flat_rows,
@@ -21,6 +21,7 @@ from edgenas.report.facts import (
     table_rows,
     version_rows,
 )
+from edgenas.report.quantizations import quantization_table
 from edgenas.run_folder import RunFolder
 from spaces import EdgeNASError, InputError, Network
 
@@ -57,7 +58,7 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        for part in (*parts, self._validation, self._training):
+        for part in (*parts, self._validation, self._training, self._quantizations):
             data = part(data)
         return dataclasses.replace(data, missing=tuple(self.missing))
 
@@ -191,6 +192,14 @@ class _Reader:
             return data
         return self._try(str(path), lambda: _with_training(data, path)) or data
 
+    def _quantizations(self, data: ReportData) -> ReportData:
+        """What ``edgenas export RUN --compare`` left in the run folder."""
+        path = self.folder.path / QUANTIZATIONS
+        if not path.is_file():
+            return data
+        read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
+        return data if read is None else dataclasses.replace(data, quantizations=read)
+
     def _command(self) -> str:
         return f"edgenas run {self.folder.recipe_path} --resume"
 
@@ -242,7 +251,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         size_bytes=metrics.get("size_bytes"),
         params=metrics.get("params"),
         macs=metrics.get("macs"),
-        latency_ms=metrics.get("latency_ms", {}).get(data.device, {}),
+        latency_ms=_statistics(metrics.get("latency_ms", {}).get(data.device, {})),
         predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
         energy_mj=energy.get("energy_mj"),
         energy_kind=str(energy.get("kind") or ""),
@@ -257,6 +266,20 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         dataset=str(metrics.get("data", {}).get("name") or data.dataset),
         measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
     )
+
+
+def _statistics(found: Mapping[str, Any]) -> dict[str, float]:
+    """The statistics of a ``metrics.json``, with the quiet latency as one of them where it was measured."""
+    quiet = found.get("quiet") or {}
+    numbers = {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    return numbers | ({"quiet": quiet["quiet_ms"]} if quiet.get("quiet_ms") else {})
+
+
+def _compared(data: ReportData, statistic: str) -> str:
+    """What a prediction is compared with: the quiet latency, or the fastest run where there is none."""
+    if statistic != "quiet_min":
+        return "median"
+    return "quiet" if data.shipped is not None and "quiet" in data.shipped.latency_ms else "min"
 
 
 def _with_table(data: ReportData, path: Path) -> ReportData:
@@ -277,8 +300,7 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
         latency_statistic=statistic_name(table.statistic),
         latency_origin=f"from a table {'simulated for' if table.kind == 'simulated' else 'measured on'} {table.device}",
         energy_origin="" if table.energy is None else f"from {energy_origin(table.energy, table.device)}",
-        # A quiet latency is a minimum, so it is compared with the fastest run of the shipped model.
-        compared_statistic="min" if table.statistic == "quiet_min" else "median",
+        compared_statistic=_compared(data, table.statistic),
     )
     if data.network is None:
         return data

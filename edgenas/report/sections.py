@@ -10,6 +10,7 @@ from edgenas.report.cards import cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
 from edgenas.report.drawing import draw_network
 from edgenas.report.pareto import trial_front
+from edgenas.report.quantizations import quantizations_html
 from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
 
 __all__ = ["PlacedFigure", "body", "headline"]
@@ -33,6 +34,7 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _search(data, placed),
         _architecture(data, placed),
         _trust(data, placed),
+        _quantizations(data),
         _training(data, placed),
         _trials(data),
         _details(data),
@@ -176,6 +178,12 @@ def _how_to_validate(data: ReportData) -> str:
         '<p class="caption">Few networks were measured in this run. To measure random ones and show them here:</p>'
         f"<pre><code>{escape(command)}</code></pre>"
     )
+
+
+def _quantizations(data: ReportData) -> str:
+    if data.quantizations is None:
+        return ""
+    return _section("quantizations", "Quantizations", "", quantizations_html(data.quantizations))
 
 
 def _training(data: ReportData, placed: list[PlacedFigure]) -> str:

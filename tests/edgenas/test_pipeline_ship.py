@@ -62,7 +62,10 @@ def measured(latency_ms: float) -> Measurement:
 
 
 def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
+    from edgenas.quantization_comparison import compare_quantizations
+    from edgenas.report import build_report
     from export.bundle import verify_bundle
+    from export.metadata import read_metadata
 
     recipe = with_few_images(make_recipe(SHORT, table=table_path, latency_ms=5.0), tmp_path)
     result = run(recipe, quiet=True)
@@ -82,6 +85,26 @@ def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path) -> N
     with (result.run / "pareto.csv").open() as file:
         assert len(list(csv.DictReader(file))) >= 1
     assert (result.run / "trials" / str(result.best.number) / "final" / "training.json").is_file()
+
+    quiet = metrics["latency_ms"]["local-cpu"]["quiet"]
+    assert 0 < quiet["quiet_ms"] <= metrics["latency_ms"]["local-cpu"]["median"] * 1.2
+    assert metrics["float_equality"]["same_top1"] == 1.0
+    metadata = read_metadata((bundle / "model.tflite").read_bytes())
+    assert metadata is not None
+    assert list(metadata.labels) == (bundle / "labels.txt").read_text().splitlines()
+    assert metadata.mean == pytest.approx([255 * value for value in metrics["preprocessing"]["mean"]])
+
+    compared = compare_quantizations(result.run, names=("float32", "int8"))
+    assert [row["quantization"] for row in compared["rows"]] == ["float32", "int8"]
+    assert compared["rows"][0]["difference"] == 0
+    assert compared["rows"][1]["top1"] == metrics["top1"]["tflite"]
+    assert compared["rows"][1]["size_bytes"] == metrics["size_bytes"]
+    assert all(row["latency"]["quiet_ms"] > 0 for row in compared["rows"])
+    assert compared["rows"][1]["worst_layer"]["sqnr_db"] < 60
+    build_report(result.run)
+    assert "One network, every quantization" in (result.run / "report.html").read_text()
+    with pytest.raises(InputError, match="has no final training"):
+        compare_quantizations(result.run, 1 - result.best.number)
 
     before = {path: path.stat().st_mtime_ns for path in bundle.iterdir()}
     events = len(read_log(result.run / "log.jsonl"))

@@ -1,0 +1,66 @@
+"""``edgenas export RUN --compare`` and ``--layers``: what quantization costs a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgenas.cli.compare import print_layers
+from edgenas.cli.output import print_json, print_table, remark
+from spaces.errors import InputError
+
+
+def print_comparison(
+    folder: Path, trial: int | None, names: tuple[str, ...], data_dir: Path | None, as_json: bool
+) -> None:
+    """Prints one row per quantization."""
+    from edgenas.quantization_comparison import compare_quantizations
+    from export.sqnr import HIGHEST_DB, short_name
+
+    data = compare_quantizations(folder, trial, names, data_dir=data_dir)
+    if as_json:
+        print_json(data)
+        return
+    failed = [row for row in data["rows"] if "error" in row]
+    rows = []
+    for row in (row for row in data["rows"] if "error" not in row):
+        latency, worst = row["latency"], row["worst_layer"]
+        exact = worst is None or worst["sqnr_db"] >= HIGHEST_DB
+        rows.append(
+            (
+                row["quantization"],
+                round(100 * row["top1"], 2),
+                round(100 * row["difference"], 2),
+                row["size_bytes"],
+                latency.get("quiet_ms"),
+                row["times_float32"],
+                None if row["sqnr_db"] is None or row["sqnr_db"] >= HIGHEST_DB else row["sqnr_db"],
+                "-" if exact else f"{short_name(worst['tensor'])} {worst['sqnr_db']:.1f} dB",
+            )
+        )
+    header = ("quantization", "top-1 %", "to float", "bytes", "quiet ms", "x float32", "output dB", "worst layer")
+    print_table(header, rows, title=f"trial {data['trial']} on {data['device']}")
+    print(
+        f"float model: {100 * data['top1_float']:.2f} % of {data['test_images']:,} test images; files through the "
+        "interpreter on the same images, latencies side by side in the same quiet rounds"
+    )
+    for row in data["rows"]:
+        if "error" in row.get("latency", {}):
+            remark(f"{row['quantization']} was not measured: {row['latency']['error']}")
+    for row in failed:
+        remark(f"{row['quantization']} failed: {row['error']}")
+
+
+def print_layer_report(
+    folder: Path, trial: int | None, names: tuple[str, ...], data_dir: Path | None, as_json: bool
+) -> None:
+    """Prints the layer-by-layer report of one quantization."""
+    from edgenas.quantization_comparison import layer_report
+
+    if len(names) > 1:
+        raise InputError(f"--layers takes one of --quantizations, found {', '.join(names)}")
+    data = layer_report(folder, trial, names[0] if names else None, data_dir=data_dir)
+    if as_json:
+        print_json(data)
+        return
+    print(f"trial {data['trial']}: float32 against {data['quantization']}, on test images")
+    print_layers(data, data["outputs"])

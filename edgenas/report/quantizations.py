@@ -1,0 +1,66 @@
+"""The table of quantizations: accuracy, size and latency of one network's files, measured side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgenas.report.data import QuantizationTable
+from edgenas.report.text import escape, milliseconds, percent
+
+_HEADER = (
+    "quantization",
+    "top-1",
+    "to float",
+    "size",
+    "quiet latency",
+    "against float32",
+    "output SQNR",
+    "worst layer",
+)
+#: Equal tensors are told by a ratio at or above this.
+_EQUAL_DB = 200.0
+
+
+def quantization_table(document: Mapping[str, Any]) -> QuantizationTable:
+    """The cells of ``quantizations.json``. Raises KeyError, TypeError or ValueError when it is something else."""
+    caption = (
+        f"Trial {int(document['trial'])} through the interpreter on {int(document['test_images']):,} test images, "
+        f"where the float model has {percent(float(document['top1_float']), 2)}; all files measured on "
+        f"{document['device']} in the same quiet rounds."
+    )
+    return QuantizationTable(caption, _HEADER, tuple(_row(row) for row in document["rows"]))
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    name = str(row["quantization"])
+    if "error" in row:
+        return (name, f"failed: {row['error']}", *("",) * (len(_HEADER) - 2))
+    latency, worst = row["latency"], row["worst_layer"]
+    measured = "quiet_ms" in latency
+    return (
+        name,
+        percent(float(row["top1"]), 2),
+        f"{100 * float(row['difference']):+.2f}",
+        f"{int(row['size_bytes']):,} bytes",
+        milliseconds(float(latency["quiet_ms"])) if measured else f"not measured: {latency['error']}",
+        f"{float(row['times_float32']):.2f} x" if row["times_float32"] is not None else "",
+        _decibels(row["sqnr_db"]),
+        "" if worst is None else f"{str(worst['tensor']).split(';')[0]}, {_decibels(worst['sqnr_db'])}",
+    )
+
+
+def _decibels(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "equal" if value >= _EQUAL_DB else f"{value:.1f} dB"
+
+
+def quantizations_html(table: QuantizationTable) -> str:
+    """A panel with the table."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return (
+        f'<div class="panel"><h3>One network, every quantization</h3><p class="caption">{escape(table.caption)}</p>'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>'
+    )
