@@ -160,7 +160,8 @@ def check(context: RunContext) -> None:
     """
     from export.quantization import get_recipe
 
-    get_recipe(context.recipe.export.quantization)
+    if missing := get_recipe(context.recipe.export.quantization).missing():
+        raise InputError(f"export.quantization: {missing}")
     if context.precision not in context.device.precisions:
         raise InputError(
             f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "

@@ -6,6 +6,7 @@ during quantization-aware training (the toolkit's PQAT; ``clustered+int8-qat`` i
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from export.quantization.preparation import FineTuning
 from export.quantization.recipe import QuantizationRecipe, get_recipe, register_recipe
 from spaces.errors import InputError
 
+_TOOLKIT = ("tensorflow_model_optimization", "tf_keras")
+
 
 class FineTunedRecipe(QuantizationRecipe):
     """A recipe that checks that its model was prepared, converts it as ``base`` does, and checks the file."""
@@ -24,6 +27,12 @@ class FineTunedRecipe(QuantizationRecipe):
     fine_tuning: ClassVar[FineTuning] = FineTuning()
     #: Recipe after training; None: the ranges are in the model already.
     base: ClassVar[str | None] = None
+
+    def missing(self) -> str | None:
+        if not self.fine_tuning.quantize_aware:
+            return None
+        absent = [name for name in _TOOLKIT if importlib.util.find_spec(name) is None]
+        return f"{self.name!r} needs {' and '.join(absent)}: pip install 'edgenas[qat]'" if absent else None
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         if is_quantize_aware(model) != self.fine_tuning.quantize_aware:

@@ -42,6 +42,10 @@ class QuantizationRecipe(ABC):
     #: What the network must be fine-tuned for before :meth:`convert`; None when a trained model is all it takes.
     fine_tuning: ClassVar[FineTuning | None] = None
 
+    def missing(self) -> str | None:
+        """What must be installed before this recipe can be used, and how; None when nothing is missing."""
+        return None
+
     @abstractmethod
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         """The model file. The same model and calibration images give the same bytes.

@@ -102,6 +102,13 @@ def test_every_recipe_is_tested_for_conformance() -> None:
     assert all(get_recipe(name).summary for name in recipe_names())
 
 
+def test_a_missing_toolkit_is_told_before_anything_runs(monkeypatch) -> None:
+    assert get_recipe("int8-qat").missing() is None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'edgenas[qat]'" in (get_recipe("int8-qat").missing() or "")
+    assert get_recipe("pruned+int8").missing() is None
+
+
 def test_int8_is_as_good_as_float(trained, int8_model: bytes) -> None:
     logits = np.asarray(trained.model(trained.test_inputs))
     float_top1 = accuracy(logits, trained.test_labels)
