@@ -102,6 +102,11 @@ def measure_drift(
     start = time.monotonic()
     if table.device != device.name:
         raise InputError(f"the table is of device {table.device!r}, not of {device.name!r}")
+    if table.kind == "modelled":
+        raise InputError(
+            f"the rows of this table were adapted from another device's and never measured: `edgenas validate` tells "
+            f"how well it predicts {device.name!r}, `edgenas profile --fresh` measures it"
+        )
     rng = np.random.default_rng(seed)
     models = _models(table, rng, sample)
     now, failed = _measure(table, device, models, settings, seed)

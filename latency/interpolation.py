@@ -69,17 +69,17 @@ class Interpolation:
             )
         self._shapes = {_shape(signature) for signature in self._works}
         self._latencies = np.array([table.rows[signature].latency_ms for signature in self._works])
-        self._model = BlockModel.fit(list(self._works.values()), self._latencies)
+        self.model = BlockModel.fit(list(self._works.values()), self._latencies)
 
     @property
     def kinds(self) -> frozenset[str]:
         """Kinds of operators that the table's blocks have."""
-        return self._model.rates.kinds
+        return self.model.rates.kinds
 
     def row(self, works: Sequence[OperatorWork]) -> Row:
         """Latency alone (and energy, where the table has energies) of a block of these operators."""
         energy = None if self._energy_model is None else self._energy_model.predict(works)
-        return Row(self._model.predict(works), energy_mj=energy)
+        return Row(self.model.predict(works), energy_mj=energy)
 
     def error(self, signature: str | None = None) -> HeldOutError | None:
         """The held-out error that applies to a block: that of similar blocks where the table knows its input shape,

@@ -75,11 +75,12 @@ class Predictor:
         """One line that is printed wherever predictions are used."""
         if self.calibration.mape is None:
             return f"latency table of {self.table.device}: not calibrated with whole networks, error unknown"
+        adapted = "adapted from another device's, " if self.table.kind == "modelled" else ""
         return (
-            f"latency table of {self.table.device} ({self.table.runtime} {self.table.runtime_version}, "
+            f"latency table of {self.table.device} ({adapted}{self.table.runtime} {self.table.runtime_version}, "
             f"{self.table.precision}, {self.table.created}): mean error {self.calibration.mape:.1%}, largest "
             f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} "
-            f"{'simulated' if self.table.kind == 'simulated' else 'measured'} networks"
+            f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks"
         )
 
     def deployed_ms(self, latency_ms: float) -> float | None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices import Device, Provenance, edgenas_home
+from devices.measurement import Kind
 from export.files import write_atomically
 from latency.calibration import Calibration
 from latency.energy_header import TableEnergy
@@ -36,6 +37,7 @@ _MAGIC = "edgenas-latency-table"
 _COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj")
 _COLUMNS_WITHOUT_ENERGY = _COLUMNS[:-1]
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
+_KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
@@ -74,7 +76,7 @@ class LatencyTable:
     frequency_mhz: str | None = None
     temperature_c: str | None = None
     system: str | None = None
-    #: ``simulated`` for a table that no device was asked for; None: measured.
+    #: ``simulated`` for a table that no device was asked for, ``modelled`` for one made from another's; None: measured.
     kind: str | None = None
     #: Where the energies of the rows come from; None: there are none.
     energy: TableEnergy | None = None
@@ -93,7 +95,7 @@ class LatencyTable:
     def provenance(self) -> Provenance:
         """Where the numbers come from."""
         return Provenance(
-            kind="simulated" if self.kind == "simulated" else "measured",
+            kind=_KINDS.get(self.kind or "", "measured"),
             device=self.device,
             runtime=self.runtime,
             runtime_version=self.runtime_version,

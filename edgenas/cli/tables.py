@@ -43,8 +43,8 @@ def profile_space(
 ) -> None:
     """Build or complete the latency table of a device for all blocks of a space.
 
-    With --adapt-from, no block is measured: a few whole networks are, and the table of another device does the rest. Its
-    error on networks left out is stored with it and printed wherever it is used.
+    With --adapt-from, no block is measured: a few whole networks are, and the table of another device does the rest.
+    Its error on networks left out is stored with it and printed wherever it is used.
     """
     if adapt_from is not None:
         _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
