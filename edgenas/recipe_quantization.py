@@ -96,7 +96,17 @@ class ExportRecipe(Section):
     candidates: int = Field(
         default=3,
         ge=1,
-        description="How many of the best trials may be tried, when a better one measures over the budget.",
+        description="How many of the best trials may be tried, when a better one measures over the budget or falls "
+        "under the accuracy.",
+    )
+    accuracy_drop: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="How far the shipped file's top-1 may fall below the float model's, on the test images.",
+    )
+    min_top1: float | None = Field(
+        default=None, ge=0, le=1, description="The least top-1 of the shipped file on the test images."
     )
 
     def settings(self, augmentation: Augmentation) -> QuantizationSettings:

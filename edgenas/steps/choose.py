@@ -70,7 +70,7 @@ def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -
 
 
 def _first_within_budget(context: RunContext, study: Study) -> int:
-    """Goes down the ranking; measures at most ``export.candidates`` trials.
+    """Goes down the ranking; tries at most ``export.candidates`` trials, those rejected before included.
 
     A trial that measures over the budget tells how much slower the device is now than predicted: trials that would
     be over the budget by the same factor are passed over unmeasured.
@@ -80,7 +80,7 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
     limits = context.recipe.budget.limits
     limit_ms, limit_mj = limits.get("latency_ms"), limits.get("energy_mj")
     rejected = context.folder.step("choose").get("rejected", {})
-    measured, slowdown = 0, 1.0
+    measured, slowdown = len(rejected), 1.0
     for trial in study.ranking:
         predicted_ms = trial.predicted.get("latency_ms", 0.0)
         if str(trial.number) in rejected or (limit_ms is not None and predicted_ms * slowdown > limit_ms):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import within
 from edgenas.steps.choose import measure_quietly, reject
-from edgenas.steps.shipping import float_equality, quiet_latency, shipped_file
+from edgenas.steps.shipping import accuracy_shortfall, float_equality, quiet_latency, shipped_file
 from edgenas.steps.train import final_path, training_record, weights_path
 from edgenas.study import Trial
 from export.files import write_atomically
@@ -26,7 +26,7 @@ _SEED_PURPOSE = 3
 
 
 def export(context: RunContext, trial: Trial, network: Network) -> bool:
-    """Ships a trained trial. False when the exported file is over the budget: then it is rejected, not shipped."""
+    """Ships a trained trial. False when its file is over the budget or under the accuracy: then it is rejected."""
     done = context.folder.step("export")
     if (
         done.get("done")
@@ -77,6 +77,9 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     equality = float_equality(model, test_images)
     top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
     top1_tflite = tflite_accuracy(converted, test_images, dataset.test_labels, processes=2)
+    if short := accuracy_shortfall(context, top1_float, top1_tflite):
+        reject(context, trial.number, f"the exported file's {short}")
+        return False
     quiet = quiet_latency(context, converted)
     device = context.device.name
     write_bundle(
@@ -103,7 +106,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             group_convolution=context.device.group_convolution,
         ),
     )
-    facts = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
+    facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
     if "quiet_ms" in quiet:
         measured["latency_quiet_ms"] = quiet["quiet_ms"]
     facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind

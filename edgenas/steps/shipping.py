@@ -67,6 +67,19 @@ def quiet_latency(context: RunContext, model: bytes) -> dict[str, Any]:
     return found
 
 
+def accuracy_shortfall(context: RunContext, top1_float: float, top1_tflite: float) -> str | None:
+    """Why a file is not accurate enough to be shipped, in words; None when it is."""
+    export = context.recipe.export
+    if top1_float - top1_tflite > export.accuracy_drop + 1e-9:
+        return (
+            f"top1 is {top1_tflite:.4f}, more than export.accuracy_drop ({export.accuracy_drop:g}) below the float "
+            f"model's {top1_float:.4f}"
+        )
+    if export.min_top1 is not None and top1_tflite < export.min_top1:
+        return f"top1 is {top1_tflite:.4f}, under export.min_top1 ({export.min_top1:g})"
+    return None
+
+
 def float_equality(model: Any, images: np.ndarray) -> Agreement:
     """How close the float model and its own float32 file are, on the same preprocessed images.
 
