@@ -106,8 +106,8 @@ class BudgetRecipe(Section):
     energy_mj: float | None = Field(
         default=None,
         gt=0,
-        description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, else "
-        "modelled from its watts (`edgenas devices check` tells).",
+        description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, "
+        "else modelled from its watts (`edgenas devices check` tells).",
     )
     size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
     peak_activation_bytes: int | None = Field(default=None, gt=0, description="Memory of live activations at the peak.")
