@@ -4,15 +4,18 @@
 
 Mutations of real models, of fixed seeds: flipped bytes, cut-off files, shifted offsets, huge lengths, swapped ranges.
 ``check``, ``predict`` and ``compare``'s reading run in this process: an answer or an InputError is right, anything else
-is counted as a crash. ``benchmark`` runs the model in the runner's own process, which may die: the parent must go on.
+is counted as a crash. ``bundle`` (``edgenas bundle verify``) and ``benchmark`` run the model in another process, which
+may die: the parent must go on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import struct
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -184,7 +187,7 @@ def figures(model: bytes) -> object:
 READERS: dict[str, Command] = {"check": check, "predict": predict, "simulate": simulate, "compare": figures}
 
 
-def outcome(command: Command, model: bytes) -> str:
+def outcome(command: Command, model: bytes, slowest: float = SLOWEST_SECONDS) -> str:
     """``answer``, ``refused``, or what else happened."""
     start = time.monotonic()
     try:
@@ -196,7 +199,7 @@ def outcome(command: Command, model: bytes) -> str:
         kind = "refused"
     except Exception as error:  # anything else is the bug that this looks for
         return f"crash: {type(error).__name__}: {error}"[:200]
-    return kind if time.monotonic() - start < SLOWEST_SECONDS else f"slow ({kind})"
+    return kind if time.monotonic() - start < slowest else f"slow ({kind})"
 
 
 def read_all(count: int, seed: int, names: list[str]) -> dict[str, Counter[str]]:
@@ -236,6 +239,31 @@ def benchmark_all(count: int, seed: int) -> Counter[str]:
     return counts
 
 
+def bundle_all(count: int, seed: int) -> Counter[str]:
+    """Outcomes of ``edgenas bundle verify`` on folders whose model was damaged; every one has to be found."""
+    from export.bundle import verify_bundle
+    from export.bundle_check import FILES
+
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = hashlib.sha256(seeds()[0]).hexdigest()
+        for file in FILES:
+            (folder / file).write_text("{}")
+        metrics = {"checksums": {"model.tflite": whole}, "preprocessing": {"mean": [0.5], "std": [0.5]}}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        for model in mutations(count, seed):
+            (folder / "model.tflite").write_bytes(model)
+
+            def verify(content: bytes) -> object:
+                if not any(problem.startswith("model.tflite: ") for problem in verify_bundle(folder)):
+                    raise AssertionError("damage was not found")
+                raise InputError("found")
+
+            counts[outcome(verify, model, slowest=60.0)] += 1
+    return counts
+
+
 def main() -> int:
     """Runs the commands and prints the counts; exit code 1 when anything crashed or was slow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,6 +274,8 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.commands.split(",")
     counts = read_all(arguments.mutations, arguments.seed, [name for name in names if name in READERS])
+    if "bundle" in names:
+        counts["bundle"] = bundle_all(arguments.mutations, arguments.seed)
     if "benchmark" in names:
         counts["benchmark"] = benchmark_all(arguments.mutations, arguments.seed)
     for name, outcomes in counts.items():

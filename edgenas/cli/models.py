@@ -145,13 +145,20 @@ def benchmark(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
-    from devices.device import get_device
+    from devices.device import DeviceLostError, MeasurementError, get_device
     from export.tflite_reader import read_operators
 
     content = read_model(model)
     with naming(model):
         read_operators(content)
-    measurement = get_device(device).measure(content, threads=threads)
+    target = get_device(device)
+    try:
+        measurement = target.measure(content, threads=threads)
+    except MeasurementError as error:
+        if isinstance(error, DeviceLostError) or target.check():
+            raise
+        # The device works, so it is the model: damaged, of a type that it does not take, or hostile.
+        raise InputError(f"{model}: {error}") from None
     data = measurement.to_json()
     if as_json:
         print_json(data)

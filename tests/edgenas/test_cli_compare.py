@@ -10,6 +10,7 @@ import pytest
 
 from edgenas.cli import main
 from export.flatbuffer import write_tflite
+from export.model_rewriting import rewrite
 from spaces.blocks import ConvBnAct, InvertedBottleneck
 
 GRAPH = InvertedBottleneck(filters=8).lower((8, 8, 8))
@@ -88,6 +89,25 @@ def test_models_of_other_inputs_are_compared_as_far_as_possible(monkeypatch, cap
     assert "the inputs differ" in data["not_compared"]
     assert data["layers"] is None
     assert run(monkeypatch, capsys, "compare", models[0], other)[0] == 0
+
+
+def test_a_model_that_the_device_does_not_take_is_wrong_input(monkeypatch, capsys, models, tmp_path) -> None:
+    code, out, err = run(monkeypatch, capsys, "benchmark", models[0], "--device", "edgetpu-sim", "--json")
+    assert (code, out) == (2, "")
+    assert f"{models[0]}: " in err
+    assert "unsupported data type" in err
+    unknown = tmp_path / "unknown.tflite"
+    content = models[1].read_bytes()
+
+    def age(unpacked) -> None:  # whole for every reader, but no runtime knows this operator
+        unpacked.operatorCodes[0].version = 127
+
+    unknown.write_bytes(rewrite(content, age))
+    code, out, err = run(monkeypatch, capsys, "benchmark", unknown, "--json")
+    assert (code, out) == (2, "")
+    assert f"{unknown}: " in err
+    code, _, err = run(monkeypatch, capsys, "benchmark", models[1], "--device", "coral-usb")
+    assert code == 1, "the device is missing, the model is fine"
 
 
 def test_what_is_no_model_is_named(monkeypatch, capsys, models, tmp_path) -> None:

@@ -46,6 +46,10 @@ def test_mutations_are_the_same_for_a_seed_and_a_crash_is_told(fuzz: ModuleType)
     assert fuzz.outcome(broken, b"") == "crash: KeyError: 'oh'"
 
 
+def test_a_bundle_with_a_damaged_model_is_found(fuzz: ModuleType) -> None:
+    assert set(fuzz.bundle_all(6, 1)) == {"refused"}
+
+
 @pytest.mark.slow
 def test_a_thousand_mutations_in_every_reader(fuzz: ModuleType) -> None:
     assert outcomes(fuzz, 1000, ["check", "predict", "simulate", "compare"]) == set()
