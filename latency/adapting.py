@@ -20,6 +20,7 @@ from latency.adaptation import (
     choose_networks,
     fit_adaptation,
 )
+from latency.energy import modelled_energies
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable, default_table_path
@@ -102,6 +103,7 @@ def adapt_profile(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
     table = LatencyTable.load(table.save(path))
+    table = modelled_energies(table, space.signatures(source.precision), device, path)
     return AdaptedProfile(
         table, path, adaptation, tuple(architectures[place] for place in known), time.monotonic() - start
     )

@@ -57,6 +57,16 @@ def complete_energies(
     return _modelled(table, _graphs(table, entries, networks), device, path)
 
 
+def modelled_energies(
+    table: LatencyTable, entries: Mapping[str, SlotEntry], device: Device, path: Path
+) -> LatencyTable:
+    """The table with energies made of the device's watts, or without any where these are not known; saved.
+
+    For tables whose latencies were not measured block by block: nothing is metered.
+    """
+    return _modelled(table, _graphs(table, entries, ()), device, path)
+
+
 def _graphs(table: LatencyTable, entries: Mapping[str, SlotEntry], networks: Sequence[Network]) -> dict[str, OpGraph]:
     graphs = {signature: entry.graph for signature, entry in entries.items()}
     for network in networks:
@@ -175,7 +185,7 @@ def _modelled(table: LatencyTable, graphs: Mapping[str, OpGraph], device: Device
         origin = TableEnergy("modelled", power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte)
         fixed_mj = origin.active_above_idle_watts * calibration.fixed_ms
         origin = origin.with_calibration(1.0, fixed_mj, np.array([]))
-        same = table.energy is not None and dataclasses.replace(table.energy, fixed_mj=fixed_mj) == origin
+        same = table.energy is not None and dataclasses.replace(table.energy, fixed_mj=origin.fixed_mj) == origin
         for signature, row in table.rows.items():
             moved = 0
             if power.pj_per_byte:

@@ -13,6 +13,7 @@ import pytest
 from devices import DeviceLostError, Energy, MeterFound, Power, get_device
 from devices.device import Outcome
 from export.flatbuffer import write_tflite
+from latency.energy import modelled_energies
 from latency.energy_header import TableEnergy
 from latency.predictor import Predictor
 from latency.profiler import ProfileResult, profile_space
@@ -186,6 +187,19 @@ def test_watts_make_energies_that_say_so(path: Path, space: SearchSpace, server:
         assert moved > 0
         assert row.energy_mj == pytest.approx(6.0 * row.latency_ms + moved * 100e-9, rel=1e-4)
     assert profiled(space, with_power(server(), Power()), path).table.energy is None
+
+
+def test_modelled_energies_of_other_spaces_hold_while_the_watts_do(
+    path: Path, space: SearchSpace, server: Server
+) -> None:
+    device = with_power(server(), Power(2.0, 8.0, pj_per_byte=100.0))
+    entries = space.signatures("int8")
+    table = modelled_energies(LatencyTable.load(path), entries, device, path)
+    one = dict([next(iter(entries.items()))])
+    assert modelled_energies(table, one, device, path) == table
+    other = modelled_energies(table, one, with_power(server(), Power(2.0, 9.0, pj_per_byte=100.0)), path)
+    assert [name for name, row in other.rows.items() if row.energy_mj is not None] == list(one)
+    assert LatencyTable.load(path) == other
 
 
 def test_energy_that_nobody_knows_is_refused_with_what_to_do(path: Path, space: SearchSpace, server: Server) -> None:
