@@ -223,7 +223,7 @@ def quantize_aware(graph: OpGraph, weights: Weights, ranges: Mapping[str, tuple[
             return layer
         if isinstance(node.op, Activation) and node.op.kind == "sigmoid":
             bounds = _SIGMOID_RANGE
-        return toolkit.wrapper(layer, toolkit.config(node.op, bounds))
+        return toolkit.wrapper(layer, toolkit.config(node.op, bounds), name_prefix="")
 
     def after_input(source: str) -> Any:
         return toolkit.input_layer(toolkit.activations(ranges[source]), name=f"quantize_{source}")

@@ -76,7 +76,8 @@ def prepare(
         if calibration is None or not len(calibration):
             raise InputError("quantization-aware training needs calibration images: expected some training images")
         ranges = activation_ranges(graph, weights, calibration)
-        prepared = quantize_aware(graph, weights, ranges, network.name)
+        # The converter puts the name in front of every tensor of the file, so it is short.
+        prepared = quantize_aware(graph, weights, ranges, "qat")
         kernels = kernel_variables(prepared)
     else:
         prepared = build_graph(graph, network.name, weights=weights)
