@@ -65,6 +65,8 @@ class History:
                 self._in_order &= not self._trials or trial.number > self._trials[-1].number
                 place = self._places[trial.number] = len(self._trials)
                 self._trials.append(trial)
+            elif self._trials[place] == trial:
+                continue
             else:
                 self._by_choices.pop(self._trials[place].choices, None)
                 self._trials[place] = trial

@@ -28,7 +28,7 @@ class Replay:
         best: (samples,) best accuracy so far, in the table's unit; NaN before the first trial that did not fail.
             When the algorithm has nothing left to suggest, the last value is repeated.
         trials: how many architectures it suggested.
-        seconds: what the algorithm itself took, on one core.
+        seconds: processor time of the algorithm itself.
         train_seconds: (samples,) simulated training time so far; None when the table does not tell.
     """
 
@@ -57,9 +57,9 @@ def replay_one(
     train_seconds = np.zeros(samples)
     record, trials, seconds = np.nan, 0, 0.0
     while trials < samples and not record >= best_possible:
-        start = time.perf_counter()
+        start = time.process_time()
         suggestions = searcher.suggest(1)
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         if not suggestions:
             break
         observation = benchmark.observe(trials, suggestions[0])
@@ -68,9 +68,9 @@ def replay_one(
         if benchmark.train_seconds is not None:
             train_seconds[trials] = benchmark.train_seconds[benchmark.space.indices(np.array(suggestions))[0]]
         best[trials] = record
-        start = time.perf_counter()
+        start = time.process_time()
         searcher.update([observation])
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         trials += 1
     best[trials:] = record
     return Replay(best, trials, seconds, None if benchmark.train_seconds is None else np.cumsum(train_seconds))

@@ -1,6 +1,7 @@
 """Every algorithm on a real space with conditional decisions and a budget; finding algorithms of other packages."""
 
-import importlib.metadata
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from edgenas.search import algorithm, algorithm_class, algorithm_names, create_a
 from edgenas.search.algorithm import Observation
 from edgenas.search.encoding import fresh_rows, marked_options, option_counts, row_keys
 from edgenas.search.problem import Problem
-from edgenas.search.random_search import RandomSearch
+from spaces.errors import InputError
 from spaces.space import SearchSpace
 
 
@@ -64,13 +65,32 @@ def test_equal_rows_have_equal_keys_and_others_do_not(problem: Problem) -> None:
     assert (fresh_rows(doubled, row_keys(rows[1:3])) == np.concatenate([rows[:1], rows[3:8]])).all()
 
 
-def test_a_package_offers_an_algorithm_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Theirs(RandomSearch):
-        """From another package."""
-
-    point = importlib.metadata.EntryPoint("test_theirs", "their_package:Theirs", algorithm.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: Theirs)
-    monkeypatch.setattr(algorithm, "entry_points", lambda group: [point])
+def test_an_installed_package_offers_an_algorithm_by_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Problem
+) -> None:
+    """Just what `pip install` leaves behind: a module, and metadata that declare the entry point."""
+    (tmp_path / "their_package.py").write_text(
+        "import dataclasses\n"
+        "from edgenas.search import Algorithm\n"
+        "from edgenas.search.sampling import random_feasible\n\n\n"
+        "class Theirs(Algorithm):\n"
+        "    @dataclasses.dataclass(frozen=True)\n"
+        "    class Options:\n"
+        "        patience: int = 3\n\n"
+        "    def propose(self, rng):\n"
+        "        rows = random_feasible(self.problem, rng, self.seen)\n"
+        "        return rows[0] if len(rows) else None\n"
+    )
+    metadata = tmp_path / "their_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[edgenas.algorithms]\nthirdparty = their_package:Theirs\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(algorithm, "_REGISTRY", dict(algorithm._REGISTRY))
-    assert "test_theirs" in algorithm_names()
-    assert algorithm_class("test_theirs") is Theirs
+    assert "thirdparty" in algorithm_names()
+    assert "their_package" not in sys.modules, "names are listed without importing what offers them"
+    searcher = create_algorithm("thirdparty", problem, 0, {"patience": 5})
+    assert searcher.options.patience == 5
+    assert len(set(searcher.suggest(4))) == 4
+    with pytest.raises(InputError, match="did you mean 'patience'"):
+        create_algorithm("thirdparty", problem, 0, {"patiense": 5})

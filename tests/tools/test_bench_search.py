@@ -65,7 +65,9 @@ def test_figures_of_two_algorithms(tmp_path: Path, capsys: pytest.CaptureFixture
     curves = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert len(curves) == 60
     assert "plotly" in (tmp_path / "out.html").read_text()
-    assert "local_search" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "local_search" in printed
+    assert "reward and result are the same column" in printed
 
 
 def test_the_same_seeds_give_the_same_figures_whatever_the_processes(tmp_path: Path) -> None:
@@ -77,6 +79,58 @@ def test_the_same_seeds_give_the_same_figures_whatever_the_processes(tmp_path: P
         assert done == 0
         means.append(json.loads((tmp_path / "out.json").read_text())["algorithms"]["random"]["mean"])
     assert means[0] == means[1]
+
+
+def test_a_search_that_ends_at_the_best_has_the_same_figures(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    write_table(table)
+    found = []
+    for more in ((), ("--until-best",)):
+        assert (
+            bench(
+                table,
+                "--algorithms",
+                "local_search",
+                "--samples",
+                "60",
+                "--seeds",
+                "4",
+                "--budget-fraction",
+                "1",
+                *more,
+            )
+            == 0
+        )
+        found.append(json.loads((tmp_path / "out.json").read_text())["algorithms"]["local_search"])
+    for statistic in ("mean", "standard_error", "q25", "median", "q75"):
+        assert found[0][statistic] == found[1][statistic]
+    assert found[1]["trials"] < found[0]["trials"] == 60
+
+
+def test_all_names_what_lacks_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("gp", "hypervolume"):
+        monkeypatch.setattr(tool.algorithm_class(name), "missing", lambda: "needs torch: pip install 'edgenas[gp]'")
+    names = tool.chosen_algorithms("all")
+    assert {"gp", "hypervolume"}.isdisjoint(names)
+    assert {"auto", "layernas", "random", "tpe"} <= set(names)
+    words = capsys.readouterr().err
+    assert "left out gp: needs torch: pip install 'edgenas[gp]'" in words
+    assert "left out hypervolume" in words
+    with pytest.raises(tool.InputError, match="edgenas"):
+        tool.chosen_algorithms("random,gp")
+
+
+def test_suggest_latencies_need_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "latency.json"
+    arguments = ["--suggest-latency", "--spaces", "tiny_edge", "--finished", "30", "--algorithms", "random,ppo"]
+    assert tool.main([*arguments, "--json", str(out)]) == 0
+    found = json.loads(out.read_text())["suggest_latency"]["tiny_edge"]["30"]
+    assert set(found) == {"random", "ppo"}
+    assert all(0 < figures["median_ms"] <= figures["worst_ms"] for figures in found.values())
+    assert "tiny_edge" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        tool.main(["--json", str(out)])
+    assert "--table is needed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
