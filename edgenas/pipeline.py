@@ -19,7 +19,7 @@ from edgenas.run_folder import RunFolder
 from edgenas.steps.choose import choose
 from edgenas.steps.context import RunContext
 from edgenas.steps.export import export
-from edgenas.steps.profile import profile
+from edgenas.steps.profile import check_energy_known, profile
 from edgenas.steps.search import search
 from edgenas.steps.train import train_final
 from edgenas.study import Study, Trial
@@ -167,6 +167,7 @@ def check(context: RunContext) -> None:
             f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
             f"one of {', '.join(context.device.precisions)}"
         )
+    check_energy_known(context)
     _ = context.space  # loads the data first, whose shape and classes it has
 
 

@@ -46,6 +46,16 @@ class Prediction:
         return dataclasses.asdict(self) | {"provenance": self.provenance.to_json()}
 
 
+def unknown_energy(device: str) -> str:
+    """What to do about a device that has neither a meter nor watts, in words for its user."""
+    return (
+        f"nothing is known of the energy of device {device!r}: it has no meter, and its file gives no watts. Say what "
+        f"it draws in its file (power: {{idle_watts: W, active_watts: W}}; `edgenas devices show {device}` names it, "
+        f"`edgenas devices add NAME --local --idle-watts W --active-watts W` makes one for this machine), or give it a "
+        f"meter (`edgenas devices check {device}`), then run `edgenas profile` again"
+    )
+
+
 class Predictor:
     """Looks blocks up in a table and adds them, as the table's calibration says.
 
@@ -97,7 +107,7 @@ class Predictor:
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
         alone = np.array([row.latency_ms for row in rows.values()])
-        parts = self.calibration.contributions(alone)
+        parts = self.calibration.contributions(alone, np.array([row.weight_bytes for row in rows.values()], np.float64))
         energies = [self.row_energy(row) for row in rows.values()]
         energy_parts = self._energy_parts(np.array(energies), alone, parts)
         known = self.table.energy is not None and not np.isnan(energy_parts).any()
@@ -149,13 +159,7 @@ class Predictor:
     def require_energy(self) -> None:
         """Raises InputError with what to do when the table knows no energies."""
         if self.table.energy is None:
-            name = self.table.device
-            raise InputError(
-                f"nothing is known of the energy of device {name!r}: it has no meter, and its file gives no watts. Say "
-                f"what it draws in its file (power: {{idle_watts: W, active_watts: W}}; `edgenas devices show {name}` "
-                f"names the file, `edgenas devices add NAME --local --idle-watts W --active-watts W` makes one for "
-                f"this machine), or give it a meter (`edgenas devices check {name}`), then run `edgenas profile` again"
-            )
+            raise InputError(unknown_energy(self.table.device))
 
     def population_energy(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
         """(N,) predicted energies in mJ. Raises InputError when the table lacks a block, or its energy."""
@@ -194,7 +198,7 @@ class Predictor:
         if row is None:
             return float("nan")
         alone = np.array(row.latency_ms)
-        return float(self._energy_parts(np.array(self.row_energy(row)), alone, self.calibration.contributions(alone)))
+        return float(self._energy_parts(np.array(self.row_energy(row)), alone, self._part(row)))
 
     def _refuse_missing_energies(self, space: SearchSpace) -> None:
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
@@ -234,8 +238,10 @@ class Predictor:
 
     def _contribution(self, entry: SlotEntry) -> float:
         row = self.table.rows.get(entry.signature(self.table.precision))
-        alone = np.array(np.nan if row is None else row.latency_ms)
-        return float(self.calibration.contributions(alone))
+        return np.nan if row is None else float(self._part(row))
+
+    def _part(self, row: Row) -> NDArray[np.float64]:
+        return self.calibration.contributions(np.array(row.latency_ms), row.weight_bytes)
 
     def _refuse_missing(self, missing: list[str], what: str) -> None:
         if missing:

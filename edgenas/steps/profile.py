@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.files import write_atomically
-from latency.predictor import Predictor
+from latency.predictor import Predictor, unknown_energy
+from latency.table import LatencyTable, default_table_path
 from spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -25,6 +26,23 @@ def profile(context: RunContext) -> None:
             write_atomically(folder.table_path, path.read_bytes())
             folder.record("profile", {"done": True, "table": str(path)})
     check_budget(context)
+
+
+def check_energy_known(context: RunContext) -> None:
+    """Raises InputError when there is a budget of energy, and no way to know it. Measures no block."""
+    recipe, folder = context.recipe, context.folder
+    if recipe.budget.energy_mj is None or context.device.spec.power.has_watts:
+        return
+    known = [Path(recipe.device.table)] if recipe.device.table else [folder.table_path, _default_path(context)]
+    for path in known:
+        if path.is_file() and LatencyTable.load(path).energy is not None:
+            return
+    if recipe.device.table or context.device.meter().name is None:
+        raise InputError(f"budget.energy_mj: {unknown_energy(context.device.name)}")
+
+
+def _default_path(context: RunContext) -> Path:
+    return default_table_path(context.device.name, context.precision)
 
 
 def check_budget(context: RunContext) -> None:
@@ -62,8 +80,6 @@ def _check_energy(context: RunContext, budget_mj: float) -> None:
 
 
 def _given_table(context: RunContext) -> Path:
-    from latency.table import LatencyTable
-
     path = Path(str(context.recipe.device.table))
     table = LatencyTable.load(path, device=context.device.name, precision=context.precision)
     table.check_device(context.device, str(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices import Energy, Measurement, Provenance
+from devices import Energy, Measurement, MeterFound, Provenance
 from edgenas.cli import main
 from edgenas.costs import CostModel
 from edgenas.pipeline import run
@@ -108,6 +108,21 @@ def test_an_energy_budget_without_watts_or_meter_says_what_to_do(make_recipe: Ma
     document = make_recipe(FEW, table=table_path).model_dump(mode="json", exclude_none=True)
     recipe = Recipe.model_validate(document | {"budget": {"energy_mj": 1.0}})
     with pytest.raises(InputError, match=r"budget\.energy_mj: nothing is known of the energy.*--idle-watts"):
+        run(recipe, quiet=True, evaluator=ByNumber())
+
+
+def test_it_is_said_before_anything_is_measured(make_recipe: Make, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        raise AssertionError("blocks were measured")
+
+    monkeypatch.setattr("edgenas.pipeline.profile", too_late)
+    monkeypatch.setattr("devices.local.LocalDevice.meter", lambda self: MeterFound(None, "none"))
+    document = make_recipe(FEW).model_dump(mode="json", exclude_none=True)
+    recipe = Recipe.model_validate(document | {"budget": {"energy_mj": 1.0}})
+    with pytest.raises(InputError, match=r"budget\.energy_mj: nothing is known of the energy"):
+        run(recipe, quiet=True, evaluator=ByNumber())
+    monkeypatch.setattr("devices.local.LocalDevice.meter", lambda self: MeterFound("rapl: package-0"))
+    with pytest.raises(AssertionError, match="blocks were measured"):
         run(recipe, quiet=True, evaluator=ByNumber())
 
 
