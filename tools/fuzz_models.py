@@ -35,7 +35,7 @@ from spaces.network import chain
 if TYPE_CHECKING:
     from latency.table import LatencyTable
 
-#: A model that takes longer than this to be read is as bad as one that crashes the reader.
+#: A model that takes longer than this (processor time) to be read is as bad as one that crashes the reader.
 SLOWEST_SECONDS = 2.0
 Command = Callable[[bytes], object]
 
@@ -154,7 +154,7 @@ def table() -> LatencyTable:
         protocol="made up",
         anchor_ms=1.0,
         created="2000-01-01T00:00:00Z",
-        rows={name: Row(1e-3 + entry.graph.macs * 1e-7) for name, entry in entries.items()},
+        rows={name: Row(1e-3 + entry.graph.macs * 1e-7) for name, entry in list(entries.items())[::6]},
     )
 
 
@@ -187,9 +187,9 @@ def figures(model: bytes) -> object:
 READERS: dict[str, Command] = {"check": check, "predict": predict, "simulate": simulate, "compare": figures}
 
 
-def outcome(command: Command, model: bytes, slowest: float = SLOWEST_SECONDS) -> str:
+def outcome(command: Command, model: bytes) -> str:
     """``answer``, ``refused``, or what else happened."""
-    start = time.monotonic()
+    start = time.process_time()  # of this process: a busy machine makes no reader slow
     try:
         command(model)
         kind = "answer"
@@ -199,7 +199,7 @@ def outcome(command: Command, model: bytes, slowest: float = SLOWEST_SECONDS) ->
         kind = "refused"
     except Exception as error:  # anything else is the bug that this looks for
         return f"crash: {type(error).__name__}: {error}"[:200]
-    return kind if time.monotonic() - start < slowest else f"slow ({kind})"
+    return kind if time.process_time() - start < SLOWEST_SECONDS else f"slow ({kind})"
 
 
 def read_all(count: int, seed: int, names: list[str]) -> dict[str, Counter[str]]:
@@ -260,7 +260,7 @@ def bundle_all(count: int, seed: int) -> Counter[str]:
                     raise AssertionError("damage was not found")
                 raise InputError("found")
 
-            counts[outcome(verify, model, slowest=60.0)] += 1
+            counts[outcome(verify, model)] += 1
     return counts
 
 
