@@ -30,6 +30,7 @@ from latency.table import LatencyTable, Row
 from latency.validation import Accuracy
 from spaces.errors import InputError
 from spaces.network import Network
+from spaces.slots import SlotEntry
 from spaces.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -41,7 +42,7 @@ CLASSES = ("pointwise", "dense", "grouped", "depthwise", "other")
 AMOUNTS = ("operators", "macs", "ragged_macs", "moved_bytes", "group_positions")
 _CLASS_OF = {"CONV_2D/1x1": "pointwise", "CONV_2D/dense": "dense", "CONV_2D/grouped": "grouped"}
 #: How strongly scales are drawn to the common one, in networks that agree with it: from almost free to one scale.
-_STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0, 100.0)
+_STRENGTHS = (0.0003, 0.003, 0.03, 0.3, 100.0)
 #: No kind of operator is believed to be cheaper than this share of the common scale.
 _LEAST_SHARE = 0.02
 #: What a network costs besides its blocks is drawn to zero this weakly.
@@ -64,8 +65,8 @@ class Splitter:
         for work in works:
             by_class[operator_class(work)] += self._rates.operator_ms(work)
         shares = np.array(list(by_class.values()))
-        alone = np.array([self.table.rows[signature].latency_ms])
-        contribution = float(self._predictor.calibration.contributions(alone)[0])
+        row = self.table.rows[signature]
+        contribution = float(self._predictor.calibration.contributions(np.array(row.latency_ms), row.weight_bytes))
         ragged = sum(operator_terms(work).get("ragged", 0.0) for work in works)
         moved = sum(work.moved_bytes for work in works)
         grouped = sum(work.groups * work.output_positions for work in works if work.groups > 1)
@@ -161,7 +162,9 @@ def choose_networks(
     parts = population_parts(space, splitter, population)
     parts = parts[:, : len(CLASSES)]
     points = np.log(parts + 0.01 * parts.mean(axis=0) + 1e-12)
+    points = np.column_stack([points, np.log(parts.sum(axis=1))])
     points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-9)
+    points[:, -1] *= len(CLASSES)  # the latency itself counts as much as all that it is spent on
     chosen = [int(np.argmin((points**2).sum(axis=1)))]
     distance = ((points - points[chosen[0]]) ** 2).sum(axis=1)
     while len(chosen) < count:
@@ -174,12 +177,16 @@ def choose_networks(
 def population_parts(space: SearchSpace, splitter: Splitter, population: NDArray[np.int16]) -> Array:
     """(N, classes + amounts) parts of each architecture."""
     precision = splitter.table.precision
-    known = {signature: splitter.parts(signature) for signature in space.signatures(precision)}
+    parts = {signature: splitter.parts(signature) for signature in space.signatures(precision)}
+    known: dict[int, Array] = {}
+
+    def of(entry: SlotEntry, place: int) -> float:
+        if id(entry) not in known:
+            known[id(entry)] = parts[entry.signature(precision)]
+        return float(known[id(entry)][place])
 
     def column(place: int) -> Array:
-        return space.population_cost(
-            population, space.cost_arrays(lambda entry: float(known[entry.signature(precision)][place]))
-        )
+        return space.population_cost(population, space.cost_arrays(lambda entry: of(entry, place)))
 
     return np.stack([column(place) for place in range(len(CLASSES) + len(AMOUNTS))], axis=1)
 

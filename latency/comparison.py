@@ -105,10 +105,12 @@ def merge_tables(first: LatencyTable, second: LatencyTable) -> LatencyTable:
         raise InputError(f"these tables cannot be merged: {'; '.join(differences)}")
     older, newer = (first, second) if first.created <= second.created else (second, first)
     factor = _clock_factor(older, newer)
-    rows = {
-        signature: dataclasses.replace(row, latency_ms=float(f"{row.latency_ms * factor:.5g}"))
-        for signature, row in older.rows.items()
-    }
+    rows = dict(older.rows)
+    if factor != 1:
+        rows = {
+            signature: dataclasses.replace(row, latency_ms=float(f"{row.latency_ms * factor:.5g}"))
+            for signature, row in rows.items()
+        }
     energy = newer.energy or older.energy
     if newer.energy is not None and older.energy is not None and not _one_origin(older, newer):
         rows = {signature: dataclasses.replace(row, energy_mj=None) for signature, row in rows.items()}

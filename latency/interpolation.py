@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.block_model import LEAST_BLOCKS, BlockModel
+from latency.block_model import LEAST_BLOCKS, BlockModel, nearest_kind
 from latency.operators import OperatorWork, signature_work
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
 
 _FOLDS = 5
 _SEED = 0
+_LEAST_OF_A_KIND = 10
 Array = NDArray[np.float64]
 
 
@@ -71,15 +72,38 @@ class Interpolation:
         self._latencies = np.array([table.rows[signature].latency_ms for signature in self._works])
         self.model = BlockModel.fit(list(self._works.values()), self._latencies)
 
+    def supports(self, work: OperatorWork) -> bool:
+        """Whether an operator is one of many of its kind, and no larger or smaller than they are by more than a half.
+
+        Beyond that, the held-out errors say nothing.
+        """
+        amounts = self._amounts.get(work.kind, ())
+        amount = work.macs or work.moved_bytes
+        return len(amounts) >= _LEAST_OF_A_KIND and min(amounts) / 1.5 <= amount <= 1.5 * max(amounts)
+
+    @cached_property
+    def _amounts(self) -> dict[str, list[int]]:
+        amounts: dict[str, list[int]] = {}
+        for works in self._works.values():
+            for work in works:
+                amounts.setdefault(work.kind, []).append(work.macs or work.moved_bytes)
+        return amounts
+
     @property
     def kinds(self) -> frozenset[str]:
         """Kinds of operators that the table's blocks have."""
         return self.model.rates.kinds
 
+    def operator_ms(self, work: OperatorWork) -> float:
+        """What one operator adds to a block, by the rates alone, in ms."""
+        kind = nearest_kind(work.kind, self.kinds)
+        return self.model.rates.unknown_ms(work) if kind is None else self.model.rates.operator_ms(work, kind)
+
     def row(self, works: Sequence[OperatorWork]) -> Row:
         """Latency alone (and energy, where the table has energies) of a block of these operators."""
         energy = None if self._energy_model is None else self._energy_model.predict(works)
-        return Row(self.model.predict(works), energy_mj=energy)
+        weight_bytes = sum(work.parameter_bytes for work in works)
+        return Row(self.model.predict(works), energy_mj=energy, weight_bytes=weight_bytes)
 
     def error(self, signature: str | None = None) -> HeldOutError | None:
         """The held-out error that applies to a block: that of similar blocks where the table knows its input shape,

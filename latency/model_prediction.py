@@ -35,7 +35,8 @@ class ModelPrediction:
     """Predicted quiet latency of a model file in ms, and energy in mJ where the table has energies.
 
     ``measured_share``, ``interpolated_share`` and ``unknown_share`` are shares of the latency: from measured blocks,
-    from the model of operators, and from operators that no block of the table has. ``error`` has ``mape`` (None when
+    from the model of operators, and from operators that no block of the table has; ``extrapolated_share`` is the part
+    of the interpolated one that lies beyond the sizes of the table's blocks. ``error`` has ``mape`` (None when
     it cannot be known), the ``networks`` behind the table's own error, and the parts that it is made of.
     """
 
@@ -46,6 +47,7 @@ class ModelPrediction:
     error: dict[str, Any]
     measured_share: float
     interpolated_share: float
+    extrapolated_share: float
     unknown_share: float
     blocks: tuple[str, ...]
     operators: int
@@ -95,13 +97,14 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
     prediction = predictor.add_up(rows)
     unknown = _unknown(left, interpolation)
     shares = _shares(pieces, prediction.per_node, prediction.latency_ms, unknown)
+    beyond = _beyond(pieces, prediction.per_node, prediction.latency_ms, unknown, interpolation)
     held_out = interpolation.error() if interpolation is not None else None
     error: dict[str, Any] = dict(prediction.error) | {"table_mape": prediction.error["mape"]}
     if left:
         error["interpolation"] = None if held_out is None else dataclasses.asdict(held_out)
         mape = combined_error(predictor.calibration.mape, [(shares[1], held_out)])
-        bounded = mape is not None and shares[2] <= _LARGEST_GUESS
-        error |= {"mape": mape + shares[2] if bounded and mape is not None else None, "max": None}
+        guessed = shares[2] + beyond
+        error |= {"mape": None if mape is None or guessed > _LARGEST_GUESS else mape + guessed, "max": None}
     return ModelPrediction(
         latency_ms=prediction.latency_ms,
         energy_mj=prediction.energy_mj,
@@ -110,12 +113,13 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
         error=error,
         measured_share=shares[0],
         interpolated_share=shares[1],
+        extrapolated_share=beyond,
         unknown_share=shares[2],
         blocks=tuple(piece.signature for piece in pieces if piece.signature is not None),
         operators=len(works),
         interpolated_operators=tuple(f"{work.index} {work.kind}" for work in left),
         unknown_operators=dict(Counter(work.kind for work in unknown)),
-        warnings=(*warnings, *_told(left, unknown, held_out, shares, interpolation)),
+        warnings=(*warnings, *_told(left, unknown, held_out, (*shares, beyond), interpolation)),
         energy_provenance=prediction.energy_provenance,
     )
 
@@ -201,6 +205,26 @@ def _shares(
     return 1 - (interpolated + lost) / latency_ms, interpolated / latency_ms, lost / latency_ms
 
 
+def _beyond(
+    pieces: Sequence[Piece],
+    per_node: dict[str, float],
+    latency_ms: float,
+    unknown: Sequence[OperatorWork],
+    interpolation: Interpolation | None,
+) -> float:
+    """Share of the latency in interpolated operators unlike those of the table's blocks."""
+    if interpolation is None:
+        return 0.0
+    guessed = frozenset(work.index for work in unknown)
+    total = 0.0
+    for number, piece in enumerate(pieces):
+        if piece.signature is None and piece.works[0].index not in guessed:
+            costs = [max(interpolation.operator_ms(work), 1e-12) for work in piece.works]
+            strange = [not interpolation.supports(work) for work in piece.works]
+            total += per_node[str(number)] * sum(c for c, s in zip(costs, strange, strict=True) if s) / sum(costs)
+    return total / latency_ms
+
+
 def _refusal(table: LatencyTable, left: Sequence[OperatorWork], count: int) -> str:
     kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(work.kind for work in left).most_common(5))
     return (
@@ -213,7 +237,7 @@ def _told(
     left: Sequence[OperatorWork],
     unknown: Sequence[OperatorWork],
     held_out: HeldOutError | None,
-    shares: tuple[float, float, float],
+    shares: tuple[float, float, float, float],
     interpolation: Interpolation | None,
 ) -> list[str]:
     told = []
@@ -225,6 +249,11 @@ def _told(
         )
         variants = sorted({work.kind for work in left} - interpolation.kinds - {work.kind for work in unknown})
         told += [f"{kind} is counted as {nearest_kind(kind, interpolation.kinds)}" for kind in variants]
+    if shares[3] > 0:
+        told.append(
+            f"{shares[3]:.1%} of it is in operators larger, smaller or rarer than those of the table's blocks; "
+            "the held-out error does not hold for them; profile a space that is like the model"
+        )
     if unknown:
         kinds = ", ".join(f"{number} {kind}" for kind, number in Counter(work.kind for work in unknown).most_common())
         told.append(

@@ -152,7 +152,7 @@ def non_negative_least_squares(matrix: Array, target: Array, ridge: float = 0.0)
         passive[int(gradient.argmax())] = True
         while passive.any():
             trial = np.zeros(columns)
-            trial[passive] = np.linalg.lstsq(gram[np.ix_(passive, passive)], moment[passive], rcond=None)[0]
+            trial[passive] = _solve(gram[np.ix_(passive, passive)], moment[passive])
             negative = passive & (trial <= 0)
             if not negative.any():
                 solution = trial
@@ -162,3 +162,10 @@ def non_negative_least_squares(matrix: Array, target: Array, ridge: float = 0.0)
             passive &= solution > 1e-15
             solution[~passive] = 0
     return solution
+
+
+def _solve(gram: Array, moment: Array) -> Array:
+    try:
+        return np.linalg.solve(gram, moment)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(gram, moment, rcond=None)[0]

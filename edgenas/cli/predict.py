@@ -91,6 +91,7 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
         "error": {"mape": None, "networks": 0},
         "measured_share": 0.0,
         "interpolated_share": 0.0,
+        "extrapolated_share": 0.0,
         "unknown_share": 0.0,
         "blocks": [],
         "warnings": [f"{device.spec.description}; how wrong it is on real hardware is not stored with the device"],
@@ -106,7 +107,8 @@ def _print(data: dict[str, Any], device: str) -> None:
         mape = "unknown" if error["mape"] is None else f"{error['mape']:.1%}"
         print(
             f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} measured "
-            f"blocks, {data['interpolated_share']:.1%} interpolated, {data['unknown_share']:.1%} of unknown operators"
+            f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} beyond the "
+            f"table's sizes), {data['unknown_share']:.1%} of unknown operators"
         )
     print(data["summary"])
     for warning in data["warnings"]:
