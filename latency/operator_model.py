@@ -166,6 +166,6 @@ def non_negative_least_squares(matrix: Array, target: Array, ridge: float = 0.0)
 
 def _solve(gram: Array, moment: Array) -> Array:
     try:
-        return np.linalg.solve(gram, moment)
+        return np.asarray(np.linalg.solve(gram, moment), np.float64)
     except np.linalg.LinAlgError:
-        return np.linalg.lstsq(gram, moment, rcond=None)[0]
+        return np.asarray(np.linalg.lstsq(gram, moment, rcond=None)[0], np.float64)
