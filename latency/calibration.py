@@ -3,11 +3,14 @@
 A block measured alone pays for entering the interpreter and its delegate once, and so does a whole network, however
 many blocks it has. So
 
-    network = scale * sum(blocks) - overhead * (nodes - 1)
+    network = scale * sum(blocks) - overhead * (nodes - 1) + rate * sum(weight bytes)
 
-with ``overhead`` near the time of an almost empty model (0.5 to 1 microseconds on a server CPU) and ``scale`` near 1.
-Both are fitted on relative errors and drawn towards that physical prior, so that few networks do no harm; no block
-ever counts as less than a small share of its measured time, so predictions stay positive and monotone.
+with ``overhead`` near the time of an almost empty model (0.5 to 1 microseconds on a server CPU), ``scale`` near 1, and
+``rate`` what it takes to fetch weights again: a block that runs alone over and over keeps its weights in the cache, in
+a network whose weights do not all fit they have been pushed out when its turn comes (0.08 ms per MB on a server CPU;
+near 0 in a space of small networks). All are fitted on relative errors and drawn towards that physical prior, so that
+few networks do no harm; no block ever counts as less than a small share of its measured time, so predictions stay
+positive and monotone.
 """
 
 from __future__ import annotations
@@ -25,18 +28,20 @@ _FLOOR = 0.1
 #: Strength of the prior, in units of networks that agree with it at 10 % error.
 _PRIOR_NETWORKS = 1.0
 _PRIOR_SCALE_ERROR = 0.1
+_PRIOR_WEIGHT_MS_PER_MB = 0.3
 _EXPECTED_ERROR = 0.01
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Two fitted constants, and how well they predict networks that they were not fitted on.
+    """Fitted constants, and how well they predict networks that they were not fitted on.
 
     ``mape``, ``max_error`` are leave-one-out relative errors over ``networks`` whole networks. ``deployed_median`` and
     ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
     the table was made; they depend on who else uses the device. ``base_ms`` is what a network costs whatever its
     blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it. ``pairs`` are the
-    (predicted while left out, measured) latencies behind the errors, in ms.
+    (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the networks: constants that
+    were fitted on networks of one space do not hold for those of another.
     """
 
     scale: float = 1.0
@@ -47,20 +52,27 @@ class Calibration:
     deployed_median: float | None = None
     deployed_p95: float | None = None
     base_ms: float = 0.0
+    weight_ms_per_mb: float = 0.0
+    of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
 
-    def contributions(self, latencies_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What blocks add to a network, from their latencies alone, in ms. NaN stays NaN."""
-        return np.maximum(self.scale * latencies_ms - self.overhead_ms, _FLOOR * self.scale * latencies_ms)
+    def contributions(
+        self, latencies_ms: NDArray[np.float64], weight_bytes: NDArray[np.float64] | float = 0.0
+    ) -> NDArray[np.float64]:
+        """What blocks add to a network, from their latencies alone and their weights, in ms. NaN stays NaN."""
+        floor = _FLOOR * self.scale * latencies_ms
+        fetched = self.weight_ms_per_mb * 1e-6 * weight_bytes
+        return np.maximum(self.scale * latencies_ms - self.overhead_ms, floor) + fetched
 
     @property
     def fixed_ms(self) -> float:
         """What a network costs beyond its blocks' contributions: one entry into the interpreter."""
         return self.overhead_ms + self.base_ms
 
-    def network_ms(self, latencies_ms: Sequence[float] | NDArray[np.float64]) -> float:
-        """Predicted quiet latency of a network from the latencies of its blocks alone, in ms."""
-        return self.fixed_ms + float(self.contributions(np.asarray(latencies_ms, np.float64)).sum())
+    def network_ms(self, latencies_ms: Sequence[float] | NDArray[np.float64], weight_bytes: float = 0.0) -> float:
+        """Predicted quiet latency of a network from its blocks' latencies alone, in ms, and all its weights."""
+        alone = np.asarray(latencies_ms, np.float64)
+        return self.fixed_ms + float(self.contributions(alone, weight_bytes / max(len(alone), 1)).sum())
 
     def with_deployed(self, median: float, p95: float) -> Calibration:
         """A copy with the ratios of deployed to quiet latency."""
@@ -89,50 +101,68 @@ class Calibration:
             float(data["overhead_ms"]),
             int(data["networks"]),
             base_ms=float(data.get("base_ms", 0.0)),
+            weight_ms_per_mb=float(data.get("weight_ms_per_mb", 0.0)),
+            of=str(data.get("of", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
         )
 
 
-def calibrate(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float], empty_ms: float) -> Calibration:
+def calibrate(
+    blocks_ms: Sequence[Sequence[float]],
+    networks_ms: Sequence[float],
+    empty_ms: float,
+    weight_bytes: Sequence[float] | None = None,
+) -> Calibration:
     """Fits the constants on networks whose blocks and whole were measured side by side.
 
-    ``blocks_ms`` has the blocks' latencies alone for each network, ``networks_ms`` the whole's; ``empty_ms`` is the
-    latency of an almost empty model, where the prior of the overhead lies. With no network, the prior is all there is.
+    ``blocks_ms`` has the blocks' latencies alone for each network, ``networks_ms`` the whole's, ``weight_bytes`` the
+    whole's weights; ``empty_ms`` is the latency of an almost empty model, where the prior of the overhead lies. With no
+    network, the prior is all there is.
     """
-    prior = np.array([1.0, empty_ms / 2])
-    if not networks_ms:
-        return Calibration(1.0, empty_ms / 2)
-    fitted = _fit(blocks_ms, networks_ms, prior)
+    count = len(networks_ms)
+    weights = np.zeros(count) if weight_bytes is None else np.asarray(weight_bytes, np.float64)
+    prior = Calibration(1.0, empty_ms / 2)
+    if not count:
+        return prior
+    sums = np.array([sum(blocks) for blocks in blocks_ms])
+    borders = np.array([len(blocks) - 1 for blocks in blocks_ms], np.float64)
+    columns = np.stack([sums, -borders, 1e-6 * weights], axis=1)
+    whole = np.asarray(networks_ms, np.float64)
+    fitted = _fit(columns, whole, prior)
     held_out_ms = []
-    for left_out in range(len(networks_ms)):
-        rest = [index for index in range(len(networks_ms)) if index != left_out]
-        held_out = _fit([blocks_ms[i] for i in rest], [networks_ms[i] for i in rest], prior)
-        held_out_ms.append(held_out.network_ms(blocks_ms[left_out]))
-    errors = np.array(held_out_ms) / np.array(networks_ms) - 1
+    for left_out in range(count):
+        rest = np.arange(count) != left_out
+        held_out = _fit(columns[rest], whole[rest], prior)
+        held_out_ms.append(held_out.network_ms(blocks_ms[left_out], float(weights[left_out])))
+    errors = np.array(held_out_ms) / whole - 1
     return dataclasses.replace(
         fitted,
-        networks=len(networks_ms),
+        networks=count,
         mape=float(np.mean(np.abs(errors))),
         max_error=float(np.max(np.abs(errors))),
         pairs=tuple(zip(held_out_ms, map(float, networks_ms), strict=True)),
     )
 
 
-def _fit(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float], prior: NDArray[np.float64]) -> Calibration:
-    """Least squares on relative errors around the prior; the overhead is never negative."""
-    if not networks_ms:
-        return Calibration(float(prior[0]), float(prior[1]))
-    whole = np.asarray(networks_ms, np.float64)
-    sums = np.array([sum(blocks) for blocks in blocks_ms])
-    borders = np.array([len(blocks) - 1 for blocks in blocks_ms])
-    design = np.stack([sums, -borders], axis=1) / whole[:, None]
+def _fit(columns: NDArray[np.float64], whole: NDArray[np.float64], prior: Calibration) -> Calibration:
+    """Least squares on relative errors around the prior; overhead and rate of weights are never negative.
+
+    ``columns``: (networks, 3), what scale, overhead and rate are multiplied with; ``whole``: (networks,) in ms.
+    """
+    if not len(whole):
+        return prior
+    start = np.array([prior.scale, prior.overhead_ms, 0.0])
+    width = np.array([_PRIOR_SCALE_ERROR, max(prior.overhead_ms, 1e-6), _PRIOR_WEIGHT_MS_PER_MB])
     # One row per constant pulls it to its prior: weak, and in units of the expected relative error.
-    pull = _EXPECTED_ERROR * np.sqrt(_PRIOR_NETWORKS) / np.array([_PRIOR_SCALE_ERROR, max(prior[1], 1e-6)])
-    system = np.vstack([design, np.diag(pull)])
-    target = np.concatenate([np.ones(len(whole)), pull * prior])
-    scale, overhead = np.linalg.lstsq(system, target, rcond=None)[0]
-    if overhead < 0:
-        overhead = 0.0
-        scale = float(system[:, 0] @ target / (system[:, 0] @ system[:, 0]))
-    return Calibration(float(scale), float(overhead))
+    pull = _EXPECTED_ERROR * np.sqrt(_PRIOR_NETWORKS) / width
+    system = np.vstack([columns / whole[:, None], np.diag(pull)])
+    target = np.concatenate([np.ones(len(whole)), pull * start])
+    best, least = start, np.inf
+    for free in ([0, 1, 2], [0, 1], [0, 2], [0]):  # the best of the fits that no bound is broken in
+        constants = np.zeros(3)
+        constants[free] = np.linalg.lstsq(system[:, free], target, rcond=None)[0]
+        residual = float(np.sum((system @ constants - target) ** 2))
+        if constants.min() >= 0 and residual < least:
+            best, least = constants, residual
+    return Calibration(float(best[0]), float(best[1]), weight_ms_per_mb=float(best[2]))

@@ -8,6 +8,8 @@ of the same minutes. A killed profile goes on where it stopped (:mod:`latency.jo
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +29,7 @@ from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable, Row, default_table_path
 from latency.visits import QuietSettings, Visit, Visits
 from spaces.blocks import ConvBnAct
+from spaces.cost import graph_weight_bytes, weight_bytes
 from spaces.errors import InputError, WorkError
 from spaces.graph import OpGraph
 from spaces.network import Network
@@ -123,7 +126,9 @@ def profile(
     if table is None:
         table = _empty_table(precision, identity, settings)
     missing = [signature for signature in entries if signature not in table.rows]
-    calibrated = table.calibration is not None and (table.calibration.networks > 0 or not networks)
+    calibrated = table.calibration is not None and (
+        not networks or (table.calibration.networks > 0 and table.calibration.of == _digest(networks, precision))
+    )
     if not missing and calibrated:
         table = complete_energies(table, entries, networks, device, path, progress=progress)
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
@@ -151,7 +156,7 @@ def profile(
             rows = session.rows(blocks)
             if blocks and not rows:
                 raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
-            table = _finished(table.with_rows(rows), session, networks)
+            table = _finished(_with_weights(table, entries, precision).with_rows(rows), session, networks)
         except DeviceLostError as error:
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
@@ -215,11 +220,17 @@ class _Session:
                 ) from error
         return models
 
-    def rows(self, names: Iterable[str]) -> dict[str, Row]:
+    def rows(self, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
         """Table rows of what was measured."""
-        latencies = self.visits.latencies(name for name in names if name not in self.errors)
+        latencies = self.visits.latencies(name for name in blocks if name not in self.errors)
         return {
-            name: Row(float(f"{found.latency_ms:.5g}"), round(found.spread, 4), found.quiet_visits, found.visits)
+            name: Row(
+                float(f"{found.latency_ms:.5g}"),
+                round(found.spread, 4),
+                found.quiet_visits,
+                found.visits,
+                weight_bytes=graph_weight_bytes(blocks[name].graph, self.precision),
+            )
             for name, found in latencies.items()
         }
 
@@ -235,7 +246,9 @@ class _Session:
                 blocks_ms.append(alone)
                 networks_ms.append(whole)
                 used.append(network)
-        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0))
+        weights = [weight_bytes(network, self.precision) for network in used]
+        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0), weights)
+        fitted = dataclasses.replace(fitted, of=_digest(networks, self.precision))
         return self._with_deployed(fitted, used, networks_ms)
 
     def _with_deployed(
@@ -303,6 +316,23 @@ def _finished(table: LatencyTable, session: _Session, networks: Sequence[Network
 def _network_key(network: Network, precision: str) -> str:
     """A name under which the journal finds the network again."""
     return "network: " + " > ".join(network.signatures(precision).values())
+
+
+def _with_weights(table: LatencyTable, entries: Mapping[str, SlotEntry], precision: str) -> LatencyTable:
+    """Tables of earlier versions do not tell the bytes of weights."""
+    lacking = {name: row for name, row in table.rows.items() if not row.weight_bytes and name in entries}
+    return table.with_rows(
+        {
+            name: dataclasses.replace(row, weight_bytes=graph_weight_bytes(entries[name].graph, precision))
+            for name, row in lacking.items()
+        }
+    )
+
+
+def _digest(networks: Sequence[Network], precision: str) -> str:
+    """A short name of the networks that a calibration was fitted on."""
+    keys = sorted(_network_key(network, precision) for network in networks)
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
 
 
 def _blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntry]:

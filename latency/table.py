@@ -4,7 +4,7 @@
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
-    signature,latency_ms,spread,quiet_visits,visits,energy_mj
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes
     conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212
     # sha256: 0f3c...
 
@@ -34,8 +34,9 @@ from spaces.errors import InputError
 
 SCHEMA = 1
 _MAGIC = "edgenas-latency-table"
-_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj")
-_COLUMNS_WITHOUT_ENERGY = _COLUMNS[:-1]
+_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj", "weight_bytes")
+# Older tables lack the last columns.
+_FEWEST_COLUMNS = 5
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
@@ -45,7 +46,8 @@ _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "sy
 class Row:
     """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits.
 
-    ``energy_mj`` is that of one inference above idle, None where it is not known.
+    ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
+    reads of the block's weights and biases on every inference, 0 where it is not known.
     """
 
     latency_ms: float
@@ -53,6 +55,7 @@ class Row:
     quiet_visits: int = 0
     visits: int = 0
     energy_mj: float | None = None
+    weight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ class LatencyTable:
         writer.writerow(_COLUMNS)
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
-            writer.writerow([signature, repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy])
+            figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy, row.weight_bytes)
+            writer.writerow([signature, *figures])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -146,7 +150,7 @@ class LatencyTable:
         _check_sum(text, lines, source)
         body = lines[len(header) : -1]
         columns = tuple(body[0].split(",")) if body else ()
-        if columns not in (_COLUMNS, _COLUMNS_WITHOUT_ENERGY):
+        if columns != _COLUMNS[: max(len(columns), _FEWEST_COLUMNS)]:
             raise InputError(
                 f"{source}: expected the columns {','.join(_COLUMNS)}, found {body[0] if body else 'none'!r}"
             )
@@ -263,6 +267,7 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values["quiet_visits"]),
                 int(values["visits"]),
                 float(energy) if (energy := values.get("energy_mj")) else None,
+                int(values.get("weight_bytes", 0)),
             )
         except ValueError:
             raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None

@@ -42,8 +42,12 @@ def peak_activation_bytes(network: Network, precision: str = "int8") -> int:
 
 def weight_bytes(network: Network, precision: str) -> int:
     """Bytes of weights and biases as deployed: one bias per filter of every convolution and dense layer."""
+    return graph_weight_bytes(network.graph, precision)
+
+
+def graph_weight_bytes(graph: OpGraph, precision: str) -> int:
+    """The same of any graph, such as a block's."""
     _check(precision)
-    graph = network.graph
     total = 0
     for node in graph.nodes:
         shapes = graph.input_shapes(node)

@@ -34,6 +34,27 @@ def test_the_error_is_of_networks_left_out() -> None:
     assert found.max_error >= found.mape
 
 
+def test_finds_what_it_costs_to_fetch_weights_again() -> None:
+    blocks, wholes = made_up(12, 1.1, 0.0008)
+    weights = np.random.default_rng(1).uniform(1e5, 3e6, len(wholes))
+    slower = [whole + 0.08 * weight * 1e-6 for whole, weight in zip(wholes, weights, strict=True)]
+    found = calibrate(blocks, slower, 0.0015, list(weights))
+    assert found.weight_ms_per_mb == pytest.approx(0.08, rel=0.1)
+    assert found.network_ms(blocks[0], float(weights[0])) == pytest.approx(slower[0], rel=0.01)
+    assert found.mape is not None
+    assert found.mape < 0.01
+    ignorant = calibrate(blocks, slower, 0.0015)
+    assert ignorant.mape is not None
+    assert ignorant.mape > 2 * found.mape
+
+
+def test_weights_never_make_a_network_faster() -> None:
+    blocks, wholes = made_up(12, 1.0, 0.0008)
+    weights = np.random.default_rng(1).uniform(1e5, 3e6, len(wholes))
+    faster = [whole - 0.02 * weight * 1e-6 for whole, weight in zip(wholes, weights, strict=True)]
+    assert calibrate(blocks, faster, 0.0015, list(weights)).weight_ms_per_mb == 0
+
+
 def test_without_networks_the_prior_stands_and_no_error_is_claimed() -> None:
     found = calibrate([], [], empty_ms=0.002)
     assert (found.scale, found.overhead_ms, found.mape, found.networks) == (1.0, 0.001, None, 0)

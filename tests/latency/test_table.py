@@ -141,14 +141,17 @@ def test_new_rows_replace_old_ones() -> None:
     assert all(first <= second for first, second in itertools.pairwise(table.rows))
 
 
-def test_energies_stand_in_the_last_column_and_are_empty_where_unknown() -> None:
+def test_energies_and_weights_stand_in_the_last_columns() -> None:
     known = next(iter(TABLE.rows))
     energy = TableEnergy("measured", "rapl: package-0", 3.5, 12.25, scale=0.98, fixed_mj=0.002, networks=12, mape=0.03)
     table = TABLE.with_energies({known: 0.0212}, energy)
     text = table.to_text()
     rows = [line for line in text.splitlines() if not line.startswith("#")]
-    assert rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj"
-    assert sorted(row.rpartition(",")[2] for row in rows[1:]) == ["", "0.0212"]
+    assert rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes"
+    assert sorted(row.split(",")[-2] for row in rows[1:]) == ["", "0.0212"]
+    assert sorted(row.split(",")[-1] for row in rows[1:]) == ["0", "0"]
+    heavy = TABLE.with_rows({known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234)})
+    assert LatencyTable.from_text(heavy.to_text()) == heavy
     assert "# energy_idle_watts: 3.5\n" in text
     assert LatencyTable.from_text(text) == table
     assert table.with_energies({}, None) == TABLE
@@ -160,8 +163,9 @@ def _signed(body: str) -> str:
 
 def test_a_table_from_before_energies_is_read() -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
-    old = [line if line.startswith("#") else line.rpartition(",")[0] + "\n" for line in lines]
+    old = [line if line.startswith("#") else line.rsplit(",", 2)[0] + "\n" for line in lines]
     assert "energy" not in "".join(old)
+    assert "weight_bytes" not in "".join(old)
     assert LatencyTable.from_text(_signed("".join(old))) == TABLE
 
 
@@ -171,7 +175,9 @@ def test_a_table_from_before_energies_is_read() -> None:
 def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
     with pytest.raises(InputError, match=words):
-        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rstrip("\n") + cell + "\n"))
+        LatencyTable.from_text(
+            _signed("".join(lines[:-1]) + lines[-1].rstrip("\n").rpartition(",")[0][:-1] + f",{cell},0\n")
+        )
 
 
 def test_a_nonsense_origin_of_energies_is_refused() -> None:
