@@ -77,7 +77,10 @@ class Int8(QuantizationRecipe):
 
 @register_recipe("int16x8")
 class Int16x8(QuantizationRecipe):
-    """Integers only, with 16-bit activations and input and output, and 8-bit weights: closer to float, but slower."""
+    """Integers only, with 16-bit activations and input and output, and 8-bit weights: closer to float, but slower.
+
+    The runtime has no 16-bit HARD_SWISH, so it is spelled out as ADD and two MUL.
+    """
 
     summary: ClassVar[str] = "integers only, 16-bit activations: closest to float, slow kernels"
     needs_calibration = True
@@ -85,7 +88,30 @@ class Int16x8(QuantizationRecipe):
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
         ops = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
-        return run_converter(model, calibrated(ops, "int16", calibration))
+        return run_converter(_with_hard_swish_spelled_out(model), calibrated(ops, "int16", calibration))
+
+
+def _with_hard_swish_spelled_out(model: Any) -> Any:
+    from export._tensorflow import keras, tensorflow
+    from export.keras_builder import hard_swish
+
+    tf, layers = tensorflow(), keras().layers
+    # The converter recognises a hard swish by its 3: the next float after it computes the same and stays as it is.
+    three = float(np.nextafter(np.float32(3), np.float32(4)))
+
+    def is_hard_swish(layer: Any) -> bool:
+        return isinstance(layer, layers.Activation) and layer.activation is hard_swish
+
+    def clone(layer: Any) -> Any:
+        if is_hard_swish(layer):
+            return layers.Activation(lambda x: x * tf.nn.relu6(x + three) * (1 / 6), name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    if not any(is_hard_swish(layer) for layer in model.layers):
+        return model
+    other = keras().models.clone_model(model, clone_function=clone)
+    other.set_weights(model.get_weights())
+    return other
 
 
 def calibrated(ops: str, ends: str, calibration: np.ndarray | None) -> Callable[[Any], None]:
