@@ -21,6 +21,9 @@ from spaces.population import Population
 from spaces.slots import SlotEntry
 from spaces.space import SearchSpace
 
+#: A calibration error above this is worth a word.
+_LARGE_ERROR = 0.05
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -85,12 +88,15 @@ class Predictor:
         """One line that is printed wherever predictions are used."""
         if self.calibration.mape is None:
             return f"latency table of {self.table.device}: not calibrated with whole networks, error unknown"
+        again = ""
+        if self.calibration.mape > _LARGE_ERROR and self.table.kind is None:
+            again = "; that is much: measure again on a quiet device (`edgenas profile --fresh`)"
         adapted = "adapted from another device's, " if self.table.kind == "modelled" else ""
         return (
             f"latency table of {self.table.device} ({adapted}{self.table.runtime} {self.table.runtime_version}, "
             f"{self.table.precision}, {self.table.created}): mean error {self.calibration.mape:.1%}, largest "
             f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} "
-            f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks"
+            f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
         )
 
     def deployed_ms(self, latency_ms: float) -> float | None:

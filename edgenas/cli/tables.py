@@ -202,3 +202,8 @@ def validate_space(
             f"within 5 %: {raw['within_5pct']:.0%}, within 10 %: {raw['within_10pct']:.0%}, "
             f"Spearman {raw['spearman']:.4f}"
         )
+    if data.get("quiet_networks", data["networks"]) < data["networks"]:
+        remark(
+            f"only {data['quiet_networks']} of {data['networks']} networks were seen in a quiet moment: the others ran "
+            f"beside something else on the processor, and were slower than they are"
+        )
