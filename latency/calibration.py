@@ -38,10 +38,11 @@ class Calibration:
 
     ``mape``, ``max_error`` are leave-one-out relative errors over ``networks`` whole networks. ``deployed_median`` and
     ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
-    the table was made; they depend on who else uses the device. ``base_ms`` is what a network costs whatever its
-    blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it. ``pairs`` are the
-    (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the networks: constants that
-    were fitted on networks of one space do not hold for those of another.
+    the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
+    network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
+    whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
+    ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the networks:
+    constants that were fitted on networks of one space do not hold for those of another.
     """
 
     scale: float = 1.0
@@ -51,6 +52,7 @@ class Calibration:
     max_error: float | None = None
     deployed_median: float | None = None
     deployed_p95: float | None = None
+    deployed_error: float | None = None
     base_ms: float = 0.0
     weight_ms_per_mb: float = 0.0
     of: str = ""
@@ -74,9 +76,18 @@ class Calibration:
         alone = np.asarray(latencies_ms, np.float64)
         return self.fixed_ms + float(self.contributions(alone, weight_bytes / max(len(alone), 1)).sum())
 
-    def with_deployed(self, median: float, p95: float) -> Calibration:
-        """A copy with the ratios of deployed to quiet latency."""
-        return dataclasses.replace(self, deployed_median=median, deployed_p95=p95)
+    def with_deployed(self, medians: NDArray[np.float64], p95s: NDArray[np.float64]) -> Calibration:
+        """A copy that knows the ratios of deployed to quiet latency of some networks, (networks,) each, above 0."""
+        error = None
+        if len(medians) > 1:
+            others = [np.median(np.delete(medians, place)) for place in range(len(medians))]
+            error = float(np.mean(np.abs(np.array(others) / medians - 1)))
+        return dataclasses.replace(
+            self,
+            deployed_median=float(np.median(medians)),
+            deployed_p95=float(np.median(p95s)),
+            deployed_error=error,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that :meth:`from_json` reads back."""
@@ -94,7 +105,7 @@ class Calibration:
             raise ValueError(f"calibration must have the keys {', '.join(sorted(known))}")
         optional = {
             name: None if data.get(name) is None else float(data[name])
-            for name in ("mape", "max_error", "deployed_median", "deployed_p95")
+            for name in ("mape", "max_error", "deployed_median", "deployed_p95", "deployed_error")
         }
         return cls(
             float(data["scale"]),

@@ -99,6 +99,17 @@ class Predictor:
             f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
         )
 
+    def describe_deployed(self) -> str | None:
+        """One line about the medians of normal runs, as they were while the table was made; None when unknown."""
+        calibration = self.calibration
+        if calibration.deployed_median is None or self.table.kind is not None:
+            return None
+        error = "" if calibration.deployed_error is None else f", mean error of that {calibration.deployed_error:.1%}"
+        return (
+            f"a normal run took {calibration.deployed_median:.2f} times the quiet latency in the median{error}, "
+            f"{calibration.deployed_p95:.2f} times at the 95th percentile, while the table was made"
+        )
+
     def deployed_ms(self, latency_ms: float) -> float | None:
         """The median of a normal run that a quiet latency stood for while the table was made; None when unknown."""
         ratio = self.calibration.deployed_median

@@ -268,8 +268,7 @@ class _Session:
         )
         if not len(ratios):
             return calibration
-        median, p95 = np.median(ratios, axis=0)
-        return calibration.with_deployed(float(median), float(p95))
+        return calibration.with_deployed(ratios[:, 0], ratios[:, 1])
 
 
 def _existing_table(path: Path, precision: str, identity: Provenance, settings: QuietSettings) -> LatencyTable | None:

@@ -38,6 +38,8 @@ def show(
         print(f"{key}: {value}")
     print(f"rows: {data['rows']}")
     print(data["summary"])
+    if data["deployed_summary"]:
+        print(data["deployed_summary"])
     if data["energy"]:
         print(data["energy"]["summary"])
     for title in ("slowest", "noisiest"):
@@ -81,6 +83,7 @@ def _facts(path: Path, table: LatencyTable, count: int) -> dict[str, Any]:
         "slowest": sorted(rows, key=lambda row: -row["latency_ms"])[:count],
         "noisiest": sorted(rows, key=lambda row: -row["spread"])[:count],
         "summary": predictor.describe_error(),
+        "deployed_summary": predictor.describe_deployed(),
     }
 
 

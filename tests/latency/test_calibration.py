@@ -55,6 +55,13 @@ def test_weights_never_make_a_network_faster() -> None:
     assert calibrate(blocks, faster, 0.0015, list(weights)).weight_ms_per_mb == 0
 
 
+def test_deployed_ratios_come_with_their_error() -> None:
+    found = Calibration().with_deployed(np.array([1.0, 1.1, 1.3]), np.array([2.0, 2.0, 4.0]))
+    assert (found.deployed_median, found.deployed_p95) == (1.1, 2.0)
+    assert found.deployed_error == pytest.approx((1.2 / 1.0 - 1 + 1.15 / 1.1 - 1 + 1 - 1.05 / 1.3) / 3)
+    assert Calibration().with_deployed(np.array([1.2]), np.array([1.5])).deployed_error is None
+
+
 def test_without_networks_the_prior_stands_and_no_error_is_claimed() -> None:
     found = calibrate([], [], empty_ms=0.002)
     assert (found.scale, found.overhead_ms, found.mape, found.networks) == (1.0, 0.001, None, 0)
