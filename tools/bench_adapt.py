@@ -1,0 +1,85 @@
+"""How well a table is adapted to another device from ten networks, where the other device's true table is known.
+
+    python tools/bench_adapt.py --space tiny_edge --source cpu.csv --target edgetpu-sim.csv --json adapt.json
+
+Both tables must hold the whole space. The latencies of the ten networks, and of the networks that the result is held
+against, are what the target's own table predicts (its own error is printed), so nothing is measured here. Tables of
+another precision may be given: they stand for another device, and only the shapes of their blocks count. Beside the
+error of the adapted table stand what leave-one-out had said, and the error of one scale for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latency import LatencyTable, Predictor
+from latency.adaptation import CLASSES, Splitter, choose_networks, fit_adaptation, population_parts
+from latency.validation import Accuracy
+from spaces.space import SearchSpace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--networks", type=int, default=10)
+    parser.add_argument("--held-out", type=int, default=500)
+    parser.add_argument("--seeds", default="0,1,2", help="seeds of the choice of networks")
+    parser.add_argument("--json", type=Path, help="write figures and settings here")
+    options = parser.parse_args()
+    space = SearchSpace.load(options.space)
+    source = LatencyTable.load(options.source)
+    target = as_precision(LatencyTable.load(options.target), source.precision)
+    print(Predictor(target).describe_error())
+    splitter = Splitter(source)
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    runs = [run(space, splitter, target, options.networks, options.held_out, seed) for seed in seeds]
+    for found in runs:
+        print(
+            f"seed {found['seed']}: {found['adapted']['mape']:.1%} on {options.held_out} networks (largest "
+            f"{found['adapted']['max_error']:.1%}, Spearman {found['adapted']['spearman']:.3f}); leave-one-out said "
+            f"{found['leave_one_out']['mape']:.1%}; one scale: {found['one_scale']['mape']:.1%} (Spearman "
+            f"{found['one_scale']['spearman']:.3f})"
+        )
+    if options.json:
+        document = {"source": str(options.source), "target": str(options.target), "networks": options.networks}
+        options.json.write_text(json.dumps(document | {"runs": runs}, indent=1))
+
+
+def as_precision(table: LatencyTable, precision: str) -> LatencyTable:
+    """The table with its signatures renamed to another precision."""
+    rows = {f"{signature.rpartition('/')[0]}/{precision}": row for signature, row in table.rows.items()}
+    return dataclasses.replace(table, rows=rows, precision=precision)
+
+
+def run(
+    space: SearchSpace, splitter: Splitter, target: LatencyTable, count: int, held_out: int, seed: int
+) -> dict[str, Any]:
+    """One choice of networks, and how the fit does on others."""
+    truth = Predictor(target)
+    networks, _ = choose_networks(space, splitter, count, seed=seed)
+    parts = np.array([splitter.network(network) for network in networks])
+    measured = np.array([truth.predict(network).latency_ms for network in networks])
+    adaptation = fit_adaptation(parts, measured)
+    population = space.sample(np.random.default_rng(10_000 + seed), held_out)
+    others, true_ms = population_parts(space, splitter, population), truth.population(space, population)
+    predicted = np.array([adaptation.network_ms(row) for row in others])
+    sums = parts[:, : len(CLASSES)].sum(axis=1) / measured
+    one_scale = others[:, : len(CLASSES)].sum(axis=1) * sums.sum() / (sums**2).sum()
+    return {
+        "seed": seed,
+        "adapted": vars(Accuracy.of(predicted, true_ms)),
+        "one_scale": vars(Accuracy.of(one_scale, true_ms)),
+        "leave_one_out": vars(adaptation.accuracy),
+    }
+
+
+if __name__ == "__main__":
+    main()
