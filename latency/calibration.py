@@ -41,8 +41,8 @@ class Calibration:
     the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
     network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
     whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
-    ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the networks:
-    constants that were fitted on networks of one space do not hold for those of another.
+    ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
+    networks: constants that were fitted on networks of one space do not hold for those of another.
     """
 
     scale: float = 1.0
