@@ -198,7 +198,10 @@ def compare(
     settings = QuantizationSettings(equalize=options.equalize, fine_tuning=tuning)
     suffix = "-equalized" if options.equalize else ""
     path = options.work / f"{name}-{index}" / f"{recipe}{suffix}.json"
-    identity = json.loads(json.dumps({"settings": dataclasses.asdict(settings), "float_top1": record["top1"]}))
+    used = dataclasses.asdict(settings)
+    if get_recipe(recipe).fine_tuning is None:
+        used = {key: value for key, value in used.items() if key not in ("fine_tuning", "compression")}
+    identity = json.loads(json.dumps({"settings": used, "float_top1": record["top1"]}))
     if path.is_file():
         row: dict[str, Any] = json.loads(path.read_text())
         if {key: row.get(key) for key in identity} != identity:
