@@ -5,7 +5,7 @@
 For each random network of the space (random weights, random calibration images, so that nothing is trained):
 
 - ``convert``: processor seconds of this package's int8 conversion, checks included, against one call of the plain
-  converter (``TFLiteConverter.from_keras_model``, the same options and images); the best of the repeats of each, in turns;
+  converter (``TFLiteConverter.from_keras_model``, the same options and images); the best repeat of each, in turns;
 - ``package``: seconds of writing metadata and labels into the file (part of the ratio);
 - ``quantizations``: size, and quiet latency on the device, all files in the same rounds.
 
