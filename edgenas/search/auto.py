@@ -34,6 +34,12 @@ MIXED = 16
 """Every other one of so many first trials is a filling; of a short search, of its first third."""
 FILLINGS_UNTIL = 100
 """Up to so many trials, fillings are among the candidates."""
+LIKELY = 0.4
+"""Architectures that evaluate with a lower probability, as failures so far tell, are left alone..."""
+DARING_EVERY = 8
+"""...but for one suggestion in so many, since what failed by chance must not be lost."""
+UNLIKELY = -1e4
+"""Takes the place of the logarithm of an improvement that is not to be sought."""
 MOST_VARIED = 16
 """Decisions for which there are fillings, at most."""
 
@@ -76,7 +82,8 @@ class Auto(Algorithm):
             row = self._filling()
             if row is not None:
                 return row
-        if len(history.complete) >= 2 and len(history) - history.failed.sum() >= self.start:
+        enough = self.start <= len(history) - history.failed.sum() or 2 * self.start <= len(history)
+        if len(history.complete) >= 2 and enough:
             row = self._promising(rng)
             if row is not None:
                 return row
@@ -84,10 +91,13 @@ class Auto(Algorithm):
 
     def _promising(self, rng: np.random.Generator) -> Population | None:
         model = self._surrogate.condition(self.history)
+        careful = len(self.history) % DARING_EVERY != 0
 
         def score(population: Population) -> npt.NDArray[np.float64]:
             found = model.predict(population)
-            return log_expected_improvement(found.mean, found.deviation, found.best) + np.log(found.success)
+            improvement = log_expected_improvement(found.mean, found.deviation, found.best)
+            unlikely = (found.success < LIKELY) & careful
+            return np.where(unlikely, UNLIKELY, improvement) + np.log(found.success)
 
         starts = np.array([trial.choices for trial in self.history.best(STARTS)], np.int16)
         if len(self.history) <= FILLINGS_UNTIL:
