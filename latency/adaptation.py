@@ -65,8 +65,7 @@ class Splitter:
         for work in works:
             by_class[operator_class(work)] += self._rates.operator_ms(work)
         shares = np.array(list(by_class.values()))
-        row = self.table.rows[signature]
-        contribution = float(self._predictor.calibration.contributions(np.array(row.latency_ms), row.weight_bytes))
+        contribution = self._predictor.row_ms(self.table.rows[signature])
         ragged = sum(operator_terms(work).get("ragged", 0.0) for work in works)
         moved = sum(work.moved_bytes for work in works)
         grouped = sum(work.groups * work.output_positions for work in works if work.groups > 1)

@@ -215,7 +215,7 @@ class Predictor:
         if row is None:
             return float("nan")
         alone = np.array(row.latency_ms)
-        return float(self._energy_parts(np.array(self.row_energy(row)), alone, self._part(row)))
+        return float(self._energy_parts(np.array(self.row_energy(row)), alone, np.array(self.row_ms(row))))
 
     def _refuse_missing_energies(self, space: SearchSpace) -> None:
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
@@ -255,10 +255,11 @@ class Predictor:
 
     def _contribution(self, entry: SlotEntry) -> float:
         row = self.table.rows.get(entry.signature(self.table.precision))
-        return np.nan if row is None else float(self._part(row))
+        return np.nan if row is None else self.row_ms(row)
 
-    def _part(self, row: Row) -> NDArray[np.float64]:
-        return self.calibration.contributions(np.array(row.latency_ms), row.weight_bytes)
+    def row_ms(self, row: Row) -> float:
+        """What a block adds to a network, in ms."""
+        return float(self.calibration.contributions(np.array(row.latency_ms), row.weight_bytes))
 
     def _refuse_missing(self, missing: list[str], what: str) -> None:
         if missing:
