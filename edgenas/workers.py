@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 
+from edgenas.environment import environment
 from spaces.errors import EdgeNASError, WorkError
 
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -176,18 +177,12 @@ def _inherited(threads: int) -> Iterator[None]:
 
     Libraries read the counts when they are loaded. The parent hears Ctrl-C and ends its workers.
     """
-    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     # Blocked, not ignored: what arrives meanwhile reaches this process afterwards, and the child inherits the block.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     try:
-        yield
+        with environment(dict.fromkeys(_THREAD_VARIABLES, str(threads))):
+            yield
     finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 

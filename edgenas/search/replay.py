@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgenas.environment import environment
 from edgenas.search.algorithm import create_algorithm
 from edgenas.search.tabular import TabularBenchmark
 
@@ -100,18 +100,12 @@ def replay_seeds(
 @contextmanager
 def replay_pool(load: Callable[[], TabularBenchmark], processes: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that each make the benchmark once with ``load`` (picklable) and compute on one thread."""
-    saved = {name: os.environ.get(name) for name in SINGLE_THREADED}
-    os.environ.update(dict.fromkeys(SINGLE_THREADED, "1"))
-    try:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare, initargs=(load,)) as pool:
-            yield pool
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    context = multiprocessing.get_context("spawn")
+    with (
+        environment(dict.fromkeys(SINGLE_THREADED, "1")),
+        ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare, initargs=(load,)) as pool,
+    ):
+        yield pool
 
 
 _benchmark: TabularBenchmark | None = None
