@@ -27,6 +27,8 @@ from devices.power import Power
 from spaces.errors import InputError
 
 RUNNER = Path(__file__).with_name("runner.py")
+#: What the runner imports for visits to long models; on boards it lies beside the runner.
+OPERATOR_TIMES = RUNNER.with_name("operator_times.py")
 #: The package that the runner imports when energy is asked for; on boards it comes as ``energy.zip``.
 METERS = Path(__file__).with_name("energy")
 # Importing a runtime takes 1 s; TensorFlow on a busy machine may take a minute.
@@ -37,6 +39,7 @@ _END = object()
 _RUNNER_SETTINGS = (
     *("threads", "affinity", "warmup_seconds", "min_runs", "max_runs", "max_seconds", "confidence", "keep", "seed"),
     *("anchor_ms", "tolerance", "quiet_chunks", "chunk_seconds", "visit_seconds", "wait_seconds"),
+    *("operators_above", "operator_seconds"),
 )
 
 #: (name of a model, its path where the runner runs)
@@ -239,10 +242,12 @@ def outcome_of(
     try:
         samples = tuple(float(sample) for sample in answer["samples_ms"])
         anchors = tuple((float(before), float(after)) for before, after in answer.get("anchors_ms", ()))
+        operators = tuple(tuple(map(int, run)) for run in answer.get("operators_us", ()))
         provenance = provenance_of(facts, answer, settings, device, host)
         energy = Energy(**answer["energy"], kind="measured") if "energy" in answer else None
         problem = answer.get("energy_problem") or facts.get("meter_words") or None
-        return Measurement(samples, provenance, energy, None if energy else problem, anchors_ms=anchors)
+        problem = None if energy else problem
+        return Measurement(samples, provenance, energy, problem, anchors_ms=anchors, operators_us=operators)
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise RunnerError(f"the runner's answer makes no sense ({error!r})") from None
 

@@ -107,11 +107,18 @@ class Measurement:
     energy_problem: str | None = None
     #: Where the protocol times a small reference model around each sample: its ms before and after, by sample.
     anchors_ms: tuple[tuple[float, float], ...] = ()
+    #: Where the protocol times operators: their times by sample, in whole microseconds, cut off.
+    operators_us: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         values = np.asarray(self.samples_ms, dtype=np.float64)
         if not values.size or not np.all(np.isfinite(values)) or values.min() <= 0:
             raise InputError("a measurement needs at least one sample, all of them positive and finite")
+        if self.operators_us:
+            lengths = {len(run) for run in self.operators_us}
+            per_sample = len(self.operators_us) == len(self.anchors_ms) == len(self.samples_ms)
+            if not (per_sample and len(lengths) == 1 and all(run and min(run) >= 0 for run in self.operators_us)):
+                raise InputError("operators' times must be 0 or more, as many for each sample, with its anchors")
 
     @property
     def energy_mj(self) -> float | None:

@@ -1,7 +1,8 @@
 """Measures TFLite models on the machine it runs on. This file is all that the machine needs of EdgeNAS.
 
-The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured. Needs Python >= 3.7,
-NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on
+The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured, and
+``operator_times.py`` for visits to long models. Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert,
+tflite-runtime or TensorFlow). It reads one JSON object per line on
 standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object
 per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
 
@@ -22,6 +23,10 @@ With the setting ``anchor``, the path of a small model, each model gets a short 
 anchor's fastest (``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full
 clock. While the anchor is slow the runner waits, for up to ``wait_seconds``, and tries the other CPUs. The answer holds
 the fastest run of each chunk and, as ``anchors_ms``, the anchor's time before and after.
+
+A run of more than ``operators_above`` seconds outlasts most quiet moments. Where the runtime tells the time of each
+operator (:mod:`devices.operator_times`), such a model runs for ``operator_seconds`` instead, and the answer holds each
+run's operators as ``operators_us``, in whole microseconds, cut off.
 
 With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
@@ -72,6 +77,8 @@ DEFAULTS: dict[str, Any] = {
     "chunk_seconds": 0.0001,
     "visit_seconds": 0.004,
     "wait_seconds": 0.0,
+    "operators_above": None,
+    "operator_seconds": 0.2,
     "cooldown_seconds": 120.0,
     "delegate": None,
     "delegate_options": {},
@@ -79,6 +86,10 @@ DEFAULTS: dict[str, Any] = {
 }
 # A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
 SHORTEST_SAMPLE_SECONDS = 20e-6
+# Of a visit that times operators.
+FEWEST_RUNS, MOST_RUNS = 6, 40
+# After a disturbed run, for a quieter CPU.
+LOOK_AROUND_SECONDS = 0.003
 REPEATS_WHEN_THROTTLED = 3
 # The clock under load is below this share of the highest one: held down.
 THROTTLED_SHARE = 0.9
@@ -389,8 +400,10 @@ def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
     return interpreter
 
 
-def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[str, Any]:
-    """A short look at a model between looks at the anchor."""
+def visit(
+    interpreter: Any, anchor: Anchor, settings: dict[str, Any], path: str = "", times: Any = None
+) -> dict[str, Any]:
+    """A short look at a model between looks at the anchor; a longer one at its operators where it is slow."""
     invoke, clock = interpreter.invoke, time.perf_counter_ns
     invoke()
     before = clock()
@@ -402,6 +415,12 @@ def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[st
         invoke()
         taken = min(taken, clock() - before)
         warmup_runs = 3
+    if times is not None and taken > settings["operators_above"] * 1e9:
+        try:
+            inputs = [interpreter.get_tensor(each["index"]).tobytes() for each in interpreter.get_input_details()]
+            return visit_operators(times, path, inputs, taken, anchor, settings)
+        except times.error:
+            pass  # what the runtime does not tell is seen in whole runs
     batch = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS * 1e9 / max(taken, 1)))
     samples: list[float] = []
     anchors: list[tuple[float, float]] = []
@@ -435,6 +454,39 @@ def visit(interpreter: Any, anchor: Anchor, settings: dict[str, Any]) -> dict[st
         "runs": runs,
         "warmup_runs": warmup_runs,
         "batch": batch,
+    }
+
+
+def visit_operators(
+    times: Any, path: str, inputs: list[bytes], taken: float, anchor: Anchor, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """A longer look at a model whose runs take ``taken`` ns, operator by operator, between looks at the anchor."""
+    runs = min(MOST_RUNS, max(FEWEST_RUNS, math.ceil(settings["operator_seconds"] * 1e9 / taken)))
+    rows: list[list[int]] = []
+    anchors: list[tuple[float, float]] = []
+    with times.load(path, settings["threads"]) as model:
+        model.fill(inputs)
+        model.run()
+        before = anchor.wait_patiently(settings["wait_seconds"])
+        for _ in range(runs):
+            rows.append(model.run())
+            after = anchor.time(taken)
+            anchors.append((before, after))
+            before = after
+            if not anchor.is_quiet(after) and anchor.hops:
+                here = os.sched_getaffinity(0)
+                before = anchor.wait_for_quiet(time.perf_counter_ns() + 1e9 * LOOK_AROUND_SECONDS)
+                if os.sched_getaffinity(0) != here:
+                    model.run()  # fills the caches of the other CPU
+    if len(set(map(len, rows))) > 1:
+        raise times.error("runs differ in their operators")
+    return {
+        "samples_ms": [digits((sum(row) + 0.5 * len(row)) / 1e3) for row in rows],
+        "anchors_ms": [[digits(first / 1e6), digits(second / 1e6)] for first, second in anchors],
+        "operators_us": rows,
+        "runs": runs,
+        "warmup_runs": 1,
+        "batch": 1,
     }
 
 
@@ -485,12 +537,13 @@ def run_job(
     settings: dict[str, Any],
     anchor: Anchor | None,
     meter: EnergyMeter | None = None,
+    times: Any = None,
 ) -> dict[str, Any]:
     """Loads and measures one model; whatever goes wrong is an answer, not an end."""
     try:
         interpreter = load(make_interpreter, job["path"], settings)
         if anchor is not None:
-            return dict(visit(interpreter, anchor, settings), id=job["id"])
+            return dict(visit(interpreter, anchor, settings, job["path"], times), id=job["id"])
         samples, warmup_runs, batch = measure(interpreter, settings)
         energy = meter.measure(interpreter, batch) if meter else {}
     except Exception as error:
@@ -524,6 +577,17 @@ def unthrottled(
         if watch.seconds_left <= 0:
             break
     return answer
+
+
+def operator_times(distribution: str) -> Any:
+    """The clock of operators (:class:`devices.operator_times.OperatorTimes`), or None where the runtime has none."""
+    if distribution != RUNTIMES[0][1]:
+        return None
+    module = importlib.import_module(f"{__package__}.operator_times" if __package__ else "operator_times")
+    try:
+        return module.OperatorTimes()
+    except module.NoOperatorTimesError:
+        return None
 
 
 def gather_facts(
@@ -575,13 +639,16 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except ImportError as error:
         answer({"fatal": f"the package 'energy' is not beside the runner: {error}"})
         return 3
+    times = (
+        operator_times(distribution) if anchor and settings["operators_above"] and not settings["delegate"] else None
+    )
     answer({"facts": dict(gather_facts(distribution, version, settings, affinity), **meter.facts)})
     watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()
     for line in jobs_file:
         if line.strip():
             job = json.loads(line)
-            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter)
+            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter, times)
             answer(unthrottled(run, watch, answer))
             gc.collect(0)
     meter.close()

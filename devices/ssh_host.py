@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.client import (
+    OPERATOR_TIMES,
     RUNNER,
     Job,
     Record,
@@ -128,7 +129,7 @@ class SshHost:
         """Sees that the runner and a folder for models are there."""
         if self._remote.is_ready:
             return
-        files = {"runner.py": RUNNER.read_bytes(), "energy.zip": meters_archive()}
+        files = {path.name: path.read_bytes() for path in (RUNNER, OPERATOR_TIMES)} | {"energy.zip": meters_archive()}
         wanted = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         state = self.connection.call(
             "prepare",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from latency.operator_visits import OperatorVisit
 from latency.visits import Visit, Visits
 from spaces.errors import WorkError
 
@@ -56,7 +57,7 @@ class Journal:
     def add(self, name: str, visit: Visit) -> None:
         """Writes one visit. Raises WorkError when the disk is full; what was measured before stays."""
         try:
-            self._file.write(json.dumps([name, visit]) + "\n")
+            self._file.write(json.dumps([name, _plain(visit)]) + "\n")
             self._file.flush()
         except OSError as error:
             raise WorkError(
@@ -69,11 +70,32 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
+def _plain(visit: Visit) -> Any:
+    return vars(visit) if isinstance(visit, OperatorVisit) else visit
+
+
 def _parse(line: str) -> tuple[str, Visit] | None:
     """The visit of a line, or None for a line that was not written whole."""
     try:
-        name, chunks = json.loads(line)
-        visit = tuple((float(sample), float(before), float(after)) for sample, before, after in chunks)
+        name, plain = json.loads(line)
+        visit = _operators(**plain) if isinstance(plain, dict) else _chunks(plain)
     except (ValueError, TypeError):
         return None
-    return (name, visit) if isinstance(name, str) and visit and min(map(min, visit)) > 0 else None
+    return (name, visit) if isinstance(name, str) else None
+
+
+def _chunks(plain: Any) -> Visit:
+    visit = tuple((float(sample), float(before), float(after)) for sample, before, after in plain)
+    if not min(map(min, visit)) > 0:
+        raise ValueError("times must be above 0")
+    return visit
+
+
+def _operators(anchors_ms: Any, operators_us: Any) -> Visit:
+    visit = OperatorVisit(
+        tuple((float(before), float(after)) for before, after in anchors_ms),
+        tuple(tuple(map(int, run)) for run in operators_us),
+    )
+    if not visit.fastest_anchor_ms > 0 or len({len(run) for run in visit.operators_us} - {0}) != 1:
+        raise ValueError("anchors must be above 0, and runs of the same operators")
+    return visit

@@ -15,6 +15,7 @@ import numpy as np
 from devices import Device, Measurement, MeasurementError, MeasureSettings
 from devices.device import Model
 from export.flatbuffer import write_tflite
+from latency.operator_visits import OperatorVisit
 from latency.visits import QuietLatency, QuietSettings, Visit, Visits
 from spaces.blocks import FusedInvertedBottleneck
 
@@ -51,7 +52,9 @@ def visit_in_rounds(
             return
         # A device without anchors is taken as always quiet.
         anchors = outcome.anchors_ms or ((1.0, 1.0),) * len(outcome.samples_ms)
-        visit = tuple((sample, *pair) for sample, pair in zip(outcome.samples_ms, anchors, strict=True))
+        visit: Visit = tuple((sample, *pair) for sample, pair in zip(outcome.samples_ms, anchors, strict=True))
+        if outcome.operators_us:
+            visit = OperatorVisit(anchors, outcome.operators_us)
         visits.add(name, visit)
         if on_visit:
             on_visit(name, visit)
@@ -66,6 +69,8 @@ def visit_in_rounds(
             chunk_seconds=settings.chunk_seconds,
             visit_seconds=settings.visit_seconds,
             wait_seconds=settings.wait_seconds,
+            operators_above=settings.operators_above,
+            operator_seconds=settings.operator_seconds,
             timeout_seconds=settings.timeout_seconds,
         )
         passes = min(max(1, _VISITS_PER_PROCESS // len(todo)), settings.visits)

@@ -5,22 +5,25 @@ both of the anchor's times are within a tolerance of its fastest ever. A quiet c
 its time is multiplied by the anchor's reference time over the faster of its two times. The clock of a server CPU moves
 in steps of about 4.5 % for minutes, whoever else is on the machine, so numbers of different minutes cannot be compared
 without that.
+
+A model that outlasts quiet moments is seen operator by operator instead (:mod:`latency.operator_visits`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from latency.operator_visits import OperatorVisit, quiet_sum
 from spaces.errors import InputError
 
 #: (fastest run of the chunk, anchor before, anchor after), all in ms.
 Chunk = tuple[float, float, float]
-#: The chunks of one visit.
-Visit = tuple[Chunk, ...]
+#: The chunks of one visit, or its runs operator by operator.
+Visit = tuple[Chunk, ...] | OperatorVisit
 
 #: Whole networks, of which there are few, are visited so many times as often as blocks.
 THOROUGH = 2
@@ -42,6 +45,8 @@ class QuietSettings:
     A visit ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or after ``visit_seconds``, and begins
     in a quiet moment if one comes within ``wait_seconds``. ``tolerance`` is
     how far above its fastest the anchor may be: clock steps stay below 1.25, a busy neighbour costs 1.4 and more.
+    Models whose run takes more than ``operators_above`` seconds are seen operator by operator, for
+    ``operator_seconds`` a visit.
     """
 
     visits: int = 8
@@ -53,6 +58,8 @@ class QuietSettings:
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.0025
     wait_seconds: float = 0.06
+    operators_above: float = 0.0005
+    operator_seconds: float = 0.1
     tolerance: float = 1.27
     timeout_seconds: float = 60.0
 
@@ -66,7 +73,7 @@ class QuietSettings:
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
             f"visits, fastest run of each {self.quiet_chunks} x {self.chunk_seconds * 1e3:g} ms, anchor within "
-            f"{self.tolerance:g} of its fastest"
+            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms by operator"
         )
 
 
@@ -107,22 +114,32 @@ class Visits:
     def add(self, name: str, visit: Visit) -> None:
         """Notes a visit."""
         self.by_model.setdefault(name, []).append(visit)
-        self.fastest_anchor_ms = min(self.fastest_anchor_ms, *(min(chunk[1:]) for chunk in visit))
+        self.fastest_anchor_ms = min(self.fastest_anchor_ms, _fastest_anchor(visit))
 
-    def _quiet(self, visit: Visit) -> list[Chunk]:
-        limit = self.settings.tolerance * self.fastest_anchor_ms
-        return [chunk for chunk in visit if max(chunk[1:]) <= limit]
+    @property
+    def _limit(self) -> float:
+        """What the anchor takes at most where it is quiet, in ms."""
+        return self.settings.tolerance * self.fastest_anchor_ms
+
+    def _quiet(self, visit: tuple[Chunk, ...]) -> list[Chunk]:
+        return [chunk for chunk in visit if max(chunk[1:]) <= self._limit]
 
     def quiet_visits(self, name: str) -> int:
-        """How many visits to a model had a quiet chunk."""
-        return sum(bool(self._quiet(visit)) for visit in self.by_model.get(name, ()))
+        """How many visits to a model had a quiet chunk; by operator, the average over operators."""
+        visits = self.by_model.get(name, [])
+        by_operator = _by_operator(visits)
+        if by_operator:
+            return self._sum_of_operators(by_operator, 1.0).quiet_visits
+        return sum(bool(self._quiet(visit)) for visit in _in_chunks(visits))
 
     def lacking(self, names: Iterable[str]) -> list[str]:
         """The models that need more visits."""
 
         def lacks(name: str) -> bool:
-            times = THOROUGH if name in self.thorough else 1
-            visits, quiet = len(self.by_model.get(name, ())), self.quiet_visits(name)
+            seen = self.by_model.get(name, [])
+            # Visits operator by operator are as thorough as they need be.
+            times = THOROUGH if name in self.thorough and not (seen and _by_operator(seen)) else 1
+            visits, quiet = len(seen), self.quiet_visits(name)
             if visits >= times * self.settings.max_visits or quiet >= times * self.settings.visits:
                 return False
             if quiet < times * self.settings.least_visits:
@@ -141,10 +158,14 @@ class Visits:
     @property
     def session_anchor_ms(self) -> float:
         """The anchor's time at the clock that a tenth of the session's quiet visits reached."""
-        quiet = [chunks for visits in self.by_model.values() for visit in visits if (chunks := self._quiet(visit))]
-        if not quiet:
-            return self.fastest_anchor_ms
-        return float(np.quantile([min(min(chunk[1:]) for chunk in chunks) for chunks in quiet], _REFERENCE_SHARE))
+        visits = [visit for of_model in self.by_model.values() for visit in of_model]
+        quiet = [_fastest_anchor(chunks) for visit in _in_chunks(visits) if (chunks := tuple(self._quiet(visit)))]
+        quiet += [
+            anchor
+            for visit in visits
+            if isinstance(visit, OperatorVisit) and (anchor := visit.quiet_anchor_ms(self._limit))
+        ]
+        return float(np.quantile(quiet, _REFERENCE_SHARE)) if quiet else self.fastest_anchor_ms
 
     @property
     def reference_ms(self) -> float:
@@ -164,10 +185,38 @@ class Visits:
         return self._latency(self.by_model[name], self.reference_ms)
 
     def _latency(self, visits: list[Visit], reference: float) -> QuietLatency:
-        quiet = [chunks for visit in visits if (chunks := self._quiet(visit))]
-        fastest = min(chunk[0] for visit in visits for chunk in visit)
+        by_operator = _by_operator(visits)
+        if by_operator:
+            return self._sum_of_operators(by_operator, reference)
+        in_chunks = _in_chunks(visits)
+        quiet = [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
+        fastest = min(chunk[0] for visit in in_chunks for chunk in visit)
         if not quiet:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
         values = [min(chunk[0] * reference / min(chunk[1:]) for chunk in chunks) for chunks in quiet]
         low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
         return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
+
+    def _sum_of_operators(self, visits: list[OperatorVisit], reference: float) -> QuietLatency:
+        fastest = min(float(visit.runs_ms.min()) for visit in visits)
+        found = quiet_sum(visits, reference, limit_ms=self._limit, quantile=_QUANTILE)
+        if found is None:
+            return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
+        spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
+        return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
+
+
+def _in_chunks(visits: Iterable[Visit]) -> list[tuple[Chunk, ...]]:
+    return [visit for visit in visits if not isinstance(visit, OperatorVisit)]
+
+
+def _by_operator(visits: Sequence[Visit]) -> list[OperatorVisit]:
+    """The visits that tell operators, unless most do not."""
+    found = [visit for visit in visits if isinstance(visit, OperatorVisit)]
+    return found if 2 * len(found) >= len(visits) else []
+
+
+def _fastest_anchor(visit: Visit) -> float:
+    if isinstance(visit, OperatorVisit):
+        return visit.fastest_anchor_ms
+    return min(min(chunk[1:]) for chunk in visit)

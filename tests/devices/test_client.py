@@ -25,7 +25,7 @@ JSON = PLAIN | st.lists(PLAIN | st.lists(PLAIN, max_size=3), max_size=3) | st.ju
 @given(
     st.fixed_dictionaries(
         {"id": st.sampled_from(["a", "b", None])},
-        optional={"samples_ms": JSON, "anchors_ms": JSON, "runs": JSON, "warmup_runs": JSON, "error": JSON},
+        optional=dict.fromkeys(("samples_ms", "anchors_ms", "operators_us", "runs", "warmup_runs", "error"), JSON),
     )
 )
 def test_any_answer_is_a_measurement_or_an_error(answer):

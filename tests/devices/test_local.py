@@ -14,10 +14,11 @@ from devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSe
 from devices.conformance import DeviceConformance
 from devices.local import LocalDevice
 from export.flatbuffer import write_tflite
-from spaces.blocks import ConvBnAct
+from spaces.blocks import ConvBnAct, InvertedBottleneck
 from spaces.errors import InputError
 
 MODEL = write_tflite(ConvBnAct(filters=8).lower((8, 8, 3)), "int8")
+SLOW = write_tflite(InvertedBottleneck(filters=24, expansion=6, kernel=3, stride=2).lower((28, 28, 16)), "int8")
 QUICK = MeasureSettings(warmup_seconds=0.002, max_seconds=0.02, timeout_seconds=30)
 
 FACTS = '{"facts": {"runtime": "fake", "runtime_version": "1", "threads": 1, "protocol": 1}}'
@@ -138,6 +139,16 @@ def test_visits_report_the_anchor_around_each_chunk() -> None:
     outcome = get_device("local-cpu").measure(MODEL, settings=MeasureSettings(anchor=MODEL, visit_seconds=0.002))
     assert len(outcome.anchors_ms) == len(outcome.samples_ms) >= 1
     assert all(time_ms > 0 for pair in outcome.anchors_ms for time_ms in pair)
+
+
+def test_visits_to_slow_models_report_their_operators() -> None:
+    """Whatever is slow: the limit is put below this model's time."""
+    settings = MeasureSettings(anchor=MODEL, operators_above=1e-9, operator_seconds=0.001)
+    outcome = get_device("local-cpu").measure(SLOW, settings=settings)
+    assert len(outcome.operators_us) == len(outcome.anchors_ms) == len(outcome.samples_ms) >= 6
+    assert {len(run) for run in outcome.operators_us} == {3}  # expansion, depthwise, projection
+    whole = get_device("local-cpu").measure(SLOW, settings=MeasureSettings(max_seconds=0.2))
+    assert outcome.min == pytest.approx(whole.min, rel=0.6)  # the machine may be busy for one of them
 
 
 def test_the_runner_dies_with_its_listener(tmp_path: Path) -> None:

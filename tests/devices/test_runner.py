@@ -16,8 +16,9 @@ from spaces.blocks import ConvBnAct
 FILE = Path(runner.__file__)
 
 
-def test_is_python_3_7_and_needs_only_numpy() -> None:
-    tree = ast.parse(FILE.read_text(), feature_version=(3, 7))
+@pytest.mark.parametrize("file", [FILE, FILE.with_name("operator_times.py")])
+def test_is_python_3_7_and_needs_only_numpy(file: Path) -> None:
+    tree = ast.parse(file.read_text(), feature_version=(3, 7))
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

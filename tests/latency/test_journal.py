@@ -1,11 +1,13 @@
 """The journal survives being cut anywhere and never mixes devices."""
 
+import json
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from latency.journal import Journal
+from latency.operator_visits import OperatorVisit
 from latency.visits import QuietSettings, Visits
 
 IDENTITY = {"device": "server", "runtime": "1.0"}
@@ -13,6 +15,7 @@ VISITS = [
     ("a, b", ((1.0, 0.5, 0.5), (2.0, 0.5, 0.6))),
     ("network: x > y", ((3.0, 0.5, 0.7),)),
     ("a, b", ((1.5, 0.5, 0.5),)),
+    ("slow", OperatorVisit(((0.5, 0.6), (0.6, 0.7)), ((100, 0, 30), (101, 1, 29)))),
 ]
 
 
@@ -33,7 +36,11 @@ def restored(path: Path, identity: dict[str, str] = IDENTITY) -> Visits:
 def test_reads_back(tmp_path: Path) -> None:
     written(tmp_path / "j")
     visits = restored(tmp_path / "j")
-    assert visits.by_model == {"a, b": [VISITS[0][1], VISITS[2][1]], "network: x > y": [VISITS[1][1]]}
+    assert visits.by_model == {
+        "a, b": [VISITS[0][1], VISITS[2][1]],
+        "network: x > y": [VISITS[1][1]],
+        "slow": [VISITS[3][1]],
+    }
     assert visits.fastest_anchor_ms == 0.5
 
 
@@ -59,4 +66,8 @@ def test_garbage_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "j"
     content = written(path)
     path.write_bytes(content + b'["x", []]\n["y", [[1, 2]]]\n[3, [[1, 1, 1]]]\n["z", [[0, 1, 1]]]\n\xff\xfe\n')
-    assert set(restored(path).by_model) == {"a, b", "network: x > y"}
+    with path.open("a") as file:
+        for anchors, operators in (([[1, 1]], [[]]), ([[1, 0]], [[5]]), ([[1, 1], [1, 1]], [[5], [5, 5]]), ([], [])):
+            file.write(json.dumps(["broken", {"anchors_ms": anchors, "operators_us": operators}]) + "\n")
+        file.write('["broken", {"anchors": []}]\n')
+    assert set(restored(path).by_model) == {"a, b", "network: x > y", "slow"}
