@@ -7,7 +7,7 @@ many blocks it has. So
 
 with ``overhead`` near the time of an almost empty model (0.5 to 1 microseconds on a server CPU), ``scale`` near 1, and
 ``rate`` what it takes to fetch weights again: a block that runs alone over and over keeps its weights in the cache, in
-a network whose weights do not all fit they have been pushed out when its turn comes (0.08 ms per MB on a server CPU;
+a network whose weights do not all fit they have been pushed out when its turn comes (0.05 ms per MB on a server CPU;
 near 0 in a space of small networks). All are fitted on relative errors and drawn towards that physical prior, so that
 few networks do no harm; no block ever counts as less than a small share of its measured time, so predictions stay
 positive and monotone.
@@ -28,8 +28,9 @@ _FLOOR = 0.1
 #: Strength of the prior, in units of networks that agree with it at 10 % error.
 _PRIOR_NETWORKS = 1.0
 _PRIOR_SCALE_ERROR = 0.1
-_PRIOR_WEIGHT_MS_PER_MB = 0.3
-_EXPECTED_ERROR = 0.01
+_PRIOR_WEIGHT_MS_PER_MB = 0.05
+_PRIOR_WEIGHT_ERROR = 0.05
+_EXPECTED_ERROR = 0.015
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,8 @@ def _fit(columns: NDArray[np.float64], whole: NDArray[np.float64], prior: Calibr
     """
     if not len(whole):
         return prior
-    start = np.array([prior.scale, prior.overhead_ms, 0.0])
-    width = np.array([_PRIOR_SCALE_ERROR, max(prior.overhead_ms, 1e-6), _PRIOR_WEIGHT_MS_PER_MB])
+    start = np.array([prior.scale, prior.overhead_ms, _PRIOR_WEIGHT_MS_PER_MB])
+    width = np.array([_PRIOR_SCALE_ERROR, max(prior.overhead_ms, 1e-6), _PRIOR_WEIGHT_ERROR])
     # One row per constant pulls it to its prior: weak, and in units of the expected relative error.
     pull = _EXPECTED_ERROR * np.sqrt(_PRIOR_NETWORKS) / width
     system = np.vstack([columns / whole[:, None], np.diag(pull)])

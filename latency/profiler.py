@@ -36,7 +36,7 @@ from spaces.network import Network
 from spaces.slots import SlotEntry
 from spaces.space import SearchSpace
 
-CALIBRATION_NETWORKS = 12
+CALIBRATION_NETWORKS = 24
 # So many models are on disk and in one set of rounds at once.
 _BATCH = 1000
 _EMPTY = "empty"

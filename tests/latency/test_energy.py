@@ -16,7 +16,7 @@ from export.flatbuffer import write_tflite
 from latency.energy import modelled_energies
 from latency.energy_header import TableEnergy
 from latency.predictor import Predictor
-from latency.profiler import ProfileResult, profile_space
+from latency.profiler import CALIBRATION_NETWORKS, ProfileResult, profile_space
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
@@ -85,7 +85,7 @@ def test_a_meter_gives_every_block_its_energy(path: Path, space: SearchSpace, se
     assert energy is not None
     assert (energy.kind, energy.meter) == ("measured", "rapl: package-0")
     assert (energy.idle_watts, energy.active_watts) == (1.5, 5.5)
-    assert energy.networks == 12
+    assert energy.networks == CALIBRATION_NETWORKS
     assert energy.mape is not None
     assert energy.mape < 0.02
     assert LatencyTable.load(result.path) == result.table

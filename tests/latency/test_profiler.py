@@ -15,7 +15,7 @@ import pytest
 from devices import DeviceLostError, get_device
 from export.flatbuffer import write_tflite
 from latency.predictor import Predictor
-from latency.profiler import profile, profile_space
+from latency.profiler import CALIBRATION_NETWORKS, profile, profile_space
 from latency.progress import Progress
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
@@ -51,7 +51,7 @@ def test_finds_true_latencies_between_busy_neighbours_and_clock_steps(
     assert calibration is not None
     assert calibration.mape is not None
     assert calibration.mape < 0.02
-    assert calibration.networks == 12
+    assert calibration.networks == CALIBRATION_NETWORKS
     assert calibration.deployed_median is not None
     assert calibration.deployed_median > 1
 
