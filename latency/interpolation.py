@@ -103,7 +103,8 @@ class Interpolation:
         """Latency alone (and energy, where the table has energies) of a block of these operators."""
         energy = None if self._energy_model is None else self._energy_model.predict(works)
         weight_bytes = sum(work.parameter_bytes for work in works)
-        return Row(self.model.predict(works), energy_mj=energy, weight_bytes=weight_bytes)
+        wide_bytes = sum(work.parameter_bytes for work in works if work.is_wide)
+        return Row(self.model.predict(works), energy_mj=energy, weight_bytes=weight_bytes, wide_bytes=wide_bytes)
 
     def error(self, signature: str | None = None) -> HeldOutError | None:
         """The held-out error that applies to a block: that of similar blocks where the table knows its input shape,

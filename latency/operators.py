@@ -8,12 +8,14 @@ expansion of halved weights), is left out.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from export.operator_list import list_operators
 from export.tflite_reader import TfliteOperator, TfliteTensor
+from spaces.cost import MOST_TAPS
 from spaces.errors import InputError
 from spaces.signature import parse_signature
 
@@ -35,6 +37,7 @@ _COSTLY_OPTIONS = {
     "halfPixelCenters": False,
 }
 _COMMUTATIVE = ("ADD", "MUL", "MAXIMUM", "MINIMUM")
+_DEPTHWISE = re.compile(r"DEPTHWISE_CONV_2D/(\d+)x(\d+)")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 #: Nobody measures a model with more elements in a tensor; a damaged size is caught here.
 _MOST_ELEMENTS = 2**40
@@ -61,6 +64,12 @@ class OperatorWork:
     groups: int = 1
     output_channels: int = 1
     output_positions: int = 1
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is a depthwise convolution of more than 25 taps (:func:`spaces.cost.wide_depthwise_bytes`)."""
+        found = _DEPTHWISE.match(self.kind)
+        return found is not None and int(found[1]) * int(found[2]) > MOST_TAPS
 
     @property
     def moved_bytes(self) -> int:

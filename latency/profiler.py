@@ -29,7 +29,7 @@ from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable, Row, default_table_path
 from latency.visits import QuietSettings, Visit, Visits
 from spaces.blocks import ConvBnAct
-from spaces.cost import graph_weight_bytes, weight_bytes
+from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
 from spaces.errors import InputError, WorkError
 from spaces.graph import OpGraph
 from spaces.network import Network
@@ -156,7 +156,7 @@ def profile(
             rows = session.rows(blocks)
             if blocks and not rows:
                 raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
-            table = _finished(_with_weights(table, entries, precision).with_rows(rows), session, networks)
+            table = _finished(table.with_rows(rows), session, networks)
         except DeviceLostError as error:
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
@@ -230,6 +230,7 @@ class _Session:
                 found.quiet_visits,
                 found.visits,
                 weight_bytes=graph_weight_bytes(blocks[name].graph, self.precision),
+                wide_bytes=wide_depthwise_bytes(blocks[name].graph, self.precision),
             )
             for name, found in latencies.items()
         }
@@ -246,8 +247,11 @@ class _Session:
                 blocks_ms.append(alone)
                 networks_ms.append(whole)
                 used.append(network)
-        weights = [weight_bytes(network, self.precision) for network in used]
-        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0), weights)
+        weights, wide = (
+            [count(network.graph, self.precision) for network in used]
+            for count in (graph_weight_bytes, wide_depthwise_bytes)
+        )
+        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0), weights, wide)
         fitted = dataclasses.replace(fitted, of=_digest(networks, self.precision))
         return self._with_deployed(fitted, used, networks_ms)
 
@@ -315,17 +319,6 @@ def _finished(table: LatencyTable, session: _Session, networks: Sequence[Network
 def _network_key(network: Network, precision: str) -> str:
     """A name under which the journal finds the network again."""
     return "network: " + " > ".join(network.signatures(precision).values())
-
-
-def _with_weights(table: LatencyTable, entries: Mapping[str, SlotEntry], precision: str) -> LatencyTable:
-    """Tables of earlier versions do not tell the bytes of weights."""
-    lacking = {name: row for name, row in table.rows.items() if not row.weight_bytes and name in entries}
-    return table.with_rows(
-        {
-            name: dataclasses.replace(row, weight_bytes=graph_weight_bytes(entries[name].graph, precision))
-            for name, row in lacking.items()
-        }
-    )
 
 
 def _digest(networks: Sequence[Network], precision: str) -> str:

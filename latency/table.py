@@ -4,13 +4,13 @@
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
-    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes
-    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0
     # sha256: 0f3c...
 
 Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
-was cut off or changed is refused. The last column is empty where the energy is not known; tables from before there was
-such a column are read all the same.
+was cut off or changed is refused. ``energy_mj`` is empty where it is not known; tables from before there were the last
+columns are read all the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from spaces.errors import InputError
 
 SCHEMA = 1
 _MAGIC = "edgenas-latency-table"
-_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj", "weight_bytes")
+_COLUMNS = ("signature", "latency_ms", "spread", "quiet_visits", "visits", "energy_mj", "weight_bytes", "wide_bytes")
 # Older tables lack the last columns.
 _FEWEST_COLUMNS = 5
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
@@ -47,7 +47,8 @@ class Row:
     """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits.
 
     ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
-    reads of the block's weights and biases on every inference, 0 where it is not known.
+    reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
+    padded (:func:`spaces.cost.wide_depthwise_bytes`); 0 where it is not known.
     """
 
     latency_ms: float
@@ -56,6 +57,7 @@ class Row:
     visits: int = 0
     energy_mj: float | None = None
     weight_bytes: int = 0
+    wide_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ class LatencyTable:
         writer.writerow(_COLUMNS)
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
-            figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy, row.weight_bytes)
-            writer.writerow([signature, *figures])
+            figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy)
+            writer.writerow([signature, *figures, row.weight_bytes, row.wide_bytes])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -268,6 +270,7 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values["visits"]),
                 float(energy) if (energy := values.get("energy_mj")) else None,
                 int(values.get("weight_bytes", 0)),
+                int(values.get("wide_bytes", 0)),
             )
         except ValueError:
             raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None

@@ -136,10 +136,8 @@ class Visits:
         """The models that need more visits."""
 
         def lacks(name: str) -> bool:
-            seen = self.by_model.get(name, [])
-            # Visits operator by operator are as thorough as they need be.
-            times = THOROUGH if name in self.thorough and not (seen and _by_operator(seen)) else 1
-            visits, quiet = len(seen), self.quiet_visits(name)
+            times = THOROUGH if name in self.thorough else 1
+            visits, quiet = len(self.by_model.get(name, ())), self.quiet_visits(name)
             if visits >= times * self.settings.max_visits or quiet >= times * self.settings.visits:
                 return False
             if quiet < times * self.settings.least_visits:

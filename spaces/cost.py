@@ -11,8 +11,10 @@ from spaces.block import PRECISIONS
 from spaces.errors import InputError
 from spaces.graph import OpGraph, OpNode
 from spaces.network import Network
-from spaces.ops import Activation, BatchNorm, Dropout
+from spaces.ops import Activation, BatchNorm, DepthwiseConvolution, Dropout
 
+#: Depthwise convolutions of more taps have no kernel of their own in common runtimes.
+MOST_TAPS = 25
 #: Bytes of an activation or weight, and of a bias, by precision. Biases of int8 models have 32 bits.
 _ELEMENT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _BIAS_BYTES = {"float32": 4, "float16": 2, "int8": 4}
@@ -56,6 +58,20 @@ def graph_weight_bytes(graph: OpGraph, precision: str) -> int:
             filters = node.op.output_shape(*shapes)[-1]
             total += weights * _ELEMENT_BYTES[precision] + filters * _BIAS_BYTES[precision]
     return total
+
+
+def wide_depthwise_bytes(graph: OpGraph, precision: str) -> int:
+    """Bytes of the weights of depthwise convolutions with more than 25 taps, those of 7 x 7, say.
+
+    Runtimes have no kernel of their own for so many taps (XNNPACK's end at 25) and treat them as group convolutions of
+    one channel each, whose weights are padded to many times their size.
+    """
+    _check(precision)
+    return sum(
+        node.op.weights(*graph.input_shapes(node)) * _ELEMENT_BYTES[precision]
+        for node in graph.nodes
+        if isinstance(node.op, DepthwiseConvolution) and node.op.kernel**2 > MOST_TAPS
+    )
 
 
 def _check(precision: str) -> None:

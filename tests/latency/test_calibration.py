@@ -48,6 +48,20 @@ def test_finds_what_it_costs_to_fetch_weights_again() -> None:
     assert ignorant.mape > 2 * found.mape
 
 
+def test_finds_what_padded_depthwise_weights_cost() -> None:
+    rng = np.random.default_rng(2)
+    blocks, wholes = made_up(24, 1.05, 0.0008)
+    weights, wide = rng.uniform(1e5, 3e6, 24), rng.uniform(0, 2e5, 24) * (rng.random(24) > 0.2)
+    slower = list(np.array(wholes) + 0.05e-6 * weights + 7e-6 * wide)
+    found = calibrate(blocks, slower, 0.0015, list(weights), list(wide))
+    assert found.wide_ms_per_mb == pytest.approx(7, rel=0.05)
+    assert found.weight_ms_per_mb == pytest.approx(0.05, rel=0.1)
+    assert found.mape is not None
+    assert found.mape < 0.01
+    assert found.network_ms(blocks[3], weights[3], wide[3]) == pytest.approx(slower[3], rel=0.01)
+    assert calibrate(blocks, slower, 0.0015, list(weights)).wide_ms_per_mb == 0
+
+
 def test_weights_never_make_a_network_faster() -> None:
     blocks, wholes = made_up(12, 1.0, 0.0008)
     weights = np.random.default_rng(1).uniform(1e5, 3e6, len(wholes))

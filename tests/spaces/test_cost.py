@@ -3,7 +3,7 @@
 import pytest
 
 from spaces.blocks import ClassifierHead, ConvBnAct, InvertedBottleneck
-from spaces.cost import peak_activation_bytes, weight_bytes
+from spaces.cost import peak_activation_bytes, weight_bytes, wide_depthwise_bytes
 from spaces.errors import InputError
 from spaces.network import chain
 from spaces.references import reference_network
@@ -55,3 +55,11 @@ def test_unknown_precision_is_refused():
     for count in (peak_activation_bytes, weight_bytes):
         with pytest.raises(InputError, match="unknown precision 'int4'"):
             count(network, "int4")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "precision", "expected"), [(7, "int8", 49 * 64), (7, "float32", 4 * 49 * 64), (5, "int8", 0)]
+)
+def test_wide_depthwise_weights(kernel: int, precision: str, expected: int) -> None:
+    graph = InvertedBottleneck(filters=16, expansion=4, kernel=kernel).lower((8, 8, 16))
+    assert wide_depthwise_bytes(graph, precision) == expected
