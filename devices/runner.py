@@ -579,15 +579,13 @@ def unthrottled(
     return answer
 
 
-def operator_times(distribution: str) -> Any:
+def operator_times(distribution: str, settings: dict[str, Any]) -> Any:
     """The clock of operators (:class:`devices.operator_times.OperatorTimes`), or None where the runtime has none."""
-    if distribution != RUNTIMES[0][1]:
+    is_wanted = settings["anchor"] and settings["operators_above"] and not settings["delegate"]
+    if not is_wanted or distribution != RUNTIMES[0][1]:
         return None
     module = importlib.import_module(f"{__package__}.operator_times" if __package__ else "operator_times")
-    try:
-        return module.OperatorTimes()
-    except module.NoOperatorTimesError:
-        return None
+    return module.OperatorTimes() if module.are_told(settings["anchor"], settings["threads"]) else None
 
 
 def gather_facts(
@@ -639,9 +637,7 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except ImportError as error:
         answer({"fatal": f"the package 'energy' is not beside the runner: {error}"})
         return 3
-    times = (
-        operator_times(distribution) if anchor and settings["operators_above"] and not settings["delegate"] else None
-    )
+    times = operator_times(distribution, settings)
     answer({"facts": dict(gather_facts(distribution, version, settings, affinity), **meter.facts)})
     watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()

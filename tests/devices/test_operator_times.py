@@ -1,6 +1,8 @@
 """Times of operators from the real runtime, and what happens where it tells none."""
 
 import ctypes
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.operator_times import NoOperatorTimesError, OperatorTimes
+from devices.operator_times import NoOperatorTimesError, OperatorTimes, are_told
 from export.flatbuffer import write_tflite
 from spaces.references import reference_network
 
@@ -74,3 +76,13 @@ def test_without_a_library_there_are_no_times(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.delitem(sys.modules, "ai_edge_litert", raising=False)
     with pytest.raises(NoOperatorTimesError, match="no C library"):
         OperatorTimes()
+
+
+def test_a_library_that_ends_its_process_is_found_out(monkeypatch: pytest.MonkeyPatch, network: Path) -> None:
+    assert are_told(str(network), 1)
+    assert not are_told(str(network.with_name("lacks.tflite")), 1)
+    monkeypatch.setattr(OperatorTimes, "load", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    assert not are_told(str(network), 1)
+    monkeypatch.setattr("devices.operator_times._TRIAL_SECONDS", 0.3)
+    monkeypatch.setattr(OperatorTimes, "load", lambda *_: time.sleep(60))
+    assert not are_told(str(network), 1)
