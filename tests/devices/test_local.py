@@ -18,7 +18,7 @@ from spaces.blocks import ConvBnAct, InvertedBottleneck
 from spaces.errors import InputError
 
 MODEL = write_tflite(ConvBnAct(filters=8).lower((8, 8, 3)), "int8")
-SLOW = write_tflite(InvertedBottleneck(filters=24, expansion=6, kernel=3, stride=2).lower((28, 28, 16)), "int8")
+SLOW = write_tflite(InvertedBottleneck(filters=24, expansion=6, kernel=3, stride=2).lower((96, 96, 16)), "int8")
 QUICK = MeasureSettings(warmup_seconds=0.002, max_seconds=0.02, timeout_seconds=30)
 
 FACTS = '{"facts": {"runtime": "fake", "runtime_version": "1", "threads": 1, "protocol": 1}}'
@@ -148,7 +148,7 @@ def test_visits_to_slow_models_report_their_operators() -> None:
     assert len(outcome.operators_us) == len(outcome.anchors_ms) == len(outcome.samples_ms) >= 6
     assert {len(run) for run in outcome.operators_us} == {3}  # expansion, depthwise, projection
     whole = get_device("local-cpu").measure(SLOW, settings=MeasureSettings(max_seconds=0.2))
-    assert outcome.min == pytest.approx(whole.min, rel=0.6)  # the machine may be busy for one of them
+    assert 0.3 < outcome.min / whole.min < 3  # the machine may be busy for one of them
 
 
 def test_the_runner_dies_with_its_listener(tmp_path: Path) -> None:

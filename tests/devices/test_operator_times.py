@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.operator_times import NoOperatorTimesError, OperatorTimes, are_told
+from devices.operator_times import NoOperatorTimesError, OperatorTimes, TimedModel, are_told
 from export.flatbuffer import write_tflite
 from spaces.references import reference_network
 
@@ -37,6 +37,7 @@ def test_operators_add_up_to_the_run(times: OperatorTimes, network: Path) -> Non
             start = time.perf_counter()
             operators = model.run()
             shares.append(sum(operators) / 1e6 / (time.perf_counter() - start))
+        model.check()
     assert len(operators) > 50
     assert 0.5 < np.median(shares) < 1  # what notes the times takes its time as well
 
@@ -54,6 +55,20 @@ def test_inputs_of_another_size_are_refused(times: OperatorTimes, network: Path)
         for wrong in ([b"too short"], [], [b"", b""]):
             with pytest.raises(NoOperatorTimesError):
                 model.fill(wrong)
+
+
+def test_runs_that_operators_do_not_account_for_are_refused(
+    times: OperatorTimes, network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.operator_times._IN_DELEGATE", 0)
+    monkeypatch.setattr("devices.operator_times._OF_DELEGATE", 0)
+
+    def run_and_check(model: TimedModel) -> None:
+        model.run()
+        model.check()
+
+    with times.load(str(network), 1) as model, pytest.raises(NoOperatorTimesError):
+        run_and_check(model)
 
 
 def test_a_broken_model_is_refused(times: OperatorTimes, tmp_path: Path) -> None:
