@@ -236,10 +236,9 @@ class TimedModel:
             for buffer in buffers:
                 self._library.free("TensorBuffer", c_void_p(buffer))
         self._buffers = []
-        for kind in ("CompiledModel", "Options", "Model"):
-            name = {"CompiledModel": "_compiled", "Options": "_options", "Model": "_model"}[kind]
-            self._library.free(kind, getattr(self, name))
-            setattr(self, name, c_void_p())
+        for kind, handle in (("CompiledModel", self._compiled), ("Options", self._options), ("Model", self._model)):
+            self._library.free(kind, handle)
+            handle.value = None
 
     def __enter__(self) -> TimedModel:
         return self

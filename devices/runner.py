@@ -401,7 +401,7 @@ def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
 
 
 def visit(
-    interpreter: Any, anchor: Anchor, settings: dict[str, Any], path: str = "", times: Any = None
+    interpreter: Any, anchor: Anchor, settings: dict[str, Any], path: str, find_times: Callable[[], Any]
 ) -> dict[str, Any]:
     """A short look at a model between looks at the anchor; a longer one at its operators where it is slow."""
     invoke, clock = interpreter.invoke, time.perf_counter_ns
@@ -415,7 +415,9 @@ def visit(
         invoke()
         taken = min(taken, clock() - before)
         warmup_runs = 3
-    if times is not None and taken > settings["operators_above"] * 1e9:
+    is_slow = settings["operators_above"] and taken > settings["operators_above"] * 1e9
+    times = find_times() if is_slow else None
+    if times is not None:
         try:
             inputs = [interpreter.get_tensor(each["index"]).tobytes() for each in interpreter.get_input_details()]
             return visit_operators(times, path, inputs, taken, anchor, settings)
@@ -538,13 +540,13 @@ def run_job(
     settings: dict[str, Any],
     anchor: Anchor | None,
     meter: EnergyMeter | None = None,
-    times: Any = None,
+    find_times: Callable[[], Any] = lambda: None,
 ) -> dict[str, Any]:
     """Loads and measures one model; whatever goes wrong is an answer, not an end."""
     try:
         interpreter = load(make_interpreter, job["path"], settings)
         if anchor is not None:
-            return dict(visit(interpreter, anchor, settings, job["path"], times), id=job["id"])
+            return dict(visit(interpreter, anchor, settings, job["path"], find_times), id=job["id"])
         samples, warmup_runs, batch = measure(interpreter, settings)
         energy = meter.measure(interpreter, batch) if meter else {}
     except Exception as error:
@@ -582,8 +584,7 @@ def unthrottled(
 
 def operator_times(distribution: str, settings: dict[str, Any]) -> Any:
     """The clock of operators (:class:`devices.operator_times.OperatorTimes`), or None where the runtime has none."""
-    is_wanted = settings["anchor"] and settings["operators_above"] and not settings["delegate"]
-    if not is_wanted or distribution != RUNTIMES[0][1]:
+    if settings["delegate"] or distribution != RUNTIMES[0][1]:
         return None
     module = importlib.import_module(f"{__package__}.operator_times" if __package__ else "operator_times")
     return module.OperatorTimes() if module.are_told(settings["anchor"], settings["threads"]) else None
@@ -638,14 +639,15 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except ImportError as error:
         answer({"fatal": f"the package 'energy' is not beside the runner: {error}"})
         return 3
-    times = operator_times(distribution, settings)
+    # Looked for once, and only where a model is slow: that takes longer than a visit to a fast one.
+    find_times = functools.lru_cache(maxsize=None)(lambda: operator_times(distribution, settings))
     answer({"facts": dict(gather_facts(distribution, version, settings, affinity), **meter.facts)})
     watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()
     for line in jobs_file:
         if line.strip():
             job = json.loads(line)
-            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter, times)
+            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter, find_times)
             answer(unthrottled(run, watch, answer))
             gc.collect(0)
     meter.close()
