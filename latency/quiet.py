@@ -52,9 +52,11 @@ def visit_in_rounds(
             return
         # A device without anchors is taken as always quiet.
         anchors = outcome.anchors_ms or ((1.0, 1.0),) * len(outcome.samples_ms)
-        visit: Visit = tuple((sample, *pair) for sample, pair in zip(outcome.samples_ms, anchors, strict=True))
+        visit: Visit
         if outcome.operators_us:
             visit = OperatorVisit(anchors, outcome.operators_us)
+        else:
+            visit = tuple((sample, *pair) for sample, pair in zip(outcome.samples_ms, anchors, strict=True))
         visits.add(name, visit)
         if on_visit:
             on_visit(name, visit)

@@ -126,32 +126,24 @@ class Visits:
 
     def quiet_visits(self, name: str) -> int:
         """How many visits to a model had a quiet chunk; by operator, the average over operators."""
-        visits = self.by_model.get(name, [])
-        by_operator = _by_operator(visits)
-        if by_operator:
-            return self._sum_of_operators(by_operator, 1.0).quiet_visits
-        return sum(bool(self._quiet(visit)) for visit in _in_chunks(visits))
+        visits = self.by_model.get(name)
+        return self._latency(visits, reference=1.0).quiet_visits if visits else 0
 
     def lacking(self, names: Iterable[str]) -> list[str]:
         """The models that need more visits."""
 
         def lacks(name: str) -> bool:
-            times = THOROUGH if name in self.thorough else 1
-            visits, quiet = len(self.by_model.get(name, ())), self.quiet_visits(name)
-            if visits >= times * self.settings.max_visits or quiet >= times * self.settings.visits:
-                return False
-            if quiet < times * self.settings.least_visits:
+            if name not in self.by_model:
                 return True
-            return visits < times * self.settings.patience and self._error(name) > self.settings.precision
+            times = THOROUGH if name in self.thorough else 1
+            visits, seen = len(self.by_model[name]), self._latency(self.by_model[name], reference=1.0)
+            if visits >= times * self.settings.max_visits or seen.quiet_visits >= times * self.settings.visits:
+                return False
+            if seen.quiet_visits < times * self.settings.least_visits:
+                return True
+            return visits < times * self.settings.patience and _error(seen) > self.settings.precision
 
         return [name for name in names if lacks(name)]
-
-    def _error(self, name: str) -> float:
-        """Relative standard error of a model's quiet latency, from its quartiles (1.35 deviations apart)."""
-        if self.quiet_visits(name) < _FEWEST_FOR_ERROR:
-            return math.inf
-        latency = self._latency(self.by_model[name], reference=1.0)
-        return latency.spread / 1.35 / math.sqrt(latency.quiet_visits)
 
     @property
     def session_anchor_ms(self) -> float:
@@ -202,6 +194,13 @@ class Visits:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
         spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
         return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
+
+
+def _error(latency: QuietLatency) -> float:
+    """Relative standard error of a quiet latency, from its quartiles (1.35 deviations apart)."""
+    if latency.quiet_visits < _FEWEST_FOR_ERROR:
+        return math.inf
+    return latency.spread / 1.35 / math.sqrt(latency.quiet_visits)
 
 
 def _in_chunks(visits: Iterable[Visit]) -> list[tuple[Chunk, ...]]:
