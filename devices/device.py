@@ -58,8 +58,8 @@ class MeasureSettings:
     timed before and after each (:attr:`Measurement.anchors_ms`), until ``quiet_chunks`` of them were quiet (both times
     within ``tolerance`` of the anchor's fastest, ``anchor_ms``) or ``visit_seconds`` are over. For protocols that
     come back in many rounds and keep what was measured in quiet moments. A device that cannot do so ignores it.
-    A model whose run takes more than ``operators_above`` seconds (None: none) runs for ``operator_seconds`` instead,
-    where the runtime tells the times of operators (:attr:`Measurement.operators_us`).
+    A model whose run takes more than ``operators_above`` seconds (None: none; 0: all) runs for ``operator_seconds``
+    instead, where the runtime tells the times of operators (:attr:`Measurement.operators_us`).
 
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.

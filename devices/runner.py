@@ -1,10 +1,10 @@
 """Measures TFLite models on the machine it runs on. This file is all that the machine needs of EdgeNAS.
 
-The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured, and
-``operator_times.py`` for visits to long models. Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert,
-tflite-runtime or TensorFlow). It reads one JSON object per line on
-standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object
-per line on standard output, flushed one by one, so that a crash loses nothing that was measured:
+The package ``energy`` beside it (or ``energy.zip``) comes with it where energy is to be measured, ``quiet_visit.py``
+for visits (see below) and ``operator_times.py`` for those to long models. Needs Python >= 3.7, NumPy and one LiteRT
+runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on standard input: first the
+settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object per line on standard
+output, flushed one by one, so that a crash loses nothing that was measured:
 
     {"facts": {...}}                                             the machine and the runtime, once
     {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
@@ -26,7 +26,7 @@ the fastest run of each chunk and, as ``anchors_ms``, the anchor's time before a
 
 A run of more than ``operators_above`` seconds outlasts most quiet moments. Where the runtime tells the time of each
 operator (:mod:`devices.operator_times`), such a model runs for ``operator_seconds`` instead, and the answer holds each
-run's operators as ``operators_us``, in whole microseconds, cut off.
+run's operators as ``operators_us``, in whole microseconds, cut off. With 0, that is so for all models, where it can be.
 
 With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
@@ -83,13 +83,9 @@ DEFAULTS: dict[str, Any] = {
     "delegate": None,
     "delegate_options": {},
     "energy": None,
+    # So that reading the clock (about 0.1 microseconds) does not show in a sample.
+    "shortest_sample_seconds": 20e-6,
 }
-# A sample lasts at least this long, so that reading the clock (about 0.1 microseconds) does not show in it.
-SHORTEST_SAMPLE_SECONDS = 20e-6
-# Of a visit that times operators.
-FEWEST_RUNS, MOST_RUNS = 6, 40
-# After a disturbed run, for a quieter CPU.
-LOOK_AROUND_SECONDS = 0.003
 REPEATS_WHEN_THROTTLED = 3
 # The clock under load is below this share of the highest one: held down.
 THROTTLED_SHARE = 0.9
@@ -121,6 +117,11 @@ def find_runtime() -> tuple[Any, str, str]:
     raise NoRuntimeError(
         f"no LiteRT runtime for {sys.executable}: pip install ai-edge-litert; tried {', '.join(tried)}"
     )
+
+
+def sibling(name: str) -> Any:
+    """A module beside this file, which is part of a package or stands alone."""
+    return importlib.import_module(f"{__package__}.{name}" if __package__ else name)
 
 
 def with_delegate(make_interpreter: Any, library: str, options: dict[str, str]) -> Any:
@@ -274,9 +275,10 @@ def thin(samples: list[float], keep: int | None) -> list[float]:
     return [ordered[round(place)] for place in np.linspace(0, len(ordered) - 1, keep)]
 
 
-def fill_inputs(interpreter: Any, seed: int) -> None:
+def random_inputs(interpreter: Any, seed: int) -> list[Any]:
     """Random inputs: data that is all zero may run faster than real data."""
     rng = np.random.RandomState(seed)
+    inputs = []
     for detail in interpreter.get_input_details():
         shape, dtype = tuple(detail["shape"]), detail["dtype"]
         if np.issubdtype(dtype, np.integer):
@@ -284,7 +286,8 @@ def fill_inputs(interpreter: Any, seed: int) -> None:
             values = rng.randint(max(info.min, -128), min(info.max, 255) + 1, size=shape).astype(dtype)
         else:
             values = rng.uniform(-1.0, 1.0, size=shape).astype(dtype)
-        interpreter.set_tensor(detail["index"], values)
+        inputs.append(values)
+    return inputs
 
 
 def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], int, int]:
@@ -297,7 +300,7 @@ def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], in
         invoke()
         fastest = min(fastest, clock() - before)
         warmup_runs += 1
-    batch = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS * 1e9 / max(fastest, 1)))
+    batch = max(1, math.ceil(settings["shortest_sample_seconds"] * 1e9 / max(fastest, 1)))
     confidence, limit = settings["confidence"], settings["max_seconds"] * 1e9
     samples: list[float] = []
     check_at = settings["min_runs"]
@@ -324,173 +327,13 @@ def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], in
     return samples, warmup_runs, batch
 
 
-class Anchor:
-    """A small model that is timed around every chunk: its time tells whether the machine is quiet."""
-
-    def __init__(self, make_interpreter: Any, path: str, settings: dict[str, Any], allowed: list[int]) -> None:
-        self.interpreter = load(make_interpreter, path, settings)
-        self.allowed = allowed
-        self.hops = settings["affinity"] is None and len(allowed) > settings["threads"]
-        self.tolerance = settings["tolerance"]
-        self.patience = 1.0
-        known = settings["anchor_ms"]
-        self.fastest = float("inf") if known is None else known * 1e6
-        end = time.perf_counter() + 0.02
-        while time.perf_counter() < end:
-            self.time()
-
-    def time(self, after: float = 0.0) -> float:
-        """Fastest of a few runs in ns; remembers the fastest ever.
-
-        What ran before, for ``after`` ns, has pushed the anchor out of the caches: the first runs bring it back.
-        """
-        invoke, clock = self.interpreter.invoke, time.perf_counter_ns
-        taken = math.inf
-        start = clock()
-        for _ in range(2 if after < 1e5 else 4 if after < 1e6 else 8):
-            invoke()
-            end = clock()
-            taken = min(taken, end - start)
-            start = end
-        self.fastest = min(self.fastest, taken)
-        return taken
-
-    def is_quiet(self, taken: float) -> bool:
-        """Whether a time of the anchor says that nobody disturbs."""
-        return taken < self.tolerance * self.fastest
-
-    def wait_for_quiet(self, deadline: float) -> float:
-        """Probes, here and on the other CPUs, until it is quiet or ``deadline`` (ns) has passed; the last time."""
-        taken = self.time()
-        tries = 0
-        while not self.is_quiet(taken) and time.perf_counter_ns() < deadline:
-            tries += 1
-            if self.hops and tries % 4 == 0:
-                self.hop()
-            taken = self.time()
-        return taken
-
-    def wait_patiently(self, seconds: float) -> float:
-        """Waits for quiet for up to ``seconds``, or a share of it after waiting in vain; the anchor's last time.
-
-        Quiet moments may be as short as tenths of a millisecond, so a visit begins in one wherever it can.
-        """
-        home = os.sched_getaffinity(0) if self.hops else None
-        taken = self.wait_for_quiet(time.perf_counter_ns() + self.patience * seconds * 1e9)
-        if self.is_quiet(taken):
-            self.patience = min(1.0, 2 * self.patience)
-            return taken
-        self.patience = max(0.05, self.patience / 2)
-        if home:
-            os.sched_setaffinity(0, home)  # where it was quiet last, not where something else runs all the time
-        return self.time()
-
-    def hop(self) -> None:
-        """Moves to the next CPUs."""
-        here = sorted(os.sched_getaffinity(0))
-        place = self.allowed.index(here[0]) + len(here)
-        os.sched_setaffinity(0, [self.allowed[(place + i) % len(self.allowed)] for i in range(len(here))])
-
-
 def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
     """An interpreter that is ready to run."""
     interpreter = make_interpreter(model_path=path, num_threads=settings["threads"])
     interpreter.allocate_tensors()
-    fill_inputs(interpreter, settings["seed"])
+    for detail, values in zip(interpreter.get_input_details(), random_inputs(interpreter, settings["seed"])):  # noqa: B905
+        interpreter.set_tensor(detail["index"], values)
     return interpreter
-
-
-def visit(
-    interpreter: Any, anchor: Anchor, settings: dict[str, Any], path: str, find_times: Callable[[], Any]
-) -> dict[str, Any]:
-    """A short look at a model between looks at the anchor; a longer one at its operators where it is slow."""
-    invoke, clock = interpreter.invoke, time.perf_counter_ns
-    invoke()
-    before = clock()
-    invoke()
-    taken = clock() - before
-    warmup_runs = 2
-    if taken < 200e3:
-        before = clock()
-        invoke()
-        taken = min(taken, clock() - before)
-        warmup_runs = 3
-    is_slow = settings["operators_above"] and taken > settings["operators_above"] * 1e9
-    times = find_times() if is_slow else None
-    if times is not None:
-        try:
-            inputs = [interpreter.get_tensor(each["index"]).tobytes() for each in interpreter.get_input_details()]
-            return visit_operators(times, path, inputs, taken, anchor, settings)
-        except times.error:
-            pass  # what the runtime does not tell is seen in whole runs
-    batch = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS * 1e9 / max(taken, 1)))
-    samples: list[float] = []
-    anchors: list[tuple[float, float]] = []
-    runs = quiet = 0
-    # A slow model gets the time for its chunks, but fewer of them: other visits tell more than more of this one.
-    quiet_chunks = settings["quiet_chunks"] if taken < 1e6 else min(2, settings["quiet_chunks"])
-    anchor_before = anchor.wait_patiently(settings["wait_seconds"])
-    deadline = clock() + settings["visit_seconds"] * 1e9 + 2 * quiet_chunks * taken
-    while quiet < quiet_chunks and (clock() < deadline or not samples):
-        if taken < 1e6:
-            invoke()
-        fastest = float("inf")
-        end = clock() + settings["chunk_seconds"] * 1e9
-        while True:
-            before = clock()
-            for _ in range(batch):
-                invoke()
-            after = clock()
-            fastest = min(fastest, after - before)
-            runs += batch
-            if after > end:
-                break
-        anchor_after = anchor.time(fastest)
-        samples.append(fastest / batch)
-        anchors.append((anchor_before, anchor_after))
-        quiet += anchor.is_quiet(max(anchor_before, anchor_after))
-        anchor_before = anchor_after if anchor.is_quiet(anchor_after) else anchor.wait_for_quiet(deadline)
-    return {
-        "samples_ms": [digits(sample / 1e6) for sample in samples],
-        "anchors_ms": [[digits(first / 1e6), digits(second / 1e6)] for first, second in anchors],
-        "runs": runs,
-        "warmup_runs": warmup_runs,
-        "batch": batch,
-    }
-
-
-def visit_operators(
-    times: Any, path: str, inputs: list[bytes], taken: float, anchor: Anchor, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """A longer look at a model whose runs take ``taken`` ns, operator by operator, between looks at the anchor."""
-    runs = min(MOST_RUNS, max(FEWEST_RUNS, math.ceil(settings["operator_seconds"] * 1e9 / taken)))
-    rows: list[list[int]] = []
-    anchors: list[tuple[float, float]] = []
-    with times.load(path, settings["threads"]) as model:
-        model.fill(inputs)
-        model.run()
-        before = anchor.wait_patiently(settings["wait_seconds"])
-        for _ in range(runs):
-            rows.append(model.run())
-            after = anchor.time(taken)
-            anchors.append((before, after))
-            before = after
-            if not anchor.is_quiet(after) and anchor.hops:
-                here = os.sched_getaffinity(0)
-                before = anchor.wait_for_quiet(time.perf_counter_ns() + 1e9 * LOOK_AROUND_SECONDS)
-                if os.sched_getaffinity(0) != here:
-                    model.run()  # fills the caches of the other CPU
-        model.check()
-    if len(set(map(len, rows))) > 1:
-        raise times.error("runs differ in their operators")
-    return {
-        "samples_ms": [digits((sum(row) + 0.5 * len(row)) / 1e3) for row in rows],
-        "anchors_ms": [[digits(first / 1e6), digits(second / 1e6)] for first, second in anchors],
-        "operators_us": rows,
-        "runs": runs,
-        "warmup_runs": 1,
-        "batch": 1,
-    }
 
 
 def digits(value: float) -> float:
@@ -509,7 +352,7 @@ class EnergyMeter:
         archive = os.path.join(os.path.dirname(os.path.abspath(__file__)), "energy.zip")
         if os.path.exists(archive):
             sys.path.insert(0, archive)
-        package = importlib.import_module(f"{__package__}.energy" if __package__ else "energy")
+        package = sibling("energy")
         self.error: type[Exception] = package.MeterError
         meter, words = package.find_meter(settings["energy"])
         self.facts = {"meter": None if meter is None else meter.name, "meter_words": words}
@@ -538,15 +381,17 @@ def run_job(
     make_interpreter: Any,
     job: dict[str, str],
     settings: dict[str, Any],
-    anchor: Anchor | None,
+    visitor: Any = None,
     meter: EnergyMeter | None = None,
-    find_times: Callable[[], Any] = lambda: None,
 ) -> dict[str, Any]:
     """Loads and measures one model; whatever goes wrong is an answer, not an end."""
     try:
+        if visitor is not None:
+            seen = visitor.visit(job["path"])
+            seen["samples_ms"] = [digits(sample) for sample in seen["samples_ms"]]
+            seen["anchors_ms"] = [[digits(first), digits(second)] for first, second in seen["anchors_ms"]]
+            return dict(seen, id=job["id"])
         interpreter = load(make_interpreter, job["path"], settings)
-        if anchor is not None:
-            return dict(visit(interpreter, anchor, settings, job["path"], find_times), id=job["id"])
         samples, warmup_runs, batch = measure(interpreter, settings)
         energy = meter.measure(interpreter, batch) if meter else {}
     except Exception as error:
@@ -586,8 +431,25 @@ def operator_times(distribution: str, settings: dict[str, Any]) -> Any:
     """The clock of operators (:class:`devices.operator_times.OperatorTimes`), or None where the runtime has none."""
     if settings["delegate"] or distribution != RUNTIMES[0][1]:
         return None
-    module = importlib.import_module(f"{__package__}.operator_times" if __package__ else "operator_times")
+    module = sibling("operator_times")
     return module.OperatorTimes() if module.are_told(settings["anchor"], settings["threads"]) else None
+
+
+def make_visitor(make_interpreter: Any, distribution: str, settings: dict[str, Any], allowed: list[int]) -> Any:
+    """The :class:`devices.quiet_visit.Visitor` that the settings ask for."""
+    module = sibling("quiet_visit")
+
+    def inputs_of(path: str) -> list[bytes]:
+        return [values.tobytes() for values in random_inputs(make_interpreter(model_path=path), settings["seed"])]
+
+    return module.Visitor(
+        module.Anchor(load(make_interpreter, settings["anchor"], settings), settings, allowed),
+        settings,
+        load=lambda path: load(make_interpreter, path, settings),
+        random_inputs=inputs_of,
+        # Looked for once, and only where a model is slow: that takes longer than a visit to a fast one.
+        find_times=functools.lru_cache(maxsize=None)(lambda: operator_times(distribution, settings)),
+    )
 
 
 def gather_facts(
@@ -627,10 +489,10 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
             return 3
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     affinity = pin(settings["affinity"], settings["threads"])
-    anchor = None
+    visitor = None
     if settings["anchor"]:
         try:
-            anchor = Anchor(make_interpreter, settings["anchor"], settings, allowed)
+            visitor = make_visitor(make_interpreter, distribution, settings, allowed)
         except Exception as error:
             answer({"fatal": f"the anchor model cannot run: {type(error).__name__}: {error}"})
             return 3
@@ -639,15 +501,13 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     except ImportError as error:
         answer({"fatal": f"the package 'energy' is not beside the runner: {error}"})
         return 3
-    # Looked for once, and only where a model is slow: that takes longer than a visit to a fast one.
-    find_times = functools.lru_cache(maxsize=None)(lambda: operator_times(distribution, settings))
     answer({"facts": dict(gather_facts(distribution, version, settings, affinity), **meter.facts)})
     watch = Watch(affinity[0] if affinity else 0, settings["cooldown_seconds"])
     gc.disable()
     for line in jobs_file:
         if line.strip():
             job = json.loads(line)
-            run = functools.partial(run_job, make_interpreter, job, settings, anchor, meter, find_times)
+            run = functools.partial(run_job, make_interpreter, job, settings, visitor, meter)
             answer(unthrottled(run, watch, answer))
             gc.collect(0)
     meter.close()

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.client import (
-    OPERATOR_TIMES,
-    RUNNER,
+    RUNNER_FILES,
     Job,
     Record,
     RunnerError,
@@ -129,7 +128,7 @@ class SshHost:
         """Sees that the runner and a folder for models are there."""
         if self._remote.is_ready:
             return
-        files = {path.name: path.read_bytes() for path in (RUNNER, OPERATOR_TIMES)} | {"energy.zip": meters_archive()}
+        files = {path.name: path.read_bytes() for path in RUNNER_FILES} | {"energy.zip": meters_archive()}
         wanted = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         state = self.connection.call(
             "prepare",

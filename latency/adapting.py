@@ -24,7 +24,7 @@ from latency.energy import modelled_energies
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable, default_table_path
-from latency.visits import QuietSettings, Visit, Visits
+from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
 from spaces.space import SearchSpace
@@ -133,7 +133,7 @@ def _measure(
         errors = [outcome for outcome in outcomes.values() if isinstance(outcome, MeasurementError)]
         simulated = [outcome.min if isinstance(outcome, Measurement) else None for outcome in outcomes.values()]
         return simulated, 1.0, errors
-    visits = Visits(settings, thorough=frozenset(models))
+    visits = Visits(settings, effort=dict.fromkeys(models, THOROUGH))
     report = Reporter(progress, f"measuring {len(models)} networks", len(models) * settings.visits)
     done = dict.fromkeys(models, 0)
 

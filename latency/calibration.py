@@ -12,6 +12,9 @@ near 0 in a space of small networks). ``wide`` is the same for depthwise weights
 their size (0.4 ms per MB in float32, 8 in int8). All are fitted on relative errors and drawn towards that physical
 prior, so that few networks do no harm; no block ever counts as less than a small share of its measured time, so
 predictions stay positive and monotone.
+
+Blocks that were measured inside networks (:mod:`latency.inside`) have all of that in them: the scale is all that is
+fitted then.
 """
 
 from __future__ import annotations
@@ -152,25 +155,45 @@ def calibrate(
         np.zeros(count) if each is None else np.asarray(each, np.float64) for each in (weight_bytes, wide_bytes)
     )
     prior = Calibration(1.0, empty_ms / 2)
-    if not count:
-        return prior
     sums = np.array([sum(blocks) for blocks in blocks_ms])
     borders = np.array([len(blocks) - 1 for blocks in blocks_ms], np.float64)
-    columns = np.stack([sums, -borders, 1e-6 * weights, 1e-6 * wide], axis=1)
+    columns = np.stack([sums, -borders, 1e-6 * weights, 1e-6 * wide], axis=1) if count else np.zeros((0, 4))
     whole = np.asarray(networks_ms, np.float64)
-    fitted = _fit(columns, whole, prior)
-    held_out_ms = []
-    for left_out in range(count):
-        rest = np.arange(count) != left_out
-        held_out = _fit(columns[rest], whole[rest], prior)
-        held_out_ms.append(held_out.network_ms(blocks_ms[left_out], float(weights[left_out]), float(wide[left_out])))
+
+    def held_out_ms(place: int) -> float:
+        rest = np.arange(count) != place
+        fitted = _fit(columns[rest], whole[rest], prior)
+        return fitted.network_ms(blocks_ms[place], float(weights[place]), float(wide[place]))
+
+    return _with_errors(_fit(columns, whole, prior), [held_out_ms(place) for place in range(count)], whole)
+
+
+def calibrate_inside(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float]) -> Calibration:
+    """Fits the scale alone, on networks whose blocks were measured inside other networks: nothing else is missing."""
+    whole = np.asarray(networks_ms, np.float64)
+    shares = np.array([sum(blocks) for blocks in blocks_ms]) / whole
+
+    def scale(shares: NDArray[np.float64]) -> float:
+        pull = _EXPECTED_ERROR / _PRIOR_SCALE_ERROR
+        return float((shares.sum() + pull**2) / ((shares**2).sum() + pull**2))
+
+    held_out_ms = [scale(np.delete(shares, place)) * shares[place] * whole[place] for place in range(len(whole))]
+    return _with_errors(Calibration(scale(shares)), held_out_ms, whole)
+
+
+def _with_errors(fitted: Calibration, held_out_ms: Sequence[float], whole: NDArray[np.float64]) -> Calibration:
+    """A copy that knows its errors on networks, each predicted while it was left out."""
+    if not len(whole):
+        return fitted
     errors = np.array(held_out_ms) / whole - 1
     return dataclasses.replace(
         fitted,
-        networks=count,
+        networks=len(whole),
         mape=float(np.mean(np.abs(errors))),
         max_error=float(np.max(np.abs(errors))),
-        pairs=tuple(zip(held_out_ms, map(float, networks_ms), strict=True)),
+        pairs=tuple(
+            (float(predicted), float(measured)) for predicted, measured in zip(held_out_ms, whole, strict=True)
+        ),
     )
 
 

@@ -1,10 +1,16 @@
-"""Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared."""
+"""Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared.
+
+Blocks that were seen inside networks are seen inside networks again: chains of the table's blocks, since a table does
+not know its space.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +18,16 @@ import numpy as np
 
 from devices import Device, Measurement, MeasureSettings
 from export.flatbuffer import write_tflite
+from latency.alone import blocks_of
+from latency.inside import count_operators, latencies_inside
+from latency.neighbourhoods import chains_through
 from latency.quiet import measure_quiet
+from latency.session import Session, network_key
 from latency.table import LatencyTable
-from latency.visits import QuietLatency, QuietSettings
+from latency.visits import QuietLatency, QuietSettings, Visits
 from spaces.errors import InputError, WorkError
 from spaces.signature import parse_signature
+from spaces.slots import SlotEntry
 
 THRESHOLD = 0.05
 SAMPLE = 30
@@ -108,15 +119,15 @@ def measure_drift(
             f"how well it predicts {device.name!r}, `edgenas profile --fresh` measures it"
         )
     rng = np.random.default_rng(seed)
-    models = _models(table, rng, sample)
-    now, failed = _measure(table, device, models, settings, seed)
+    blocks = _sample(table, rng, sample)
+    now, failed = _measure(table, device, blocks, settings or QuietSettings(), seed)
     rows = tuple(
         DriftRow(signature, table.rows[signature].latency_ms, latency, latency / table.rows[signature].latency_ms)
         for signature, latency in now.items()
     )
     if not rows:
         raise WorkError(
-            f"none of {len(models)} blocks could be measured on {device.name!r}: {next(iter(failed.values()))}"
+            f"none of {len(blocks)} blocks could be measured on {device.name!r}: {next(iter(failed.values()))}"
         )
     ratios = np.array([row.ratio for row in rows])
     low, high = np.quantile(ratios, (0.25, 0.75))
@@ -162,33 +173,63 @@ def sign_test(ratios: Sequence[float]) -> float:
     return min(1.0, 2 * sum(math.comb(count, k) for k in range(fewer + 1)) / 2**count) if count else 1.0
 
 
-def _models(table: LatencyTable, rng: np.random.Generator, sample: int) -> dict[str, bytes]:
-    models: dict[str, bytes] = {}
+def _sample(table: LatencyTable, rng: np.random.Generator, sample: int) -> dict[str, SlotEntry]:
     names = sorted(table.rows)
-    for place in rng.permutation(len(names)):
-        if len(models) >= sample:
-            break
-        try:
-            entry, precision = parse_signature(names[place])
-        except InputError:
-            continue
-        models[names[place]] = write_tflite(entry.graph, precision)
-    if not models:
+    blocks = _parsed([names[place] for place in rng.permutation(len(names))], sample)
+    if not blocks:
         raise InputError("the table has no block that can be rebuilt from its signature, so nothing can be compared")
-    return models
+    return blocks
+
+
+def _parsed(signatures: Iterable[str], most: float = math.inf) -> dict[str, SlotEntry]:
+    """Blocks that can be rebuilt from their signatures."""
+    blocks: dict[str, SlotEntry] = {}
+    for signature in signatures:
+        if len(blocks) >= most:
+            break
+        with contextlib.suppress(InputError):
+            blocks[signature] = parse_signature(signature)[0]
+    return blocks
 
 
 def _measure(
-    table: LatencyTable, device: Device, models: dict[str, bytes], settings: QuietSettings | None, seed: int
+    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Latencies now in ms, and the device's words about models that it could not run."""
+    """Latencies now in ms, and the device's words about blocks that it could not run."""
+    inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
+    models = {name: write_tflite(entry.graph, table.precision) for name, entry in blocks.items() if name not in inside}
     if device.is_exact:
-        outcomes = device.measure_many(models, MeasureSettings(inside_network=True))
+        outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
         now = {name: outcome.min for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
     else:
-        quiet = measure_quiet(
+        outcomes = measure_quiet(
             device, models, settings=settings, seed=seed, threads=table.threads, anchor_ms=table.anchor_ms
         )
-        now = {name: found.latency_ms for name, found in quiet.items() if isinstance(found, QuietLatency)}
-        outcomes = quiet  # type: ignore[assignment]
-    return now, {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
+        now = {name: found.latency_ms for name, found in outcomes.items() if isinstance(found, QuietLatency)}
+    failed = {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
+    if inside:
+        seen = _inside_now(table, device, inside, settings, seed)
+        now |= seen
+        failed |= {name: "not told apart inside networks any more" for name in inside if name not in seen}
+    return now, failed
+
+
+def _inside_now(
+    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
+) -> dict[str, float]:
+    neighbours = _parsed(name for name, row in table.rows.items() if row.networks)
+    networks = chains_through(neighbours, blocks, np.random.default_rng(seed))
+    by_operator = dataclasses.replace(settings, operators_above=0.0)
+    counts = count_operators(
+        device,
+        networks,
+        blocks_of(networks, table.precision).values(),
+        precision=table.precision,
+        threads=table.threads,
+        settings=by_operator,
+    )
+    if counts is None:
+        return {}
+    session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
+    found = latencies_inside({network_key(each, table.precision): each for each in networks}, session, counts)
+    return {name: float(np.mean(found[name])) for name in blocks if name in found}

@@ -50,11 +50,15 @@ class OperatorVisit:
 
 @dataclass(frozen=True)
 class QuietSum:
-    """``error_ms`` is the standard error of ``latency_ms``; stretches were quiet in ``visits`` visits on average."""
+    """``error_ms`` is the standard error of ``latency_ms``; stretches were quiet in ``visits`` visits on average.
+
+    ``operators_ms`` (operators,) is each operator's part of ``latency_ms``.
+    """
 
     latency_ms: float
     error_ms: float
     visits: int
+    operators_ms: NDArray[np.float64]
 
 
 def quiet_sum(
@@ -75,16 +79,19 @@ def quiet_sum(
         return None
     times = np.concatenate([times * clock for times, clock in counted])
     owners = np.repeat(np.arange(len(counted)), [len(times) for times, _ in counted])
-    stretches = np.add.reduceat(times, _starts(np.quantile(times, 0.1, axis=0)), axis=1)
-    is_quiet = stretches <= _QUIET * stretches.min(axis=0)
-    latency = variance = visits_seen = 0.0
-    for column, quiet in zip(stretches.T, is_quiet.T, strict=True):
-        low, value, high = map(float, np.quantile(column[quiet], (0.25, quantile, 0.75)))
+    operators_us = np.zeros(operators)
+    variance = visits_seen = 0.0
+    for columns in np.split(np.arange(operators), _starts(np.quantile(times, 0.1, axis=0))[1:]):
+        stretch = times[:, columns].sum(axis=1)
+        quiet = stretch <= _QUIET * stretch.min()
+        low, value, high = map(float, np.quantile(stretch[quiet], (0.25, quantile, 0.75)))
+        shares = times[np.ix_(quiet, columns)].sum(axis=0)
+        operators_us[columns] = value * shares / shares.sum()
         seen = len(set(owners[quiet]))
-        latency += value
         variance += ((high - low) / 1.35) ** 2 / seen
         visits_seen += seen * value
-    return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, int(visits_seen / latency))
+    latency = float(operators_us.sum())
+    return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, int(visits_seen / latency), operators_us / 1e3)
 
 
 def _starts(typical: NDArray[np.float64]) -> list[int]:

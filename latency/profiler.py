@@ -1,45 +1,38 @@
 """Profiling: every signature of a space, measured on a device into a latency table.
 
-Each block becomes a ``.tflite`` of its own, written directly; a few whole random networks and an almost empty model go
-along in the same shuffled rounds, and calibrate the step from blocks to networks (:mod:`latency.calibration`). Only
-what the table lacks is measured, plus the blocks of the calibration networks, so that these are compared with numbers
-of the same minutes. A killed profile goes on where it stopped (:mod:`latency.journal`).
+Fast blocks are measured alone (:mod:`latency.alone`), slow ones inside whole networks (:mod:`latency.inside`); a few
+random networks go along, and calibrate the step from blocks to networks (:mod:`latency.calibration`). Only what the
+table lacks is measured. A killed profile goes on where it stopped (:mod:`latency.journal`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from devices import Device, DeviceLostError, Measurement, MeasurementError, MeasureSettings, Provenance
-from export.flatbuffer import write_tflite
-from latency.calibration import Calibration, calibrate
+from devices import Device, DeviceLostError, MeasurementError, Provenance
+from latency.alone import blocks_of, measure_alone
 from latency.energy import complete_energies
 from latency.exact import profile_exact
+from latency.inside import Surroundings, count_operators, measure_inside
 from latency.journal import Journal
-from latency.progress import ProgressCallback, Reporter
-from latency.quiet import visit_in_rounds
-from latency.table import LatencyTable, Row, default_table_path
-from latency.visits import QuietSettings, Visit, Visits
-from spaces.blocks import ConvBnAct
-from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from latency.neighbourhoods import networks_around
+from latency.progress import ProgressCallback
+from latency.session import Session, network_key
+from latency.table import LatencyTable, default_table_path
+from latency.visits import QuietSettings, Visits
 from spaces.errors import InputError, WorkError
-from spaces.graph import OpGraph
 from spaces.network import Network
 from spaces.slots import SlotEntry
 from spaces.space import SearchSpace
 
 CALIBRATION_NETWORKS = 24
-# So many models are on disk and in one set of rounds at once.
-_BATCH = 1000
-_EMPTY = "empty"
 # Apart from the seeds that people validate with.
 _CALIBRATION_SEED = 20_240_001
 
@@ -80,6 +73,9 @@ def profile_space(
         threads=threads,
         settings=settings,
         fresh=fresh,
+        surroundings=lambda signatures, times: networks_around(
+            space, signatures, precision, times=times, seed=_CALIBRATION_SEED + 1
+        ),
         progress=progress,
     )
 
@@ -95,9 +91,12 @@ def profile(
     settings: QuietSettings | None = None,
     seed: int = 0,
     fresh: bool = False,
+    surroundings: Surroundings | None = None,
     progress: ProgressCallback | None = None,
 ) -> ProfileResult:
     """Measures the signatures that the table lacks, and calibrates it with whole networks.
+
+    ``surroundings`` finds networks to see blocks inside of; without it all are measured alone.
 
     Resumable at any point: give the same call again. ``fresh`` measures everything again. Raises InputError when the
     table on disk is of another device, runtime or protocol (and ``fresh`` is not given) or the precision is not one of
@@ -133,10 +132,7 @@ def profile(
         table = complete_energies(table, entries, networks, device, path, progress=progress)
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
 
-    wholes = {_network_key(network, precision): network for network in networks}
-    known_anchor = table.anchor_ms if np.isfinite(table.anchor_ms) else None
-    visits = Visits(settings, known_anchor, thorough=frozenset(wholes))
-    session = _Session(device, precision, threads, settings, visits, seed, progress)
+    visits = Visits(settings, table.anchor_ms if np.isfinite(table.anchor_ms) else None)
     journal_identity = {
         "device": device.name,
         "precision": precision,
@@ -146,21 +142,32 @@ def profile(
         "protocol": settings.protocol,
     }
     with Journal(path.with_name(f"{path.name}.journal"), journal_identity) as journal:
-        journal.restore(session.visits)
-        graphs = {key: network.graph for key, network in wholes.items()}
-        graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
-        blocks = _blocks_of(networks, precision) | {signature: entries[signature] for signature in missing}
-        graphs |= {signature: entry.graph for signature, entry in blocks.items()}
+        journal.restore(visits)
+        session = Session(device, precision, threads, visits, journal, seed, progress)
         try:
-            session.measure(graphs, journal)
-            rows = session.rows(blocks)
-            if blocks and not rows:
+            counts = None
+            if surroundings is not None:
+                blocks = {**entries, **blocks_of(networks, precision)}.values()
+                counts = count_operators(
+                    device, networks, blocks, precision=precision, threads=threads, settings=settings
+                )
+            if counts is None or surroundings is None:
+                rows, calibration = measure_alone(session, {name: entries[name] for name in missing}, networks)
+            else:
+                missing = [name for name in entries if name not in table.rows or not table.rows[name].networks]
+                wanted = {name: entries[name] for name in missing}
+                rows, calibration = measure_inside(session, wanted, table.rows, networks, surroundings, counts)
+            if missing and not rows:
                 raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
-            table = _finished(table.with_rows(rows), session, networks)
         except DeviceLostError as error:
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
             ) from error
+        table = table.with_rows(rows).with_session(
+            anchor_ms=float(f"{visits.reference_ms:.5g}"),
+            calibration=dataclasses.replace(calibration, of=_digest(networks, precision)),
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
         table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
         journal.remove()
     table = complete_energies(table, entries, networks, device, path, progress=progress)
@@ -169,110 +176,6 @@ def profile(
     return ProfileResult(
         table, path, len(entries), measured, len(entries) - len(missing), time.monotonic() - start, failed
     )
-
-
-@dataclass
-class _Session:
-    """The measuring part of one profile."""
-
-    device: Device
-    precision: str
-    threads: int
-    settings: QuietSettings
-    visits: Visits
-    seed: int
-    progress: ProgressCallback | None
-    errors: dict[str, MeasurementError] = field(default_factory=dict)
-
-    def measure(self, graphs: Mapping[str, OpGraph], journal: Journal) -> None:
-        """Quiet visits to all models, batch by batch; the first batch holds what the calibration compares."""
-        names = list(graphs)
-        rng = np.random.default_rng(self.seed)
-        report = Reporter(self.progress, f"measuring {len(names)} models", len(names) * self.settings.visits)
-        finished = 0
-        for first in range(0, len(names), _BATCH):
-            batch = names[first : first + _BATCH]
-            with tempfile.TemporaryDirectory(prefix="edgenas-profile-") as folder:
-                models = self._write(batch, graphs, Path(folder))
-                counts = {name: min(self.visits.quiet_visits(name), self.settings.visits) for name in models}
-
-                def on_visit(name: str, visit: Visit) -> None:
-                    journal.add(name, visit)
-                    counts[name] = min(counts[name] + 1, self.settings.visits)  # noqa: B023
-                    report(finished + sum(counts.values()))  # noqa: B023
-
-                self.errors |= visit_in_rounds(
-                    self.device, models, self.visits, rng=rng, threads=self.threads, on_visit=on_visit
-                )
-            finished += len(batch) * self.settings.visits
-            report(finished)
-
-    def _write(self, names: Iterable[str], graphs: Mapping[str, OpGraph], folder: Path) -> dict[str, Path]:
-        models = {}
-        for index, name in enumerate(self.visits.lacking(list(names))):
-            models[name] = folder / f"{index}.tflite"
-            try:
-                models[name].write_bytes(write_tflite(graphs[name], self.precision))
-            except OSError as error:
-                raise WorkError(
-                    f"{folder}: cannot be written ({error.strerror}); what was measured before is kept: make room, or "
-                    f"set TMPDIR, and give the same command again"
-                ) from error
-        return models
-
-    def rows(self, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
-        """Table rows of what was measured."""
-        latencies = self.visits.latencies(name for name in blocks if name not in self.errors)
-        return {
-            name: Row(
-                float(f"{found.latency_ms:.5g}"),
-                round(found.spread, 4),
-                found.quiet_visits,
-                found.visits,
-                weight_bytes=graph_weight_bytes(blocks[name].graph, self.precision),
-                wide_bytes=wide_depthwise_bytes(blocks[name].graph, self.precision),
-            )
-            for name, found in latencies.items()
-        }
-
-    def calibrate(self, networks: Sequence[Network]) -> Calibration:
-        """Fits blocks to networks, and notes how much slower the networks run when nobody picks quiet moments."""
-        latencies = {name: found.latency_ms for name, found in self.visits.latencies(self.visits.by_model).items()}
-        blocks_ms, networks_ms, used = [], [], []
-        for network in networks:
-            key = _network_key(network, self.precision)
-            parts = [*network.signatures(self.precision).values(), key]
-            if all(part in latencies and part not in self.errors for part in parts):
-                *alone, whole = (latencies[part] for part in parts)
-                blocks_ms.append(alone)
-                networks_ms.append(whole)
-                used.append(network)
-        weights, wide = (
-            [count(network.graph, self.precision) for network in used]
-            for count in (graph_weight_bytes, wide_depthwise_bytes)
-        )
-        fitted = calibrate(blocks_ms, networks_ms, latencies.get(_EMPTY, 0.0), weights, wide)
-        fitted = dataclasses.replace(fitted, of=_digest(networks, self.precision))
-        return self._with_deployed(fitted, used, networks_ms)
-
-    def _with_deployed(
-        self, calibration: Calibration, networks: Sequence[Network], quiet_ms: Sequence[float]
-    ) -> Calibration:
-        settings = MeasureSettings(
-            threads=self.threads, warmup_seconds=0.02, min_runs=20, max_seconds=0.1, confidence=None
-        )
-        models = {str(index): write_tflite(network.graph, self.precision) for index, network in enumerate(networks)}
-        outcomes = self.device.measure_many(models, settings) if models else {}
-        ratios = np.array(
-            [
-                (outcome.median / quiet, outcome.p95 / quiet)
-                for outcome, quiet in zip(outcomes.values(), quiet_ms, strict=True)
-                if isinstance(outcome, Measurement)
-            ]
-        )
-        if not len(ratios):
-            return calibration
-        return calibration.with_deployed(ratios[:, 0], ratios[:, 1])
 
 
 def _existing_table(path: Path, precision: str, identity: Provenance, settings: QuietSettings) -> LatencyTable | None:
@@ -308,29 +211,7 @@ def _empty_table(precision: str, identity: Provenance, settings: QuietSettings) 
     )
 
 
-def _finished(table: LatencyTable, session: _Session, networks: Sequence[Network]) -> LatencyTable:
-    return table.with_session(
-        anchor_ms=float(f"{session.visits.reference_ms:.5g}"),
-        calibration=session.calibrate(networks),
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )
-
-
-def _network_key(network: Network, precision: str) -> str:
-    """A name under which the journal finds the network again."""
-    return "network: " + " > ".join(network.signatures(precision).values())
-
-
 def _digest(networks: Sequence[Network], precision: str) -> str:
     """A short name of the networks that a calibration was fitted on."""
-    keys = sorted(_network_key(network, precision) for network in networks)
+    keys = sorted(network_key(network, precision) for network in networks)
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
-
-
-def _blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntry]:
-    blocks = {}
-    for network in networks:
-        signatures = network.signatures(precision)
-        for node in network.nodes:
-            blocks[signatures[node.name]] = SlotEntry(node.block, network.input_shapes(node))
-    return blocks

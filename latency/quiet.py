@@ -16,7 +16,7 @@ from devices import Device, Measurement, MeasurementError, MeasureSettings
 from devices.device import Model
 from export.flatbuffer import write_tflite
 from latency.operator_visits import OperatorVisit
-from latency.visits import QuietLatency, QuietSettings, Visit, Visits
+from latency.visits import THOROUGH, QuietLatency, QuietSettings, Visit, Visits
 from spaces.blocks import FusedInvertedBottleneck
 
 # A process is worth starting for so many visits: few models are visited several times in it.
@@ -94,7 +94,7 @@ def measure_quiet(
 
     ``anchor_ms`` is the reference model's time at the clock that is asked for, such as a table's.
     """
-    visits = Visits(settings or QuietSettings(), anchor_ms, thorough=frozenset(models))
+    visits = Visits(settings or QuietSettings(), anchor_ms, effort=dict.fromkeys(models, THOROUGH))
     errors = visit_in_rounds(device, models, visits, rng=np.random.default_rng(seed), threads=threads)
     latencies = visits.latencies(models)
     return {name: errors[name] if name in errors else latencies[name] for name in models}

@@ -11,13 +11,14 @@ A model that outlasts quiet moments is seen operator by operator instead (:mod:`
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from latency.operator_visits import OperatorVisit, quiet_sum
+from latency.operator_visits import OperatorVisit, QuietSum, quiet_sum
 from spaces.errors import InputError
 
 #: (fastest run of the chunk, anchor before, anchor after), all in ms.
@@ -25,8 +26,8 @@ Chunk = tuple[float, float, float]
 #: The chunks of one visit, or its runs operator by operator.
 Visit = tuple[Chunk, ...] | OperatorVisit
 
-#: Whole networks, of which there are few, are visited so many times as often as blocks.
-THOROUGH = 2
+#: Whole networks that others are compared with are visited so many times as often as blocks.
+THOROUGH = 2.0
 _FEWEST_FOR_ERROR = 3
 #: The reference clock is one that this share of the quiet visits reach.
 _REFERENCE_SHARE = 0.1
@@ -73,7 +74,8 @@ class QuietSettings:
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
             f"visits, fastest run of each {self.quiet_chunks} x {self.chunk_seconds * 1e3:g} ms, anchor within "
-            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms by operator"
+            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms by operator, blocks of such "
+            f"networks inside them"
         )
 
 
@@ -97,13 +99,13 @@ class Visits:
     """All visits to all models of one session.
 
     ``anchor_ms`` is the anchor's reference time where it is known from before, such as a table's; without it, the
-    session sets its own, and a machine that is disturbed all the time passes for quiet. Models in ``thorough`` are
-    visited :data:`THOROUGH` times as often.
+    session sets its own, and a machine that is disturbed all the time passes for quiet. ``effort`` tells how many times
+    as often as the settings ask a model is visited, where that is not once.
     """
 
     settings: QuietSettings
     anchor_ms: float | None = None
-    thorough: frozenset[str] = frozenset()
+    effort: Mapping[str, float] = field(default_factory=dict)
     by_model: dict[str, list[Visit]] = field(default_factory=dict)
     fastest_anchor_ms: float = float("inf")
 
@@ -135,7 +137,7 @@ class Visits:
         def lacks(name: str) -> bool:
             if name not in self.by_model:
                 return True
-            times = THOROUGH if name in self.thorough else 1
+            times = self.effort.get(name, 1.0)
             visits, seen = len(self.by_model[name]), self._latency(self.by_model[name], reference=1.0)
             if visits >= times * self.settings.max_visits or seen.quiet_visits >= times * self.settings.visits:
                 return False
@@ -169,6 +171,20 @@ class Visits:
         """
         reference = self.reference_ms
         return {name: self._latency(self.by_model[name], reference) for name in names if name in self.by_model}
+
+    def operators(self, name: str) -> QuietSum | None:
+        """What each operator of a model takes at the reference clock; None where operators are not told.
+
+        Where no visit was quiet, all count (``visits`` is then 0).
+        """
+        visits = _by_operator(self.by_model.get(name, ()))
+        if not visits:
+            return None
+        found = quiet_sum(visits, self.reference_ms, limit_ms=self._limit, quantile=_QUANTILE)
+        if found is not None:
+            return found
+        found = quiet_sum(visits, self.reference_ms, limit_ms=math.inf, quantile=_QUANTILE)
+        return found and dataclasses.replace(found, visits=0)
 
     def latency(self, name: str) -> QuietLatency:
         """The quiet latency of one model that was visited."""

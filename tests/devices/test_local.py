@@ -141,9 +141,10 @@ def test_visits_report_the_anchor_around_each_chunk() -> None:
     assert all(time_ms > 0 for pair in outcome.anchors_ms for time_ms in pair)
 
 
-def test_visits_to_slow_models_report_their_operators() -> None:
-    """Whatever is slow: the limit is put below this model's time."""
-    settings = MeasureSettings(anchor=MODEL, operators_above=1e-9, operator_seconds=0.001)
+@pytest.mark.parametrize("limit", [1e-9, 0.0])
+def test_visits_to_slow_models_report_their_operators(limit: float) -> None:
+    """Whatever is slow: the limit is put below this model's time, or there is none."""
+    settings = MeasureSettings(anchor=MODEL, operators_above=limit, operator_seconds=0.001)
     outcome = get_device("local-cpu").measure(SLOW, settings=settings)
     assert len(outcome.operators_us) == len(outcome.anchors_ms) == len(outcome.samples_ms) >= 6
     assert {len(run) for run in outcome.operators_us} == {3}  # expansion, depthwise, projection

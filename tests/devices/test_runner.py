@@ -16,7 +16,7 @@ from spaces.blocks import ConvBnAct
 FILE = Path(runner.__file__)
 
 
-@pytest.mark.parametrize("file", [FILE, FILE.with_name("operator_times.py")])
+@pytest.mark.parametrize("file", [FILE, FILE.with_name("operator_times.py"), FILE.with_name("quiet_visit.py")])
 def test_is_python_3_7_and_needs_only_numpy(file: Path) -> None:
     tree = ast.parse(file.read_text(), feature_version=(3, 7))
     imported = set()

@@ -63,7 +63,8 @@ def test_measures_on_the_board(make_board, board_python, server):
     assert measurement.provenance.kind == "measured"
     runner = next((server.folder / ".cache" / "edgenas").glob("*/runner.py"))
     assert runner.read_bytes() == Path("devices/runner.py").read_bytes()
-    assert runner.with_name("operator_times.py").read_bytes() == Path("devices/operator_times.py").read_bytes()
+    for name in ("operator_times.py", "quiet_visit.py"):
+        assert runner.with_name(name).read_bytes() == Path("devices", name).read_bytes()
     assert len(server.leftovers) == 1
     board.close()
     assert server.leftovers == []

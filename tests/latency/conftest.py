@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,63 @@ class SharedServer(Device):
         return Measurement(tuple(samples), self.identity(), anchors_ms=tuple(anchors))
 
 
+class SlowServer(SharedServer):
+    """Blocks and networks of milliseconds on a runtime that tells operators. Alone, weights come from the cache.
+
+    ``tells_operators`` and ``merges`` (the last two operators of a whole network run as one) spoil that.
+    """
+
+    OPERATOR_MS, BYTE_MS = 0.2, 1e-4
+    COLD = 1.5
+    LARGEST_BLOCK_OPERATORS = 4
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.tells_operators = True
+        self.merges = False
+        self._weights: dict[bytes, list[int]] = {}
+
+    def operators_ms(self, model: Model) -> list[float]:
+        content = model.read_bytes() if isinstance(model, Path) else model
+        if content not in self._weights:
+            self._weights[content] = [
+                sum(math.prod(t.shape) for t in each.inputs if t is not None and t.is_constant)
+                for each in read_operators(content)
+            ]
+        weights = self._weights[content]
+        byte_ms = self.BYTE_MS * (self.COLD if len(weights) > self.LARGEST_BLOCK_OPERATORS else 1.0)
+        return [self.slowdown * (self.OPERATOR_MS + byte_ms * count) for count in weights]
+
+    def true_ms(self, model: Model) -> float:
+        return self.ENTRY_MS + sum(self.operators_ms(model))
+
+    def measure_many(
+        self,
+        models: Mapping[str, Model],
+        settings: MeasureSettings | None = None,
+        on_result: Callable[[str, Outcome], None] | None = None,
+    ) -> dict[str, Outcome]:
+        self._above = settings.operators_above if settings else None
+        return super().measure_many(models, settings, on_result)
+
+    def _visit(self, model: Model, clock: float) -> Measurement:
+        true_us = 1e3 * np.array(self.operators_ms(model))
+        above = self._above
+        if above is None or not self.tells_operators or (above and true_us.sum() < above * 1e6):
+            return super()._visit(model, clock)
+        if self.merges and len(true_us) > self.LARGEST_BLOCK_OPERATORS:
+            true_us = np.append(true_us[:-2], true_us[-2:].sum())
+        loads = np.where(self.rng.random((6, len(true_us))) < self.busy, self.rng.uniform(1.5, 2.5), 1.0)
+        runs = (true_us * clock * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(int)
+        anchors = tuple(
+            (self.ANCHOR_MS * clock * (1 + 0.6 * (load - 1)), self.ANCHOR_MS * clock) for load in loads[:, -1]
+        )
+        samples = tuple(float(run.sum()) / 1e3 for run in runs)
+        return Measurement(
+            samples, self.identity(), anchors_ms=anchors, operators_us=tuple(tuple(map(int, run)) for run in runs)
+        )
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EDGENAS_HOME", str(tmp_path / "home"))
@@ -119,3 +177,9 @@ def space(tmp_path: Path) -> SearchSpace:
 def server() -> Callable[..., Any]:
     """Makes :class:`SharedServer` devices."""
     return SharedServer
+
+
+@pytest.fixture
+def slow_server() -> Callable[..., Any]:
+    """Makes :class:`SlowServer` devices."""
+    return SlowServer

@@ -82,8 +82,8 @@ def test_a_full_disk_under_the_table(tmp_path: Path, space: SearchSpace, server,
     measured = device.visits
     run(space, device, path)
     assert path.exists()
-    # Only the deployed latencies of the calibration networks are taken again.
-    assert device.visits - measured == CALIBRATION_NETWORKS
+    # Only the deployed latencies of the calibration networks are taken again, and three tell how slow networks are.
+    assert device.visits - measured == CALIBRATION_NETWORKS + 3
 
 
 def test_a_full_disk_under_the_models(tmp_path: Path, space: SearchSpace, server, monkeypatch: pytest.MonkeyPatch):

@@ -95,7 +95,7 @@ def test_a_lost_device_leaves_what_it_measured(tmp_path: Path, space: SearchSpac
     device.interrupt_after, device.interruption = 50, DeviceLostError("the cable is out")
     with pytest.raises(WorkError, match=r"the cable is out.*t\.csv\.journal.*same command again"):
         profile_space(space, device, precision="int8", table_path=path, settings=FEW)
-    assert (tmp_path / "t.csv.journal").read_bytes().count(b"\n") == 51
+    assert (tmp_path / "t.csv.journal").read_bytes().count(b"\n") == 1 + 50 - 3  # three told how slow networks are
 
 
 def test_kill_9_loses_nothing(tmp_path: Path, space: SearchSpace) -> None:

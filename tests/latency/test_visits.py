@@ -1,8 +1,10 @@
 """What counts as quiet, and what follows from it."""
 
+import math
+
 import pytest
 
-from latency.visits import THOROUGH, QuietSettings, Visits
+from latency.visits import QuietSettings, Visits
 from spaces.errors import InputError
 
 SETTINGS = QuietSettings(visits=2, least_visits=1, patience=3, max_visits=4, precision=0.0)
@@ -49,7 +51,7 @@ def test_where_nothing_was_quiet_the_fastest_must_do_and_it_shows() -> None:
 
 
 def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> None:
-    visits = Visits(SETTINGS, anchor_ms=1.0, thorough=frozenset({"whole"}))
+    visits = Visits(SETTINGS, anchor_ms=1.0, effort={"whole": 2.0, "often": 0.5})
     busy = ((1.0, 3.0, 3.0),)
     assert visits.lacking(["a", "b", "whole"]) == ["a", "b", "whole"]
     for turn in range(SETTINGS.visits):
@@ -61,9 +63,13 @@ def test_a_model_is_visited_until_it_was_quiet_often_enough_or_too_often() -> No
     assert visits.lacking(["a", "b", "whole"]) == ["b", "whole"]
     visits.add("b", busy)
     assert visits.lacking(["a", "b"]) == []
-    for _ in range((THOROUGH - 1) * SETTINGS.visits):
+    for _ in range(SETTINGS.visits):
         visits.add("whole", quiet)
     assert visits.lacking(["whole"]) == []
+    for _ in range(math.ceil(SETTINGS.visits / 2)):
+        assert visits.lacking(["often"]) == ["often"]
+        visits.add("often", quiet)
+    assert visits.lacking(["often"]) == []
 
 
 def test_visits_that_agree_are_enough_early_and_those_that_do_not_go_on() -> None:

@@ -1,0 +1,81 @@
+"""Blocks measured alone, each a model of its own, in the same rounds as whole networks that they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from latency.calibration import Calibration, calibrate
+from latency.session import Session, network_key
+from latency.table import Row
+from latency.visits import THOROUGH
+from spaces.blocks import ConvBnAct
+from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from spaces.network import Network
+from spaces.slots import SlotEntry
+
+# So many models are on disk and in one set of rounds at once.
+_BATCH = 1000
+_EMPTY = "empty"
+
+
+def measure_alone(
+    session: Session, blocks: Mapping[str, SlotEntry], networks: Sequence[Network]
+) -> tuple[dict[str, Row], Calibration]:
+    """Rows of these blocks, and the calibration with whole networks; an almost empty model goes along.
+
+    The blocks of the networks are measured too, so that these are compared with numbers of the same minutes.
+    """
+    precision = session.precision
+    wholes = {network_key(network, precision): network for network in networks}
+    session.visits.effort = dict.fromkeys(wholes, THOROUGH)
+    graphs = {key: network.graph for key, network in wholes.items()}
+    graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
+    blocks = blocks_of(networks, precision) | dict(blocks)
+    graphs |= {signature: entry.graph for signature, entry in blocks.items()}
+    session.measure(graphs, what="models", batch=_BATCH)
+    rows = rows_alone(session, blocks)
+    return rows, _calibrated(session, rows, networks)
+
+
+def rows_alone(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
+    """Table rows of the blocks that were measured alone."""
+    latencies = session.visits.latencies(name for name in blocks if name not in session.errors)
+    return {
+        name: Row(
+            float(f"{found.latency_ms:.5g}"),
+            round(found.spread, 4),
+            found.quiet_visits,
+            found.visits,
+            weight_bytes=graph_weight_bytes(blocks[name].graph, session.precision),
+            wide_bytes=wide_depthwise_bytes(blocks[name].graph, session.precision),
+        )
+        for name, found in latencies.items()
+    }
+
+
+def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntry]:
+    """The blocks of networks by signature."""
+    blocks = {}
+    for network in networks:
+        signatures = network.signatures(precision)
+        for node in network.nodes:
+            blocks[signatures[node.name]] = SlotEntry(node.block, network.input_shapes(node))
+    return blocks
+
+
+def _calibrated(session: Session, rows: Mapping[str, Row], networks: Sequence[Network]) -> Calibration:
+    visits, precision = session.visits, session.precision
+    alone_ms, networks_ms, used = [], [], []
+    for network in networks:
+        key = network_key(network, precision)
+        signatures = network.signatures(precision).values()
+        if key not in session.errors and key in visits.by_model and all(each in rows for each in signatures):
+            alone_ms.append([visits.latency(each).latency_ms for each in signatures])
+            networks_ms.append(visits.latency(key).latency_ms)
+            used.append(network)
+    weights, wide = (
+        [count(network.graph, precision) for network in used] for count in (graph_weight_bytes, wide_depthwise_bytes)
+    )
+    empty_ms = visits.latency(_EMPTY).latency_ms if _EMPTY in visits.by_model else 0.0
+    fitted = calibrate(alone_ms, networks_ms, empty_ms, weights, wide)
+    return session.with_deployed(fitted, used, networks_ms)

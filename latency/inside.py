@@ -1,0 +1,202 @@
+"""Blocks measured inside whole networks, operator by operator.
+
+A block that runs alone over and over finds its weights in the cache and its tensors where they were; inside a network
+of many megabytes it does not, and takes up to a third longer. So where networks are slow and the runtime tells the time
+of each operator, no block is measured alone: random networks that together hold each block twice are, and a block's
+latency is the mean of what its operators took inside them. A network is then the sum of its blocks, times a scale near
+1. It is faster, too: one visit to a network is one to all of its blocks.
+
+Which operators are a block's follows from how many the runtime makes of each block, in order. That is counted on one
+block of each structure, and has to add up in every network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices import Device
+from export.flatbuffer import write_tflite
+from latency.alone import rows_alone
+from latency.calibration import Calibration, calibrate_inside
+from latency.operator_visits import OperatorVisit
+from latency.quiet import visit_in_rounds
+from latency.session import Session, network_key
+from latency.table import Row
+from latency.visits import THOROUGH, QuietSettings, Visits
+from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from spaces.graph import OpGraph
+from spaces.network import Network
+from spaces.slots import SlotEntry
+
+#: Finds networks that hold each of some signatures so many times: (signatures, times) -> networks.
+Surroundings = Callable[[Collection[str], int], Sequence[Network]]
+#: A block is seen inside so many networks, where its space has them.
+_TIMES = 2
+#: Such networks, of which there are many, are visited so many times as often as blocks alone.
+_EFFORT = 0.25
+# Networks can have 100 MB: so many are on disk at once.
+_BATCH = 60
+# So many networks tell whether networks are slow, and whether operators add up.
+_TRIED = 3
+# What an operator does, not how large it is.
+_SIZES = {"filters", "units"}
+
+Structure = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class OperatorCounts:
+    """How many operators the runtime makes of a block, by the block's structure."""
+
+    by_structure: Mapping[Structure, int]
+
+    def of(self, network: Network) -> list[int] | None:
+        """For each node of a network; None when a structure is not known."""
+        counts = [self.by_structure.get(_structure(graph)) for graph in network.blocks_lowered.values()]
+        return None if None in counts else [count for count in counts if count is not None]
+
+    def split(self, network: Network, operators_ms: NDArray[np.float64]) -> list[float] | None:
+        """What each node of a network takes in ms; None when operators do not add up to its blocks'."""
+        counts = self.of(network)
+        if counts is None or sum(counts) != len(operators_ms):
+            return None
+        ends = np.cumsum(counts)
+        return [float(part.sum()) for part in np.split(operators_ms, ends[:-1])]
+
+
+def count_operators(
+    device: Device,
+    networks: Sequence[Network],
+    blocks: Iterable[SlotEntry],
+    *,
+    precision: str,
+    threads: int,
+    settings: QuietSettings,
+) -> OperatorCounts | None:
+    """How many operators the device's runtime makes of blocks; None where blocks are to be measured alone.
+
+    That is where networks like these run for less than ``settings.operators_above``, where the device does not tell
+    the times of operators, and where they do not add up. Raises DeviceLostError.
+    """
+
+    def looks(graphs: Mapping[str, OpGraph], settings: QuietSettings) -> dict[str, int]:
+        """The number of operators that one short visit to each model tells."""
+        models = {name: write_tflite(graph, precision) for name, graph in graphs.items()}
+        once = dataclasses.replace(settings, visits=1, least_visits=1, max_visits=1, operator_seconds=0.001)
+        visits = Visits(once)
+        visit_in_rounds(device, models, visits, rng=np.random.default_rng(0), threads=threads)
+        return {
+            name: len(visit.operators_us[0])
+            for name, (visit, *_) in visits.by_model.items()
+            if isinstance(visit, OperatorVisit)
+        }
+
+    tried = {str(place): network for place, network in enumerate(networks[:_TRIED])}
+    seen = looks({name: network.graph for name, network in tried.items()}, settings)
+    if not tried or len(seen) < len(tried):
+        return None
+    structures = {_structure(entry.graph): entry.graph for entry in blocks}
+    told = looks(
+        {str(place): graph for place, graph in enumerate(structures.values())},
+        dataclasses.replace(settings, operators_above=0.0),
+    )
+    counts = OperatorCounts(
+        {structure: told[str(place)] for place, structure in enumerate(structures) if str(place) in told}
+    )
+    adds_up = all(sum(counts.of(network) or ()) == seen[name] for name, network in tried.items())
+    return counts if adds_up else None
+
+
+def measure_inside(
+    session: Session,
+    blocks: Mapping[str, SlotEntry],
+    known: Mapping[str, Row],
+    networks: Sequence[Network],
+    surroundings: Surroundings,
+    counts: OperatorCounts,
+) -> tuple[dict[str, Row], Calibration]:
+    """Rows of these blocks, seen inside other networks, and the calibration with ``networks``.
+
+    ``known`` are rows from before. A block that no network told is measured alone.
+    """
+    visits, precision = session.visits, session.precision
+    alone_settings = visits.settings
+    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0)
+    around = {network_key(network, precision): network for network in surroundings(blocks, _TIMES)}
+    wholes = {network_key(network, precision): network for network in networks}
+    visits.effort = dict.fromkeys(around, _EFFORT) | dict.fromkeys(wholes, THOROUGH)
+    session.measure({key: network.graph for key, network in (wholes | around).items()}, what="networks", batch=_BATCH)
+    seen = _seen_inside({key: each for key, each in around.items() if key not in session.errors}, session, counts)
+    rows = {name: _row(seen[name], entry.graph, precision) for name, entry in blocks.items() if name in seen}
+    left = {name: entry for name, entry in blocks.items() if name not in rows}
+    if left:
+        visits.settings = alone_settings
+        session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
+        rows |= rows_alone(session, left)
+    for key in wholes | around:  # what does not run is one of their blocks, which has its own words
+        session.errors.pop(key, None)
+    return rows, _calibrated(session, {**known, **rows}, wholes)
+
+
+def latencies_inside(
+    networks: Mapping[str, Network], session: Session, counts: OperatorCounts
+) -> dict[str, list[float]]:
+    """Measures networks; the quiet latencies in ms of their blocks, one for each time that a network holds one."""
+    session.measure({key: network.graph for key, network in networks.items()}, what="networks", batch=_BATCH)
+    seen = _seen_inside(networks, session, counts)
+    return {signature: [latency for latency, _ in found] for signature, found in seen.items()}
+
+
+def _seen_inside(
+    networks: Mapping[str, Network], session: Session, counts: OperatorCounts
+) -> dict[str, list[tuple[float, int]]]:
+    """(latency in ms, quiet visits) of blocks by signature, one for each time that a network holds it."""
+    seen = defaultdict(list)
+    for key, network in networks.items():
+        found = session.visits.operators(key)
+        parts = None if found is None else counts.split(network, found.operators_ms)
+        if found is None or parts is None:
+            continue
+        for signature, latency in zip(network.signatures(session.precision).values(), parts, strict=True):
+            seen[signature].append((latency, found.visits))
+    return seen
+
+
+def _row(seen: Sequence[tuple[float, int]], graph: OpGraph, precision: str) -> Row:
+    latencies, visits = np.array([latency for latency, _ in seen]), sum(count for _, count in seen)
+    low, high = np.quantile(latencies, (0.25, 0.75))
+    mean = float(latencies.mean())
+    return Row(
+        float(f"{mean:.5g}"),
+        round(float(high - low) / mean, 4),
+        visits,
+        visits,
+        weight_bytes=graph_weight_bytes(graph, precision),
+        wide_bytes=wide_depthwise_bytes(graph, precision),
+        networks=len(seen),
+    )
+
+
+def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:
+    blocks_ms, networks_ms, used = [], [], []
+    for key, network in wholes.items():
+        signatures = network.signatures(session.precision).values()
+        if key in session.visits.by_model and all(signature in rows for signature in signatures):
+            blocks_ms.append([rows[signature].latency_ms for signature in signatures])
+            networks_ms.append(session.visits.latency(key).latency_ms)
+            used.append(network)
+    return session.with_deployed(calibrate_inside(blocks_ms, networks_ms), used, networks_ms)
+
+
+def _structure(graph: OpGraph) -> Structure:
+    """What a block does, step by step, whatever the sizes of its tensors."""
+    return tuple(
+        (type(node.op).__name__, *(item for item in vars(node.op).items() if item[0] not in _SIZES), node.inputs)
+        for node in graph.nodes
+    )

@@ -1,0 +1,105 @@
+"""Networks to see blocks inside of: random ones of a space, or chains of blocks where there is no space."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces.network import Network, chain
+from spaces.ops import Shape
+from spaces.population import Population
+from spaces.slots import SlotEntry
+from spaces.space import SearchSpace
+
+#: Random networks to choose from, and how often so many more are drawn while a block is too rare among them.
+_POOL = 10_000
+_MOST_POOLS = 10
+_LONGEST_CHAIN = 40
+
+
+def networks_around(
+    space: SearchSpace, signatures: Collection[str], precision: str, *, times: int, seed: int
+) -> list[Network]:
+    """Few random networks that hold each of these signatures of a space ``times`` times, or as often as can be.
+
+    Greedy: the network with the most that is still lacking comes first, rare blocks counting more. Networks are
+    different from each other.
+    """
+    wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
+    if not wanted:
+        return []
+    population, blocks = _pool(space, wanted, precision, times, np.random.default_rng(seed))
+    # The last place stands for blocks that are not wanted.
+    lacking = np.append(np.full(len(wanted), times), 0)
+    worth = 1.0 / np.maximum(np.bincount(blocks.ravel(), minlength=len(lacking)), 1)
+    chosen: list[int] = []
+    while lacking.any():
+        gains = np.where(lacking > 0, worth, 0.0)[blocks].sum(axis=1)
+        gains[chosen] = 0.0
+        best = int(np.argmax(gains))
+        if not gains[best]:
+            break
+        chosen.append(best)
+        held = np.unique(blocks[best])
+        lacking[held] = np.maximum(lacking[held] - 1, 0)
+    return [space.decode(population[index]) for index in chosen]
+
+
+def _pool(
+    space: SearchSpace, wanted: dict[str, int], precision: str, times: int, rng: np.random.Generator
+) -> tuple[Population, NDArray[np.intp]]:
+    """Different random architectures, and (N, slots) which wanted block, or ``len(wanted)``, each slot holds."""
+    places = space.cost_arrays(lambda entry: wanted.get(entry.signature(precision), len(wanted)) + 1)
+    population = space.sample(rng, 0)
+    for _ in range(_MOST_POOLS):
+        population = np.unique(np.concatenate([population, space.sample(rng, _POOL)]), axis=0)
+        columns = [costs[space.slot_table(slot).indices(population)] for slot, costs in places.items()]
+        blocks = np.stack(columns, axis=1).astype(np.intp) - 1
+        blocks[blocks < 0] = len(wanted)  # an absent slot
+        if np.bincount(blocks.ravel(), minlength=len(wanted) + 1)[:-1].min() >= 2 * times:
+            break
+    return population, blocks
+
+
+def chains_through(blocks: Mapping[str, SlotEntry], wanted: Collection[str], rng: np.random.Generator) -> list[Network]:
+    """Random networks of blocks one after the other that together hold each of the wanted ones, where shapes allow.
+
+    Blocks follow each other where the output of one is the input of the next, from the first that no other leads to
+    up to the last that leads to no other, as in the space that they come from; each is in a network once. Blocks of
+    several inputs are left out.
+    """
+    following, leading = defaultdict(list), defaultdict(list)
+    ends: dict[str, tuple[Shape, Shape]] = {}
+    for signature, entry in sorted(blocks.items()):
+        if len(entry.input_shapes) == 1:
+            ends[signature] = entry.input_shapes[0], entry.graph.output_shapes[0]
+            following[ends[signature][0]].append(signature)
+            leading[ends[signature][1]].append(signature)
+
+    def pick(candidates: list[str], there: int, taken: list[str]) -> str | None:
+        """One that is not taken: first the shape that it leads to, so that chains get somewhere, then the block."""
+        by_shape = defaultdict(list)
+        for signature in candidates:
+            if signature not in taken:
+                by_shape[ends[signature][there]].append(signature)
+        if not by_shape or len(taken) >= _LONGEST_CHAIN:
+            return None
+        shapes = sorted(by_shape)
+        among = by_shape[shapes[rng.integers(len(shapes))]]
+        return among[rng.integers(len(among))]
+
+    networks: list[Network] = []
+    lacking = [signature for signature in wanted if signature in ends]
+    while lacking:
+        taken = [lacking[0]]
+        while (before := pick(leading[ends[taken[0]][0]], 0, taken)) is not None:
+            taken.insert(0, before)
+        while (after := pick(following[ends[taken[-1]][1]], 1, taken)) is not None:
+            taken.append(after)
+        lacking = [signature for signature in lacking if signature not in taken]
+        parts = {f"block{place}": blocks[signature].block for place, signature in enumerate(taken)}
+        networks.append(chain(f"chain{len(networks)}", ends[taken[0]][0], parts))
+    return networks
