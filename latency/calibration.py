@@ -23,7 +23,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,19 @@ _PRIOR_WIDE_ERROR = 5.0
 _EXPECTED_ERROR = 0.015
 
 
+class MeasuredBlock(Protocol):
+    """A row of a latency table."""
+
+    @property
+    def latency_ms(self) -> float: ...
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def wide_bytes(self) -> int: ...
+    @property
+    def networks(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Fitted constants, and how well they predict networks that they were not fitted on.
@@ -48,6 +61,7 @@ class Calibration:
     the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
     network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
     whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
+    ``inside_scale`` is the scale of blocks that were seen inside networks; nothing else is fitted for these.
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
     networks: constants that were fitted on networks of one space do not hold for those of another.
     """
@@ -63,6 +77,7 @@ class Calibration:
     base_ms: float = 0.0
     weight_ms_per_mb: float = 0.0
     wide_ms_per_mb: float = 0.0
+    inside_scale: float = 1.0
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
 
@@ -76,6 +91,12 @@ class Calibration:
         floor = _FLOOR * self.scale * latencies_ms
         fetched = 1e-6 * (self.weight_ms_per_mb * weight_bytes + self.wide_ms_per_mb * wide_bytes)
         return np.maximum(self.scale * latencies_ms - self.overhead_ms, floor) + fetched
+
+    def parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
+        """(blocks,) what rows of a table add to a network, in ms, seen inside networks or measured alone."""
+        figures = np.array([(b.latency_ms, b.weight_bytes, b.wide_bytes, b.networks) for b in blocks], np.float64)
+        latencies, weights, wide, networks = figures.reshape(-1, 4).T
+        return np.where(networks > 0, self.inside_scale * latencies, self.contributions(latencies, weights, wide))
 
     @property
     def fixed_ms(self) -> float:
@@ -92,6 +113,14 @@ class Calibration:
         alone = np.asarray(latencies_ms, np.float64)
         count = max(len(alone), 1)
         return self.fixed_ms + float(self.contributions(alone, weight_bytes / count, wide_bytes / count).sum())
+
+    def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
+        """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
+        names = (
+            ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb") if inside else ("inside_scale",)
+        )
+        kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
+        return dataclasses.replace(self, **kept)
 
     def with_deployed(self, medians: NDArray[np.float64], p95s: NDArray[np.float64]) -> Calibration:
         """A copy that knows the ratios of deployed to quiet latency of some networks, (networks,) each, above 0."""
@@ -131,6 +160,7 @@ class Calibration:
             base_ms=float(data.get("base_ms", 0.0)),
             weight_ms_per_mb=float(data.get("weight_ms_per_mb", 0.0)),
             wide_ms_per_mb=float(data.get("wide_ms_per_mb", 0.0)),
+            inside_scale=float(data.get("inside_scale", 1.0)),
             of=str(data.get("of", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
@@ -178,7 +208,7 @@ def calibrate_inside(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence
         return float((shares.sum() + pull**2) / ((shares**2).sum() + pull**2))
 
     held_out_ms = [scale(np.delete(shares, place)) * shares[place] * whole[place] for place in range(len(whole))]
-    return _with_errors(Calibration(scale(shares)), held_out_ms, whole)
+    return _with_errors(Calibration(inside_scale=scale(shares)), held_out_ms, whole)
 
 
 def _with_errors(fitted: Calibration, held_out_ms: Sequence[float], whole: NDArray[np.float64]) -> Calibration:

@@ -156,8 +156,7 @@ def calibrated(
             continue
         energies = np.array([row.energy_mj for row in known], np.float64)
         alone = np.array([row.latency_ms for row in known])
-        weights = np.array([(row.weight_bytes, row.wide_bytes) for row in known], np.float64)
-        parts = calibration.contributions(alone, *weights.T)
+        parts = calibration.parts(known)
         plain = dataclasses.replace(origin, scale=1.0)
         ratios.append(whole_mj / (fixed_mj + float(plain.contributions(energies, alone, parts).sum())))
     if not ratios:

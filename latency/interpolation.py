@@ -100,11 +100,17 @@ class Interpolation:
         return self.model.rates.unknown_ms(work) if kind is None else self.model.rates.operator_ms(work, kind)
 
     def row(self, works: Sequence[OperatorWork]) -> Row:
-        """Latency alone (and energy, where the table has energies) of a block of these operators."""
+        """Latency (and energy, where the table has energies) of a block of these operators, seen as most rows are."""
         energy = None if self._energy_model is None else self._energy_model.predict(works)
         weight_bytes = sum(work.parameter_bytes for work in works)
         wide_bytes = sum(work.parameter_bytes for work in works if work.is_wide)
-        return Row(self.model.predict(works), energy_mj=energy, weight_bytes=weight_bytes, wide_bytes=wide_bytes)
+        return Row(
+            self.model.predict(works),
+            energy_mj=energy,
+            weight_bytes=weight_bytes,
+            wide_bytes=wide_bytes,
+            networks=int(np.median([self.table.rows[signature].networks for signature in self._works])),
+        )
 
     def error(self, signature: str | None = None) -> HeldOutError | None:
         """The held-out error that applies to a block: that of similar blocks where the table knows its input shape,

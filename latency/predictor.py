@@ -124,8 +124,7 @@ class Predictor:
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
         alone = np.array([row.latency_ms for row in rows.values()])
-        weights = np.array([(row.weight_bytes, row.wide_bytes) for row in rows.values()], np.float64)
-        parts = self.calibration.contributions(alone, *weights.T)
+        parts = self.calibration.parts(list(rows.values()))
         energies = [self.row_energy(row) for row in rows.values()]
         energy_parts = self._energy_parts(np.array(energies), alone, parts)
         known = self.table.energy is not None and not np.isnan(energy_parts).any()
@@ -260,7 +259,7 @@ class Predictor:
 
     def row_ms(self, row: Row) -> float:
         """What a block adds to a network, in ms."""
-        return float(self.calibration.contributions(np.array(row.latency_ms), row.weight_bytes, row.wide_bytes))
+        return float(self.calibration.parts([row])[0])
 
     def _refuse_missing(self, missing: list[str], what: str) -> None:
         if missing:

@@ -163,7 +163,10 @@ def profile(
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
             ) from error
-        table = table.with_rows(rows).with_session(
+        table = table.with_rows(rows)
+        if len({row.networks > 0 for row in table.rows.values()}) > 1:
+            calibration = calibration.keeping(table.calibration, inside=counts is not None)
+        table = table.with_session(
             anchor_ms=float(f"{visits.reference_ms:.5g}"),
             calibration=dataclasses.replace(calibration, of=_digest(networks, precision)),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -38,8 +38,7 @@ def test_large_networks_are_the_sum_of_their_blocks(tmp_path: Path, space: Searc
     assert table.calibration is not None
     assert table.calibration.mape is not None
     assert table.calibration.mape < 0.01
-    assert table.calibration.overhead_ms == table.calibration.weight_ms_per_mb == 0
-    assert table.calibration.scale == pytest.approx(1, abs=0.02)
+    assert table.calibration.inside_scale == pytest.approx(1, abs=0.02)
     assert LatencyTable.load(tmp_path / "t.csv") == table
 
 
@@ -145,3 +144,21 @@ def test_drift_says_when_operators_are_not_told_any_more(
     found = measure_drift(table, device, sample=len(table.rows), settings=FEW)
     assert [row.signature for row in found.rows] == [alone]
     assert set(found.failed.values()) == {"not told apart inside networks any more"}
+
+
+def test_a_table_of_both_kinds_predicts_both(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
+    """A space of slow networks, then one of fast ones: the first is predicted as before."""
+    device, path = slow_server(), tmp_path / "t.csv"
+    small = SearchSpace.load("tiny_edge")
+    table = profile_space(space, device, precision="int8", table_path=path, settings=FEW).table
+    population = space.sample(np.random.default_rng(3), 20)
+    before = Predictor(table).population(space, population)
+    alone = dataclasses.replace(FEW, operators_above=1.0)
+    dataclasses.replace(table, protocol=alone.protocol).save(path)
+    both = profile_space(small, device, precision="int8", table_path=path, settings=alone).table
+    assert both.calibration is not None
+    assert both.calibration.scale > 1.1
+    after = Predictor(both).population(space, population)
+    assert after - both.calibration.fixed_ms == pytest.approx(before)
+    one = Predictor(both).predict(space.decode(population[0]))
+    assert one.latency_ms == pytest.approx(after[0])
