@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable  # noqa: UP035  (Python 3.7)
 
 # Of a visit that times operators.
-_FEWEST_RUNS, _MOST_RUNS = 6, 40
+_FEWEST_RUNS, _MOST_RUNS = 4, 40
 # After a disturbed run, for a quieter CPU.
 _LOOK_AROUND_SECONDS = 0.003
 
@@ -186,7 +186,8 @@ class Visitor:
                 taken = 1e3 * sum(model.run())
                 warmup_runs = 2
             runs = min(_MOST_RUNS, max(_FEWEST_RUNS, math.ceil(settings["operator_seconds"] * 1e9 / max(taken, 1))))
-            before = anchor.wait_patiently(settings["wait_seconds"])
+            # The wait is worth less where only a small part of a visit can be quiet.
+            before = anchor.wait_patiently(min(settings["wait_seconds"], taken / 1e9))
             for _ in range(runs):
                 rows.append(model.run())
                 after = anchor.time(taken)

@@ -40,6 +40,8 @@ Surroundings = Callable[[Collection[str], int], Sequence[Network]]
 _TIMES = 2
 #: Such networks, of which there are many, are visited so many times as often as blocks alone.
 _EFFORT = 0.25
+#: How long a visit to one lasts: several shorter ones tell more.
+_OPERATOR_SECONDS = 0.04
 # Networks can have 100 MB: so many are on disk at once.
 _BATCH = 60
 # So many networks tell whether networks are slow, and whether operators add up.
@@ -127,7 +129,7 @@ def measure_inside(
     """
     visits, precision = session.visits, session.precision
     alone_settings = visits.settings
-    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0)
+    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0, operator_seconds=_OPERATOR_SECONDS)
     around = {network_key(network, precision): network for network in surroundings(blocks, _TIMES)}
     wholes = {network_key(network, precision): network for network in networks}
     visits.effort = dict.fromkeys(around, _EFFORT) | dict.fromkeys(wholes, THOROUGH)
