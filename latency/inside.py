@@ -28,7 +28,7 @@ from latency.operator_visits import OperatorVisit
 from latency.quiet import visit_in_rounds
 from latency.session import Session, network_key
 from latency.table import Row
-from latency.visits import THOROUGH, QuietSettings, Visits
+from latency.visits import QuietSettings, Visits
 from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
 from spaces.graph import OpGraph
 from spaces.network import Network
@@ -132,7 +132,7 @@ def measure_inside(
     visits.settings = dataclasses.replace(alone_settings, operators_above=0.0, operator_seconds=_OPERATOR_SECONDS)
     around = {network_key(network, precision): network for network in surroundings(blocks, _TIMES)}
     wholes = {network_key(network, precision): network for network in networks}
-    visits.effort = dict.fromkeys(around, _EFFORT) | dict.fromkeys(wholes, THOROUGH)
+    visits.effort = dict.fromkeys(around, _EFFORT)
     session.measure({key: network.graph for key, network in (wholes | around).items()}, what="networks", batch=_BATCH)
     seen = _seen_inside({key: each for key, each in around.items() if key not in session.errors}, session, counts)
     rows = {name: _row(seen[name], entry.graph, precision) for name, entry in blocks.items() if name in seen}

@@ -91,7 +91,7 @@ def quiet_sum(
         variance += ((high - low) / 1.35) ** 2 / seen
         visits_seen += seen * value
     latency = float(operators_us.sum())
-    return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, int(visits_seen / latency), operators_us / 1e3)
+    return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, round(visits_seen / latency), operators_us / 1e3)
 
 
 def _starts(typical: NDArray[np.float64]) -> list[int]:
