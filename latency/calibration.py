@@ -28,6 +28,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from latency.coldness import Coldness
+
 #: A block in a network costs at least this share of what it costs alone.
 _FLOOR = 0.1
 #: Strength of the prior, in units of networks that agree with it at 10 % error.
@@ -50,6 +52,8 @@ class MeasuredBlock(Protocol):
     def wide_bytes(self) -> int: ...
     @property
     def networks(self) -> int: ...
+    @property
+    def cold_ms(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Calibration:
     the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
     network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
     whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
-    ``inside_scale`` is the scale of blocks that were seen inside networks; nothing else is fitted for these.
+    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb`` and ``cold_from_ms``
+    tell how they differ between fast and slow ones (:class:`latency.coldness.Coldness`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
     networks: constants that were fitted on networks of one space do not hold for those of another.
     """
@@ -78,6 +83,8 @@ class Calibration:
     weight_ms_per_mb: float = 0.0
     wide_ms_per_mb: float = 0.0
     inside_scale: float = 1.0
+    cold_ms_per_mb: float = 0.0
+    cold_from_ms: float = 1.0
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
 
@@ -93,10 +100,18 @@ class Calibration:
         return np.maximum(self.scale * latencies_ms - self.overhead_ms, floor) + fetched
 
     def parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
-        """(blocks,) what rows of a table add to a network, in ms, seen inside networks or measured alone."""
+        """(blocks,) what rows of a table add to a fast network, in ms, seen inside networks or measured alone."""
         figures = np.array([(b.latency_ms, b.weight_bytes, b.wide_bytes, b.networks) for b in blocks], np.float64)
         latencies, weights, wide, networks = figures.reshape(-1, 4).T
         return np.where(networks > 0, self.inside_scale * latencies, self.contributions(latencies, weights, wide))
+
+    def cold_parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
+        """(blocks,) what they add to a slow network beyond that, in ms."""
+        return self.inside_scale * np.array([block.cold_ms for block in blocks], np.float64)
+
+    @property
+    def coldness(self) -> Coldness:
+        return Coldness(self.cold_ms_per_mb, self.cold_from_ms)
 
     @property
     def fixed_ms(self) -> float:
@@ -116,9 +131,8 @@ class Calibration:
 
     def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
         """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
-        names = (
-            ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb") if inside else ("inside_scale",)
-        )
+        of_alone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
+        names = of_alone if inside else ("inside_scale", "cold_ms_per_mb", "cold_from_ms")
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
 
@@ -161,6 +175,8 @@ class Calibration:
             weight_ms_per_mb=float(data.get("weight_ms_per_mb", 0.0)),
             wide_ms_per_mb=float(data.get("wide_ms_per_mb", 0.0)),
             inside_scale=float(data.get("inside_scale", 1.0)),
+            cold_ms_per_mb=float(data.get("cold_ms_per_mb", 0.0)),
+            cold_from_ms=float(data.get("cold_from_ms", 1.0)),
             of=str(data.get("of", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
@@ -198,10 +214,10 @@ def calibrate(
     return _with_errors(_fit(columns, whole, prior), [held_out_ms(place) for place in range(count)], whole)
 
 
-def calibrate_inside(blocks_ms: Sequence[Sequence[float]], networks_ms: Sequence[float]) -> Calibration:
-    """Fits the scale alone, on networks whose blocks were measured inside other networks: nothing else is missing."""
+def calibrate_inside(sums_ms: Sequence[float], networks_ms: Sequence[float]) -> Calibration:
+    """Fits the scale alone, on networks whose blocks, seen inside others, add up to ``sums_ms``: nothing else lacks."""
     whole = np.asarray(networks_ms, np.float64)
-    shares = np.array([sum(blocks) for blocks in blocks_ms]) / whole
+    shares = np.asarray(sums_ms, np.float64) / whole
 
     def scale(shares: NDArray[np.float64]) -> float:
         pull = _EXPECTED_ERROR / _PRIOR_SCALE_ERROR

@@ -108,7 +108,9 @@ def merge_tables(first: LatencyTable, second: LatencyTable) -> LatencyTable:
     rows = dict(older.rows)
     if factor != 1:
         rows = {
-            signature: dataclasses.replace(row, latency_ms=float(f"{row.latency_ms * factor:.5g}"))
+            signature: dataclasses.replace(
+                row, latency_ms=float(f"{row.latency_ms * factor:.5g}"), cold_ms=float(f"{row.cold_ms * factor:.5g}")
+            )
             for signature, row in rows.items()
         }
     energy = newer.energy or older.energy

@@ -19,10 +19,11 @@ import numpy as np
 from devices import Device, Measurement, MeasureSettings
 from export.flatbuffer import write_tflite
 from latency.alone import blocks_of
-from latency.inside import count_operators, latencies_inside
+from latency.calibration import Calibration
+from latency.inside import by_key, count_operators, look_inside
 from latency.neighbourhoods import chains_through
 from latency.quiet import measure_quiet
-from latency.session import Session, network_key
+from latency.session import Session
 from latency.table import LatencyTable
 from latency.visits import QuietLatency, QuietSettings, Visits
 from spaces.errors import InputError, WorkError
@@ -231,5 +232,12 @@ def _inside_now(
     if counts is None:
         return {}
     session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
-    found = latencies_inside({network_key(each, table.precision): each for each in networks}, session, counts)
-    return {name: float(np.mean(found[name])) for name in blocks if name in found}
+    seen = look_inside(session, by_key(networks, table.precision), counts)
+    coldness = (table.calibration or Calibration()).coldness
+
+    def now_ms(name: str) -> float:
+        """As the row is: without what slow networks add."""
+        cold = table.rows[name].cold_ms
+        return float(np.mean([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]))
+
+    return {name: now_ms(name) for name in blocks if name in seen}

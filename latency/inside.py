@@ -3,8 +3,8 @@
 A block that runs alone over and over finds its weights in the cache and its tensors where they were; inside a network
 of many megabytes it does not, and takes up to a third longer. So where networks are slow and the runtime tells the time
 of each operator, no block is measured alone: random networks that together hold each block twice are, and a block's
-latency is the mean of what its operators took inside them. A network is then the sum of its blocks, times a scale near
-1. It is faster, too: one visit to a network is one to all of its blocks.
+latency is what its operators took inside them, in fast networks and in slow ones (:mod:`latency.coldness`). A network
+is then the sum of its blocks, times a scale near 1. It is faster, too: one visit to a network is one to all its blocks.
 
 Which operators are a block's follows from how many the runtime makes of each block, in order. That is counted on one
 block of each structure, and has to add up in every network.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,21 +24,23 @@ from devices import Device
 from export.flatbuffer import write_tflite
 from latency.alone import rows_alone
 from latency.calibration import Calibration, calibrate_inside
+from latency.coldness import Coldness, Sighting, fit_coldness
+from latency.neighbourhoods import Neighbourhoods
 from latency.operator_visits import OperatorVisit
 from latency.quiet import visit_in_rounds
 from latency.session import Session, network_key
-from latency.table import Row
+from latency.table import LatencyTable, Row
 from latency.visits import QuietSettings, Visits
 from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
 from spaces.graph import OpGraph
 from spaces.network import Network
 from spaces.slots import SlotEntry
 
-#: Finds networks that hold each of some signatures so many times: (signatures, times) -> networks.
-Surroundings = Callable[[Collection[str], int], Sequence[Network]]
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2
-#: Such networks, of which there are many, are visited so many times as often as blocks alone.
+#: So many of the fastest networks are looked at.
+_FAST = 30
+#: Networks to see blocks inside of, of which there are many, are visited so many times as often as blocks alone.
 _EFFORT = 0.25
 #: How long a visit to one lasts: several shorter ones tell more.
 _OPERATOR_SECONDS = 0.04
@@ -118,82 +120,102 @@ def count_operators(
 def measure_inside(
     session: Session,
     blocks: Mapping[str, SlotEntry],
-    known: Mapping[str, Row],
+    table: LatencyTable,
     networks: Sequence[Network],
-    surroundings: Surroundings,
+    neighbourhoods: Neighbourhoods,
     counts: OperatorCounts,
 ) -> tuple[dict[str, Row], Calibration]:
     """Rows of these blocks, seen inside other networks, and the calibration with ``networks``.
 
-    ``known`` are rows from before. A block that no network told is measured alone.
+    Random networks with each block come first. Where ``table`` has no such rows yet, some of the fastest networks
+    follow, which tell what slow ones add. A block that no network told is measured alone.
     """
     visits, precision = session.visits, session.precision
     alone_settings = visits.settings
     visits.settings = dataclasses.replace(alone_settings, operators_above=0.0, operator_seconds=_OPERATOR_SECONDS)
-    around = {network_key(network, precision): network for network in surroundings(blocks, _TIMES)}
-    wholes = {network_key(network, precision): network for network in networks}
+    around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
+    wholes = by_key(networks, precision)
     visits.effort = dict.fromkeys(around, _EFFORT)
-    session.measure({key: network.graph for key, network in (wholes | around).items()}, what="networks", batch=_BATCH)
-    seen = _seen_inside({key: each for key, each in around.items() if key not in session.errors}, session, counts)
-    rows = {name: _row(seen[name], entry.graph, precision) for name, entry in blocks.items() if name in seen}
+    seen = look_inside(session, wholes | around, counts, told_by=around)
+    before = table.calibration
+    if before is not None and any(row.networks for row in table.rows.values()):
+        coldness = before.coldness
+    else:
+        typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
+        fast = by_key(neighbourhoods.fast(typical, _FAST), precision)
+        visits.effort = visits.effort | dict.fromkeys(fast, _EFFORT)
+        for name, found in look_inside(session, fast, counts).items():
+            seen[name] += found
+        known = {name: found for name, found in seen.items() if name in blocks}
+        coldness = fit_coldness(known, {name: graph_weight_bytes(blocks[name].graph, precision) for name in known})
+    rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
         visits.settings = alone_settings
         session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
         rows |= rows_alone(session, left)
-    for key in wholes | around:  # what does not run is one of their blocks, which has its own words
-        session.errors.pop(key, None)
-    return rows, _calibrated(session, {**known, **rows}, wholes)
+    session.errors = {name: error for name, error in session.errors.items() if name in left}
+    return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness)
 
 
-def latencies_inside(
-    networks: Mapping[str, Network], session: Session, counts: OperatorCounts
-) -> dict[str, list[float]]:
-    """Measures networks; the quiet latencies in ms of their blocks, one for each time that a network holds one."""
+def look_inside(
+    session: Session, networks: Mapping[str, Network], counts: OperatorCounts, told_by: Collection[str] | None = None
+) -> dict[str, list[Sighting]]:
+    """Visits networks; what was seen of blocks, by signature, inside those of ``told_by`` (None: all).
+
+    A block comes once for each time that a network holds it. What does not run, or does not add up, tells nothing.
+    """
     session.measure({key: network.graph for key, network in networks.items()}, what="networks", batch=_BATCH)
-    seen = _seen_inside(networks, session, counts)
-    return {signature: [latency for latency, _ in found] for signature, found in seen.items()}
-
-
-def _seen_inside(
-    networks: Mapping[str, Network], session: Session, counts: OperatorCounts
-) -> dict[str, list[tuple[float, int]]]:
-    """(latency in ms, quiet visits) of blocks by signature, one for each time that a network holds it."""
     seen = defaultdict(list)
-    for key, network in networks.items():
-        found = session.visits.operators(key)
-        parts = None if found is None else counts.split(network, found.operators_ms)
+    for key in networks if told_by is None else told_by:
+        found = None if key in session.errors else session.visits.operators(key)
+        parts = None if found is None else counts.split(networks[key], found.operators_ms)
         if found is None or parts is None:
             continue
-        for signature, latency in zip(network.signatures(session.precision).values(), parts, strict=True):
-            seen[signature].append((latency, found.visits))
-    return seen
+        for signature, latency in zip(networks[key].signatures(session.precision).values(), parts, strict=True):
+            seen[signature].append(Sighting(latency, found.latency_ms, found.visits))
+    return dict(seen)
 
 
-def _row(seen: Sequence[tuple[float, int]], graph: OpGraph, precision: str) -> Row:
-    latencies, visits = np.array([latency for latency, _ in seen]), sum(count for _, count in seen)
-    low, high = np.quantile(latencies, (0.25, 0.75))
-    mean = float(latencies.mean())
+def by_key(networks: Iterable[Network], precision: str) -> dict[str, Network]:
+    """Networks under the names that they are visited by."""
+    return {network_key(network, precision): network for network in networks}
+
+
+def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Coldness) -> Row:
+    weight_bytes = graph_weight_bytes(graph, precision)
+    latency, cold = coldness.split(seen, weight_bytes)
+    warm = np.array([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen])
+    low, high = np.quantile(warm, (0.25, 0.75))
+    visits = sum(each.visits for each in seen)
     return Row(
-        float(f"{mean:.5g}"),
-        round(float(high - low) / mean, 4),
+        float(f"{latency:.5g}"),
+        round(float(high - low) / latency, 4),
         visits,
         visits,
-        weight_bytes=graph_weight_bytes(graph, precision),
+        weight_bytes=weight_bytes,
         wide_bytes=wide_depthwise_bytes(graph, precision),
         networks=len(seen),
+        cold_ms=float(f"{cold:.5g}"),
     )
 
 
-def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:
-    blocks_ms, networks_ms, used = [], [], []
+def _calibrated(
+    session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness
+) -> Calibration:
+    sums_ms, networks_ms, used = [], [], []
     for key, network in wholes.items():
         signatures = network.signatures(session.precision).values()
         if key in session.visits.by_model and all(signature in rows for signature in signatures):
-            blocks_ms.append([rows[signature].latency_ms for signature in signatures])
+            blocks = [rows[signature] for signature in signatures]
+            plain, cold = sum(block.latency_ms for block in blocks), sum(block.cold_ms for block in blocks)
+            sums_ms.append(float(coldness.network_ms(plain, cold)))
             networks_ms.append(session.visits.latency(key).latency_ms)
             used.append(network)
-    return session.with_deployed(calibrate_inside(blocks_ms, networks_ms), used, networks_ms)
+    fitted = dataclasses.replace(
+        calibrate_inside(sums_ms, networks_ms), cold_ms_per_mb=coldness.ms_per_mb, cold_from_ms=coldness.from_ms
+    )
+    return session.with_deployed(fitted, used, networks_ms)
 
 
 def _structure(graph: OpGraph) -> Structure:

@@ -110,6 +110,7 @@ class Interpolation:
             weight_bytes=weight_bytes,
             wide_bytes=wide_bytes,
             networks=int(np.median([self.table.rows[signature].networks for signature in self._works])),
+            cold_ms=1e-6 * weight_bytes * (self.table.calibration.cold_ms_per_mb if self.table.calibration else 0.0),
         )
 
     def error(self, signature: str | None = None) -> HeldOutError | None:

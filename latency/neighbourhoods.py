@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spaces.decision import Architecture
+from spaces.errors import InputError
 from spaces.network import Network, chain
 from spaces.ops import Shape
 from spaces.population import Population
@@ -18,50 +22,70 @@ from spaces.space import SearchSpace
 _POOL = 10_000
 _MOST_POOLS = 10
 _LONGEST_CHAIN = 40
+#: Standard deviation of the logarithm of random factors.
+_BLUR = 0.5
 
 
-def networks_around(
-    space: SearchSpace, signatures: Collection[str], precision: str, *, times: int, seed: int
-) -> list[Network]:
-    """Few random networks that hold each of these signatures of a space ``times`` times, or as often as can be.
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Random networks of a space, the same for the same seed."""
 
-    Greedy: the network with the most that is still lacking comes first, rare blocks counting more. Networks are
-    different from each other.
-    """
-    wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
-    if not wanted:
-        return []
-    population, blocks = _pool(space, wanted, precision, times, np.random.default_rng(seed))
-    # The last place stands for blocks that are not wanted.
-    lacking = np.append(np.full(len(wanted), times), 0)
-    worth = 1.0 / np.maximum(np.bincount(blocks.ravel(), minlength=len(lacking)), 1)
-    chosen: list[int] = []
-    while lacking.any():
-        gains = np.where(lacking > 0, worth, 0.0)[blocks].sum(axis=1)
-        gains[chosen] = 0.0
-        best = int(np.argmax(gains))
-        if not gains[best]:
-            break
-        chosen.append(best)
-        held = np.unique(blocks[best])
-        lacking[held] = np.maximum(lacking[held] - 1, 0)
-    return [space.decode(population[index]) for index in chosen]
+    space: SearchSpace
+    precision: str
+    seed: int = 0
 
+    def around(self, signatures: Collection[str], times: int) -> list[Network]:
+        """Few networks that hold each of these signatures of the space ``times`` times, or as often as can be.
 
-def _pool(
-    space: SearchSpace, wanted: dict[str, int], precision: str, times: int, rng: np.random.Generator
-) -> tuple[Population, NDArray[np.intp]]:
-    """Different random architectures, and (N, slots) which wanted block, or ``len(wanted)``, each slot holds."""
-    places = space.cost_arrays(lambda entry: wanted.get(entry.signature(precision), len(wanted)) + 1)
-    population = space.sample(rng, 0)
-    for _ in range(_MOST_POOLS):
-        population = np.unique(np.concatenate([population, space.sample(rng, _POOL)]), axis=0)
-        columns = [costs[space.slot_table(slot).indices(population)] for slot, costs in places.items()]
-        blocks = np.stack(columns, axis=1).astype(np.intp) - 1
-        blocks[blocks < 0] = len(wanted)  # an absent slot
-        if np.bincount(blocks.ravel(), minlength=len(wanted) + 1)[:-1].min() >= 2 * times:
-            break
-    return population, blocks
+        Greedy: the network with the most that is still lacking comes first, rare blocks counting more. Networks are
+        different from each other.
+        """
+        wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
+        if not wanted:
+            return []
+        population, blocks = self._pool(wanted, times)
+        # The last place stands for blocks that are not wanted.
+        lacking = np.append(np.full(len(wanted), times), 0)
+        worth = 1.0 / np.maximum(np.bincount(blocks.ravel(), minlength=len(lacking)), 1)
+        chosen: list[int] = []
+        while lacking.any():
+            gains = np.where(lacking > 0, worth, 0.0)[blocks].sum(axis=1)
+            gains[chosen] = 0.0
+            best = int(np.argmax(gains))
+            if not gains[best]:
+                break
+            chosen.append(best)
+            held = np.unique(blocks[best])
+            lacking[held] = np.maximum(lacking[held] - 1, 0)
+        return [self.space.decode(population[index]) for index in chosen]
+
+    def fast(self, latencies_ms: Mapping[str, float], count: int) -> list[Network]:
+        """At most ``count`` different networks that are among the fastest, when blocks take so long.
+
+        Each is the fastest of all with latencies that are off by random factors. Blocks that are not named are avoided.
+        """
+        rng = np.random.default_rng(self.seed)
+        costs = self.space.cost_arrays(lambda entry: latencies_ms.get(entry.signature(self.precision), np.nan))
+        found: dict[Architecture, None] = {}
+        for _ in range(count):
+            blurred = {slot: values * rng.lognormal(0.0, _BLUR, len(values)) for slot, values in costs.items()}
+            with contextlib.suppress(InputError):  # each network has a block that is not named
+                found[self.space.cheapest(blurred)[0]] = None
+        return [self.space.decode(architecture) for architecture in found]
+
+    def _pool(self, wanted: dict[str, int], times: int) -> tuple[Population, NDArray[np.intp]]:
+        """Different random architectures, and (N, slots) which wanted block, or ``len(wanted)``, each slot holds."""
+        space, rng = self.space, np.random.default_rng(self.seed)
+        places = space.cost_arrays(lambda entry: wanted.get(entry.signature(self.precision), len(wanted)) + 1)
+        population = space.sample(rng, 0)
+        for _ in range(_MOST_POOLS):
+            population = np.unique(np.concatenate([population, space.sample(rng, _POOL)]), axis=0)
+            columns = [costs[space.slot_table(slot).indices(population)] for slot, costs in places.items()]
+            blocks = np.stack(columns, axis=1).astype(np.intp) - 1
+            blocks[blocks < 0] = len(wanted)  # an absent slot
+            if np.bincount(blocks.ravel(), minlength=len(wanted) + 1)[:-1].min() >= 2 * times:
+                break
+        return population, blocks
 
 
 def chains_through(blocks: Mapping[str, SlotEntry], wanted: Collection[str], rng: np.random.Generator) -> list[Network]:

@@ -70,6 +70,7 @@ class Predictor:
         self.calibration = table.calibration or Calibration()
         self.statistic = table.statistic
         self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
+        self._colds: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
         self._energy_arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
 
     @property
@@ -124,12 +125,15 @@ class Predictor:
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
         alone = np.array([row.latency_ms for row in rows.values()])
-        parts = self.calibration.parts(list(rows.values()))
+        plain = self.calibration.parts(list(rows.values()))
+        total = self._total(plain.sum(), (cold := self.calibration.cold_parts(list(rows.values()))).sum())
+        # What is beyond the sum falls to the blocks that are slower in slow networks.
+        parts = plain + cold * ((total - self.calibration.fixed_ms - plain.sum()) / max(cold.sum(), 1e-12))
         energies = [self.row_energy(row) for row in rows.values()]
-        energy_parts = self._energy_parts(np.array(energies), alone, parts)
+        energy_parts = self._energy_parts(np.array(energies), alone, plain)
         known = self.table.energy is not None and not np.isnan(energy_parts).any()
         return Prediction(
-            latency_ms=self.calibration.fixed_ms + float(parts.sum()),
+            latency_ms=total,
             per_node={name: float(part) for name, part in zip(rows, parts, strict=True)},
             fixed_ms=self.calibration.fixed_ms,
             provenance=self.provenance,
@@ -236,29 +240,56 @@ class Predictor:
 
     def population(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
         """(N,) predicted quiet latencies in ms. Raises InputError when an architecture has a block that lacks."""
-        total = self.calibration.fixed_ms + space.population_cost(population, self.cost_arrays(space))
-        if np.isnan(total).any():
+        plain = space.population_cost(population, self.cost_arrays(space))
+        if np.isnan(plain).any():
             self._refuse_missing(self.missing(space), f"space {space.name!r}")
-        return total
+        if not self.calibration.cold_ms_per_mb:
+            return self.calibration.fixed_ms + plain
+        cold = space.population_cost(population, self._cold_arrays(space))
+        return self.calibration.coldness.network_ms(self.calibration.fixed_ms + plain, cold)
 
     def cheapest(self, space: SearchSpace) -> tuple[Architecture, float]:
-        """The architecture with the least predicted latency, exactly, and that latency in ms."""
+        """The architecture with the least predicted latency, and that latency in ms.
+
+        Exact where the table does not tell fast and slow networks apart, and where the fastest network is a fast one;
+        else the better of the two that would be fastest if all were fast, or all slow.
+        """
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
-        architecture, total = space.cheapest(self.cost_arrays(space))
-        return architecture, self.calibration.fixed_ms + total
+        arrays = self.cost_arrays(space)
+        if not self.calibration.cold_ms_per_mb:
+            architecture, total = space.cheapest(arrays)
+            return architecture, self.calibration.fixed_ms + total
+        slow = {name: costs + self._cold_arrays(space)[name] for name, costs in arrays.items()}
+        found = [space.cheapest(each)[0] for each in (arrays, slow)]
+        latencies = self.population(space, space.to_population(found))
+        return found[int(np.argmin(latencies))], float(latencies.min())
 
     def cost_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
-        """What each entry of each slot contributes, in ms; NaN where the table lacks it."""
+        """What each entry of each slot contributes to a fast network, in ms; NaN where the table lacks it."""
         if space not in self._arrays:
             self._arrays[space] = space.cost_arrays(self._contribution)
         return self._arrays[space]
+
+    def _cold_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
+        """What each entry of each slot adds to slow networks beyond that, in ms; 0 where the table lacks it."""
+        if space not in self._colds:
+
+            def cold(entry: SlotEntry) -> float:
+                row = self.table.rows.get(entry.signature(self.table.precision))
+                return 0.0 if row is None else float(self.calibration.cold_parts([row])[0])
+
+            self._colds[space] = space.cost_arrays(cold)
+        return self._colds[space]
+
+    def _total(self, plain_ms: float, cold_ms: float) -> float:
+        return float(self.calibration.coldness.network_ms(self.calibration.fixed_ms + plain_ms, cold_ms))
 
     def _contribution(self, entry: SlotEntry) -> float:
         row = self.table.rows.get(entry.signature(self.table.precision))
         return np.nan if row is None else self.row_ms(row)
 
     def row_ms(self, row: Row) -> float:
-        """What a block adds to a network, in ms."""
+        """What a block adds to a fast network, in ms."""
         return float(self.calibration.parts([row])[0])
 
     def _refuse_missing(self, missing: list[str], what: str) -> None:

@@ -20,9 +20,9 @@ from devices import Device, DeviceLostError, MeasurementError, Provenance
 from latency.alone import blocks_of, measure_alone
 from latency.energy import complete_energies
 from latency.exact import profile_exact
-from latency.inside import Surroundings, count_operators, measure_inside
+from latency.inside import count_operators, measure_inside
 from latency.journal import Journal
-from latency.neighbourhoods import networks_around
+from latency.neighbourhoods import Neighbourhoods
 from latency.progress import ProgressCallback
 from latency.session import Session, network_key
 from latency.table import LatencyTable, default_table_path
@@ -73,9 +73,7 @@ def profile_space(
         threads=threads,
         settings=settings,
         fresh=fresh,
-        surroundings=lambda signatures, times: networks_around(
-            space, signatures, precision, times=times, seed=_CALIBRATION_SEED + 1
-        ),
+        neighbourhoods=Neighbourhoods(space, precision, seed=_CALIBRATION_SEED + 1),
         progress=progress,
     )
 
@@ -91,12 +89,12 @@ def profile(
     settings: QuietSettings | None = None,
     seed: int = 0,
     fresh: bool = False,
-    surroundings: Surroundings | None = None,
+    neighbourhoods: Neighbourhoods | None = None,
     progress: ProgressCallback | None = None,
 ) -> ProfileResult:
     """Measures the signatures that the table lacks, and calibrates it with whole networks.
 
-    ``surroundings`` finds networks to see blocks inside of; without it all are measured alone.
+    ``neighbourhoods`` finds networks to see blocks inside of; without it all are measured alone.
 
     Resumable at any point: give the same call again. ``fresh`` measures everything again. Raises InputError when the
     table on disk is of another device, runtime or protocol (and ``fresh`` is not given) or the precision is not one of
@@ -146,17 +144,17 @@ def profile(
         session = Session(device, precision, threads, visits, journal, seed, progress)
         try:
             counts = None
-            if surroundings is not None:
+            if neighbourhoods is not None:
                 blocks = {**entries, **blocks_of(networks, precision)}.values()
                 counts = count_operators(
                     device, networks, blocks, precision=precision, threads=threads, settings=settings
                 )
-            if counts is None or surroundings is None:
+            if counts is None or neighbourhoods is None:
                 rows, calibration = measure_alone(session, {name: entries[name] for name in missing}, networks)
             else:
                 missing = [name for name in entries if name not in table.rows or not table.rows[name].networks]
                 wanted = {name: entries[name] for name in missing}
-                rows, calibration = measure_inside(session, wanted, table.rows, networks, surroundings, counts)
+                rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
             if missing and not rows:
                 raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
         except DeviceLostError as error:

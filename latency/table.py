@@ -4,8 +4,8 @@
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
-    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks
-    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0,0.0
     # sha256: 0f3c...
 
 Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
@@ -34,7 +34,17 @@ from spaces.errors import InputError
 
 SCHEMA = 1
 _MAGIC = "edgenas-latency-table"
-_FIGURES = ("latency_ms", "spread", "quiet_visits", "visits", "energy_mj", "weight_bytes", "wide_bytes", "networks")
+_FIGURES = (
+    "latency_ms",
+    "spread",
+    "quiet_visits",
+    "visits",
+    "energy_mj",
+    "weight_bytes",
+    "wide_bytes",
+    "networks",
+    "cold_ms",
+)
 _COLUMNS = ("signature", *_FIGURES)
 # Older tables lack the last columns.
 _FEWEST_COLUMNS = 5
@@ -50,7 +60,7 @@ class Row:
     ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
     reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
     padded (:func:`spaces.cost.wide_depthwise_bytes`); 0 where it is not known. ``networks`` is the number of networks
-    that the block was seen inside; 0: it was measured alone.
+    that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add (latency.coldness).
     """
 
     latency_ms: float
@@ -61,6 +71,7 @@ class Row:
     weight_bytes: int = 0
     wide_bytes: int = 0
     networks: int = 0
+    cold_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,8 @@ class LatencyTable:
         for signature, row in self.rows.items():
             if not (0 < row.latency_ms < float("inf")):
                 raise InputError(f"latency of {signature!r} must be a positive number of ms, not {row.latency_ms!r}")
+            if not (0 <= row.cold_ms < float("inf")):
+                raise InputError(f"cold_ms of {signature!r} must be a number of ms from 0, not {row.cold_ms!r}")
             if row.energy_mj is not None and not (0 <= row.energy_mj < float("inf")):
                 raise InputError(f"energy of {signature!r} must be a number of mJ from 0, not {row.energy_mj!r}")
 
@@ -135,7 +148,7 @@ class LatencyTable:
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
             figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy)
-            writer.writerow([signature, *figures, row.weight_bytes, row.wide_bytes, row.networks])
+            writer.writerow([signature, *figures, row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms)])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -275,6 +288,7 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values.get("weight_bytes", 0)),
                 int(values.get("wide_bytes", 0)),
                 int(values.get("networks", 0)),
+                float(values.get("cold_ms", 0.0)),
             )
         except ValueError:
             raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None

@@ -106,6 +106,7 @@ class SharedServer(Device):
 class SlowServer(SharedServer):
     """Blocks and networks of milliseconds on a runtime that tells operators. Alone, weights come from the cache.
 
+    Weights are slower in whole networks, by ``COLD``, or in those that take longer than ``cold_from_ms``.
     ``tells_operators`` and ``merges`` (the last two operators of a whole network run as one) spoil that.
     """
 
@@ -117,6 +118,7 @@ class SlowServer(SharedServer):
         super().__init__(*arguments, **options)
         self.tells_operators = True
         self.merges = False
+        self.cold_from_ms: float | None = None
         self._weights: dict[bytes, list[int]] = {}
 
     def operators_ms(self, model: Model) -> list[float]:
@@ -127,7 +129,11 @@ class SlowServer(SharedServer):
                 for each in read_operators(content)
             ]
         weights = self._weights[content]
-        byte_ms = self.BYTE_MS * (self.COLD if len(weights) > self.LARGEST_BLOCK_OPERATORS else 1.0)
+        cold = float(len(weights) > self.LARGEST_BLOCK_OPERATORS)
+        if self.cold_from_ms:
+            warm_ms = len(weights) * self.OPERATOR_MS + self.BYTE_MS * sum(weights)
+            cold *= float(np.clip(math.log2(warm_ms / self.cold_from_ms), 0, 1))
+        byte_ms = self.BYTE_MS * (1 + (self.COLD - 1) * cold)
         return [self.slowdown * (self.OPERATOR_MS + byte_ms * count) for count in weights]
 
     def true_ms(self, model: Model) -> float:

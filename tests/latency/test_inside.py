@@ -42,6 +42,24 @@ def test_large_networks_are_the_sum_of_their_blocks(tmp_path: Path, space: Searc
     assert LatencyTable.load(tmp_path / "t.csv") == table
 
 
+def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
+    device = slow_server(seed=3, busy=0.2)
+    device.cold_from_ms = 2.5
+    table = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv").table
+    assert table.calibration is not None
+    assert 1.5 < table.calibration.cold_from_ms < 4
+    assert table.calibration.cold_ms_per_mb == pytest.approx(1e6 * device.BYTE_MS * (device.COLD - 1), rel=0.3)
+    assert worst_error(table, space, device) < 0.03
+    predictor = Predictor(table)
+    fastest, latency = predictor.cheapest(space)
+    everything = predictor.population(space, space.enumerate())
+    assert latency == pytest.approx(everything.min())
+    assert predictor.predict(space.decode(fastest)).latency_ms == pytest.approx(latency)
+    assert latency == pytest.approx(device.true_ms(write_tflite(space.decode(fastest).graph, "int8")), rel=0.03)
+    slowest = predictor.predict(space.decode(space.enumerate()[int(np.argmax(everything))]))
+    assert slowest.fixed_ms + sum(slowest.per_node.values()) == pytest.approx(slowest.latency_ms)
+
+
 @pytest.mark.parametrize("why", ["not told", "merged", "fast"])
 def test_blocks_are_measured_alone_where_operators_do_not_tell(
     tmp_path: Path, space: SearchSpace, slow_server: Server, why: str

@@ -7,34 +7,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency.neighbourhoods import chains_through, networks_around
+from latency.neighbourhoods import Neighbourhoods, chains_through
+from spaces.network import Network
 from spaces.space import SearchSpace
 
 SPACE = SearchSpace.load("mobilenet_v2", input_shape=(32, 32, 3))
 BLOCKS = SPACE.signatures("int8")
+NEIGHBOURHOODS = Neighbourhoods(SPACE, "int8")
 
 
 def test_each_block_is_in_two_networks() -> None:
-    networks = networks_around(SPACE, BLOCKS, "int8", times=2, seed=0)
+    networks = NEIGHBOURHOODS.around(BLOCKS, 2)
     held = Counter(name for network in networks for name in set(network.signatures("int8").values()))
     assert set(held) == set(BLOCKS)
     assert min(held.values()) >= 2
     assert len({tuple(network.signatures("int8").values()) for network in networks}) == len(networks)
     assert len(networks) < len(BLOCKS) / 2
-    assert networks == networks_around(SPACE, sorted(BLOCKS), "int8", times=2, seed=0)
+    assert networks == NEIGHBOURHOODS.around(sorted(BLOCKS), 2)
 
 
 def test_few_blocks_need_few_networks() -> None:
     wanted = sorted(BLOCKS)[::100]
-    networks = networks_around(SPACE, wanted, "int8", times=1, seed=0)
+    networks = NEIGHBOURHOODS.around(wanted, 1)
     assert 1 <= len(networks) <= len(wanted)
     assert set(wanted) <= {name for network in networks for name in network.signatures("int8").values()}
-    assert networks_around(SPACE, [], "int8", times=1, seed=0) == []
+    assert NEIGHBOURHOODS.around([], 1) == []
 
 
 def test_a_space_without_so_many_networks_gives_those_it_has(space: SearchSpace) -> None:
-    networks = networks_around(space, space.signatures("int8"), "int8", times=10**6, seed=0)
+    networks = Neighbourhoods(space, "int8").around(space.signatures("int8"), 10**6)
     assert len(networks) == space.size
+
+
+def test_the_fastest_are_fast_and_different() -> None:
+    latencies = {name: float(entry.graph.macs) for name, entry in BLOCKS.items()}
+
+    def cost(network: Network) -> float:
+        return sum(latencies[name] for name in network.signatures("int8").values())
+
+    networks = NEIGHBOURHOODS.fast(latencies, 10)
+    assert 5 <= len(networks) <= 10
+    typical = [cost(SPACE.decode(row)) for row in SPACE.sample(np.random.default_rng(0), 100)]
+    assert max(map(cost, networks)) < min(typical)
+    assert networks == NEIGHBOURHOODS.fast(latencies, 10)
+    few = {name: cost for name, cost in latencies.items() if "kernel=5" not in name}
+    assert not any(
+        "kernel=5" in name for each in NEIGHBOURHOODS.fast(few, 3) for name in each.signatures("int8").values()
+    )
+    assert NEIGHBOURHOODS.fast({}, 3) == []
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -147,11 +147,13 @@ def test_energies_and_weights_stand_in_the_last_columns() -> None:
     table = TABLE.with_energies({known: 0.0212}, energy)
     text = table.to_text()
     rows = [line for line in text.splitlines() if not line.startswith("#")]
-    assert rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks"
-    assert sorted(row.split(",")[-4] for row in rows[1:]) == ["", "0.0212"]
-    assert sorted(row.rsplit(",", 3)[1:] for row in rows[1:]) == [["0", "0", "0"]] * 2
+    assert (
+        rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms"
+    )
+    assert sorted(row.split(",")[-5] for row in rows[1:]) == ["", "0.0212"]
+    assert sorted(row.rsplit(",", 4)[1:] for row in rows[1:]) == [["0", "0", "0", "0.0"]] * 2
     heavy = TABLE.with_rows(
-        {known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234, wide_bytes=56, networks=2)}
+        {known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234, wide_bytes=56, networks=2, cold_ms=0.5)}
     )
     assert LatencyTable.from_text(heavy.to_text()) == heavy
     assert "# energy_idle_watts: 3.5\n" in text
@@ -165,7 +167,7 @@ def _signed(body: str) -> str:
 
 def test_a_table_from_before_energies_is_read() -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
-    old = [line if line.startswith("#") else line.rsplit(",", 4)[0] + "\n" for line in lines]
+    old = [line if line.startswith("#") else line.rsplit(",", 5)[0] + "\n" for line in lines]
     assert "energy" not in "".join(old)
     assert "weight_bytes" not in "".join(old)
     assert LatencyTable.from_text(_signed("".join(old))) == TABLE
@@ -177,7 +179,7 @@ def test_a_table_from_before_energies_is_read() -> None:
 def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
     with pytest.raises(InputError, match=words):
-        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rsplit(",", 4)[0] + f",{cell},0,0,0\n"))
+        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rsplit(",", 5)[0] + f",{cell},0,0,0,0\n"))
 
 
 def test_a_nonsense_origin_of_energies_is_refused() -> None:

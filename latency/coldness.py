@@ -1,0 +1,106 @@
+"""What blocks cost more in slow networks: weights that were pushed out of the cache since the run before.
+
+A network that is run again within a millisecond or two finds its weights in the cache that it shares with others; one
+that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU the same block
+takes up to 1.9 times as long then, some 0.05 ms per MB of its weights more, and nearly all of that comes between 2.5
+and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and what slow ones add:
+
+    network = sum(latency) + share(network) * sum(cold)
+
+where ``share`` rises from 0 to 1 with the logarithm of the network's latency, between ``from_ms`` and twice that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RAMP = 2.0
+#: Where the rise may begin, in ms.
+_STARTS = np.geomspace(0.25, 64.0, 17)
+#: Relative error of one sighting, and how far a block's own rate may be from the common one.
+_NOISE, _RATE_SPREAD = 0.03, 0.4
+#: So much better than chance (F statistic) must sightings be explained, or there is no such effect.
+_LEAST_F = 30.0
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A block in a network: its latency and the network's in ms, and the quiet visits behind them."""
+
+    latency_ms: float
+    network_ms: float
+    visits: int
+
+
+@dataclass(frozen=True)
+class Coldness:
+    """``ms_per_mb`` of weights, from networks of ``from_ms`` on. 0: no difference was found."""
+
+    ms_per_mb: float = 0.0
+    from_ms: float = 1.0
+
+    def share(self, network_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """How much of the extra cost networks of these latencies have, 0 to 1."""
+        return np.asarray(np.clip(np.log(np.asarray(network_ms) / self.from_ms) / np.log(_RAMP), 0.0, 1.0))
+
+    def network_ms(
+        self, latency_ms: NDArray[np.float64] | float, cold_ms: NDArray[np.float64] | float
+    ) -> NDArray[np.float64]:
+        """Latencies of networks whose blocks' figures add up to these; never falls when one of them rises."""
+        total = np.asarray(latency_ms, np.float64)
+        if not np.any(cold_ms):
+            return total
+        for _ in range(3):  # the share depends on the result, little by little
+            total = latency_ms + self.share(total) * cold_ms
+        return total
+
+    def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:
+        """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it.
+
+        Least squares with a prior: the common rate per MB, from which its own sightings may lead away.
+        """
+        observed = np.array([each.latency_ms for each in seen])
+        expected = 1e-6 * self.ms_per_mb * weight_bytes
+        if not expected:
+            return float(observed.mean()), 0.0
+        shares = self.share(np.array([each.network_ms for each in seen]))
+        system = np.stack([np.ones(len(seen)), shares], axis=1) / (_NOISE * observed.mean())
+        pull = 1.0 / (_RATE_SPREAD * expected)
+        system = np.vstack([system, [0.0, pull]])
+        target = np.append(observed / (_NOISE * observed.mean()), pull * expected)
+        latency, cold = map(float, np.linalg.lstsq(system, target, rcond=None)[0])
+        # Neither a block that costs nothing in fast networks, nor one that is faster in slow ones.
+        latency = max(latency, 0.2 * float(observed.min()))
+        return latency, max(cold, 0.0)
+
+
+def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[str, int]) -> Coldness:
+    """The common rate, from how blocks differ between the networks that they were seen in."""
+    blocks = [name for name, sightings in seen.items() if len(sightings) > 1 and weight_bytes[name]]
+    if not blocks:
+        return Coldness()
+    owners = np.repeat(np.arange(len(blocks)), [len(seen[name]) for name in blocks])
+    latencies = np.array([each.latency_ms for name in blocks for each in seen[name]])
+    networks = np.array([each.network_ms for name in blocks for each in seen[name]])
+    means = np.bincount(owners, latencies) / np.bincount(owners)
+    megabytes = 1e-6 * np.array([weight_bytes[name] for name in blocks])
+
+    def centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values - (np.bincount(owners, values) / np.bincount(owners))[owners])
+
+    relative = centred(latencies / means[owners])
+    freedom = max(len(latencies) - len(blocks) - 2, 1)
+    best, least = Coldness(), float((relative**2).sum())
+    limit = least / (1 + _LEAST_F / freedom)
+    for start in map(float, _STARTS):
+        column = centred(megabytes[owners] / means[owners] * Coldness(1.0, start).share(networks))
+        length = float((column**2).sum())
+        rate = float((column * relative).sum()) / length if length > 0 else 0.0
+        left = float(((relative - rate * column) ** 2).sum())
+        if rate > 0 and left < min(least, limit):
+            best, least = Coldness(rate, start), left
+    return best

@@ -1,0 +1,66 @@
+"""What slow networks add, found from what was seen of blocks in both, and not found where there is nothing."""
+
+import numpy as np
+import pytest
+
+from latency.coldness import Coldness, Sighting, fit_coldness
+
+RATE, FROM_MS = 0.05, 2.0
+
+
+def sightings(
+    rng: np.random.Generator, rate: float, blocks: int = 60, noise: float = 0.02
+) -> tuple[dict[str, list[Sighting]], dict[str, int], dict[str, float]]:
+    """Blocks in four networks of 0.5 to 20 ms each: what was seen, bytes of weights, latencies in fast networks."""
+    truth = Coldness(rate, FROM_MS)
+    seen, weights, warm = {}, {}, {}
+    for name in map(str, range(blocks)):
+        weights[name] = int(rng.uniform(1e4, 1e6))
+        warm[name] = 0.1 * weights[name] * 1e-6 + rng.uniform(0.01, 0.1)
+        seen[name] = []
+        for network_ms in np.exp(rng.uniform(np.log(0.5), np.log(20), 4)):
+            cold = rate * 1e-6 * weights[name] * float(truth.share(network_ms))
+            seen[name].append(Sighting((warm[name] + cold) * (1 + noise * rng.normal()), float(network_ms), 2))
+    return seen, weights, warm
+
+
+def test_the_rate_and_where_it_begins_are_found() -> None:
+    seen, weights, warm = sightings(np.random.default_rng(0), RATE)
+    found = fit_coldness(seen, weights)
+    assert found.ms_per_mb == pytest.approx(RATE, rel=0.1)
+    assert found.from_ms == pytest.approx(FROM_MS, rel=0.5)
+    figures = {name: found.split(seen[name], weights[name]) for name in seen}
+    assert np.mean([abs(figures[name][0] / warm[name] - 1) for name in seen]) < 0.03
+    assert np.mean([abs(figures[name][1] / (RATE * 1e-6 * weights[name]) - 1) for name in seen]) < 0.2
+
+
+def test_nothing_is_found_where_there_is_nothing() -> None:
+    seen, weights, _ = sightings(np.random.default_rng(1), 0.0)
+    found = fit_coldness(seen, weights)
+    assert found == Coldness()
+    assert found.split(seen["0"], weights["0"]) == (np.mean([each.latency_ms for each in seen["0"]]), 0.0)
+    assert fit_coldness({}, {}) == Coldness()
+    assert fit_coldness({"a": seen["0"][:1]}, {"a": 10}) == Coldness()
+    assert float(found.network_ms(3.0, 0.0)) == 3.0
+
+
+def test_a_block_seen_in_slow_networks_alone_gets_the_common_rate() -> None:
+    coldness = Coldness(RATE, FROM_MS)
+    latency, cold = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.15, 12.0, 2)], 1_000_000)
+    assert (latency, cold) == pytest.approx((0.10, 0.05), rel=0.01)
+    own = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.07, 1.0, 2)] * 20, 1_000_000)
+    assert own == pytest.approx((0.07, 0.08), rel=0.05)
+    # Figures stay possible whatever the prior says.
+    latency, cold = coldness.split([Sighting(0.01, 10.0, 2)], 10_000_000)
+    assert latency > 0
+    assert cold >= 0
+
+
+def test_predictions_rise_with_each_figure() -> None:
+    coldness = Coldness(RATE, FROM_MS)
+    latencies, colds = np.meshgrid(np.geomspace(0.1, 30, 60), np.linspace(0, 5, 40), indexing="ij")
+    totals = coldness.network_ms(latencies, colds)
+    assert (np.diff(totals, axis=0) > 0).all()
+    assert (np.diff(totals, axis=1) >= 0).all()
+    assert (totals >= latencies).all()
+    assert (totals <= latencies + colds).all()
