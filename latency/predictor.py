@@ -100,6 +100,19 @@ class Predictor:
             f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
         )
 
+    def describe_inside(self) -> str | None:
+        """One line about rows that were measured inside networks; None where there are none."""
+        inside = sum(row.networks > 0 for row in self.table.rows.values())
+        if not inside:
+            return None
+        coldness = self.calibration.coldness
+        if not coldness.ms_per_mb:
+            return f"{inside} of them measured inside networks; no difference was found between fast and slow networks"
+        return (
+            f"{inside} of them measured inside networks; slow ones, from {coldness.from_ms:.2g} ms on, add about "
+            f"{coldness.ms_per_mb:.2g} ms per MB of weights"
+        )
+
     def describe_deployed(self) -> str | None:
         """One line about the medians of normal runs, as they were while the table was made; None when unknown."""
         calibration = self.calibration

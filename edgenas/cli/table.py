@@ -37,17 +37,17 @@ def show(
     for key, value in data["header"].items():
         print(f"{key}: {value}")
     print(f"rows: {data['rows']}")
+    if data["inside_summary"]:
+        print(data["inside_summary"])
     print(data["summary"])
     if data["deployed_summary"]:
         print(data["deployed_summary"])
     if data["energy"]:
         print(data["energy"]["summary"])
     for title in ("slowest", "noisiest"):
-        columns = ("signature", "ms", "spread %", "quiet visits", "visits", "mJ")
-        cells = [
-            (r["signature"], r["latency_ms"], 100 * r["spread"], r["quiet_visits"], r["visits"], r["energy_mj"])
-            for r in data[title]
-        ]
+        columns = ("signature", "ms", "spread %", "quiet visits", "visits", "networks", "mJ")
+        keys = ("quiet_visits", "visits", "networks", "energy_mj")
+        cells = [(r["signature"], r["latency_ms"], 100 * r["spread"], *(r[key] for key in keys)) for r in data[title]]
         print_table(columns, cells, title=f"{title} rows")
 
 
@@ -83,6 +83,7 @@ def _facts(path: Path, table: LatencyTable, count: int) -> dict[str, Any]:
         "slowest": sorted(rows, key=lambda row: -row["latency_ms"])[:count],
         "noisiest": sorted(rows, key=lambda row: -row["spread"])[:count],
         "summary": predictor.describe_error(),
+        "inside_summary": predictor.describe_inside(),
         "deployed_summary": predictor.describe_deployed(),
     }
 

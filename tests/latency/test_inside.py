@@ -40,6 +40,7 @@ def test_large_networks_are_the_sum_of_their_blocks(tmp_path: Path, space: Searc
     assert table.calibration.mape < 0.01
     assert table.calibration.inside_scale == pytest.approx(1, abs=0.02)
     assert LatencyTable.load(tmp_path / "t.csv") == table
+    assert "no difference" in str(Predictor(table).describe_inside())
 
 
 def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
@@ -51,6 +52,7 @@ def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpac
     assert table.calibration.cold_ms_per_mb == pytest.approx(1e6 * device.BYTE_MS * (device.COLD - 1), rel=0.3)
     assert worst_error(table, space, device) < 0.03
     predictor = Predictor(table)
+    assert "ms per MB of weights" in str(predictor.describe_inside())
     fastest, latency = predictor.cheapest(space)
     everything = predictor.population(space, space.enumerate())
     assert latency == pytest.approx(everything.min())
@@ -70,6 +72,7 @@ def test_blocks_are_measured_alone_where_operators_do_not_tell(
     result = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv", settings=settings)
     assert set(result.table.rows) == set(space.signatures("int8"))
     assert not any(row.networks for row in result.table.rows.values())
+    assert Predictor(result.table).describe_inside() is None
 
 
 def test_a_block_that_does_not_run_takes_no_other_with_it(
