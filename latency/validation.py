@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from devices import Device, Measurement, MeasurementError
 from devices.device import Model
 from export.flatbuffer import write_tflite
+from latency.neighbourhoods import Neighbourhoods
 from latency.predictor import Predictor
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
 from latency.table import LatencyTable
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.errors import InputError, WorkError
+from spaces.population import Population
 from spaces.space import SearchSpace
 
 _DRIFT_BLOCKS = 8
@@ -79,6 +81,7 @@ class Validation:
     table_error: dict[str, float | int | None]
     seed: int
     seconds: float
+    fast: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``edgenas validate``."""
@@ -93,6 +96,7 @@ class Validation:
             "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
             "table_error": self.table_error,
             "seed": self.seed,
+            "fast": self.fast,
             "seconds": round(self.seconds, 2),
         }
 
@@ -104,13 +108,14 @@ def validate(
     *,
     networks: int = 40,
     seed: int = 0,
+    fast: bool = False,
     settings: QuietSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> Validation:
     """Measures the quiet latency of random networks of a space and compares it with their prediction.
 
-    Raises InputError when the table lacks signatures or is not this device's, WorkError when the device cannot run a
-    network.
+    ``fast`` ones are random ones among the fastest, where a search for a small budget ends. Raises InputError when the
+    table lacks signatures or is not this device's, WorkError when the device cannot run a network.
     """
     start = time.monotonic()
     settings = settings or QuietSettings()
@@ -119,7 +124,7 @@ def validate(
     table.check_device(device)
     predictor = Predictor(table)
     rng = np.random.default_rng(seed)
-    population = _distinct(space, rng, networks)
+    population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
     predicted = predictor.population(space, population)
     models: dict[str, Model] = {
         str(i): write_tflite(space.decode(row).graph, table.precision) for i, row in enumerate(population)
@@ -133,6 +138,7 @@ def validate(
             table_error=predictor.error,
             seed=seed,
             seconds=time.monotonic() - start,
+            fast=fast,
         )
     drift_blocks = _some_blocks(space, table, rng)  # none where blocks were seen inside networks: these tell then
     models |= drift_blocks
@@ -171,6 +177,7 @@ def validate(
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,
+        fast=fast,
     )
 
 
@@ -218,6 +225,15 @@ def _distinct(space: SearchSpace, rng: np.random.Generator, count: int) -> NDArr
         if len(found) >= count:
             return np.array(list(found.values())[:count], np.int16)
     raise InputError(f"space {space.name!r} does not have {count} different architectures: ask for fewer networks")
+
+
+def _fastest(space: SearchSpace, table: LatencyTable, seed: int, count: int) -> Population:
+    """``count`` different architectures among those whose blocks add up to the least."""
+    latencies = {signature: row.latency_ms for signature, row in table.rows.items()}
+    networks = Neighbourhoods(space, table.precision, seed).fast(latencies, 4 * count)[:count]
+    if len(networks) < count:
+        raise InputError(f"only {len(networks)} fast architectures were found in space {space.name!r}: ask for fewer")
+    return space.to_population(space.encode(network) for network in networks)
 
 
 def _some_blocks(space: SearchSpace, table: LatencyTable, rng: np.random.Generator) -> dict[str, Model]:

@@ -154,6 +154,7 @@ def validate_space(
     device: str = DEVICE,
     networks: int = typer.Option(40, "--networks", min=2, help="How many random networks to measure."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random networks."),
+    fast: bool = typer.Option(False, "--fast", help="Random ones among the fastest: where small budgets lead."),
     precision: str = PRECISION,
     threads: int = THREADS,
     table: Path | None = TABLE,
@@ -174,7 +175,7 @@ def validate_space(
         loaded, target, found = SearchSpace.load(space), get_device(device), adapted
         remark(Predictor(found).describe_error())
     with progress_bars() as progress:
-        data = validate(loaded, target, found, networks=networks, seed=seed, progress=progress).to_json()
+        data = validate(loaded, target, found, networks=networks, seed=seed, fast=fast, progress=progress).to_json()
     if as_json:
         print_json(data)
         return
