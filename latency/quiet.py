@@ -75,8 +75,10 @@ def visit_in_rounds(
             operator_seconds=settings.operator_seconds,
             timeout_seconds=settings.timeout_seconds,
         )
-        passes = min(max(1, _VISITS_PER_PROCESS // len(todo)), settings.visits)
-        order = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
+        passes = max(1, _VISITS_PER_PROCESS // len(todo))
+        enough = {name: max(1, round(visits.effort.get(name, 1.0) * settings.visits)) for name in todo}
+        shuffled = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
+        order = [(turn, name) for turn, name in shuffled if turn < enough[name]]
         device.measure_many({f"{turn} {name}": models[name] for turn, name in order}, measure_settings, record)
     return errors
 
