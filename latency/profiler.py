@@ -20,9 +20,10 @@ from devices import Device, DeviceLostError, MeasurementError, Provenance
 from latency.alone import blocks_of, measure_alone
 from latency.energy import complete_energies
 from latency.exact import profile_exact
-from latency.inside import count_operators, measure_inside
+from latency.inside import measure_inside
 from latency.journal import Journal
 from latency.neighbourhoods import Neighbourhoods
+from latency.operator_counts import count_operators
 from latency.progress import ProgressCallback
 from latency.session import Session, network_key
 from latency.table import LatencyTable, default_table_path

@@ -170,7 +170,7 @@ def test_drift_says_when_operators_are_not_told_any_more(
 def test_a_table_of_both_kinds_predicts_both(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
     """A space of slow networks, then one of fast ones: the first is predicted as before."""
     device, path = slow_server(), tmp_path / "t.csv"
-    small = SearchSpace.load("tiny_edge")
+    small = SearchSpace.load(tmp_path / "space.yaml", input_shape=(24, 24, 1))
     table = profile_space(space, device, precision="int8", table_path=path, settings=FEW).table
     population = space.sample(np.random.default_rng(3), 20)
     before = Predictor(table).population(space, population)
