@@ -64,18 +64,18 @@ def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntr
 
 
 def _calibrated(session: Session, rows: Mapping[str, Row], networks: Sequence[Network]) -> Calibration:
-    visits, precision = session.visits, session.precision
+    precision = session.precision
+    seen = {name: found.latency_ms for name, found in session.visits.latencies(session.visits.by_model).items()}
     alone_ms, networks_ms, used = [], [], []
     for network in networks:
         key = network_key(network, precision)
         signatures = network.signatures(precision).values()
-        if key not in session.errors and key in visits.by_model and all(each in rows for each in signatures):
-            alone_ms.append([visits.latency(each).latency_ms for each in signatures])
-            networks_ms.append(visits.latency(key).latency_ms)
+        if key not in session.errors and key in seen and all(each in rows for each in signatures):
+            alone_ms.append([seen[each] for each in signatures])
+            networks_ms.append(seen[key])
             used.append(network)
     weights, wide = (
         [count(network.graph, precision) for network in used] for count in (graph_weight_bytes, wide_depthwise_bytes)
     )
-    empty_ms = visits.latency(_EMPTY).latency_ms if _EMPTY in visits.by_model else 0.0
-    fitted = calibrate(alone_ms, networks_ms, empty_ms, weights, wide)
+    fitted = calibrate(alone_ms, networks_ms, seen.get(_EMPTY, 0.0), weights, wide)
     return session.with_deployed(fitted, used, networks_ms)

@@ -89,10 +89,9 @@ def look_inside(
     """
     session.measure({key: network.graph for key, network in networks.items()}, what="networks", batch=_BATCH)
     seen = defaultdict(list)
-    for key in networks if told_by is None else told_by:
-        found = None if key in session.errors else session.visits.operators(key)
-        parts = None if found is None else counts.split(networks[key], found.operators_ms)
-        if found is None or parts is None:
+    for key, found in session.visits.operators(networks if told_by is None else told_by).items():
+        parts = None if key in session.errors else counts.split(networks[key], found.operators_ms)
+        if parts is None:
             continue
         for signature, latency in zip(networks[key].signatures(session.precision).values(), parts, strict=True):
             seen[signature].append(Sighting(latency, found.latency_ms, found.visits))
@@ -125,14 +124,15 @@ def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Col
 def _calibrated(
     session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness
 ) -> Calibration:
+    seen = session.visits.latencies(wholes)
     sums_ms, networks_ms, used = [], [], []
     for key, network in wholes.items():
         signatures = network.signatures(session.precision).values()
-        if key in session.visits.by_model and all(signature in rows for signature in signatures):
+        if key in seen and all(signature in rows for signature in signatures):
             blocks = [rows[signature] for signature in signatures]
             plain, cold = sum(block.latency_ms for block in blocks), sum(block.cold_ms for block in blocks)
             sums_ms.append(float(coldness.network_ms(plain, cold)))
-            networks_ms.append(session.visits.latency(key).latency_ms)
+            networks_ms.append(seen[key].latency_ms)
             used.append(network)
     fitted = dataclasses.replace(
         calibrate_inside(sums_ms, networks_ms), cold_ms_per_mb=coldness.ms_per_mb, cold_from_ms=coldness.from_ms

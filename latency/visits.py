@@ -172,19 +172,22 @@ class Visits:
         reference = self.reference_ms
         return {name: self._latency(self.by_model[name], reference) for name in names if name in self.by_model}
 
-    def operators(self, name: str) -> QuietSum | None:
-        """What each operator of a model takes at the reference clock; None where operators are not told.
+    def operators(self, names: Iterable[str]) -> dict[str, QuietSum]:
+        """What each operator takes at the reference clock, of the models among ``names`` where operators are told.
 
         Where no visit was quiet, all count (``visits`` is then 0).
         """
-        visits = _by_operator(self.by_model.get(name, ()))
-        if not visits:
-            return None
-        found = quiet_sum(visits, self.reference_ms, limit_ms=self._limit, quantile=_QUANTILE)
-        if found is not None:
-            return found
-        found = quiet_sum(visits, self.reference_ms, limit_ms=math.inf, quantile=_QUANTILE)
-        return found and dataclasses.replace(found, visits=0)
+        reference, sums = self.reference_ms, {}
+        for name in names:
+            visits = _by_operator(self.by_model.get(name, ()))
+            if not visits:
+                continue
+            found = quiet_sum(visits, reference, limit_ms=self._limit, quantile=_QUANTILE)
+            if found is None and (found := quiet_sum(visits, reference, limit_ms=math.inf, quantile=_QUANTILE)):
+                found = dataclasses.replace(found, visits=0)
+            if found is not None:
+                sums[name] = found
+        return sums
 
     def latency(self, name: str) -> QuietLatency:
         """The quiet latency of one model that was visited."""
