@@ -51,11 +51,14 @@ class Coldness:
         self, latency_ms: NDArray[np.float64] | float, cold_ms: NDArray[np.float64] | float
     ) -> NDArray[np.float64]:
         """Latencies of networks whose blocks' figures add up to these; never falls when one of them rises."""
-        total = np.asarray(latency_ms, np.float64)
-        if not np.any(cold_ms):
-            return total
-        for _ in range(3):  # the share depends on the result, little by little
-            total = latency_ms + self.share(total) * cold_ms
+        latency, cold = np.broadcast_arrays(np.asarray(latency_ms, np.float64), np.asarray(cold_ms, np.float64))
+        total = np.where(latency >= _RAMP * self.from_ms, latency + cold, latency)
+        between = (latency > self.from_ms) & (latency < _RAMP * self.from_ms)
+        if between.any():
+            found = latency[between]
+            for _ in range(3):  # the share depends on the result, little by little
+                found = latency[between] + self.share(found) * cold[between]
+            total[between] = found
         return total
 
     def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:

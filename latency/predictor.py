@@ -253,13 +253,14 @@ class Predictor:
 
     def population(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
         """(N,) predicted quiet latencies in ms. Raises InputError when an architecture has a block that lacks."""
-        plain = space.population_cost(population, self.cost_arrays(space))
+        costs = [self.cost_arrays(space)]
+        if self.calibration.cold_ms_per_mb:
+            costs.append(self._cold_arrays(space))
+        plain, *cold = space.population_costs(population, *costs)
         if np.isnan(plain).any():
             self._refuse_missing(self.missing(space), f"space {space.name!r}")
-        if not self.calibration.cold_ms_per_mb:
-            return self.calibration.fixed_ms + plain
-        cold = space.population_cost(population, self._cold_arrays(space))
-        return self.calibration.coldness.network_ms(self.calibration.fixed_ms + plain, cold)
+        total = self.calibration.fixed_ms + plain
+        return self.calibration.coldness.network_ms(total, cold[0]) if cold else total
 
     def cheapest(self, space: SearchSpace) -> tuple[Architecture, float]:
         """The architecture with the least predicted latency, and that latency in ms.

@@ -180,12 +180,18 @@ class SearchSpace:
 
     def population_cost(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
         """(N,) sums of a per-block cost over each architecture's blocks."""
-        total = np.zeros(len(population), np.float64)
-        values = np.concatenate([np.zeros(0), *(cost_arrays[name] for name in self._tables)])
+        return self.population_costs(population, cost_arrays)[0]
+
+    def population_costs(self, population: Population, *costs: CostArrays) -> list[NDArray[np.float64]]:
+        """The sums of several costs, in less time than one after the other."""
+        totals = [np.zeros(len(population), np.float64) for _ in costs]
+        values = [np.concatenate([np.zeros(0), *(arrays[name] for name in self._tables)]) for arrays in costs]
         for start in range(0, len(population), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            total[rows] = values[self._slot_places(population[rows])].sum(axis=1)
-        return total
+            places = self._slot_places(population[rows])
+            for total, of_entries in zip(totals, values, strict=True):
+                total[rows] = of_entries[places].sum(axis=1)
+        return totals
 
     def _slot_places(self, population: Population) -> NDArray[np.intp]:
         """(N, slots) indices into all slots' entries, one table after the other."""
