@@ -138,7 +138,11 @@ def compare_quantizations(
             **notes,
         }
     measured = measure_side_by_side(
-        context.device, files, threads=context.recipe.device.threads, anchor_ms=context.table.anchor_ms
+        context.device,
+        files,
+        threads=context.recipe.device.threads,
+        anchor_ms=context.table.anchor_ms,
+        settings=context.table.visit_settings(),
     )
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     for name, latency in measured.items():

@@ -2,8 +2,9 @@
 
 A network that is run again within a millisecond or two finds its weights in the cache that it shares with others; one
 that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU the same block
-takes up to 1.9 times as long then, some 0.05 ms per MB of its weights more, and nearly all of that comes between 2.5
-and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and what slow ones add:
+takes up to 1.9 times as long then, some 0.04 ms per MB of its weights and a tenth of its time more, and nearly all of
+that comes between 2.5 and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and
+what slow ones add:
 
     network = sum(latency) + share(network) * sum(cold)
 
@@ -38,10 +39,14 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Coldness:
-    """``ms_per_mb`` of weights, from networks of ``from_ms`` on. 0: no difference was found."""
+    """What networks from ``from_ms`` on add: ``ms_per_mb`` of weights and a ``part`` of the block's own time.
+
+    No ``ms_per_mb``: no difference was found.
+    """
 
     ms_per_mb: float = 0.0
     from_ms: float = 1.0
+    part: float = 0.0
 
     def share(self, network_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """How much of the extra cost networks of these latencies have, 0 to 1."""
@@ -61,13 +66,17 @@ class Coldness:
             total[between] = found
         return total
 
+    def expected_ms(self, latency_ms: float, weight_bytes: float) -> float:
+        """What slow networks add to a block of which nothing else is known."""
+        return self.part * latency_ms + 1e-6 * self.ms_per_mb * weight_bytes
+
     def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:
         """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it.
 
-        Least squares with a prior: the common rate per MB, from which its own sightings may lead away.
+        Least squares with a prior: what blocks like it have, from which its own sightings may lead away.
         """
         observed = np.array([each.latency_ms for each in seen])
-        expected = 1e-6 * self.ms_per_mb * weight_bytes
+        expected = self.expected_ms(float(observed.min()), weight_bytes)
         if not expected:
             return float(observed.mean()), 0.0
         shares = self.share(np.array([each.network_ms for each in seen]))
@@ -100,10 +109,12 @@ def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[s
     best, least = Coldness(), float((relative**2).sum())
     limit = least / (1 + _LEAST_F / freedom)
     for start in map(float, _STARTS):
-        column = centred(megabytes[owners] / means[owners] * Coldness(1.0, start).share(networks))
-        length = float((column**2).sum())
-        rate = float((column * relative).sum()) / length if length > 0 else 0.0
-        left = float(((relative - rate * column) ** 2).sum())
-        if rate > 0 and left < min(least, limit):
-            best, least = Coldness(rate, start), left
+        share = Coldness(1.0, start).share(networks)
+        columns = np.stack([centred(megabytes[owners] / means[owners] * share), centred(share)], axis=1)
+        for free in ([0, 1], [0]):  # neither is ever negative
+            rates = np.zeros(2)
+            rates[free] = np.linalg.lstsq(columns[:, free], relative, rcond=None)[0]
+            left = float(((relative - columns @ rates) ** 2).sum())
+            if rates[0] > 0 and rates[1] >= 0 and left < min(least, limit):
+                best, least = Coldness(float(rates[0]), start, float(rates[1])), left
     return best

@@ -31,6 +31,8 @@ from spaces.slots import SlotEntry
 _TIMES = 2
 #: So many of the fastest networks are looked at.
 _FAST = 30
+#: Where these tell that it matters, at most so many more, with blocks that were seen in slow ones.
+_MOST_FAST = 200
 #: Networks to see blocks inside of, of which there are many, are visited so many times as often as blocks alone.
 _EFFORT = 0.25
 #: How long a visit to one lasts: several shorter ones tell more.
@@ -63,13 +65,19 @@ def measure_inside(
     if before is not None and any(row.networks for row in table.rows.values()):
         coldness = before.coldness
     else:
+        weights = {name: graph_weight_bytes(blocks[name].graph, precision) for name in seen if name in blocks}
         typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
-        fast = by_key(neighbourhoods.fast(typical, _FAST), precision)
-        visits.effort = visits.effort | dict.fromkeys(fast, _EFFORT)
-        for name, found in look_inside(session, fast, counts).items():
-            seen[name] += found
-        known = {name: found for name, found in seen.items() if name in blocks}
-        coldness = fit_coldness(known, {name: graph_weight_bytes(blocks[name].graph, precision) for name in known})
+
+        def look_at(fast: Sequence[Network]) -> Coldness:
+            new = {key: each for key, each in by_key(fast, precision).items() if key not in visits.effort}
+            visits.effort = {**visits.effort, **dict.fromkeys(new, _EFFORT)}
+            for name, found in look_inside(session, new, counts).items():
+                seen[name] += found
+            return fit_coldness({name: seen[name] for name in weights}, weights)
+
+        coldness = look_at(neighbourhoods.fast(typical, _FAST))
+        if coldness.ms_per_mb:
+            coldness = look_at(neighbourhoods.fast_around(weights, typical, _MOST_FAST))
     rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
@@ -135,6 +143,9 @@ def _calibrated(
             networks_ms.append(seen[key].latency_ms)
             used.append(network)
     fitted = dataclasses.replace(
-        calibrate_inside(sums_ms, networks_ms), cold_ms_per_mb=coldness.ms_per_mb, cold_from_ms=coldness.from_ms
+        calibrate_inside(sums_ms, networks_ms),
+        cold_ms_per_mb=coldness.ms_per_mb,
+        cold_from_ms=coldness.from_ms,
+        cold_part=coldness.part,
     )
     return session.with_deployed(fitted, used, networks_ms)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.block_model import LEAST_BLOCKS, BlockModel, nearest_kind
+from latency.coldness import Coldness
 from latency.operators import OperatorWork, signature_work
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
@@ -104,13 +105,15 @@ class Interpolation:
         energy = None if self._energy_model is None else self._energy_model.predict(works)
         weight_bytes = sum(work.parameter_bytes for work in works)
         wide_bytes = sum(work.parameter_bytes for work in works if work.is_wide)
+        latency = self.model.predict(works)
+        coldness = self.table.calibration.coldness if self.table.calibration else Coldness()
         return Row(
-            self.model.predict(works),
+            latency,
             energy_mj=energy,
             weight_bytes=weight_bytes,
             wide_bytes=wide_bytes,
             networks=int(np.median([self.table.rows[signature].networks for signature in self._works])),
-            cold_ms=1e-6 * weight_bytes * (self.table.calibration.cold_ms_per_mb if self.table.calibration else 0.0),
+            cold_ms=coldness.expected_ms(latency, weight_bytes),
         )
 
     def error(self, signature: str | None = None) -> HeldOutError | None:

@@ -21,6 +21,8 @@ from spaces.space import SearchSpace
 #: Random networks to choose from, and how often so many more are drawn while a block is too rare among them.
 _POOL = 10_000
 _MOST_POOLS = 10
+#: Fast ones are the fastest so many of all that were drawn.
+_FAST_POOLS, _FAST_POOL = 20, 2_000
 _LONGEST_CHAIN = 40
 #: Standard deviation of the logarithm of random factors.
 _BLUR = 0.5
@@ -40,24 +42,32 @@ class Neighbourhoods:
         Greedy: the network with the most that is still lacking comes first, rare blocks counting more. Networks are
         different from each other.
         """
-        wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
-        if not wanted:
+        if not signatures:
             return []
-        population, blocks = self._pool(wanted, times)
-        # The last place stands for blocks that are not wanted.
-        lacking = np.append(np.full(len(wanted), times), 0)
-        worth = 1.0 / np.maximum(np.bincount(blocks.ravel(), minlength=len(lacking)), 1)
-        chosen: list[int] = []
-        while lacking.any():
-            gains = np.where(lacking > 0, worth, 0.0)[blocks].sum(axis=1)
-            gains[chosen] = 0.0
-            best = int(np.argmax(gains))
-            if not gains[best]:
+        rng = np.random.default_rng(self.seed)
+        population = self.space.sample(rng, 0)
+        for _ in range(_MOST_POOLS):
+            population = np.unique(np.concatenate([population, self.space.sample(rng, _POOL)]), axis=0)
+            blocks = self._blocks(population, signatures)
+            if np.bincount(blocks.ravel(), minlength=len(signatures) + 1)[:-1].min() >= 2 * times:
                 break
-            chosen.append(best)
-            held = np.unique(blocks[best])
-            lacking[held] = np.maximum(lacking[held] - 1, 0)
-        return [self.space.decode(population[index]) for index in chosen]
+        return [self.space.decode(population[index]) for index in _cover(blocks, len(signatures), times)]
+
+    def fast_around(self, signatures: Collection[str], latencies_ms: Mapping[str, float], most: int) -> list[Network]:
+        """The same once for each signature that a fast network has: among the fastest of many random ones, when blocks
+        take so long; at most ``most`` networks. Blocks without a latency are avoided.
+        """
+        if not signatures:
+            return []
+        rng = np.random.default_rng(self.seed + 1)
+        costs = self.space.cost_arrays(lambda entry: latencies_ms.get(entry.signature(self.precision), np.inf))
+        population = self.space.sample(rng, 0)
+        for _ in range(_FAST_POOLS):
+            population = np.unique(np.concatenate([population, self.space.sample(rng, _POOL)]), axis=0)
+            totals = self.space.population_cost(population, costs)
+            population = population[np.argsort(totals, kind="stable")[:_FAST_POOL]]
+        chosen = _cover(self._blocks(population, signatures), len(signatures), 1)
+        return [self.space.decode(population[index]) for index in chosen[:most]]
 
     def fast(self, latencies_ms: Mapping[str, float], count: int) -> list[Network]:
         """At most ``count`` different networks that are among the fastest, when blocks take so long.
@@ -73,19 +83,32 @@ class Neighbourhoods:
                 found[self.space.cheapest(blurred)[0]] = None
         return [self.space.decode(architecture) for architecture in found]
 
-    def _pool(self, wanted: dict[str, int], times: int) -> tuple[Population, NDArray[np.intp]]:
-        """Different random architectures, and (N, slots) which wanted block, or ``len(wanted)``, each slot holds."""
-        space, rng = self.space, np.random.default_rng(self.seed)
-        places = space.cost_arrays(lambda entry: wanted.get(entry.signature(self.precision), len(wanted)) + 1)
-        population = space.sample(rng, 0)
-        for _ in range(_MOST_POOLS):
-            population = np.unique(np.concatenate([population, space.sample(rng, _POOL)]), axis=0)
-            columns = [costs[space.slot_table(slot).indices(population)] for slot, costs in places.items()]
-            blocks = np.stack(columns, axis=1).astype(np.intp) - 1
-            blocks[blocks < 0] = len(wanted)  # an absent slot
-            if np.bincount(blocks.ravel(), minlength=len(wanted) + 1)[:-1].min() >= 2 * times:
-                break
-        return population, blocks
+    def _blocks(self, population: Population, signatures: Collection[str]) -> NDArray[np.intp]:
+        """(N, slots) which of the sorted signatures each slot holds; their number for an absent slot or another."""
+        wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
+        places = self.space.cost_arrays(lambda entry: wanted.get(entry.signature(self.precision), len(wanted)) + 1)
+        columns = [costs[self.space.slot_table(slot).indices(population)] for slot, costs in places.items()]
+        blocks = np.stack(columns, axis=1).astype(np.intp) - 1
+        blocks[blocks < 0] = len(wanted)
+        return blocks
+
+
+def _cover(blocks: NDArray[np.intp], count: int, times: int) -> list[int]:
+    """Rows that together hold each of ``count`` blocks so many times, where rows have them; the best first."""
+    # The last place stands for all other blocks.
+    lacking = np.append(np.full(count, times), 0)
+    worth = 1.0 / np.maximum(np.bincount(blocks.ravel(), minlength=count + 1), 1)
+    chosen: list[int] = []
+    while lacking.any():
+        gains = np.where(lacking > 0, worth, 0.0)[blocks].sum(axis=1)
+        gains[chosen] = 0.0
+        best = int(np.argmax(gains))
+        if not gains[best]:
+            break
+        chosen.append(best)
+        held = np.unique(blocks[best])
+        lacking[held] = np.maximum(lacking[held] - 1, 0)
+    return chosen
 
 
 def chains_through(blocks: Mapping[str, SlotEntry], wanted: Collection[str], rng: np.random.Generator) -> list[Network]:

@@ -29,6 +29,7 @@ from devices.measurement import Kind
 from export.files import write_atomically
 from latency.calibration import Calibration
 from latency.energy_header import TableEnergy
+from latency.visits import QuietSettings
 from spaces.block import PRECISIONS
 from spaces.errors import InputError
 
@@ -111,6 +112,14 @@ class LatencyTable:
                 raise InputError(f"cold_ms of {signature!r} must be a number of ms from 0, not {row.cold_ms!r}")
             if row.energy_mj is not None and not (0 <= row.energy_mj < float("inf")):
                 raise InputError(f"energy of {signature!r} must be a number of mJ from 0, not {row.energy_mj!r}")
+
+    def visit_settings(self, settings: QuietSettings | None = None) -> QuietSettings:
+        """How to visit networks that predictions of this table are compared with: as its blocks were, which is operator
+        by operator, fast networks too, where they were seen inside networks.
+        """
+        settings = settings or QuietSettings()
+        inside = any(row.networks for row in self.rows.values())
+        return dataclasses.replace(settings, operators_above=0.0) if inside else settings
 
     @property
     def provenance(self) -> Provenance:

@@ -118,7 +118,7 @@ def validate(
     table lacks signatures or is not this device's, WorkError when the device cannot run a network.
     """
     start = time.monotonic()
-    settings = settings or QuietSettings()
+    settings = table.visit_settings(settings)
     if networks < 2:
         raise InputError(f"validation needs at least 2 networks, not {networks}")
     table.check_device(device)

@@ -49,7 +49,11 @@ def main() -> None:
             models[f"{name}@{size}"] = write_tflite(network.graph, table.precision)
             macs[f"{name}@{size}"] = network.macs
     outcomes = measure_quiet(
-        device, models, settings=QuietSettings(visits=4), threads=table.threads, anchor_ms=table.anchor_ms
+        device,
+        models,
+        settings=table.visit_settings(QuietSettings(visits=4)),
+        threads=table.threads,
+        anchor_ms=table.anchor_ms,
     )
     rows: list[dict[str, Any]] = []
     for name, model in models.items():

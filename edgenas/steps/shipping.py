@@ -60,6 +60,7 @@ def quiet_latency(context: RunContext, model: bytes) -> dict[str, Any]:
             threads=context.recipe.device.threads,
             seed=context.recipe.seed,
             anchor_ms=context.table.anchor_ms,
+            settings=context.table.visit_settings(),
         )["shipped"]
     except WorkError as error:
         found = {"error": str(error)}

@@ -9,7 +9,7 @@ RATE, FROM_MS = 0.05, 2.0
 
 
 def sightings(
-    rng: np.random.Generator, rate: float, blocks: int = 60, noise: float = 0.02
+    rng: np.random.Generator, rate: float, part: float = 0.0, blocks: int = 100, noise: float = 0.02
 ) -> tuple[dict[str, list[Sighting]], dict[str, int], dict[str, float]]:
     """Blocks in four networks of 0.5 to 20 ms each: what was seen, bytes of weights, latencies in fast networks."""
     truth = Coldness(rate, FROM_MS)
@@ -19,19 +19,23 @@ def sightings(
         warm[name] = 0.1 * weights[name] * 1e-6 + rng.uniform(0.01, 0.1)
         seen[name] = []
         for network_ms in np.exp(rng.uniform(np.log(0.5), np.log(20), 4)):
-            cold = rate * 1e-6 * weights[name] * float(truth.share(network_ms))
+            cold = (rate * 1e-6 * weights[name] + part * warm[name]) * float(truth.share(network_ms))
             seen[name].append(Sighting((warm[name] + cold) * (1 + noise * rng.normal()), float(network_ms), 2))
     return seen, weights, warm
 
 
-def test_the_rate_and_where_it_begins_are_found() -> None:
-    seen, weights, warm = sightings(np.random.default_rng(0), RATE)
+@pytest.mark.parametrize("part", [0.0, 0.15])
+def test_the_rates_and_where_it_begins_are_found(part: float) -> None:
+    seen, weights, warm = sightings(np.random.default_rng(0), RATE, part)
     found = fit_coldness(seen, weights)
-    assert found.ms_per_mb == pytest.approx(RATE, rel=0.1)
+    assert found.ms_per_mb == pytest.approx(RATE, rel=0.15)
+    assert found.part == pytest.approx(part, abs=0.03)
     assert found.from_ms == pytest.approx(FROM_MS, rel=0.5)
     figures = {name: found.split(seen[name], weights[name]) for name in seen}
     assert np.mean([abs(figures[name][0] / warm[name] - 1) for name in seen]) < 0.03
-    assert np.mean([abs(figures[name][1] / (RATE * 1e-6 * weights[name]) - 1) for name in seen]) < 0.2
+    assert (
+        np.mean([abs(figures[name][1] / (RATE * 1e-6 * weights[name] + part * warm[name]) - 1) for name in seen]) < 0.2
+    )
 
 
 def test_nothing_is_found_where_there_is_nothing() -> None:

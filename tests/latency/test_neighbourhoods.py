@@ -57,6 +57,20 @@ def test_the_fastest_are_fast_and_different() -> None:
     assert NEIGHBOURHOODS.fast({}, 3) == []
 
 
+def test_blocks_are_found_in_fast_networks() -> None:
+    latencies = {name: float(entry.graph.macs) * (20 if "kernel=7" in name else 1) for name, entry in BLOCKS.items()}
+    networks = NEIGHBOURHOODS.fast_around(BLOCKS, latencies, 100)
+    assert len(networks) <= 100
+    held = {name for network in networks for name in network.signatures("int8").values()}
+    light = {name for name in BLOCKS if "kernel=7" not in name}
+    assert len(held & light) > 0.6 * len(light)
+    typical = np.median(
+        [sum(latencies[n] for n in each.signatures("int8").values()) for each in NEIGHBOURHOODS.around(BLOCKS, 1)]
+    )
+    assert max(sum(latencies[n] for n in each.signatures("int8").values()) for each in networks) < typical
+    assert NEIGHBOURHOODS.fast_around([], latencies, 100) == []
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 def test_chains_hold_what_is_asked_and_fit(seed: int) -> None:
     rng = np.random.default_rng(seed)
