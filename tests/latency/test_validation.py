@@ -66,7 +66,7 @@ def test_fast_networks_are_fast(
     assert max(row.measured_ms for row in found.rows) < np.median([row.measured_ms for row in typical.rows])
     assert found.to_json()["fast"] is True
     monkeypatch.setattr("latency.neighbourhoods._BLUR", 0.0)
-    with pytest.raises(InputError, match="only 1 fast.*fewer"):
+    with pytest.raises(InputError, match=r"only 1 fast.*fewer"):
         validate(space, server(), table, networks=5, fast=True)
 
 
