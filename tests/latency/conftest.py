@@ -106,8 +106,9 @@ class SharedServer(Device):
 class SlowServer(SharedServer):
     """Blocks and networks of milliseconds on a runtime that tells operators. Alone, weights come from the cache.
 
-    Weights are slower in whole networks, by ``COLD``, or in those that take longer than ``cold_from_ms``.
-    ``tells_operators`` and ``merges`` (the last two operators of a whole network run as one) spoil that.
+    They follow the clock as long models do: less than the anchor. Weights are slower in whole networks, by ``COLD``, or
+    in those that take longer than ``cold_from_ms``. ``tells_operators`` and ``merges`` (the last two operators of a
+    whole network run as one) spoil what can be told.
     """
 
     OPERATOR_MS, BYTE_MS = 0.2, 1e-4
@@ -156,7 +157,9 @@ class SlowServer(SharedServer):
         if self.merges and len(true_us) > self.LARGEST_BLOCK_OPERATORS:
             true_us = np.append(true_us[:-2], true_us[-2:].sum())
         loads = np.where(self.rng.random((6, len(true_us))) < self.busy, self.rng.uniform(1.5, 2.5), 1.0)
-        runs = (true_us * clock * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(int)
+        runs = (true_us * clock**0.4 * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(
+            int
+        )
         anchors = tuple(
             (self.ANCHOR_MS * clock * (1 + 0.6 * (load - 1)), self.ANCHOR_MS * clock) for load in loads[:, -1]
         )
