@@ -9,6 +9,7 @@ on it was interrupted and is evaluated again under the same number and seed.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class Study:
         from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # A cursor that Ctrl-C left open is no error to tell users of: transactions are whole or not there at all.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         self.path = path
         try:
             self._storage = optuna.storages.RDBStorage(
