@@ -133,7 +133,7 @@ def test_references_to_nowhere_are_named(damage, words):
         read_operators(_pack(model))
 
 
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=400)
 @given(
     edits=st.lists(
         st.tuples(
