@@ -46,9 +46,18 @@ class DriftRow:
 
 
 @dataclass(frozen=True)
+class _Now:
+    """What a block takes now, and whether there was a quiet moment to see it in."""
+
+    latency_ms: float
+    quiet: bool = True
+
+
+@dataclass(frozen=True)
 class Drift:
     """Whether a table holds: the device is the same, and the typical block is within ``threshold`` of its row.
 
+    Where fewer than half of the blocks had a quiet moment that cannot be told: ``disturbed`` counts those without.
     ``median`` is that of the ratios (now over table) with its 95 % ``interval`` from order statistics; ``typical`` is
     the median distance of a ratio from 1; ``spread`` the distance of the ratios' quartiles; ``sign_test`` the
     probability of so many blocks on one side by chance. ``differences`` are what the device itself tells.
@@ -64,13 +73,22 @@ class Drift:
     differences: tuple[str, ...]
     failed: dict[str, str]
     seconds: float
+    disturbed: int = 0
 
     @property
-    def holds(self) -> bool:
-        return not self.differences and self.typical <= self.threshold
+    def holds(self) -> bool | None:
+        """None: the machine was too busy to tell."""
+        if self.differences:
+            return False
+        return None if 2 * self.disturbed > len(self.rows) else self.typical <= self.threshold
 
     def describe(self) -> str:
         """The verdict in words."""
+        if self.holds is None:
+            return (
+                f"nobody can tell whether the table holds: {self.disturbed} of {len(self.rows)} blocks had no quiet "
+                f"moment (something else keeps the CPU or its host busy)"
+            )
         verdict = "the table still holds" if self.holds else "the table does not hold any more"
         low, high = self.interval
         told = (
@@ -93,6 +111,7 @@ class Drift:
             "threshold": self.threshold,
             "differences": list(self.differences),
             "failed": self.failed,
+            "disturbed": self.disturbed,
             "rows": [vars(row) for row in self.rows],
             "seconds": round(self.seconds, 2),
         }
@@ -124,8 +143,8 @@ def measure_drift(
     blocks = _sample(table, rng, sample)
     now, failed = _measure(table, device, blocks, settings or QuietSettings(), seed)
     rows = tuple(
-        DriftRow(signature, table.rows[signature].latency_ms, latency, latency / table.rows[signature].latency_ms)
-        for signature, latency in now.items()
+        DriftRow(name, table.rows[name].latency_ms, found.latency_ms, found.latency_ms / table.rows[name].latency_ms)
+        for name, found in now.items()
     )
     if not rows:
         raise WorkError(
@@ -144,6 +163,7 @@ def measure_drift(
         differences=tuple(table.differences(device.identity(threads=table.threads))),
         failed=failed,
         seconds=time.monotonic() - start,
+        disturbed=sum(not found.quiet for found in now.values()),
     )
 
 
@@ -196,18 +216,22 @@ def _parsed(signatures: Iterable[str], most: float = math.inf) -> dict[str, Slot
 
 def _measure(
     table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Latencies now in ms, and the device's words about blocks that it could not run."""
+) -> tuple[dict[str, _Now], dict[str, str]]:
+    """What blocks take now, and the device's words about those that it could not run."""
     inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
     models = {name: write_tflite(entry.graph, table.precision) for name, entry in blocks.items() if name not in inside}
     if device.is_exact:
         outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
-        now = {name: outcome.min for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
+        now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
     else:
         outcomes = measure_quiet(
             device, models, settings=settings, seed=seed, threads=table.threads, anchor_ms=table.anchor_ms
         )
-        now = {name: found.latency_ms for name, found in outcomes.items() if isinstance(found, QuietLatency)}
+        now = {
+            name: _Now(found.latency_ms, quiet=found.quiet_visits > 0)
+            for name, found in outcomes.items()
+            if isinstance(found, QuietLatency)
+        }
     failed = {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
     if inside:
         seen = _inside_now(table, device, inside, settings, seed)
@@ -218,7 +242,7 @@ def _measure(
 
 def _inside_now(
     table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
-) -> dict[str, float]:
+) -> dict[str, _Now]:
     neighbours = _parsed(name for name, row in table.rows.items() if row.networks)
     networks = chains_through(neighbours, blocks, np.random.default_rng(seed))
     by_operator = dataclasses.replace(settings, operators_above=0.0)
@@ -236,9 +260,10 @@ def _inside_now(
     seen = look_inside(session, by_key(networks, table.precision), counts)
     coldness = (table.calibration or Calibration()).coldness
 
-    def now_ms(name: str) -> float:
+    def now(name: str) -> _Now:
         """As the row is: without what slow networks add."""
         cold = table.rows[name].cold_ms
-        return float(np.mean([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]))
+        warm = [each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]
+        return _Now(float(np.mean(warm)), quiet=any(each.visits for each in seen[name]))
 
-    return {name: now_ms(name) for name in blocks if name in seen}
+    return {name: now(name) for name in blocks if name in seen}

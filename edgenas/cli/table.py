@@ -156,7 +156,7 @@ def drift(
     threshold: float = typer.Option(0.05, "--threshold", min=0.0, help="How far off the typical block may be."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Measure a random sample of a table again. Exit code 0: it still holds; 1: measure it anew."""
+    """Measure a random sample of a table again. Exit code 0: it still holds; 1: it does not, or nobody can tell."""
     from devices import get_device
     from latency.drift import measure_drift
 
@@ -174,6 +174,8 @@ def drift(
         )
         for signature, error in found.failed.items():
             remark(f"not measured: {signature}: {error}")
+    if found.holds is None:
+        raise WorkError(f"{where}: {found.describe()}. Give the same command again when less runs")
     if not found.holds:
         raise WorkError(f"{where}: {found.describe()}. Measure again with `edgenas profile --fresh`")
     remark(f"{where}: {found.describe()}")

@@ -46,6 +46,13 @@ def test_an_unchanged_device_holds_on_a_busy_machine(table: LatencyTable, server
     assert found.to_json()["holds"] is True
 
 
+def test_a_machine_that_is_never_quiet_tells_nothing(table: LatencyTable, server: Callable[..., Any]) -> None:
+    found = measure_drift(table, server(seed=1, busy=1.0), sample=6, settings=QUICK)
+    assert (found.holds, found.disturbed) == (None, 6)
+    assert found.to_json()["holds"] is None
+    assert "6 of 6 blocks had no quiet moment" in found.describe()
+
+
 @pytest.mark.parametrize("slowdown", [0.8, 1.3])
 def test_a_changed_device_does_not(table: LatencyTable, server: Callable[..., Any], slowdown: float) -> None:
     device = server(seed=1)
