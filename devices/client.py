@@ -27,8 +27,10 @@ from devices.power import Power
 from spaces.errors import InputError
 
 RUNNER = Path(__file__).with_name("runner.py")
-#: The runner and what it imports for visits; on boards they lie side by side.
-RUNNER_FILES = tuple(RUNNER.with_name(name) for name in ("runner.py", "quiet_visit.py", "operator_times.py"))
+#: The runner and what it imports; on boards they lie side by side.
+RUNNER_FILES = tuple(
+    RUNNER.with_name(name) for name in ("runner.py", "machine.py", "quiet_visit.py", "operator_times.py")
+)
 #: The package that the runner imports when energy is asked for; on boards it comes as ``energy.zip``.
 METERS = Path(__file__).with_name("energy")
 # Importing a runtime takes 1 s; TensorFlow on a busy machine may take a minute.

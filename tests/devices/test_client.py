@@ -74,6 +74,7 @@ def test_a_clock_on_the_wall_that_jumps_does_not_matter(tmp_path):
         "time.time = lambda: next(jumps)\n"
         "time.gmtime = lambda *_: time.struct_time((1970, 1, 1, 0, 0, 0, 3, 1, 0))\n"
         f"sys.argv = [{str(RUNNER)!r}]\n"
+        f"sys.path.insert(0, {str(RUNNER.parent)!r})\n"
         f"runpy.run_path({str(RUNNER)!r}, run_name='__main__')\n"
     )
     python = tmp_path / "python"

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from devices import runner
+from devices.client import RUNNER_FILES
 from export.flatbuffer import write_tflite
 from spaces.blocks import ConvBnAct
 
 FILE = Path(runner.__file__)
 
 
-@pytest.mark.parametrize("file", [FILE, FILE.with_name("operator_times.py"), FILE.with_name("quiet_visit.py")])
+@pytest.mark.parametrize("file", RUNNER_FILES, ids=lambda file: file.name)
 def test_is_python_3_7_and_needs_only_numpy(file: Path) -> None:
     tree = ast.parse(file.read_text(), feature_version=(3, 7))
     imported = set()

@@ -63,7 +63,7 @@ def test_measures_on_the_board(make_board, board_python, server):
     assert measurement.provenance.kind == "measured"
     runner = next((server.folder / ".cache" / "edgenas").glob("*/runner.py"))
     assert runner.read_bytes() == Path("devices/runner.py").read_bytes()
-    for name in ("operator_times.py", "quiet_visit.py"):
+    for name in ("machine.py", "operator_times.py", "quiet_visit.py"):
         assert runner.with_name(name).read_bytes() == Path("devices", name).read_bytes()
     assert len(server.leftovers) == 1
     board.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devices import runner
+from devices import machine
 from devices.client import outcome_of
 from devices.device import MeasureSettings
 from devices.measurement import Measurement
@@ -26,16 +26,16 @@ def files(monkeypatch):
         f"{THERMAL}/cooling_device0/cur_state": "0",
         f"{THERMAL}/cooling_device1/type": "pwm-fan",
         f"{THERMAL}/cooling_device1/cur_state": "3",
-        runner.FIRMWARE_FLAGS: "50000",
+        machine.FIRMWARE_FLAGS: "50000",
     }
-    monkeypatch.setattr(runner, "read_text", content.get)
+    monkeypatch.setattr(machine, "read_text", content.get)
     entries = ["cooling_device0", "cooling_device1", "thermal_zone0", "thermal_zone1"]
-    monkeypatch.setattr(runner.os, "listdir", lambda folder: entries if folder == THERMAL else [])
+    monkeypatch.setattr(machine.os, "listdir", lambda folder: entries if folder == THERMAL else [])
     return content
 
 
 def test_clock_and_temperature(files):
-    watch = runner.Watch(0, 60.0)
+    watch = machine.Watch(0, 60.0)
     assert watch.state() == {"frequency_mhz": 1800.0, "temperature_c": 61.0}
     assert watch.throttled() is None  # a fan that turns, and troubles since boot that are over, are none now
 
@@ -43,21 +43,21 @@ def test_clock_and_temperature(files):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (runner.FIRMWARE_FLAGS, "50004", "firmware"),
-        (runner.FIRMWARE_FLAGS, "80008", "firmware"),
+        (machine.FIRMWARE_FLAGS, "50004", "firmware"),
+        (machine.FIRMWARE_FLAGS, "80008", "firmware"),
         (f"{THERMAL}/cooling_device0/cur_state", "2", "cooling_device0"),
         (f"{CPU}/scaling_cur_freq", "1500000", "1500 of 1800 MHz"),
     ],
 )
 def test_a_clock_that_is_held_down(files, path, value, said):
-    watch = runner.Watch(0, 60.0)
+    watch = machine.Watch(0, 60.0)
     files[path] = value
     assert said in watch.throttled()
 
 
 def test_a_governor_that_saves_power_is_not_throttling(files):
     files[f"{CPU}/scaling_governor"] = "ondemand"
-    watch = runner.Watch(0, 60.0)
+    watch = machine.Watch(0, 60.0)
     files[f"{CPU}/scaling_cur_freq"] = "600000"
     assert watch.throttled() is None
 
@@ -67,24 +67,24 @@ def test_files_that_make_no_sense_say_nothing(files, text):
     for path in list(files):
         if not path.endswith(("type", "governor")):
             files[path] = text
-    watch = runner.Watch(0, 60.0)
+    watch = machine.Watch(0, 60.0)
     assert watch.state() == {}
     assert watch.throttled() is None
 
 
 def test_what_was_measured_hot_is_measured_again_when_cool(files):
-    watch, said, runs = runner.Watch(0, 60.0), [], []
-    files[runner.FIRMWARE_FLAGS] = "4"
+    watch, said, runs = machine.Watch(0, 60.0), [], []
+    files[machine.FIRMWARE_FLAGS] = "4"
 
     def run():
-        runs.append(files[runner.FIRMWARE_FLAGS])
+        runs.append(files[machine.FIRMWARE_FLAGS])
         return {"id": "a", "samples_ms": [1.0]}
 
     def pause(seconds):
         if len(said) == 3:
-            files[runner.FIRMWARE_FLAGS] = "0"
+            files[machine.FIRMWARE_FLAGS] = "0"
 
-    answer = runner.unthrottled(run, watch, said.append, pause)
+    answer = machine.unthrottled(run, watch, said.append, pause)
     assert runs == ["4", "0"]
     assert len(said) == 3
     assert all("firmware" in line["waiting"] for line in said)
@@ -92,15 +92,15 @@ def test_what_was_measured_hot_is_measured_again_when_cool(files):
 
 
 def test_a_board_that_never_cools_is_told_and_not_waited_for_forever(files):
-    watch, said, seconds = runner.Watch(0, 60.0), [], []
-    files[runner.FIRMWARE_FLAGS] = "4"
-    answer = runner.unthrottled(lambda: {"id": "a", "samples_ms": [1.0]}, watch, said.append, seconds.append)
+    watch, said, seconds = machine.Watch(0, 60.0), [], []
+    files[machine.FIRMWARE_FLAGS] = "4"
+    answer = machine.unthrottled(lambda: {"id": "a", "samples_ms": [1.0]}, watch, said.append, seconds.append)
     assert sum(seconds) == pytest.approx(60.0)
     assert "get_throttled" in answer["throttled"]
     # Nor is it waited for at the next model, until it was cool once.
-    assert "throttled" in runner.unthrottled(lambda: {"id": "b", "samples_ms": [1.0]}, watch, pytest.fail, pytest.fail)
-    files[runner.FIRMWARE_FLAGS] = "0"
-    assert "throttled" not in runner.unthrottled(lambda: {"id": "c"}, watch, pytest.fail, pytest.fail)
+    assert "throttled" in machine.unthrottled(lambda: {"id": "b", "samples_ms": [1.0]}, watch, pytest.fail, pytest.fail)
+    files[machine.FIRMWARE_FLAGS] = "0"
+    assert "throttled" not in machine.unthrottled(lambda: {"id": "c"}, watch, pytest.fail, pytest.fail)
     assert watch.seconds_left == 60.0
     facts = {"runtime": "r", "runtime_version": "1", "threads": 1, "temperature_c": 20.0}
     measurement = outcome_of("a", answer, facts, MeasureSettings(), "pi")
@@ -110,6 +110,6 @@ def test_a_board_that_never_cools_is_told_and_not_waited_for_forever(files):
 
 
 def test_a_model_that_cannot_run_is_not_waited_for(files):
-    files[runner.FIRMWARE_FLAGS] = "4"
-    answer = runner.unthrottled(lambda: {"id": "a", "error": "x"}, runner.Watch(0, 60.0), pytest.fail, pytest.fail)
+    files[machine.FIRMWARE_FLAGS] = "4"
+    answer = machine.unthrottled(lambda: {"id": "a", "error": "x"}, machine.Watch(0, 60.0), pytest.fail, pytest.fail)
     assert answer == {"id": "a", "error": "x"}
