@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from latency.calibration import Calibration, calibrate
-from latency.session import Session, network_key
+from latency.session import Session, by_key
 from latency.table import Row
 from latency.visits import THOROUGH
 from spaces.blocks import ConvBnAct
@@ -26,7 +26,7 @@ def measure_alone(
     The blocks of the networks are measured too, so that these are compared with numbers of the same minutes.
     """
     precision = session.precision
-    wholes = {network_key(network, precision): network for network in networks}
+    wholes = by_key(networks, precision)
     session.visits.effort = dict.fromkeys(wholes, THOROUGH)
     graphs = {key: network.graph for key, network in wholes.items()}
     graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
@@ -34,7 +34,7 @@ def measure_alone(
     graphs |= {signature: entry.graph for signature, entry in blocks.items()}
     session.measure(graphs, what="models", batch=_BATCH)
     rows = rows_alone(session, blocks)
-    return rows, _calibrated(session, rows, networks)
+    return rows, _calibrated(session, rows, wholes)
 
 
 def rows_alone(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
@@ -63,12 +63,11 @@ def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntr
     return blocks
 
 
-def _calibrated(session: Session, rows: Mapping[str, Row], networks: Sequence[Network]) -> Calibration:
+def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:
     precision = session.precision
     seen = {name: found.latency_ms for name, found in session.visits.latencies(session.visits.by_model).items()}
     alone_ms, networks_ms, used = [], [], []
-    for network in networks:
-        key = network_key(network, precision)
+    for key, network in wholes.items():
         signatures = network.signatures(precision).values()
         if key not in session.errors and key in seen and all(each in rows for each in signatures):
             alone_ms.append([seen[each] for each in signatures])

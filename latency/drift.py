@@ -20,11 +20,11 @@ from devices import Device, Measurement, MeasureSettings
 from export.flatbuffer import write_tflite
 from latency.alone import blocks_of
 from latency.calibration import Calibration
-from latency.inside import by_key, look_inside
+from latency.inside import look_inside
 from latency.neighbourhoods import chains_through
 from latency.operator_counts import count_operators
 from latency.quiet import measure_quiet
-from latency.session import Session
+from latency.session import Session, by_key
 from latency.table import LatencyTable
 from latency.visits import QuietLatency, QuietSettings, Visits
 from spaces.errors import InputError, WorkError

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from latency.calibration import Calibration, calibrate_inside
 from latency.coldness import Coldness, Sighting, fit_coldness
 from latency.neighbourhoods import Neighbourhoods
 from latency.operator_counts import OperatorCounts
-from latency.session import Session, network_key
+from latency.session import Session, by_key
 from latency.table import LatencyTable, Row
 from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
 from spaces.graph import OpGraph
@@ -104,11 +104,6 @@ def look_inside(
         for signature, latency in zip(networks[key].signatures(session.precision).values(), parts, strict=True):
             seen[signature].append(Sighting(latency, found.latency_ms, found.visits))
     return dict(seen)
-
-
-def by_key(networks: Iterable[Network], precision: str) -> dict[str, Network]:
-    """Networks under the names that they are visited by."""
-    return {network_key(network, precision): network for network in networks}
 
 
 def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Coldness) -> Row:

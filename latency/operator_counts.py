@@ -38,8 +38,9 @@ class OperatorCounts:
 
     def of(self, network: Network) -> list[int] | None:
         """For each node of a network; None when a structure is not known."""
-        counts = [self.by_structure.get(_structure(graph)) for graph in network.blocks_lowered.values()]
-        return None if None in counts else [count for count in counts if count is not None]
+        structures = [_structure(graph) for graph in network.blocks_lowered.values()]
+        known = all(structure in self.by_structure for structure in structures)
+        return [self.by_structure[structure] for structure in structures] if known else None
 
     def split(self, network: Network, operators_ms: NDArray[np.float64]) -> list[float] | None:
         """What each node of a network takes in ms; None when operators do not add up to its blocks'."""

@@ -96,3 +96,8 @@ class Session:
 def network_key(network: Network, precision: str) -> str:
     """A name under which the journal finds the network again."""
     return "network: " + " > ".join(network.signatures(precision).values())
+
+
+def by_key(networks: Iterable[Network], precision: str) -> dict[str, Network]:
+    """Networks under the names that they are visited by."""
+    return {network_key(network, precision): network for network in networks}
