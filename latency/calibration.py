@@ -217,13 +217,16 @@ def calibrate(
 
 
 def calibrate_inside(sums_ms: Sequence[float], networks_ms: Sequence[float]) -> Calibration:
-    """Fits the scale alone, on networks whose blocks, seen inside others, add up to ``sums_ms``: nothing else lacks."""
+    """The scale alone, from networks whose blocks, seen inside others, add up to ``sums_ms``: nothing else lacks.
+
+    It is the networks' median, with a weak pull towards 1: some may have been disturbed whenever they were visited.
+    """
     whole = np.asarray(networks_ms, np.float64)
     shares = np.asarray(sums_ms, np.float64) / whole
 
     def scale(shares: NDArray[np.float64]) -> float:
-        pull = _EXPECTED_ERROR / _PRIOR_SCALE_ERROR
-        return float((shares.sum() + pull**2) / ((shares**2).sum() + pull**2))
+        pull = (_EXPECTED_ERROR / _PRIOR_SCALE_ERROR) ** 2
+        return float((len(shares) * np.median(1 / shares) + pull) / (len(shares) + pull)) if len(shares) else 1.0
 
     held_out_ms = [scale(np.delete(shares, place)) * shares[place] * whole[place] for place in range(len(whole))]
     return _with_errors(Calibration(inside_scale=scale(shares)), held_out_ms, whole)

@@ -24,6 +24,8 @@ _RAMP = 2.0
 _STARTS = np.geomspace(0.25, 64.0, 17)
 #: Relative error of one sighting, and how far a block's own rate may be from the common one.
 _NOISE, _RATE_SPREAD = 0.03, 0.4
+#: A sighting so much above the block's least, slow networks allowed for, was disturbed: a busy neighbour costs 40 %.
+_DISTURBED = 1.25
 #: So much better than chance (F statistic) must sightings be explained, or there is no such effect.
 _LEAST_F = 30.0
 
@@ -69,6 +71,13 @@ class Coldness:
     def expected_ms(self, latency_ms: float, weight_bytes: float) -> float:
         """What slow networks add to a block of which nothing else is known."""
         return self.part * latency_ms + 1e-6 * self.ms_per_mb * weight_bytes
+
+    def undisturbed(self, seen: Sequence[Sighting], weight_bytes: int) -> list[Sighting]:
+        """Those that tell the block's latency; others are so slow that somebody must have disturbed them."""
+        least = min(each.latency_ms for each in seen)
+        part = self.expected_ms(least, weight_bytes) / least
+        warm = np.array([each.latency_ms / (1 + part * float(self.share(each.network_ms))) for each in seen])
+        return [each for each, latency in zip(seen, warm, strict=True) if latency <= _DISTURBED * warm.min()]
 
     def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:
         """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it.

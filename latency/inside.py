@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,8 @@ _FAST = 30
 _MOST_FAST = 200
 #: Networks to see blocks inside of, of which there are many, are visited so many times as often as blocks alone.
 _EFFORT = 0.25
+#: Those that were quiet in fewer visits are visited again after all others.
+_LEAST_QUIET = 2
 #: How long a visit to one lasts: several shorter ones tell more.
 _OPERATOR_SECONDS = 0.04
 # Networks can have 100 MB: so many are on disk at once.
@@ -60,24 +62,17 @@ def measure_inside(
     around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
     wholes = by_key(networks, precision)
     visits.effort = dict.fromkeys(around, _EFFORT)
-    seen = look_inside(session, wholes | around, counts, told_by=around)
+    _measure(session, wholes | around)
     before = table.calibration
     if before is not None and any(row.networks for row in table.rows.values()):
-        coldness = before.coldness
+        coldness: Coldness | None = before.coldness
     else:
-        weights = {name: graph_weight_bytes(blocks[name].graph, precision) for name in seen if name in blocks}
-        typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
-
-        def look_at(fast: Sequence[Network]) -> Coldness:
-            new = {key: each for key, each in by_key(fast, precision).items() if key not in visits.effort}
-            visits.effort = {**visits.effort, **dict.fromkeys(new, _EFFORT)}
-            for name, found in look_inside(session, new, counts).items():
-                seen[name] += found
-            return fit_coldness({name: seen[name] for name in weights}, weights)
-
-        coldness = look_at(neighbourhoods.fast(typical, _FAST))
-        if coldness.ms_per_mb:
-            coldness = look_at(neighbourhoods.fast_around(weights, typical, _MOST_FAST))
+        coldness = None
+        around |= _fast_networks(session, blocks, around, neighbourhoods, counts)
+    _measure_again(session, wholes | around)
+    seen = _sightings(session, around, counts)
+    if coldness is None:
+        coldness = _coldness(session, seen, blocks)
     rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
@@ -88,16 +83,60 @@ def measure_inside(
     return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness)
 
 
-def look_inside(
-    session: Session, networks: Mapping[str, Network], counts: OperatorCounts, told_by: Collection[str] | None = None
-) -> dict[str, list[Sighting]]:
-    """Visits networks; what was seen of blocks, by signature, inside those of ``told_by`` (None: all).
+def look_inside(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
+    """Visits networks; what was seen of blocks inside them, by signature.
 
     A block comes once for each time that a network holds it. What does not run, or does not add up, tells nothing.
     """
-    session.measure({key: network.graph for key, network in networks.items()}, what="networks", batch=_BATCH)
+    _measure(session, networks)
+    return _sightings(session, networks, counts)
+
+
+def _measure(session: Session, networks: Mapping[str, Network], what: str = "networks") -> None:
+    session.measure({key: network.graph for key, network in networks.items()}, what=what, batch=_BATCH)
+
+
+def _measure_again(session: Session, networks: Mapping[str, Network]) -> None:
+    """Visits those again that were disturbed nearly whenever they were visited: minutes later, they may not be."""
+    visits = session.visits
+
+    def is_disturbed(key: str) -> bool:
+        enough = visits.effort.get(key, 1.0) * visits.settings.visits
+        return key not in session.errors and visits.quiet_visits(key) < min(_LEAST_QUIET, enough)
+
+    disturbed = {key: network for key, network in networks.items() if is_disturbed(key)}
+    if disturbed:
+        visits.effort = {**visits.effort, **{key: 2 * visits.effort.get(key, 1.0) for key in disturbed}}
+        _measure(session, disturbed, "disturbed networks again")
+
+
+def _fast_networks(
+    session: Session,
+    blocks: Mapping[str, SlotEntry],
+    around: Mapping[str, Network],
+    neighbourhoods: Neighbourhoods,
+    counts: OperatorCounts,
+) -> dict[str, Network]:
+    """Fast networks that were visited, besides those ``around`` blocks: a few, and more where these differ."""
+    seen = _sightings(session, around, counts)
+    typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
+    fast: dict[str, Network] = {}
+
+    def visit(networks: Sequence[Network]) -> None:
+        new = {key: each for key, each in by_key(networks, session.precision).items() if key not in {**around, **fast}}
+        session.visits.effort = {**session.visits.effort, **dict.fromkeys(new, _EFFORT)}
+        _measure(session, new)
+        fast.update(new)
+
+    visit(neighbourhoods.fast(typical, _FAST))
+    if _coldness(session, _sightings(session, {**around, **fast}, counts), blocks).ms_per_mb:
+        visit(neighbourhoods.fast_around([name for name in typical if name in blocks], typical, _MOST_FAST))
+    return fast
+
+
+def _sightings(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
     seen = defaultdict(list)
-    for key, found in session.visits.operators(networks if told_by is None else told_by).items():
+    for key, found in session.visits.operators(networks).items():
         parts = None if key in session.errors else counts.split(networks[key], found.operators_ms)
         if parts is None:
             continue
@@ -106,8 +145,14 @@ def look_inside(
     return dict(seen)
 
 
+def _coldness(session: Session, seen: Mapping[str, Sequence[Sighting]], blocks: Mapping[str, SlotEntry]) -> Coldness:
+    weights = {name: graph_weight_bytes(blocks[name].graph, session.precision) for name in seen if name in blocks}
+    return fit_coldness({name: seen[name] for name in weights}, weights)
+
+
 def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Coldness) -> Row:
     weight_bytes = graph_weight_bytes(graph, precision)
+    seen = coldness.undisturbed(seen, weight_bytes)
     latency, cold = coldness.split(seen, weight_bytes)
     warm = np.array([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen])
     low, high = np.quantile(warm, (0.25, 0.75))

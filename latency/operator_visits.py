@@ -3,7 +3,7 @@
 On a shared machine quiet moments last a few milliseconds, a network of 10 ms never sees one from end to end. Its
 operators do, now one and now another. Neighbouring operators are joined into *stretches* long enough for a clock that
 counts whole microseconds and short enough to be quiet at times; each stretch has a quiet latency of its own, from all
-runs of all visits.
+runs of all visits: while the reference model was disturbed before and after a run, stretches of it may not have been.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 _STRETCH = 200.0
 #: Times up to here above the least are quiet: a busy neighbour costs 40 % and more, but may come in between.
 _QUIET = 1.08
+#: Visits whose least times are within this of the least of all may all have seen a quiet moment.
+_ALIKE = 1.15
 #: Long models follow the clock less than the anchor does, which needs no memory: by this power of its ratio. Of those
 #: that were tried, it leaves the least difference between visits at different clocks, and between quiet and busy ones.
 _FOLLOWS = 0.4
@@ -46,14 +48,20 @@ class OperatorVisit:
         return fastest if fastest <= limit_ms else None
 
     @property
+    def times_us(self) -> NDArray[np.float64]:
+        """(runs, operators) with what was cut off."""
+        return np.array(self.operators_us) + _CUT_OFF
+
+    @property
     def runs_ms(self) -> NDArray[np.float64]:
         """(runs,) what operators add up to."""
-        return (np.array(self.operators_us) + _CUT_OFF).sum(axis=1) / 1e3
+        return np.asarray(self.times_us.sum(axis=1) / 1e3)
 
 
 @dataclass(frozen=True)
 class QuietSum:
-    """``error_ms`` is the standard error of ``latency_ms``; stretches were quiet in ``visits`` visits on average.
+    """``error_ms`` is the standard error of ``latency_ms``; stretches were quiet in ``visits`` visits on average, not
+    counting those whose anchor never was.
 
     ``operators_ms`` (operators,) is each operator's part of ``latency_ms``.
     """
@@ -64,36 +72,31 @@ class QuietSum:
     operators_ms: NDArray[np.float64]
 
 
-def quiet_sum(
-    visits: Sequence[OperatorVisit], reference_ms: float, *, limit_ms: float, quantile: float
-) -> QuietSum | None:
-    """Adds up a quantile of each stretch's quiet times, brought to the clock where the anchor takes ``reference_ms``.
+def quiet_sum(visits: Sequence[OperatorVisit], reference_ms: float, *, limit_ms: float, typical_ms: float) -> QuietSum:
+    """Adds up the median of each stretch's quiet times, brought to the clock where the anchor takes ``reference_ms``.
 
-    Visits whose anchor was never within ``limit_ms`` do not count, nor do those to another number of operators than
-    the first one's. None when no visit counts.
+    The clock of visits whose anchor was never within ``limit_ms`` is not known: it is taken to be ``typical_ms``, a
+    quiet anchor's usual time. Visits to another number of operators than the first one's do not count.
     """
     operators = len(visits[0].operators_us[0])
-    counted = [
-        (np.array(visit.operators_us) + _CUT_OFF, (reference_ms / anchor) ** _FOLLOWS)
-        for visit in visits
-        if len(visit.operators_us[0]) == operators and (anchor := visit.quiet_anchor_ms(limit_ms))
-    ]
-    if not counted:
-        return None
-    times = np.concatenate([times * clock for times, clock in counted])
-    owners = np.repeat(np.arange(len(counted)), [len(times) for times, _ in counted])
+    counted = [visit for visit in visits if len(visit.operators_us[0]) == operators]
+    anchors = [visit.quiet_anchor_ms(limit_ms) for visit in counted]
+    clocks = [(reference_ms / (anchor or typical_ms)) ** _FOLLOWS for anchor in anchors]
+    times = np.concatenate([clock * visit.times_us for visit, clock in zip(counted, clocks, strict=True)])
+    owners = np.repeat(np.arange(len(counted)), [len(visit.operators_us) for visit in counted])
+    was_quiet = np.array([anchor is not None for anchor in anchors])
     operators_us = np.zeros(operators)
     variance = visits_seen = 0.0
     for columns in np.split(np.arange(operators), _starts(np.quantile(times, 0.1, axis=0))[1:]):
         stretch = times[:, columns].sum(axis=1)
         least = _least(stretch, owners)
         quiet = (stretch <= _QUIET * least) & (stretch >= least / _BELOW)
-        low, value, high = map(float, np.quantile(stretch[quiet], (0.25, quantile, 0.75)))
+        low, value, high = map(float, np.quantile(stretch[quiet], (0.25, 0.5, 0.75)))
         shares = times[np.ix_(quiet, columns)].sum(axis=0)
         operators_us[columns] = value * shares / shares.sum()
-        seen = len(set(owners[quiet]))
-        variance += ((high - low) / 1.35) ** 2 / seen
-        visits_seen += seen * value
+        seen = np.unique(owners[quiet])
+        variance += ((high - low) / 1.35) ** 2 / len(seen)
+        visits_seen += int(was_quiet[seen].sum()) * value
     latency = float(operators_us.sum())
     return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, round(visits_seen / latency), operators_us / 1e3)
 
@@ -102,7 +105,8 @@ def _least(stretch: NDArray[np.float64], owners: NDArray[np.intp]) -> float:
     """The least of the visits' least times, or one a little above: the clock of a visit may have been misjudged."""
     leasts = np.full(owners[-1] + 1, np.inf)
     np.minimum.at(leasts, owners, stretch)
-    return float(np.sort(leasts)[len(leasts) // _VISITS_PER_MISJUDGED])
+    alike = np.sort(leasts[leasts <= _ALIKE * leasts.min()])
+    return float(alike[len(alike) // _VISITS_PER_MISJUDGED])
 
 
 def _starts(typical: NDArray[np.float64]) -> list[int]:

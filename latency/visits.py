@@ -11,7 +11,6 @@ A model that outlasts quiet moments is seen operator by operator instead (:mod:`
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,8 +73,8 @@ class QuietSettings:
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
             f"visits, fastest run of each {self.quiet_chunks} x {self.chunk_seconds * 1e3:g} ms, anchor within "
-            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms by operator, blocks of such "
-            f"networks inside them"
+            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms medians by operator, blocks "
+            f"of such networks inside them"
         )
 
 
@@ -167,27 +166,17 @@ class Visits:
     def latencies(self, names: Iterable[str]) -> dict[str, QuietLatency]:
         """Quiet latencies of the models among ``names`` that were visited.
 
-        Where no visit was quiet, the fastest run of all must do (``quiet_visits`` is then 0).
+        Where no visit was quiet (``quiet_visits`` is then 0), the fastest run of all must do, or by operator what was
+        least.
         """
         reference = self.reference_ms
         return {name: self._latency(self.by_model[name], reference) for name in names if name in self.by_model}
 
     def operators(self, names: Iterable[str]) -> dict[str, QuietSum]:
-        """What each operator takes at the reference clock, of the models among ``names`` where operators are told.
-
-        Where no visit was quiet, all count (``visits`` is then 0).
-        """
-        reference, sums = self.reference_ms, {}
-        for name in names:
-            visits = _by_operator(self.by_model.get(name, ()))
-            if not visits:
-                continue
-            found = quiet_sum(visits, reference, limit_ms=self._limit, quantile=_QUANTILE)
-            if found is None and (found := quiet_sum(visits, reference, limit_ms=math.inf, quantile=_QUANTILE)):
-                found = dataclasses.replace(found, visits=0)
-            if found is not None:
-                sums[name] = found
-        return sums
+        """What each operator takes at the reference clock, of the models among ``names`` where operators are told."""
+        reference = self.reference_ms
+        found = {name: _by_operator(self.by_model.get(name, ())) for name in names}
+        return {name: self._quiet_sum(visits, reference) for name, visits in found.items() if visits}
 
     def latency(self, name: str) -> QuietLatency:
         """The quiet latency of one model that was visited."""
@@ -196,7 +185,10 @@ class Visits:
     def _latency(self, visits: list[Visit], reference: float) -> QuietLatency:
         by_operator = _by_operator(visits)
         if by_operator:
-            return self._sum_of_operators(by_operator, reference)
+            found = self._quiet_sum(by_operator, reference)
+            fastest = min(float(visit.runs_ms.min()) for visit in by_operator)
+            spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
+            return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
         in_chunks = _in_chunks(visits)
         quiet = [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
         fastest = min(chunk[0] for visit in in_chunks for chunk in visit)
@@ -206,13 +198,9 @@ class Visits:
         low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
         return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
 
-    def _sum_of_operators(self, visits: list[OperatorVisit], reference: float) -> QuietLatency:
-        fastest = min(float(visit.runs_ms.min()) for visit in visits)
-        found = quiet_sum(visits, reference, limit_ms=self._limit, quantile=_QUANTILE)
-        if found is None:
-            return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
-        spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
-        return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
+    def _quiet_sum(self, visits: list[OperatorVisit], reference: float) -> QuietSum:
+        typical = self._limit / math.sqrt(self.settings.tolerance)
+        return quiet_sum(visits, reference, limit_ms=self._limit, typical_ms=typical)
 
 
 def _error(latency: QuietLatency) -> float:

@@ -108,7 +108,7 @@ class SlowServer(SharedServer):
 
     They follow the clock as long models do: less than the anchor. Weights are slower in whole networks, by ``COLD``, or
     in those that take longer than ``cold_from_ms``. ``tells_operators`` and ``merges`` (the last two operators of a
-    whole network run as one) spoil what can be told.
+    whole network run as one) spoil what can be told. During the visits of ``rush`` everything is disturbed.
     """
 
     OPERATOR_MS, BYTE_MS = 0.2, 1e-4
@@ -120,6 +120,7 @@ class SlowServer(SharedServer):
         self.tells_operators = True
         self.merges = False
         self.cold_from_ms: float | None = None
+        self.rush = range(0)
         self._weights: dict[bytes, list[int]] = {}
 
     def operators_ms(self, model: Model) -> list[float]:
@@ -156,12 +157,13 @@ class SlowServer(SharedServer):
             return super()._visit(model, clock)
         if self.merges and len(true_us) > self.LARGEST_BLOCK_OPERATORS:
             true_us = np.append(true_us[:-2], true_us[-2:].sum())
-        loads = np.where(self.rng.random((6, len(true_us))) < self.busy, self.rng.uniform(1.5, 2.5), 1.0)
+        busy, least = (1.0, 1.6) if self.visits in self.rush else (self.busy, 1.0)
+        loads = np.where(self.rng.random((6, len(true_us))) < busy, self.rng.uniform(1.6, 2.5), 1.0)
         runs = (true_us * clock**0.4 * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(
             int
         )
         anchors = tuple(
-            (self.ANCHOR_MS * clock * (1 + 0.6 * (load - 1)), self.ANCHOR_MS * clock) for load in loads[:, -1]
+            (self.ANCHOR_MS * clock * (1 + 0.6 * (load - 1)), self.ANCHOR_MS * clock * least) for load in loads[:, -1]
         )
         samples = tuple(float(run.sum()) / 1e3 for run in runs)
         return Measurement(

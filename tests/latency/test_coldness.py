@@ -68,3 +68,11 @@ def test_predictions_rise_with_each_figure() -> None:
     assert (np.diff(totals, axis=1) >= 0).all()
     assert (totals >= latencies).all()
     assert (totals <= latencies + colds).all()
+
+
+def test_disturbed_sightings_do_not_count() -> None:
+    coldness = Coldness(RATE, FROM_MS)
+    fast, slow = Sighting(0.10, 1.0, 2), Sighting(0.15, 10.0, 2)  # 1 MB more is 0.05 ms in slow networks
+    disturbed = [Sighting(0.14, 1.0, 2), Sighting(0.21, 10.0, 0)]
+    assert coldness.undisturbed([disturbed[0], fast, slow, disturbed[1]], 1_000_000) == [fast, slow]
+    assert Coldness().undisturbed([fast, Sighting(0.12, 9.0, 1), slow], 0) == [fast, Sighting(0.12, 9.0, 1)]

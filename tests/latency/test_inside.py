@@ -62,6 +62,18 @@ def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpac
     assert slowest.fixed_ms + sum(slowest.per_node.values()) == pytest.approx(slowest.latency_ms)
 
 
+def test_networks_that_were_disturbed_all_the_time_are_visited_again(
+    tmp_path: Path, space: SearchSpace, slow_server: Server
+) -> None:
+    device = slow_server(seed=4)
+    device.rush = range(60, 130)
+    table = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv", settings=FEW).table
+    assert worst_error(table, space, device) < 0.015
+    assert table.calibration is not None
+    assert table.calibration.max_error is not None
+    assert table.calibration.max_error < 0.02
+
+
 @pytest.mark.parametrize("why", ["not told", "merged", "fast"])
 def test_blocks_are_measured_alone_where_operators_do_not_tell(
     tmp_path: Path, space: SearchSpace, slow_server: Server, why: str
