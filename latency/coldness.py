@@ -24,8 +24,9 @@ _RAMP = 2.0
 _STARTS = np.geomspace(0.25, 64.0, 17)
 #: Relative error of one sighting, and how far a block's own rate may be from the common one.
 _NOISE, _RATE_SPREAD = 0.03, 0.4
-#: A sighting so much above the block's least, slow networks allowed for, was disturbed: a busy neighbour costs 40 %.
-_DISTURBED = 1.25
+#: A sighting so much above the block's lower quartile, slow networks allowed for, was disturbed: a busy neighbour costs
+#: 40 %. Below so many ms operators' times are not known that well.
+_DISTURBED, _DISTURBED_MS = 1.2, 0.01
 #: So much better than chance (F statistic) must sightings be explained, or there is no such effect.
 _LEAST_F = 30.0
 
@@ -74,10 +75,12 @@ class Coldness:
 
     def undisturbed(self, seen: Sequence[Sighting], weight_bytes: int) -> list[Sighting]:
         """Those that tell the block's latency; others are so slow that somebody must have disturbed them."""
-        least = min(each.latency_ms for each in seen)
-        part = self.expected_ms(least, weight_bytes) / least
-        warm = np.array([each.latency_ms / (1 + part * float(self.share(each.network_ms))) for each in seen])
-        return [each for each, latency in zip(seen, warm, strict=True) if latency <= _DISTURBED * warm.min()]
+        low = _lower_quartile([each.latency_ms for each in seen])
+        part = self.expected_ms(low, weight_bytes) / low
+        warm = [each.latency_ms / (1 + part * float(self.share(each.network_ms))) for each in seen]
+        low = _lower_quartile(warm)
+        limit = max(_DISTURBED * low, low + _DISTURBED_MS)
+        return [each for each, latency in zip(seen, warm, strict=True) if latency <= limit]
 
     def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:
         """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it.
@@ -97,6 +100,11 @@ class Coldness:
         # Neither a block that costs nothing in fast networks, nor one that is faster in slow ones.
         latency = max(latency, 0.2 * float(observed.min()))
         return latency, max(cold, 0.0)
+
+
+def _lower_quartile(values: Sequence[float]) -> float:
+    """One of the values: of two or three, the least."""
+    return float(np.quantile(values, 0.25, method="lower"))
 
 
 def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[str, int]) -> Coldness:

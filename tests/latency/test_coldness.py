@@ -76,3 +76,8 @@ def test_disturbed_sightings_do_not_count() -> None:
     disturbed = [Sighting(0.14, 1.0, 2), Sighting(0.21, 10.0, 0)]
     assert coldness.undisturbed([disturbed[0], fast, slow, disturbed[1]], 1_000_000) == [fast, slow]
     assert Coldness().undisturbed([fast, Sighting(0.12, 9.0, 1), slow], 0) == [fast, Sighting(0.12, 9.0, 1)]
+    tiny = [Sighting(0.002, 1.0, 2), Sighting(0.006, 1.0, 2)]
+    assert Coldness().undisturbed(tiny, 0) == tiny  # operators of microseconds are not known that well
+    # One that is too low, as at the edge between fast and slow networks, does not make the others disturbed.
+    many = [Sighting(0.10, 1.0, 2)] * 9
+    assert len(coldness.undisturbed([Sighting(0.07, 1.0, 2), *many], 1_000_000)) == 10
