@@ -21,9 +21,6 @@ _STRETCH = 200.0
 _QUIET = 1.08
 #: Visits whose least times are within this of the least of all may all have seen a quiet moment.
 _ALIKE = 1.15
-#: Long models follow the clock less than the anchor does, which needs no memory: by this power of its ratio (0.35 to
-#: 0.65 in regressions over visits to networks of 0.5 to 40 ms).
-_FOLLOWS = 0.5
 #: What lies further below comes from visits whose clock was misjudged. One of so many may be.
 _BELOW = 1.04
 _VISITS_PER_MISJUDGED = 5
@@ -41,11 +38,6 @@ class OperatorVisit:
     @property
     def fastest_anchor_ms(self) -> float:
         return min(map(min, self.anchors_ms))
-
-    def quiet_anchor_ms(self, limit_ms: float) -> float | None:
-        """The anchor's time at the visit's clock; None where it was never within the limit."""
-        fastest = self.fastest_anchor_ms
-        return fastest if fastest <= limit_ms else None
 
     @property
     def times_us(self) -> NDArray[np.float64]:
@@ -72,19 +64,17 @@ class QuietSum:
     operators_ms: NDArray[np.float64]
 
 
-def quiet_sum(visits: Sequence[OperatorVisit], reference_ms: float, *, limit_ms: float, typical_ms: float) -> QuietSum:
-    """Adds up the median of each stretch's quiet times, brought to the clock where the anchor takes ``reference_ms``.
+def quiet_sum(visits: Sequence[OperatorVisit], factors: Sequence[float], was_quiet: Sequence[bool]) -> QuietSum:
+    """Adds up the median of each stretch's quiet times.
 
-    The clock of visits whose anchor was never within ``limit_ms`` is not known: it is taken to be ``typical_ms``, a
-    quiet anchor's usual time. Visits to another number of operators than the first one's do not count.
+    ``factors`` bring visits to the reference clock, ``was_quiet`` tells those whose anchor was quiet. Visits to another
+    number of operators than the first one's do not count.
     """
     operators = len(visits[0].operators_us[0])
-    counted = [visit for visit in visits if len(visit.operators_us[0]) == operators]
-    anchors = [visit.quiet_anchor_ms(limit_ms) for visit in counted]
-    clocks = [(reference_ms / (anchor or typical_ms)) ** _FOLLOWS for anchor in anchors]
-    times = np.concatenate([clock * visit.times_us for visit, clock in zip(counted, clocks, strict=True)])
-    owners = np.repeat(np.arange(len(counted)), [len(visit.operators_us) for visit in counted])
-    was_quiet = np.array([anchor is not None for anchor in anchors])
+    counted = [place for place, visit in enumerate(visits) if len(visit.operators_us[0]) == operators]
+    times = np.concatenate([factors[place] * visits[place].times_us for place in counted])
+    owners = np.repeat(np.arange(len(counted)), [len(visits[place].operators_us) for place in counted])
+    quiet_owners = np.array(was_quiet, bool)[counted]
     operators_us = np.zeros(operators)
     variance = visits_seen = 0.0
     for columns in np.split(np.arange(operators), _starts(np.quantile(times, 0.1, axis=0))[1:]):
@@ -96,7 +86,7 @@ def quiet_sum(visits: Sequence[OperatorVisit], reference_ms: float, *, limit_ms:
         operators_us[columns] = value * shares / shares.sum()
         seen = np.unique(owners[quiet])
         variance += ((high - low) / 1.35) ** 2 / len(seen)
-        visits_seen += int(was_quiet[seen].sum()) * value
+        visits_seen += int(quiet_owners[seen].sum()) * value
     latency = float(operators_us.sum())
     return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, round(visits_seen / latency), operators_us / 1e3)
 

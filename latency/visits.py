@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from latency.clock import Clock
 from latency.operator_visits import OperatorVisit, QuietSum, quiet_sum
 from spaces.errors import InputError
 
@@ -107,6 +108,8 @@ class Visits:
     effort: Mapping[str, float] = field(default_factory=dict)
     by_model: dict[str, list[Visit]] = field(default_factory=dict)
     fastest_anchor_ms: float = float("inf")
+    clock: Clock = field(default_factory=Clock)
+    _places: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.anchor_ms is not None:
@@ -115,6 +118,7 @@ class Visits:
     def add(self, name: str, visit: Visit) -> None:
         """Notes a visit."""
         self.by_model.setdefault(name, []).append(visit)
+        self._places.setdefault(name, []).append(self.clock.note(_fastest_anchor(visit)))
         self.fastest_anchor_ms = min(self.fastest_anchor_ms, _fastest_anchor(visit))
 
     @property
@@ -127,8 +131,7 @@ class Visits:
 
     def quiet_visits(self, name: str) -> int:
         """How many visits to a model had a quiet chunk; by operator, the average over operators."""
-        visits = self.by_model.get(name)
-        return self._latency(visits, reference=1.0).quiet_visits if visits else 0
+        return self._latency(name, reference=1.0).quiet_visits if name in self.by_model else 0
 
     def lacking(self, names: Iterable[str]) -> list[str]:
         """The models that need more visits."""
@@ -137,7 +140,7 @@ class Visits:
             if name not in self.by_model:
                 return True
             times = self.effort.get(name, 1.0)
-            visits, seen = len(self.by_model[name]), self._latency(self.by_model[name], reference=1.0)
+            visits, seen = len(self.by_model[name]), self._latency(name, reference=1.0)
             if visits >= times * self.settings.max_visits or seen.quiet_visits >= times * self.settings.visits:
                 return False
             if seen.quiet_visits < times * self.settings.least_visits:
@@ -152,9 +155,9 @@ class Visits:
         visits = [visit for of_model in self.by_model.values() for visit in of_model]
         quiet = [_fastest_anchor(chunks) for visit in _in_chunks(visits) if (chunks := tuple(self._quiet(visit)))]
         quiet += [
-            anchor
+            visit.fastest_anchor_ms
             for visit in visits
-            if isinstance(visit, OperatorVisit) and (anchor := visit.quiet_anchor_ms(self._limit))
+            if isinstance(visit, OperatorVisit) and visit.fastest_anchor_ms <= self._limit
         ]
         return float(np.quantile(quiet, _REFERENCE_SHARE)) if quiet else self.fastest_anchor_ms
 
@@ -170,22 +173,22 @@ class Visits:
         least.
         """
         reference = self.reference_ms
-        return {name: self._latency(self.by_model[name], reference) for name in names if name in self.by_model}
+        return {name: self._latency(name, reference) for name in names if name in self.by_model}
 
     def operators(self, names: Iterable[str]) -> dict[str, QuietSum]:
         """What each operator takes at the reference clock, of the models among ``names`` where operators are told."""
         reference = self.reference_ms
-        found = {name: _by_operator(self.by_model.get(name, ())) for name in names}
-        return {name: self._quiet_sum(visits, reference) for name, visits in found.items() if visits}
+        return {name: self._quiet_sum(name, reference) for name in names if _by_operator(self.by_model.get(name, ()))}
 
     def latency(self, name: str) -> QuietLatency:
         """The quiet latency of one model that was visited."""
-        return self._latency(self.by_model[name], self.reference_ms)
+        return self._latency(name, self.reference_ms)
 
-    def _latency(self, visits: list[Visit], reference: float) -> QuietLatency:
+    def _latency(self, name: str, reference: float) -> QuietLatency:
+        visits = self.by_model[name]
         by_operator = _by_operator(visits)
         if by_operator:
-            found = self._quiet_sum(by_operator, reference)
+            found = self._quiet_sum(name, reference)
             fastest = min(float(visit.runs_ms.min()) for visit in by_operator)
             spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
             return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
@@ -198,9 +201,11 @@ class Visits:
         low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
         return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
 
-    def _quiet_sum(self, visits: list[OperatorVisit], reference: float) -> QuietSum:
-        typical = self._limit / math.sqrt(self.settings.tolerance)
-        return quiet_sum(visits, reference, limit_ms=self._limit, typical_ms=typical)
+    def _quiet_sum(self, name: str, reference: float) -> QuietSum:
+        seen = zip(self.by_model[name], self._places[name], strict=True)
+        visits, places = zip(*((v, place) for v, place in seen if isinstance(v, OperatorVisit)), strict=True)
+        factors = [self.clock.factor(place, reference, self._limit) for place in places]
+        return quiet_sum(visits, factors, [visit.fastest_anchor_ms <= self._limit for visit in visits])
 
 
 def _error(latency: QuietLatency) -> float:

@@ -159,7 +159,7 @@ class SlowServer(SharedServer):
             true_us = np.append(true_us[:-2], true_us[-2:].sum())
         busy, least = (1.0, 1.6) if self.visits in self.rush else (self.busy, 1.0)
         loads = np.where(self.rng.random((6, len(true_us))) < busy, self.rng.uniform(1.6, 2.5), 1.0)
-        runs = (true_us * clock**0.5 * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(
+        runs = (true_us * clock**0.4 * loads * (1 + self.rng.exponential(0.002, loads.shape) * (self.busy > 0))).astype(
             int
         )
         anchors = tuple(
