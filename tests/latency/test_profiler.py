@@ -51,7 +51,8 @@ def test_finds_true_latencies_between_busy_neighbours_and_clock_steps(
     assert calibration is not None
     assert calibration.mape is not None
     assert calibration.mape < 0.02
-    assert calibration.networks == CALIBRATION_NETWORKS
+    # Each counts once: so small a space gives some of them twice.
+    assert CALIBRATION_NETWORKS - 4 < calibration.networks <= CALIBRATION_NETWORKS
     assert calibration.deployed_median is not None
     assert calibration.deployed_median > 1
 
