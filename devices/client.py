@@ -29,7 +29,7 @@ from spaces.errors import InputError
 RUNNER = Path(__file__).with_name("runner.py")
 #: The runner and what it imports; on boards they lie side by side.
 RUNNER_FILES = tuple(
-    RUNNER.with_name(name) for name in ("runner.py", "machine.py", "quiet_visit.py", "operator_times.py")
+    RUNNER.with_name(name) for name in ("runner.py", "machine.py", "sampling.py", "quiet_visit.py", "operator_times.py")
 )
 #: The package that the runner imports when energy is asked for; on boards it comes as ``energy.zip``.
 METERS = Path(__file__).with_name("energy")

@@ -1,10 +1,10 @@
 """Measures TFLite models on the machine it runs on: all that the machine needs of EdgeNAS, with the files beside it.
 
-These are ``machine.py``, ``quiet_visit.py`` for visits (see below), ``operator_times.py`` for those to long models, and
-the package ``energy`` (or ``energy.zip``) where energy is to be measured. Needs Python >= 3.7, NumPy and one LiteRT
-runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on standard input: first the
-settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object per line on standard
-output, flushed one by one, so that a crash loses nothing that was measured:
+These are ``machine.py``, ``sampling.py``, ``quiet_visit.py`` for visits (see below), ``operator_times.py`` for those to
+long models, and the package ``energy`` (or ``energy.zip``) where energy is to be measured. Needs Python >= 3.7, NumPy
+and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on standard
+input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object per line
+on standard output, flushed one by one, so that a crash loses nothing that was measured:
 
     {"facts": {...}}                                             the machine and the runtime, once
     {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
@@ -17,12 +17,13 @@ Settings: ``threads``; ``affinity`` (list of CPU numbers, or null: the least bus
 of the median is below this share of it; null: always use up ``max_seconds``); ``keep`` (how many samples to report,
 null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the random inputs.
 
-With the setting ``anchor``, the path of a small model, each model gets a short *visit* instead: in chunks of
-``chunk_seconds``, with the anchor timed before and after each, until ``quiet_chunks`` chunks were quiet or
-``visit_seconds`` and the time of a few runs are over. Quiet is what has both anchor times within ``tolerance`` of the
-anchor's fastest (``anchor_ms`` where known from before): nobody else on the other hardware thread of the core, full
-clock. While the anchor is slow the runner waits, for up to ``wait_seconds``, and tries the other CPUs. The answer holds
-the fastest run of each chunk and, as ``anchors_ms``, the anchor's time before and after.
+With the setting ``anchor``, the path of a small model, each model gets a short *visit* instead. It is warmed up, for
+``warmup_seconds`` or 40 runs (a few where it is small), and then runs in chunks of ``chunk_seconds``, with the anchor
+timed before and after each, until ``quiet_chunks`` chunks were quiet or ``visit_seconds`` and the time of a few runs
+are over. Quiet is what has both anchor times within ``tolerance`` of the anchor's fastest (``anchor_ms`` where known
+from before): nobody else on the other hardware thread of the core, full clock. While the anchor is slow the runner
+waits, for up to ``wait_seconds``, and tries the other CPUs. The answer holds the fastest run of each chunk and, as
+``anchors_ms``, the anchor's time before and after.
 
 A run of more than ``operators_above`` seconds outlasts most quiet moments. Where the runtime tells the time of each
 operator (:mod:`devices.operator_times`), such a model runs for ``operator_seconds`` instead, and the answer holds each
@@ -50,7 +51,6 @@ import gc
 import importlib
 import io
 import json
-import math
 import os
 import platform
 import sys
@@ -95,6 +95,7 @@ def sibling(name: str) -> Any:
 
 
 machine = sibling("machine")
+sampling = sibling("sampling")
 
 
 class NoRuntimeError(RuntimeError):
@@ -168,24 +169,6 @@ def pin(affinity: list[int] | None, threads: int) -> list[int] | None:
     return sorted(os.sched_getaffinity(0))
 
 
-def median_half_width(samples: list[float]) -> tuple[float, float]:
-    """Median and half-width of its 95 % confidence interval (order statistics, no distribution assumed)."""
-    ordered = np.sort(samples)
-    count = len(ordered)
-    reach = 0.98 * math.sqrt(count)
-    low = max(0, math.floor(count / 2.0 - reach))
-    high = min(count - 1, math.ceil(count / 2.0 + reach))
-    return float(np.median(ordered)), float(ordered[high] - ordered[low]) / 2.0
-
-
-def thin(samples: list[float], keep: int | None) -> list[float]:
-    """At most ``keep`` samples: evenly spaced quantiles, the smallest and largest among them."""
-    if keep is None or len(samples) <= keep:
-        return samples
-    ordered = sorted(samples)
-    return [ordered[round(place)] for place in np.linspace(0, len(ordered) - 1, keep)]
-
-
 def random_inputs(interpreter: Any, seed: int) -> list[Any]:
     """Random inputs: data that is all zero may run faster than real data."""
     rng = np.random.RandomState(seed)
@@ -199,43 +182,6 @@ def random_inputs(interpreter: Any, seed: int) -> list[Any]:
             values = rng.uniform(-1.0, 1.0, size=shape).astype(dtype)
         inputs.append(values)
     return inputs
-
-
-def measure(interpreter: Any, settings: dict[str, Any]) -> tuple[list[float], int, int]:
-    """Warms up, then times invocations. Returns (samples in ms, warm-up runs, invocations per sample)."""
-    invoke, clock = interpreter.invoke, time.perf_counter_ns
-    warmup_runs, fastest = 0, float("inf")
-    start = clock()
-    while warmup_runs < 2 or clock() - start < settings["warmup_seconds"] * 1e9:
-        before = clock()
-        invoke()
-        fastest = min(fastest, clock() - before)
-        warmup_runs += 1
-    batch = max(1, math.ceil(settings["shortest_sample_seconds"] * 1e9 / max(fastest, 1)))
-    confidence, limit = settings["confidence"], settings["max_seconds"] * 1e9
-    samples: list[float] = []
-    check_at = settings["min_runs"]
-    start = clock()
-    while len(samples) < settings["max_runs"]:
-        before = clock()
-        for _ in range(batch):
-            invoke()
-        after = clock()
-        samples.append((after - before) / batch / 1e6)
-        count = len(samples)
-        if count < settings["min_runs"]:
-            # A model so slow that even the fewest runs take very long: 5 samples are enough to go on.
-            if count >= 5 and after - start > 4 * limit:
-                break
-            continue
-        if after - start > limit:
-            break
-        if confidence is not None and count >= check_at:
-            median, half_width = median_half_width(samples)
-            if half_width <= confidence * median:
-                break
-            check_at = int(count * 1.3) + 1
-    return samples, warmup_runs, batch
 
 
 def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
@@ -303,11 +249,11 @@ def run_job(
             seen["anchors_ms"] = [[digits(first), digits(second)] for first, second in seen["anchors_ms"]]
             return dict(seen, id=job["id"])
         interpreter = load(make_interpreter, job["path"], settings)
-        samples, warmup_runs, batch = measure(interpreter, settings)
+        samples, warmup_runs, batch = sampling.measure(interpreter, settings)
         energy = meter.measure(interpreter, batch) if meter else {}
     except Exception as error:
         return {"id": job["id"], "error": f"{type(error).__name__}: {error}"}
-    kept = [digits(sample) for sample in thin(samples, settings["keep"])]
+    kept = [digits(sample) for sample in sampling.thin(samples, settings["keep"])]
     answer = {"id": job["id"], "samples_ms": kept, "runs": len(samples), "warmup_runs": warmup_runs, "batch": batch}
     return dict(answer, **energy)
 

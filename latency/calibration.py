@@ -65,8 +65,9 @@ class Calibration:
     the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
     network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
     whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
-    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part`` and
-    ``cold_from_ms`` tell how they differ between fast and slow ones (:class:`latency.coldness.Coldness`).
+    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part``,
+    ``cold_from_ms`` and ``cold_to_ms`` tell how they differ between fast and slow ones
+    (:class:`latency.coldness.Coldness`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
     networks: constants that were fitted on networks of one space do not hold for those of another.
     """
@@ -85,6 +86,7 @@ class Calibration:
     inside_scale: float = 1.0
     cold_ms_per_mb: float = 0.0
     cold_from_ms: float = 1.0
+    cold_to_ms: float = 2.0
     cold_part: float = 0.0
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
@@ -112,7 +114,7 @@ class Calibration:
 
     @property
     def coldness(self) -> Coldness:
-        return Coldness(self.cold_ms_per_mb, self.cold_from_ms, self.cold_part)
+        return Coldness(self.cold_ms_per_mb, self.cold_from_ms, self.cold_part, self.cold_to_ms)
 
     @property
     def fixed_ms(self) -> float:
@@ -133,7 +135,8 @@ class Calibration:
     def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
         """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
         of_alone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
-        names = of_alone if inside else ("inside_scale", "cold_ms_per_mb", "cold_from_ms", "cold_part")
+        of_inside = ("inside_scale", "cold_ms_per_mb", "cold_from_ms", "cold_to_ms", "cold_part")
+        names = of_alone if inside else of_inside
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
 
@@ -178,6 +181,7 @@ class Calibration:
             inside_scale=float(data.get("inside_scale", 1.0)),
             cold_ms_per_mb=float(data.get("cold_ms_per_mb", 0.0)),
             cold_from_ms=float(data.get("cold_from_ms", 1.0)),
+            cold_to_ms=float(data.get("cold_to_ms", 2.0)),
             cold_part=float(data.get("cold_part", 0.0)),
             of=str(data.get("of", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),

@@ -2,26 +2,31 @@
 
 A network that is run again within a millisecond or two finds its weights in the cache that it shares with others; one
 that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU the same block
-takes up to 1.9 times as long then, some 0.04 ms per MB of its weights and a tenth of its time more, and nearly all of
-that comes between 2.5 and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and
+takes up to 1.9 times as long then, some 0.04 ms per MB of its weights and a tenth of its time more, and that comes
+between 1 and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and
 what slow ones add:
 
     network = sum(latency) + share(network) * sum(cold)
 
-where ``share`` rises from 0 to 1 with the logarithm of the network's latency, between ``from_ms`` and twice that.
+where ``share`` rises from 0 to 1 in proportion to the network's latency, between ``from_ms`` and ``to_ms``: the more
+time passes between two uses of the weights, the more of them is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-_RAMP = 2.0
-#: Where the rise may begin, in ms.
-_STARTS = np.geomspace(0.25, 64.0, 17)
+#: Where the rise may begin, in ms, and where it may end, as a multiple of that; such factors are tried around the best.
+_STARTS = np.geomspace(0.25, 64.0, 33)
+_RAMPS = np.geomspace(1.5, 6.0, 9)
+_FINER = (1.09, 1.04, 1.02)
+_STEEPEST = 1.0 - 1e-9
 #: Relative error of one sighting, and how far a block's own rate may be from the common one.
 _NOISE, _RATE_SPREAD = 0.03, 0.4
 #: A sighting so much above the block's lower quartile, slow networks allowed for, was disturbed: a busy neighbour costs
@@ -42,7 +47,8 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Coldness:
-    """What networks from ``from_ms`` on add: ``ms_per_mb`` of weights and a ``part`` of the block's own time.
+    """What networks from ``from_ms`` on add, in full from ``to_ms`` on: ``ms_per_mb`` of weights and a ``part`` of the
+    block's own time.
 
     No ``ms_per_mb``: no difference was found.
     """
@@ -50,24 +56,21 @@ class Coldness:
     ms_per_mb: float = 0.0
     from_ms: float = 1.0
     part: float = 0.0
+    to_ms: float = 2.0
 
     def share(self, network_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """How much of the extra cost networks of these latencies have, 0 to 1."""
-        return np.asarray(np.clip(np.log(np.asarray(network_ms) / self.from_ms) / np.log(_RAMP), 0.0, 1.0))
+        return np.clip((np.asarray(network_ms) - self.from_ms) / (self.to_ms - self.from_ms), 0.0, 1.0)
 
     def network_ms(
         self, latency_ms: NDArray[np.float64] | float, cold_ms: NDArray[np.float64] | float
     ) -> NDArray[np.float64]:
         """Latencies of networks whose blocks' figures add up to these; never falls when one of them rises."""
-        latency, cold = np.broadcast_arrays(np.asarray(latency_ms, np.float64), np.asarray(cold_ms, np.float64))
-        total = np.where(latency >= _RAMP * self.from_ms, latency + cold, latency)
-        between = (latency > self.from_ms) & (latency < _RAMP * self.from_ms)
-        if between.any():
-            found = latency[between]
-            for _ in range(3):  # the share depends on the result, little by little
-                found = latency[between] + self.share(found) * cold[between]
-            total[between] = found
-        return total
+        latency, cold = np.asarray(latency_ms, np.float64), np.asarray(cold_ms, np.float64)
+        # total = latency + share(total) * cold, solved for the total; with this much to add, it comes at a stroke.
+        slope = np.minimum(cold / (self.to_ms - self.from_ms), _STEEPEST)
+        rising = (latency - slope * self.from_ms) / (1.0 - slope)
+        return np.where(latency > self.from_ms, np.minimum(rising, latency + cold), latency)
 
     def expected_ms(self, latency_ms: float, weight_bytes: float) -> float:
         """What slow networks add to a block of which nothing else is known."""
@@ -115,6 +118,7 @@ def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[s
     owners = np.repeat(np.arange(len(blocks)), [len(seen[name]) for name in blocks])
     latencies = np.array([each.latency_ms for name in blocks for each in seen[name]])
     networks = np.array([each.network_ms for name in blocks for each in seen[name]])
+    slowest = float(networks.max())
     means = np.bincount(owners, latencies) / np.bincount(owners)
     megabytes = 1e-6 * np.array([weight_bytes[name] for name in blocks])
 
@@ -122,16 +126,29 @@ def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[s
         return np.asarray(values - (np.bincount(owners, values) / np.bincount(owners))[owners])
 
     relative = centred(latencies / means[owners])
-    freedom = max(len(latencies) - len(blocks) - 2, 1)
-    best, least = Coldness(), float((relative**2).sum())
-    limit = least / (1 + _LEAST_F / freedom)
-    for start in map(float, _STARTS):
-        share = Coldness(1.0, start).share(networks)
+
+    def fitted(start: float, end: float) -> tuple[float, Coldness]:
+        """The squares that are left, and the rates: neither is ever negative. What was seen tells the whole of it."""
+        if end > slowest:
+            return math.inf, Coldness()
+        share = Coldness(from_ms=start, to_ms=end).share(networks)
         columns = np.stack([centred(megabytes[owners] / means[owners] * share), centred(share)], axis=1)
-        for free in ([0, 1], [0]):  # neither is ever negative
+        for free in ([0, 1], [0]):
             rates = np.zeros(2)
             rates[free] = np.linalg.lstsq(columns[:, free], relative, rcond=None)[0]
-            left = float(((relative - columns @ rates) ** 2).sum())
-            if rates[0] > 0 and rates[1] >= 0 and left < min(least, limit):
-                best, least = Coldness(float(rates[0]), start, float(rates[1])), left
+            if rates[0] > 0 and rates[1] >= 0:
+                left = float(((relative - columns @ rates) ** 2).sum())
+                return left, Coldness(float(rates[0]), start, float(rates[1]), end)
+        return math.inf, Coldness()
+
+    def best_of(ramps: Iterable[tuple[float, float]]) -> tuple[float, Coldness]:
+        return min((fitted(start, end) for start, end in ramps), key=lambda found: found[0])
+
+    least, best = best_of((float(start), float(start * ramp)) for start in _STARTS for ramp in _RAMPS)
+    freedom = max(len(latencies) - len(blocks) - 3, 1)
+    if not least < float((relative**2).sum()) / (1 + _LEAST_F / freedom):
+        return Coldness()
+    for step in _FINER:
+        near = list(itertools.product((1 / step, 1.0, step), repeat=2))
+        least, best = best_of((best.from_ms * first, best.to_ms * last) for first, last in near)
     return best

@@ -33,8 +33,11 @@ _TIMES = 2
 _FAST = 30
 #: Where these tell that it matters, at most so many more, with blocks that were seen in slow ones.
 _MOST_FAST = 200
-#: Networks to see blocks inside of, of which there are many, are visited so many times as often as blocks alone.
-_EFFORT = 0.25
+#: Networks are visited in two rounds, minutes apart: what neighbours leave of a shared cache changes. In each of them
+#: so many times as often as blocks alone, since there are many of them.
+_EFFORT = 0.125
+#: What fast ones find in the cache differs more, and few tell it: the fastest, and those that are nearly as fast.
+_FASTEST_EFFORT, _FAST_EFFORT = 0.5, 0.25
 #: Those that were quiet in fewer visits are visited again after all others.
 _LEAST_QUIET = 2
 #: How long a visit to one lasts: several shorter ones tell more.
@@ -61,7 +64,7 @@ def measure_inside(
     visits.settings = dataclasses.replace(alone_settings, operators_above=0.0, operator_seconds=_OPERATOR_SECONDS)
     around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
     wholes = by_key(networks, precision)
-    visits.effort = dict.fromkeys(around, _EFFORT)
+    visits.effort = dict.fromkeys(wholes | around, _EFFORT)
     _measure(session, wholes | around)
     before = table.calibration
     if before is not None and any(row.networks for row in table.rows.values()):
@@ -69,7 +72,9 @@ def measure_inside(
     else:
         coldness = None
         around |= _fast_networks(session, blocks, around, neighbourhoods, counts)
-    _measure_again(session, wholes | around)
+    visits.effort = {key: 2 * effort for key, effort in visits.effort.items()} | dict.fromkeys(wholes, 1.0)
+    _measure(session, _shuffled(wholes | around, session.seed), "networks again")
+    _measure_disturbed(session, wholes | around)
     seen = _sightings(session, around, counts)
     if coldness is None:
         coldness = _coldness(session, seen, blocks)
@@ -96,7 +101,12 @@ def _measure(session: Session, networks: Mapping[str, Network], what: str = "net
     session.measure({key: network.graph for key, network in networks.items()}, what=what, batch=_BATCH)
 
 
-def _measure_again(session: Session, networks: Mapping[str, Network]) -> None:
+def _shuffled(networks: Mapping[str, Network], seed: int) -> dict[str, Network]:
+    keys = list(networks)
+    return {keys[place]: networks[keys[place]] for place in np.random.default_rng(seed).permutation(len(keys))}
+
+
+def _measure_disturbed(session: Session, networks: Mapping[str, Network]) -> None:
     """Visits those again that were disturbed nearly whenever they were visited: minutes later, they may not be."""
     visits = session.visits
 
@@ -122,15 +132,16 @@ def _fast_networks(
     typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
     fast: dict[str, Network] = {}
 
-    def visit(networks: Sequence[Network]) -> None:
+    def visit(networks: Sequence[Network], effort: float) -> None:
         new = {key: each for key, each in by_key(networks, session.precision).items() if key not in {**around, **fast}}
-        session.visits.effort = {**session.visits.effort, **dict.fromkeys(new, _EFFORT)}
+        session.visits.effort = {**session.visits.effort, **dict.fromkeys(new, effort)}
         _measure(session, new)
         fast.update(new)
 
-    visit(neighbourhoods.fast(typical, _FAST))
+    visit(neighbourhoods.fast(typical, _FAST), _FASTEST_EFFORT)
     if _coldness(session, _sightings(session, {**around, **fast}, counts), blocks).ms_per_mb:
-        visit(neighbourhoods.fast_around([name for name in typical if name in blocks], typical, _MOST_FAST))
+        others = neighbourhoods.fast_around([name for name in typical if name in blocks], typical, _MOST_FAST)
+        visit(others, _FAST_EFFORT)
     return fast
 
 
@@ -186,6 +197,7 @@ def _calibrated(
         calibrate_inside(sums_ms, networks_ms),
         cold_ms_per_mb=coldness.ms_per_mb,
         cold_from_ms=coldness.from_ms,
+        cold_to_ms=coldness.to_ms,
         cold_part=coldness.part,
     )
     return session.with_deployed(fitted, used, networks_ms)

@@ -109,8 +109,8 @@ class Predictor:
         if not coldness.ms_per_mb:
             return f"{inside} of them measured inside networks; no difference was found between fast and slow networks"
         return (
-            f"{inside} of them measured inside networks; slow ones, from {coldness.from_ms:.2g} ms on, add about "
-            f"{coldness.ms_per_mb:.2g} ms per MB of weights"
+            f"{inside} of them measured inside networks; slow ones, more and more from {coldness.from_ms:.2g} to "
+            f"{coldness.to_ms:.2g} ms, add about {coldness.ms_per_mb:.2g} ms per MB of weights"
         )
 
     def describe_deployed(self) -> str | None:

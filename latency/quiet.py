@@ -65,6 +65,7 @@ def visit_in_rounds(
         measure_settings = MeasureSettings(
             threads=threads,
             anchor=anchor,
+            warmup_seconds=settings.warmup_seconds,
             anchor_ms=visits.fastest_anchor_ms if np.isfinite(visits.fastest_anchor_ms) else None,
             tolerance=settings.tolerance,
             quiet_chunks=settings.quiet_chunks,

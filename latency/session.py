@@ -77,7 +77,11 @@ class Session:
     ) -> Calibration:
         """The calibration with how much slower networks run when nobody picks quiet moments."""
         settings = MeasureSettings(
-            threads=self.threads, warmup_seconds=0.02, min_runs=20, max_seconds=0.1, confidence=None
+            threads=self.threads,
+            warmup_seconds=self.visits.settings.warmup_seconds,
+            min_runs=20,
+            max_seconds=0.1,
+            confidence=None,
         )
         models = {str(index): write_tflite(network.graph, self.precision) for index, network in enumerate(networks)}
         outcomes = self.device.measure_many(models, settings) if models else {}

@@ -43,9 +43,10 @@ class QuietSettings:
     standard error), or the model was visited ``patience`` times. After ``max_visits`` what was measured must do. So a
     quiet machine is done soon, and a busy one does not take for ever.
 
-    A visit ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or after ``visit_seconds``, and begins
-    in a quiet moment if one comes within ``wait_seconds``. ``tolerance`` is
-    how far above its fastest the anchor may be: clock steps stay below 1.25, a busy neighbour costs 1.4 and more.
+    A visit begins when the model was warmed up for ``warmup_seconds`` (or 40 times, if that is sooner), in a quiet
+    moment if one comes within ``wait_seconds``. It ends after ``quiet_chunks`` quiet chunks of ``chunk_seconds``, or
+    after ``visit_seconds``. ``tolerance`` is how far above its fastest the anchor may be: clock steps stay below 1.25,
+    a busy neighbour costs 1.4 and more.
     Models whose run takes more than ``operators_above`` seconds are seen operator by operator, for
     ``operator_seconds`` a visit.
     """
@@ -59,6 +60,7 @@ class QuietSettings:
     chunk_seconds: float = 0.0001
     visit_seconds: float = 0.0025
     wait_seconds: float = 0.06
+    warmup_seconds: float = 0.06
     operators_above: float = 0.0005
     operator_seconds: float = 0.1
     tolerance: float = 1.27
@@ -73,9 +75,9 @@ class QuietSettings:
         """In words, for headers of tables; tables of different protocols are not mixed."""
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
-            f"visits, fastest run of each {self.quiet_chunks} x {self.chunk_seconds * 1e3:g} ms, anchor within "
-            f"{self.tolerance:g} of its fastest; above {self.operators_above * 1e3:g} ms medians by operator, blocks "
-            f"of such networks inside them"
+            f"visits after {self.warmup_seconds * 1e3:g} ms of warming up, fastest run of each {self.quiet_chunks} x "
+            f"{self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest; above "
+            f"{self.operators_above * 1e3:g} ms medians by operator, blocks of such networks inside them"
         )
 
 
@@ -117,9 +119,10 @@ class Visits:
 
     def add(self, name: str, visit: Visit) -> None:
         """Notes a visit."""
+        anchor_ms = _fastest_anchor(visit)
         self.by_model.setdefault(name, []).append(visit)
-        self._places.setdefault(name, []).append(self.clock.note(_fastest_anchor(visit)))
-        self.fastest_anchor_ms = min(self.fastest_anchor_ms, _fastest_anchor(visit))
+        self._places.setdefault(name, []).append(self.clock.note(anchor_ms))
+        self.fastest_anchor_ms = min(self.fastest_anchor_ms, anchor_ms)
 
     @property
     def _limit(self) -> float:
@@ -152,13 +155,7 @@ class Visits:
     @property
     def session_anchor_ms(self) -> float:
         """The anchor's time at the clock that a tenth of the session's quiet visits reached."""
-        visits = [visit for of_model in self.by_model.values() for visit in of_model]
-        quiet = [_fastest_anchor(chunks) for visit in _in_chunks(visits) if (chunks := tuple(self._quiet(visit)))]
-        quiet += [
-            visit.fastest_anchor_ms
-            for visit in visits
-            if isinstance(visit, OperatorVisit) and visit.fastest_anchor_ms <= self._limit
-        ]
+        quiet = [anchor for anchor in self.clock.anchors_ms if anchor <= self._limit]
         return float(np.quantile(quiet, _REFERENCE_SHARE)) if quiet else self.fastest_anchor_ms
 
     @property

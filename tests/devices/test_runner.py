@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices import runner
+from devices import runner, sampling
 from devices.client import RUNNER_FILES
 from export.flatbuffer import write_tflite
 from spaces.blocks import ConvBnAct
@@ -46,19 +46,19 @@ def test_half_width_covers_the_median() -> None:
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(400):
-        median, half_width = runner.median_half_width(list(rng.exponential(size=101)))
+        median, half_width = sampling.median_half_width(list(rng.exponential(size=101)))
         hits += abs(median - np.log(2)) <= 2 * half_width
     assert hits >= 0.95 * 400
 
 
 def test_half_width_of_equal_samples_is_zero() -> None:
-    assert runner.median_half_width([2.0] * 30) == (2.0, 0.0)
+    assert sampling.median_half_width([2.0] * 30) == (2.0, 0.0)
 
 
 @pytest.mark.parametrize("count", [3, 10, 1000])
 def test_thinned_samples_keep_both_ends(count: int) -> None:
     samples = [float(value) for value in np.random.default_rng(count).permutation(count)]
-    kept = runner.thin(samples, 5)
+    kept = sampling.thin(samples, 5)
     assert len(kept) == min(count, 5)
     assert min(kept) == 0
     assert max(kept) == count - 1
@@ -71,7 +71,7 @@ def test_sampling_stops_when_the_median_is_certain() -> None:
                 pass
 
     settings = dict(runner.DEFAULTS, warmup_seconds=0.001, max_seconds=20.0, max_runs=100_000, confidence=0.5)
-    samples, _, batch = runner.measure(Steady(), settings)
+    samples, _, batch = sampling.measure(Steady(), settings)
     assert runner.DEFAULTS["min_runs"] <= len(samples) < 5000
     assert batch >= 1
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.client import RUNNER_FILES
 from devices.conformance import DeviceConformance
 from devices.device import Device, DeviceLostError, DeviceSpec, MeasurementError, MeasureSettings, device_from_spec
 from devices.measurement import Measurement
@@ -62,9 +63,8 @@ def test_measures_on_the_board(make_board, board_python, server):
     assert measurement.provenance.device == "pi"
     assert measurement.provenance.kind == "measured"
     runner = next((server.folder / ".cache" / "edgenas").glob("*/runner.py"))
-    assert runner.read_bytes() == Path("devices/runner.py").read_bytes()
-    for name in ("machine.py", "operator_times.py", "quiet_visit.py"):
-        assert runner.with_name(name).read_bytes() == Path("devices", name).read_bytes()
+    for file in RUNNER_FILES:
+        assert runner.with_name(file.name).read_bytes() == file.read_bytes()
     assert len(server.leftovers) == 1
     board.close()
     assert server.leftovers == []

@@ -134,7 +134,7 @@ class SlowServer(SharedServer):
         cold = float(len(weights) > self.LARGEST_BLOCK_OPERATORS)
         if self.cold_from_ms:
             warm_ms = len(weights) * self.OPERATOR_MS + self.BYTE_MS * sum(weights)
-            cold *= float(np.clip(math.log2(warm_ms / self.cold_from_ms), 0, 1))
+            cold *= float(np.clip(warm_ms / self.cold_from_ms - 1, 0, 1))
         byte_ms = self.BYTE_MS * (1 + (self.COLD - 1) * cold)
         return [self.slowdown * (self.OPERATOR_MS + byte_ms * count) for count in weights]
 
