@@ -15,4 +15,5 @@ ruff format --check .
 ruff check .
 mypy
 lint-imports
-python -m pytest "${selection[@]}" "$@"
+# A file's tests stay together, since they share what is slow to make.
+python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "${selection[@]}" "$@"
