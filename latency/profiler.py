@@ -8,7 +8,6 @@ table lacks is measured. A killed profile goes on where it stopped (:mod:`latenc
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,17 +24,14 @@ from latency.journal import Journal
 from latency.neighbourhoods import Neighbourhoods
 from latency.operator_counts import count_operators
 from latency.progress import ProgressCallback
-from latency.session import Session, network_key
+from latency.reference_networks import CALIBRATION_SEED, calibration_networks, digest
+from latency.session import Session
 from latency.table import LatencyTable, default_table_path
 from latency.visits import QuietSettings, Visits
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
 from spaces.slots import SlotEntry
 from spaces.space import SearchSpace
-
-CALIBRATION_NETWORKS = 24
-# Apart from the seeds that people validate with.
-_CALIBRATION_SEED = 20_240_001
 
 
 @dataclass(frozen=True)
@@ -63,18 +59,16 @@ def profile_space(
     progress: ProgressCallback | None = None,
 ) -> ProfileResult:
     """Profiles all signatures of a space, calibrated with random networks of it. See :func:`profile`."""
-    rng = np.random.default_rng(_CALIBRATION_SEED)
-    networks = [space.decode(row) for row in space.sample(rng, CALIBRATION_NETWORKS)]
     return profile(
         space.signatures(precision),
         device,
         precision=precision,
         table_path=table_path,
-        networks=networks,
+        networks=calibration_networks(space),
         threads=threads,
         settings=settings,
         fresh=fresh,
-        neighbourhoods=Neighbourhoods(space, precision, seed=_CALIBRATION_SEED + 1),
+        neighbourhoods=Neighbourhoods(space, precision, seed=CALIBRATION_SEED + 1),
         progress=progress,
     )
 
@@ -125,7 +119,7 @@ def profile(
         table = _empty_table(precision, identity, settings)
     missing = [signature for signature in entries if signature not in table.rows]
     calibrated = table.calibration is not None and (
-        not networks or (table.calibration.networks > 0 and table.calibration.of == _digest(networks, precision))
+        not networks or (table.calibration.networks > 0 and table.calibration.of == digest(networks, precision))
     )
     if not missing and calibrated:
         table = complete_energies(table, entries, networks, device, path, progress=progress)
@@ -167,7 +161,7 @@ def profile(
             calibration = calibration.keeping(table.calibration, inside=counts is not None)
         table = table.with_session(
             anchor_ms=float(f"{visits.reference_ms:.5g}"),
-            calibration=dataclasses.replace(calibration, of=_digest(networks, precision)),
+            calibration=dataclasses.replace(calibration, of=digest(networks, precision)),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
         table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
@@ -211,9 +205,3 @@ def _empty_table(precision: str, identity: Provenance, settings: QuietSettings) 
         temperature_c=None if identity.temperature_c is None else str(identity.temperature_c),
         system=identity.system,
     )
-
-
-def _digest(networks: Sequence[Network], precision: str) -> str:
-    """A short name of the networks that a calibration was fitted on."""
-    keys = sorted(network_key(network, precision) for network in networks)
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]

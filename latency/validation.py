@@ -18,13 +18,15 @@ from latency.neighbourhoods import Neighbourhoods
 from latency.predictor import Predictor
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
+from latency.reference_networks import reference_networks
 from latency.table import LatencyTable
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.errors import InputError, WorkError
 from spaces.population import Population
 from spaces.space import SearchSpace
 
-_DRIFT_BLOCKS = 8
+#: Minutes of a shared machine differ by so much; a table that is further off does not hold any more.
+_LARGEST_DRIFT = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ValidationRow:
-    """One network. ``measured_ms`` is at the table's clock, ``fastest_ms`` its fastest run at whatever clock it had."""
+    """One network. ``measured_ms`` is as it would have been when the table was made: at its clock, without the drift
+    since then. ``fastest_ms`` is its fastest run at whatever clock it had.
+    """
 
     architecture: str
     predicted_ms: float
@@ -65,23 +69,30 @@ class ValidationRow:
 class Validation:
     """How predictions of a stored table compare with networks that are measured now.
 
-    ``accuracy`` is for the statistic that the table holds: quiet, at the table's clock. ``unadjusted`` compares with
-    the fastest run as the clock on the wall told it; ``clock`` is how much slower the CPU's clock was now than when
-    the table was made. ``drift`` is the median ratio of a few of the table's blocks, measured again beside the
-    networks, to their stored latencies: away from 1, the table does not hold any more. Where blocks were seen inside
-    networks, it is the networks' median ratio to their prediction.
+    ``drift`` is how long the networks that the table was calibrated with, visited again among the others, take now as
+    a share of what they took then (median; None where the table does not know them). ``accuracy`` is for the statistic
+    that the table holds: quiet, at the table's clock, with such a drift taken out while it is below a tenth: beyond
+    that the table does not hold any more, and nothing is taken out. ``now`` is the same without taking it out.
+    ``unadjusted`` compares with the fastest run as the clock on the wall told it; ``clock`` is how much slower the
+    CPU's clock was now than when the table was made.
     """
 
     accuracy: Accuracy
     rows: tuple[ValidationRow, ...]
     statistic: str
+    now: Accuracy
     unadjusted: Accuracy
     clock: float
-    drift: float
+    drift: float | None
     table_error: dict[str, float | int | None]
     seed: int
     seconds: float
     fast: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the device is still what it was when the table was made, as far as anybody can tell."""
+        return self.drift is None or _is_small(self.drift)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``edgenas validate``."""
@@ -90,9 +101,11 @@ class Validation:
             "statistic": self.statistic,
             **vars(self.accuracy),
             "rows": [vars(row) for row in self.rows],
+            "now": vars(self.now),
             "unadjusted": vars(self.unadjusted),
             "clock": round(self.clock, 4),
-            "drift": round(self.drift, 4),
+            "drift": None if self.drift is None else round(self.drift, 4),
+            "holds": self.holds,
             "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
             "table_error": self.table_error,
             "seed": self.seed,
@@ -140,10 +153,10 @@ def validate(
             seconds=time.monotonic() - start,
             fast=fast,
         )
-    drift_blocks = _some_blocks(space, table, rng)  # none where blocks were seen inside networks: these tell then
-    models |= drift_blocks
+    references = reference_networks(space, table)
+    models |= {f"reference {i}": write_tflite(each.graph, table.precision) for i, (each, _) in enumerate(references)}
 
-    visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(map(str, range(networks)), THOROUGH))
+    visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
     report = Reporter(progress, f"measuring {networks} networks", len(models) * settings.visits)
     done = dict.fromkeys(models, 0)
 
@@ -155,30 +168,37 @@ def validate(
     if errors:
         raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
     latencies = visits.latencies(models)
-    rows = tuple(
-        ValidationRow(
-            str(space.architecture(row)),
-            float(f"{predicted[index]:.5g}"),
-            float(f"{latencies[str(index)].latency_ms:.5g}"),
-            latencies[str(index)].fastest_ms,
-            latencies[str(index)].quiet_visits,
-        )
-        for index, row in enumerate(population)
-    )
-    ratios = [latencies[name].latency_ms / table.rows[name].latency_ms for name in drift_blocks]
-    drift = np.median(ratios or [row.measured_ms / row.predicted_ms for row in rows])
+    ratios = [latencies[f"reference {i}"].latency_ms / then for i, (_, then) in enumerate(references)]
+    drift = float(np.median(ratios)) if ratios else None
+    seen = [latencies[str(index)] for index in range(networks)]
+    now = np.array([each.latency_ms for each in seen])
+    measured = now / drift if drift is not None and _is_small(drift) else now
     return Validation(
-        accuracy=Accuracy.of(predicted, np.array([row.measured_ms for row in rows])),
-        rows=rows,
+        accuracy=Accuracy.of(predicted, measured),
+        rows=tuple(
+            ValidationRow(
+                str(space.architecture(row)),
+                float(f"{guess:.5g}"),
+                float(f"{latency:.5g}"),
+                each.fastest_ms,
+                each.quiet_visits,
+            )
+            for row, guess, latency, each in zip(population, predicted, measured, seen, strict=True)
+        ),
         statistic=table.statistic,
-        unadjusted=Accuracy.of(predicted, np.array([row.fastest_ms for row in rows])),
+        now=Accuracy.of(predicted, now),
+        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in seen])),
         clock=visits.session_anchor_ms / table.anchor_ms,
-        drift=float(drift),
+        drift=drift,
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,
         fast=fast,
     )
+
+
+def _is_small(drift: float) -> bool:
+    return abs(drift - 1) <= _LARGEST_DRIFT
 
 
 def _simulated(
@@ -195,7 +215,7 @@ def _simulated(
         for architecture, guess, latency in zip(architectures, predicted, latencies, strict=True)
     )
     accuracy = Accuracy.of(predicted, np.array(latencies))
-    return Validation(accuracy, rows, "", accuracy, clock=1.0, drift=1.0, table_error={}, seed=0, seconds=0.0)
+    return Validation(accuracy, rows, "", accuracy, accuracy, clock=1.0, drift=1.0, table_error={}, seed=0, seconds=0.0)
 
 
 def spearman(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:
@@ -234,11 +254,3 @@ def _fastest(space: SearchSpace, table: LatencyTable, seed: int, count: int) -> 
     if len(networks) < count:
         raise InputError(f"only {len(networks)} fast architectures were found in space {space.name!r}: ask for fewer")
     return space.to_population(space.encode(network) for network in networks)
-
-
-def _some_blocks(space: SearchSpace, table: LatencyTable, rng: np.random.Generator) -> dict[str, Model]:
-    """A few of the table's blocks by signature, to be measured again."""
-    entries = space.signatures(table.precision)
-    names = sorted(name for name in entries if not table.rows[name].networks)
-    chosen = rng.choice(len(names), size=min(_DRIFT_BLOCKS, len(names)), replace=False)
-    return {names[i]: write_tflite(entries[names[i]].graph, table.precision) for i in chosen}

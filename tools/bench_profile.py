@@ -79,12 +79,14 @@ def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: lis
             rows = found.pop("rows")
             validations.append(found | {"median_ms": sorted(row["measured_ms"] for row in rows)[len(rows) // 2]})
             (table_path.with_suffix(f".{seed}{'.fast' * fast}.json")).write_text(json.dumps(rows, indent=1))
+            drift = "unknown" if found["drift"] is None else f"{found['drift']:.3f}"
             print(
                 f"{networks} {'fast' if fast else 'random'} networks of seed {seed}: "
                 f"MAPE {found['mape']:.2%}, largest {found['max_error']:.1%}, within 5 % "
                 f"{found['within_5pct']:.1%}, within 10 % {found['within_10pct']:.1%}, Spearman "
-                f"{found['spearman']:.4f} (by the wall clock: MAPE {found['unadjusted']['mape']:.2%}, clock "
-                f"{found['clock']:.3f}; drift {found['drift']:.3f}); {found['seconds']:.1f} s",
+                f"{found['spearman']:.4f}; drift {drift}, with it MAPE {found['now']['mape']:.2%}, "
+                f"{found['now']['within_5pct']:.1%}, {found['now']['within_10pct']:.1%}; by the wall clock MAPE "
+                f"{found['unadjusted']['mape']:.2%}, clock {found['clock']:.3f}; {found['seconds']:.1f} s",
                 flush=True,
             )
     return {

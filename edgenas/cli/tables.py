@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -193,18 +193,31 @@ def validate_space(
     )
     print(
         f"{data['networks']} networks of {loaded.name} on {device} ({precision}, statistic: {data['statistic']}): "
-        f"MAPE {data['mape']:.1%}, within 5 %: {data['within_5pct']:.0%}, within 10 %: {data['within_10pct']:.0%}, "
-        f"Spearman {data['spearman']:.4f}"
+        f"{_accuracy(data)}"
     )
-    raw = data.get("unadjusted")
-    if raw:
-        print(
-            f"as timed, without taking out how fast the processor's clock ran at that moment: MAPE {raw['mape']:.1%}, "
-            f"within 5 %: {raw['within_5pct']:.0%}, within 10 %: {raw['within_10pct']:.0%}, "
-            f"Spearman {raw['spearman']:.4f}"
+    if data["drift"] is None:
+        remark("how the device changed since the table was made is not known: the table is of other networks")
+    elif not data["holds"]:
+        remark(
+            f"the networks that the table was calibrated with take {data['drift']:.3f} of what they took then: the "
+            f"table does not hold any more. Measure again: edgenas profile --fresh"
         )
+    elif data["drift"] != 1:
+        print(
+            f"as the device is now (the networks that the table was calibrated with take {data['drift']:.3f} of what "
+            f"they took then): {_accuracy(data['now'])}"
+        )
+    if data["unadjusted"] != data["now"]:
+        print(f"as timed, with how fast the processor's clock ran at that moment: {_accuracy(data['unadjusted'])}")
     if data.get("quiet_networks", data["networks"]) < data["networks"]:
         remark(
             f"only {data['quiet_networks']} of {data['networks']} networks were seen in a quiet moment: the others ran "
             f"beside something else on the processor, and were slower than they are"
         )
+
+
+def _accuracy(figures: dict[str, Any]) -> str:
+    return (
+        f"MAPE {figures['mape']:.1%}, within 5 %: {figures['within_5pct']:.0%}, within 10 %: "
+        f"{figures['within_10pct']:.0%}, Spearman {figures['spearman']:.4f}"
+    )

@@ -13,6 +13,7 @@ from export.flatbuffer import write_tflite
 from latency.calibration import Calibration
 from latency.predictor import Predictor
 from latency.table import LatencyTable, Row
+from latency.validation import Accuracy, validate
 from spaces.space import SearchSpace
 
 
@@ -103,14 +104,20 @@ def test_diff_and_merge(edgenas, table: LatencyTable, tmp_path: Path) -> None:
     assert (code, "runtime_version" in err, (tmp_path / "e.csv").exists()) == (2, True, False)
 
 
-def test_drift_of_a_simulated_table(edgenas, tmp_path: Path, tiny: SearchSpace) -> None:
-    space = tmp_path / "space.yaml"
-    space.write_text(
+@pytest.fixture
+def space(tmp_path: Path) -> Path:
+    """The file of a very small space."""
+    path = tmp_path / "space.yaml"
+    path.write_text(
         "name: one\ntask: classification\ninput_shape: [16, 16, 3]\nclasses: 10\n"
         "stem: {block: conv, filters: [8, 16, 24, 32], kernel: [1, 3, 5], stride: 2}\n"
         "stages:\n  - {stride: 2, filters: [8, 16], depth: 1, layers: [{blocks: [{block: ibn, expansion: [2, 4]}]}]}\n"
         "head:\n  - {block: classifier}\n"
     )
+    return path
+
+
+def test_drift_of_a_simulated_table(edgenas, tmp_path: Path, space: Path) -> None:
     path = tmp_path / "sim.csv"
     assert edgenas("profile", "--space", space, "--device", "edgetpu-sim", "--table", path)[0] == 0
     code, out, _ = edgenas("table", "drift", path, "--sample", 5, "--json")
@@ -120,6 +127,36 @@ def test_drift_of_a_simulated_table(edgenas, tmp_path: Path, tiny: SearchSpace) 
     code, out, err = edgenas("table", "drift", path, "--sample", 5, "--json")
     assert (code, json.loads(out)["holds"]) == (1, False)
     assert "does not hold" in err
+
+
+def test_validate(edgenas, tmp_path: Path, space: Path, monkeypatch) -> None:
+    arguments = ("validate", "--space", space, "--device", "edgetpu-sim", "--table", tmp_path / "sim.csv")
+    arguments += ("--networks", 5, "--seed", 3)
+    code, out, _ = edgenas(*arguments, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["networks"], len(found["rows"]), found["seed"]) == (5, 5, 3)
+    assert (found["now"], found["unadjusted"]) == ({key: found[key] for key in found["now"]},) * 2
+    code, out, err = edgenas(*arguments)
+    assert code == 0
+    assert f"MAPE {found['mape']:.1%}, within 5 %: {found['within_5pct']:.0%}" in out
+    assert "now" not in out + err  # nothing changes on a simulated device
+    assert edgenas(*arguments, "--networks", 1)[0] == 2
+
+    now = Accuracy(mape=0.07, max_error=0.09, within_5pct=0.1, within_10pct=1.0, spearman=0.99)
+    for drift, words in (
+        (0.93, "take 0.930 of what they took then): MAPE 7.0%"),
+        (1.3, "--fresh"),
+        (None, "not known"),
+    ):
+
+        def changed(*given, drift=drift, **options):
+            return dataclasses.replace(validate(*given, **options), drift=drift, now=now, unadjusted=now)
+
+        monkeypatch.setattr("latency.validation.validate", changed)
+        code, out, err = edgenas(*arguments)
+        assert code == 0
+        assert words in out + err
 
 
 def test_predict_follows_the_contract(edgenas, tiny: SearchSpace, table: LatencyTable, model: Path, home: Path) -> None:

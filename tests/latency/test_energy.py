@@ -16,7 +16,8 @@ from export.flatbuffer import write_tflite
 from latency.energy import modelled_energies
 from latency.energy_header import TableEnergy
 from latency.predictor import Predictor
-from latency.profiler import CALIBRATION_NETWORKS, ProfileResult, profile_space
+from latency.profiler import ProfileResult, profile_space
+from latency.reference_networks import CALIBRATION_NETWORKS
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError

@@ -15,8 +15,9 @@ import pytest
 from devices import DeviceLostError, get_device
 from export.flatbuffer import write_tflite
 from latency.predictor import Predictor
-from latency.profiler import CALIBRATION_NETWORKS, profile, profile_space
+from latency.profiler import profile, profile_space
 from latency.progress import Progress
+from latency.reference_networks import CALIBRATION_NETWORKS
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError

@@ -1,5 +1,6 @@
 """Validation: honest figures on networks that nobody has seen."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +76,36 @@ def test_a_changed_machine_shows_as_drift_and_as_error(space: SearchSpace, serve
     device.slowdown = 1.3
     found = validate(space, device, table, networks=10, settings=FEW)
     assert found.drift == pytest.approx(1.3, abs=0.06)
+    assert found.accuracy == found.now
     assert found.accuracy.mape > 0.15
+    assert found.to_json()["holds"] is False
+
+
+def test_minutes_that_differ_a_little_are_told_apart_from_the_error(
+    space: SearchSpace, server: Server, table: LatencyTable
+) -> None:
+    device = server(seed=3, busy=0.3)
+    device.slowdown = 1.07
+    found = validate(space, device, table, networks=10, settings=FEW)
+    assert found.drift == pytest.approx(1.07, abs=0.02)
+    assert found.accuracy.mape < 0.02
+    assert found.now.mape == pytest.approx(0.065, abs=0.015)
+    assert found.to_json()["holds"] is True
+    for row in found.rows:  # what is shown is what the figures are of
+        assert row.measured_ms == pytest.approx(row.predicted_ms, rel=found.accuracy.max_error + 1e-4)
+
+
+def test_a_table_that_was_calibrated_with_other_networks_tells_no_drift(
+    space: SearchSpace, server: Server, table: LatencyTable
+) -> None:
+    assert table.calibration is not None
+    other = dataclasses.replace(table, calibration=dataclasses.replace(table.calibration, of="another space"))
+    device = server()
+    device.slowdown = 1.07
+    found = validate(space, device, other, networks=4, settings=FEW)
+    assert found.drift is None
+    assert found.accuracy == found.now
+    assert found.now.mape > 0.04
 
 
 def test_a_foreign_table_is_refused(space: SearchSpace, server: Server, table: LatencyTable) -> None:
