@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from export.bundle_contents import BundleContents
 from spaces.ops import format_shape
-
-if TYPE_CHECKING:
-    from export.bundle import BundleContents
 
 
 def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
