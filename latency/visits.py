@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latency.clock import Clock
+from latency.minutes import Look, minute_factors
 from latency.operator_visits import OperatorVisit, QuietSum, quiet_sum
 from spaces.errors import InputError
 
@@ -112,6 +114,8 @@ class Visits:
     fastest_anchor_ms: float = float("inf")
     clock: Clock = field(default_factory=Clock)
     _places: dict[str, list[int]] = field(default_factory=dict)
+    _leasts_ms: dict[int, tuple[str, float]] = field(default_factory=dict)
+    _minutes: NDArray[np.float64] = field(default_factory=lambda: np.ones(0), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.anchor_ms is not None:
@@ -121,7 +125,10 @@ class Visits:
         """Notes a visit."""
         anchor_ms = _fastest_anchor(visit)
         self.by_model.setdefault(name, []).append(visit)
-        self._places.setdefault(name, []).append(self.clock.note(anchor_ms))
+        place = self.clock.note(anchor_ms)
+        self._places.setdefault(name, []).append(place)
+        if isinstance(visit, OperatorVisit):
+            self._leasts_ms[place] = (name, visit.least_ms)
         self.fastest_anchor_ms = min(self.fastest_anchor_ms, anchor_ms)
 
     @property
@@ -201,8 +208,19 @@ class Visits:
     def _quiet_sum(self, name: str, reference: float) -> QuietSum:
         seen = zip(self.by_model[name], self._places[name], strict=True)
         visits, places = zip(*((v, place) for v, place in seen if isinstance(v, OperatorVisit)), strict=True)
-        factors = [self.clock.factor(place, reference, self._limit) for place in places]
+        minutes = self._minute_factors()
+        factors = [self.clock.factor(place, reference, self._limit) * float(minutes[place]) for place in places]
         return quiet_sum(visits, factors, [visit.fastest_anchor_ms <= self._limit for visit in visits])
+
+    def _minute_factors(self) -> NDArray[np.float64]:
+        if len(self._minutes) != len(self.clock.anchors_ms):
+            looks = [
+                Look(place, name, self.clock.factor(place, 1.0, self._limit) * least)
+                for place, (name, least) in self._leasts_ms.items()
+                if self.clock.anchors_ms[place] <= self._limit
+            ]
+            self._minutes = minute_factors(looks, len(self.clock.anchors_ms))
+        return self._minutes
 
 
 def _error(latency: QuietLatency) -> float:
