@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from devices import Device, Measurement, MeasurementError
 from devices.device import Model
 from export.flatbuffer import write_tflite
+from latency.device_drift import DeviceDrift, tell_drift
 from latency.neighbourhoods import Neighbourhoods
 from latency.predictor import Predictor
 from latency.progress import ProgressCallback, Reporter
@@ -21,12 +22,12 @@ from latency.quiet import visit_in_rounds
 from latency.reference_networks import reference_networks
 from latency.table import LatencyTable
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
+from spaces.cost import graph_weight_bytes
 from spaces.errors import InputError, WorkError
+from spaces.graph import OpGraph
+from spaces.network import Network
 from spaces.population import Population
 from spaces.space import SearchSpace
-
-#: Minutes of a shared machine differ by so much; a table that is further off does not hold any more.
-_LARGEST_DRIFT = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ class ValidationRow:
 class Validation:
     """How predictions of a stored table compare with networks that are measured now.
 
-    ``drift`` is how long the networks that the table was calibrated with, visited again among the others, take now as
-    a share of what they took then (median; None where the table does not know them). ``accuracy`` is for the statistic
-    that the table holds: quiet, at the table's clock, with such a drift taken out while it is below a tenth: beyond
-    that the table does not hold any more, and nothing is taken out. ``now`` is the same without taking it out.
+    ``drift`` is how the networks that the table was calibrated with, visited again among the others, differ from what
+    they took then (None where the table does not know them). ``accuracy`` is for the statistic that the table holds:
+    quiet, at the table's clock, with such a drift taken out while it is below a tenth: beyond that the table does not
+    hold any more, and nothing is taken out. ``now`` is the same without taking it out.
     ``unadjusted`` compares with the fastest run as the clock on the wall told it; ``clock`` is how much slower the
     CPU's clock was now than when the table was made.
     """
@@ -83,7 +84,7 @@ class Validation:
     now: Accuracy
     unadjusted: Accuracy
     clock: float
-    drift: float | None
+    drift: DeviceDrift | None
     table_error: dict[str, float | int | None]
     seed: int
     seconds: float
@@ -92,7 +93,7 @@ class Validation:
     @property
     def holds(self) -> bool:
         """Whether the device is still what it was when the table was made, as far as anybody can tell."""
-        return self.drift is None or _is_small(self.drift)
+        return self.drift is None or self.drift.is_small
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``edgenas validate``."""
@@ -104,7 +105,8 @@ class Validation:
             "now": vars(self.now),
             "unadjusted": vars(self.unadjusted),
             "clock": round(self.clock, 4),
-            "drift": None if self.drift is None else round(self.drift, 4),
+            "drift": None if self.drift is None else round(self.drift.ratio, 4),
+            "drift_ms_per_mb": _rounded(None if self.drift is None else self.drift.ms_per_mb),
             "holds": self.holds,
             "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
             "table_error": self.table_error,
@@ -139,9 +141,8 @@ def validate(
     rng = np.random.default_rng(seed)
     population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
     predicted = predictor.population(space, population)
-    models: dict[str, Model] = {
-        str(i): write_tflite(space.decode(row).graph, table.precision) for i, row in enumerate(population)
-    }
+    graphs = [space.decode(row).graph for row in population]
+    models: dict[str, Model] = {str(i): write_tflite(graph, table.precision) for i, graph in enumerate(graphs)}
     if device.is_exact:
         architectures = [str(space.architecture(row)) for row in population]
         found = _simulated(device, models, architectures, predicted)
@@ -168,11 +169,12 @@ def validate(
     if errors:
         raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
     latencies = visits.latencies(models)
-    ratios = [latencies[f"reference {i}"].latency_ms / then for i, (_, then) in enumerate(references)]
-    drift = float(np.median(ratios)) if ratios else None
+    drift = _drift(references, [latencies[f"reference {i}"].latency_ms for i in range(len(references))], table)
     seen = [latencies[str(index)] for index in range(networks)]
     now = np.array([each.latency_ms for each in seen])
-    measured = now / drift if drift is not None and _is_small(drift) else now
+    measured = now
+    if drift is not None and drift.is_small:
+        measured = drift.taken_out(now, np.array([_weights_mb(graph, table) for graph in graphs]))
     return Validation(
         accuracy=Accuracy.of(predicted, measured),
         rows=tuple(
@@ -197,8 +199,21 @@ def validate(
     )
 
 
-def _is_small(drift: float) -> bool:
-    return abs(drift - 1) <= _LARGEST_DRIFT
+def _drift(
+    references: Sequence[tuple[Network, float]], now_ms: Sequence[float], table: LatencyTable
+) -> DeviceDrift | None:
+    if not references:
+        return None
+    weights_mb = np.array([_weights_mb(network.graph, table) for network, _ in references])
+    return tell_drift(np.array([then for _, then in references]), np.array(now_ms), weights_mb)
+
+
+def _weights_mb(graph: OpGraph, table: LatencyTable) -> float:
+    return 1e-6 * graph_weight_bytes(graph, table.precision)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
 
 
 def _simulated(
@@ -215,7 +230,9 @@ def _simulated(
         for architecture, guess, latency in zip(architectures, predicted, latencies, strict=True)
     )
     accuracy = Accuracy.of(predicted, np.array(latencies))
-    return Validation(accuracy, rows, "", accuracy, accuracy, clock=1.0, drift=1.0, table_error={}, seed=0, seconds=0.0)
+    return Validation(
+        accuracy, rows, "", accuracy, accuracy, clock=1.0, drift=DeviceDrift(1.0), table_error={}, seed=0, seconds=0.0
+    )
 
 
 def spearman(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:

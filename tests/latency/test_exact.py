@@ -9,6 +9,7 @@ import pytest
 from devices import get_device
 from devices.device import device_from_spec
 from latency.calibration import Calibration
+from latency.device_drift import DeviceDrift
 from latency.exact import PROTOCOL
 from latency.predictor import Predictor
 from latency.profiler import profile_space
@@ -50,7 +51,7 @@ def test_sums_of_blocks_meet_whole_networks(profiled, device):
     assert found.accuracy.mape < 0.01
     assert found.accuracy.spearman > 0.999
     assert found.statistic == "simulated"
-    assert (found.drift, found.clock) == (1.0, 1.0)
+    assert (found.drift, found.clock) == (DeviceDrift(1.0), 1.0)
     assert found.to_json()["networks"] == 10
 
 

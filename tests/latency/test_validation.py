@@ -32,7 +32,8 @@ def test_a_steady_device_is_predicted(space: SearchSpace, server: Server, table:
     assert found.accuracy.mape < 0.02
     assert found.accuracy.within_10pct == 1
     assert found.accuracy.spearman > 0.99
-    assert found.drift == pytest.approx(1, abs=0.02)
+    assert found.drift is not None
+    assert found.drift.ratio == pytest.approx(1, abs=0.02)
     # At a slower clock the wall clock disagrees, and the difference is told.
     assert found.clock == pytest.approx(1.045, abs=0.01)
     assert found.unadjusted.mape == pytest.approx(0.045, abs=0.02)
@@ -75,7 +76,8 @@ def test_a_changed_machine_shows_as_drift_and_as_error(space: SearchSpace, serve
     device = server()
     device.slowdown = 1.3
     found = validate(space, device, table, networks=10, settings=FEW)
-    assert found.drift == pytest.approx(1.3, abs=0.06)
+    assert found.drift is not None
+    assert found.drift.ratio == pytest.approx(1.3, abs=0.06)
     assert found.accuracy == found.now
     assert found.accuracy.mape > 0.15
     assert found.to_json()["holds"] is False
@@ -87,7 +89,8 @@ def test_minutes_that_differ_a_little_are_told_apart_from_the_error(
     device = server(seed=3, busy=0.3)
     device.slowdown = 1.07
     found = validate(space, device, table, networks=10, settings=FEW)
-    assert found.drift == pytest.approx(1.07, abs=0.02)
+    assert found.drift is not None
+    assert found.drift.ratio == pytest.approx(1.07, abs=0.02)
     assert found.accuracy.mape < 0.02
     assert found.now.mape == pytest.approx(0.065, abs=0.015)
     assert found.to_json()["holds"] is True
