@@ -11,7 +11,7 @@ import time
 from typing import Any, Callable  # noqa: UP035  (Python 3.7)
 
 # Of a visit that times operators.
-_FEWEST_RUNS, _MOST_RUNS = 4, 40
+_FEWEST_RUNS, _MOST_RUNS = 3, 40
 # A cache that several cores share learns over 10 to 40 runs what is used again and again: a model of 9 MB took 1.8 ms
 # at first and 1.1 ms then. Smaller files fit into a core's own cache.
 _WARM_RUNS = 40
@@ -199,7 +199,6 @@ class Visitor:
         anchors: list[tuple[float, float]] = []
         with times.load(path, settings["threads"]) as model:
             model.fill(self.random_inputs(path))
-            model.run()
             warmup_runs, taken = self._warm_up(model.run)
             runs = min(_MOST_RUNS, max(_FEWEST_RUNS, math.ceil(settings["operator_seconds"] * 1e9 / max(taken, 1))))
             # The wait is worth less where only a small part of a visit can be quiet.
@@ -222,6 +221,6 @@ class Visitor:
             "anchors_ms": anchors,
             "operators_us": rows,
             "runs": runs,
-            "warmup_runs": 1 + warmup_runs,
+            "warmup_runs": warmup_runs,
             "batch": 1,
         }

@@ -146,7 +146,7 @@ def test_visits_to_slow_models_report_their_operators(limit: float) -> None:
     """Whatever is slow: the limit is put below this model's time, or there is none."""
     settings = MeasureSettings(anchor=MODEL, operators_above=limit, operator_seconds=0.001)
     outcome = get_device("local-cpu").measure(SLOW, settings=settings)
-    assert len(outcome.operators_us) == len(outcome.anchors_ms) == len(outcome.samples_ms) >= 4
+    assert len(outcome.operators_us) == len(outcome.anchors_ms) == len(outcome.samples_ms) >= 3
     assert {len(run) for run in outcome.operators_us} == {3}  # expansion, depthwise, projection
     whole = get_device("local-cpu").measure(SLOW, settings=MeasureSettings(max_seconds=0.2))
     assert 0.3 < outcome.min / whole.min < 3  # the machine may be busy for one of them
