@@ -42,15 +42,16 @@ class Look:
 def minute_factors(looks: Sequence[Look], visits: int) -> NDArray[np.float64]:
     """(visits,) what a long model's time on each visit is to be multiplied with, to be that of usual minutes.
 
-    ``looks`` are those of the ``visits`` that tell, in their order. The usual is the session's median.
+    ``looks`` are those of the ``visits`` that tell. The usual is the session's median.
     """
-    effects = np.zeros(visits)
+    looks = sorted(looks, key=lambda look: look.place)
     _, owners, counts = np.unique([look.model for look in looks], return_inverse=True, return_counts=True)
     models = np.split(np.argsort(owners, kind="stable"), np.cumsum(counts)[:-1])
     if len(models) < 2:  # nobody else tells a model from its minutes
         return np.ones(visits)
     places = np.array([look.place for look in looks])
     taken = np.log([look.latency_ms for look in looks])
+    effects = np.zeros(visits)
     for _ in range(_TURNS):
         adjusted = taken - effects[places]
         usual = np.array([_usual(adjusted[members]) for members in models])

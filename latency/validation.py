@@ -22,9 +22,8 @@ from latency.quiet import visit_in_rounds
 from latency.reference_networks import reference_networks
 from latency.table import LatencyTable
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
-from spaces.cost import graph_weight_bytes
+from spaces.cost import weight_bytes
 from spaces.errors import InputError, WorkError
-from spaces.graph import OpGraph
 from spaces.network import Network
 from spaces.population import Population
 from spaces.space import SearchSpace
@@ -141,8 +140,8 @@ def validate(
     rng = np.random.default_rng(seed)
     population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
     predicted = predictor.population(space, population)
-    graphs = [space.decode(row).graph for row in population]
-    models: dict[str, Model] = {str(i): write_tflite(graph, table.precision) for i, graph in enumerate(graphs)}
+    decoded = [space.decode(row) for row in population]
+    models: dict[str, Model] = {str(i): write_tflite(each.graph, table.precision) for i, each in enumerate(decoded)}
     if device.is_exact:
         architectures = [str(space.architecture(row)) for row in population]
         found = _simulated(device, models, architectures, predicted)
@@ -169,12 +168,14 @@ def validate(
     if errors:
         raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
     latencies = visits.latencies(models)
-    drift = _drift(references, [latencies[f"reference {i}"].latency_ms for i in range(len(references))], table)
+    drift = _drift(
+        references, [latencies[f"reference {i}"].latency_ms for i in range(len(references))], table.precision
+    )
     seen = [latencies[str(index)] for index in range(networks)]
     now = np.array([each.latency_ms for each in seen])
     measured = now
     if drift is not None and drift.is_small:
-        measured = drift.taken_out(now, np.array([_weights_mb(graph, table) for graph in graphs]))
+        measured = drift.taken_out(now, _weights_mb(decoded, table.precision))
     return Validation(
         accuracy=Accuracy.of(predicted, measured),
         rows=tuple(
@@ -199,17 +200,15 @@ def validate(
     )
 
 
-def _drift(
-    references: Sequence[tuple[Network, float]], now_ms: Sequence[float], table: LatencyTable
-) -> DeviceDrift | None:
+def _drift(references: Sequence[tuple[Network, float]], now_ms: Sequence[float], precision: str) -> DeviceDrift | None:
     if not references:
         return None
-    weights_mb = np.array([_weights_mb(network.graph, table) for network, _ in references])
-    return tell_drift(np.array([then for _, then in references]), np.array(now_ms), weights_mb)
+    networks, then_ms = zip(*references, strict=True)
+    return tell_drift(np.array(then_ms), np.array(now_ms), _weights_mb(networks, precision))
 
 
-def _weights_mb(graph: OpGraph, table: LatencyTable) -> float:
-    return 1e-6 * graph_weight_bytes(graph, table.precision)
+def _weights_mb(networks: Sequence[Network], precision: str) -> NDArray[np.float64]:
+    return 1e-6 * np.array([weight_bytes(network, precision) for network in networks])
 
 
 def _rounded(value: float | None) -> float | None:

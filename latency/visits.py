@@ -114,7 +114,6 @@ class Visits:
     fastest_anchor_ms: float = float("inf")
     clock: Clock = field(default_factory=Clock)
     _places: dict[str, list[int]] = field(default_factory=dict)
-    _leasts_ms: dict[int, tuple[str, float]] = field(default_factory=dict)
     _minutes: NDArray[np.float64] = field(default_factory=lambda: np.ones(0), compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,10 +124,7 @@ class Visits:
         """Notes a visit."""
         anchor_ms = _fastest_anchor(visit)
         self.by_model.setdefault(name, []).append(visit)
-        place = self.clock.note(anchor_ms)
-        self._places.setdefault(name, []).append(place)
-        if isinstance(visit, OperatorVisit):
-            self._leasts_ms[place] = (name, visit.least_ms)
+        self._places.setdefault(name, []).append(self.clock.note(anchor_ms))
         self.fastest_anchor_ms = min(self.fastest_anchor_ms, anchor_ms)
 
     @property
@@ -213,11 +209,13 @@ class Visits:
         return quiet_sum(visits, factors, [visit.fastest_anchor_ms <= self._limit for visit in visits])
 
     def _minute_factors(self) -> NDArray[np.float64]:
+        """For each visit of the session; worked out again when there are more of them."""
         if len(self._minutes) != len(self.clock.anchors_ms):
             looks = [
-                Look(place, name, self.clock.factor(place, 1.0, self._limit) * least)
-                for place, (name, least) in self._leasts_ms.items()
-                if self.clock.anchors_ms[place] <= self._limit
+                Look(place, name, self.clock.factor(place, 1.0, self._limit) * visit.least_ms)
+                for name, visits in self.by_model.items()
+                for visit, place in zip(visits, self._places[name], strict=True)
+                if isinstance(visit, OperatorVisit) and visit.fastest_anchor_ms <= self._limit
             ]
             self._minutes = minute_factors(looks, len(self.clock.anchors_ms))
         return self._minutes
