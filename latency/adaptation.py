@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from devices import Provenance
 from latency.calibration import Calibration
+from latency.error_figures import error_figures
 from latency.interpolation import Interpolation
 from latency.operator_model import non_negative_least_squares, operator_terms
 from latency.operators import OperatorWork, signature_work
@@ -259,8 +260,7 @@ def adapted_table(
         rows=rows,
         calibration=Calibration(
             networks=adaptation.networks,
-            mape=accuracy.mape,
-            max_error=accuracy.max_error,
+            **error_figures([predicted / measured - 1 for predicted, measured in adaptation.pairs]),
             base_ms=adaptation.fixed_ms,
             pairs=adaptation.pairs,
         ),

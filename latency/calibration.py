@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.coldness import Coldness
+from latency.error_figures import error_figures, interval_from
 
 #: A block in a network costs at least this share of what it costs alone.
 _FLOOR = 0.1
@@ -60,14 +61,14 @@ class MeasuredBlock(Protocol):
 class Calibration:
     """Fitted constants, and how well they predict networks that they were not fitted on.
 
-    ``mape``, ``max_error`` are leave-one-out relative errors over ``networks`` whole networks. ``deployed_median`` and
+    ``mape`` (between ``mape_interval`` with 95 %) and ``max_error`` are leave-one-out relative errors over ``networks``
+    whole networks. ``deployed_median`` and
     ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
     the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
     network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
     whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
-    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part``,
-    ``cold_from_ms`` and ``cold_to_ms`` tell how they differ between fast and slow ones
-    (:class:`latency.coldness.Coldness`).
+    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part`` and
+    ``cold_decay_ms`` tell how they differ between fast and slow ones (:class:`latency.coldness.Coldness`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
     networks: constants that were fitted on networks of one space do not hold for those of another.
     """
@@ -85,9 +86,9 @@ class Calibration:
     wide_ms_per_mb: float = 0.0
     inside_scale: float = 1.0
     cold_ms_per_mb: float = 0.0
-    cold_from_ms: float = 1.0
-    cold_to_ms: float = 2.0
+    cold_decay_ms: float = 1.0
     cold_part: float = 0.0
+    mape_interval: tuple[float, float] | None = None
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
 
@@ -114,7 +115,7 @@ class Calibration:
 
     @property
     def coldness(self) -> Coldness:
-        return Coldness(self.cold_ms_per_mb, self.cold_from_ms, self.cold_part, self.cold_to_ms)
+        return Coldness(self.cold_ms_per_mb, self.cold_decay_ms, self.cold_part)
 
     @property
     def fixed_ms(self) -> float:
@@ -135,7 +136,7 @@ class Calibration:
     def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
         """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
         of_alone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
-        of_inside = ("inside_scale", "cold_ms_per_mb", "cold_from_ms", "cold_to_ms", "cold_part")
+        of_inside = ("inside_scale", "cold_ms_per_mb", "cold_decay_ms", "cold_part")
         names = of_alone if inside else of_inside
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
@@ -180,9 +181,9 @@ class Calibration:
             wide_ms_per_mb=float(data.get("wide_ms_per_mb", 0.0)),
             inside_scale=float(data.get("inside_scale", 1.0)),
             cold_ms_per_mb=float(data.get("cold_ms_per_mb", 0.0)),
-            cold_from_ms=float(data.get("cold_from_ms", 1.0)),
-            cold_to_ms=float(data.get("cold_to_ms", 2.0)),
+            cold_decay_ms=float(data.get("cold_decay_ms", 1.0)),
             cold_part=float(data.get("cold_part", 0.0)),
+            mape_interval=interval_from(data.get("mape_interval")),
             of=str(data.get("of", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
@@ -244,8 +245,7 @@ def _with_errors(fitted: Calibration, held_out_ms: Sequence[float], whole: NDArr
     return dataclasses.replace(
         fitted,
         networks=len(whole),
-        mape=float(np.mean(np.abs(errors))),
-        max_error=float(np.max(np.abs(errors))),
+        **error_figures(errors),
         pairs=tuple(
             (float(predicted), float(measured)) for predicted, measured in zip(held_out_ms, whole, strict=True)
         ),

@@ -1,20 +1,19 @@
 """What blocks cost more in slow networks: weights that were pushed out of the cache since the run before.
 
-A network that is run again within a millisecond or two finds its weights in the cache that it shares with others; one
-that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU the same block
-takes up to 1.9 times as long then, some 0.04 ms per MB of its weights and a tenth of its time more, and that comes
-between 1 and 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and
-what slow ones add:
+A network that is run again within a fraction of a millisecond finds its weights in the cache that it shares with
+others; one that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU
+the same block takes up to 1.9 times as long then, some 0.04 ms per MB of its weights and a tenth of its time more, and
+most of that comes within 1 to 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones,
+and what slow ones add:
 
-    network = sum(latency) + share(network) * sum(cold)
+    network = sum(latency) + share(network) * sum(cold),    share(t) = 1 - exp(-t / decay)
 
-where ``share`` rises from 0 to 1 in proportion to the network's latency, between ``from_ms`` and ``to_ms``: the more
-time passes between two uses of the weights, the more of them is gone.
+since others fetch what they need all the time and each of their fetches takes the place of something at random: of the
+weights that lie there unused, the same part goes in each moment.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Where the rise may begin, in ms, and where it may end, as a multiple of that; such factors are tried around the best.
-_STARTS = np.geomspace(0.25, 64.0, 33)
-_RAMPS = np.geomspace(1.5, 6.0, 9)
-_FINER = (1.09, 1.04, 1.02)
-_STEEPEST = 1.0 - 1e-9
+#: Decays that are tried, in ms, and the factors that are tried around the best.
+_DECAYS = np.geomspace(0.1, 64.0, 40)
+_FINER = (1.08, 1.04, 1.02, 1.01)
+#: The slowest network tells all of it: it takes so many decays at least.
+_DECAYS_TOLD = 2.0
+#: Newton's method doubles the digits at each step.
+_MOST_STEPS, _ALIKE = 50, 1e-12
 #: Relative error of one sighting, and how far a block's own rate may be from the common one.
 _NOISE, _RATE_SPREAD = 0.03, 0.4
 #: A sighting so much above the block's lower quartile, slow networks allowed for, was disturbed: a busy neighbour costs
@@ -47,30 +48,35 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Coldness:
-    """What networks from ``from_ms`` on add, in full from ``to_ms`` on: ``ms_per_mb`` of weights and a ``part`` of the
-    block's own time.
+    """What slow networks add: ``ms_per_mb`` of weights and a ``part`` of the block's own time. After ``decay_ms``
+    between two runs, 63 % of it has come.
 
     No ``ms_per_mb``: no difference was found.
     """
 
     ms_per_mb: float = 0.0
-    from_ms: float = 1.0
+    decay_ms: float = 1.0
     part: float = 0.0
-    to_ms: float = 2.0
 
     def share(self, network_ms: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """How much of the extra cost networks of these latencies have, 0 to 1."""
-        return np.clip((np.asarray(network_ms) - self.from_ms) / (self.to_ms - self.from_ms), 0.0, 1.0)
+        return np.asarray(-np.expm1(-np.asarray(network_ms) / self.decay_ms))
 
     def network_ms(
         self, latency_ms: NDArray[np.float64] | float, cold_ms: NDArray[np.float64] | float
     ) -> NDArray[np.float64]:
         """Latencies of networks whose blocks' figures add up to these; never falls when one of them rises."""
         latency, cold = np.asarray(latency_ms, np.float64), np.asarray(cold_ms, np.float64)
-        # total = latency + share(total) * cold, solved for the total; with this much to add, it comes at a stroke.
-        slope = np.minimum(cold / (self.to_ms - self.from_ms), _STEEPEST)
-        rising = (latency - slope * self.from_ms) / (1.0 - slope)
-        return np.where(latency > self.from_ms, np.minimum(rising, latency + cold), latency)
+        total = latency + cold
+        # What is too much is a convex function of the total, below 0 at 0: it has one root, and from above, as here,
+        # Newton's method comes down to it.
+        for _ in range(_MOST_STEPS):
+            warm = np.exp(-total / self.decay_ms)
+            step = (total - latency - cold * (1.0 - warm)) / (1.0 - cold / self.decay_ms * warm)
+            total = total - step
+            if not (step > _ALIKE * total).any():
+                break
+        return np.asarray(total)
 
     def expected_ms(self, latency_ms: float, weight_bytes: float) -> float:
         """What slow networks add to a block of which nothing else is known."""
@@ -127,28 +133,27 @@ def fit_coldness(seen: Mapping[str, Sequence[Sighting]], weight_bytes: Mapping[s
 
     relative = centred(latencies / means[owners])
 
-    def fitted(start: float, end: float) -> tuple[float, Coldness]:
-        """The squares that are left, and the rates: neither is ever negative. What was seen tells the whole of it."""
-        if end > slowest:
+    def fitted(decay: float) -> tuple[float, Coldness]:
+        """The squares that are left, and the rates: neither is ever negative."""
+        if _DECAYS_TOLD * decay > slowest:
             return math.inf, Coldness()
-        share = Coldness(from_ms=start, to_ms=end).share(networks)
+        share = Coldness(decay_ms=decay).share(networks)
         columns = np.stack([centred(megabytes[owners] / means[owners] * share), centred(share)], axis=1)
         for free in ([0, 1], [0]):
             rates = np.zeros(2)
             rates[free] = np.linalg.lstsq(columns[:, free], relative, rcond=None)[0]
             if rates[0] > 0 and rates[1] >= 0:
                 left = float(((relative - columns @ rates) ** 2).sum())
-                return left, Coldness(float(rates[0]), start, float(rates[1]), end)
+                return left, Coldness(float(rates[0]), decay, float(rates[1]))
         return math.inf, Coldness()
 
-    def best_of(ramps: Iterable[tuple[float, float]]) -> tuple[float, Coldness]:
-        return min((fitted(start, end) for start, end in ramps), key=lambda found: found[0])
+    def best_of(decays: Iterable[float]) -> tuple[float, Coldness]:
+        return min((fitted(float(decay)) for decay in decays), key=lambda found: found[0])
 
-    least, best = best_of((float(start), float(start * ramp)) for start in _STARTS for ramp in _RAMPS)
+    least, best = best_of(_DECAYS)
     freedom = max(len(latencies) - len(blocks) - 3, 1)
     if not least < float((relative**2).sum()) / (1 + _LEAST_F / freedom):
         return Coldness()
     for step in _FINER:
-        near = list(itertools.product((1 / step, 1.0, step), repeat=2))
-        least, best = best_of((best.from_ms * first, best.to_ms * last) for first, last in near)
+        least, best = best_of(best.decay_ms * factor for factor in (1 / step, 1.0, step))
     return best

@@ -15,15 +15,17 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.measurement import Kind
+from latency.error_figures import error_figures, in_words, interval_from
 from spaces.errors import InputError
 
 KINDS = ("measured", "modelled", "simulated")
-_FITTED = ("scale", "fixed_mj", "networks", "mape", "max_error")
+_FITTED = ("scale", "fixed_mj", "networks", "mape", "max_error", "mape_interval")
 _WATTS = ("idle_watts", "active_watts")
 
 
@@ -33,8 +35,9 @@ class TableEnergy:
 
     ``meter`` names the meter with its rails, or the model. ``active_watts`` is what the device draws while it runs: the
     published figure for modelled energies, the median over blocks for measured ones; ``idle_watts`` is subtracted.
-    ``mape`` and ``max_error`` are leave-one-out relative errors over ``networks`` whole networks that were metered (or
-    simulated); None where no whole network was. Raises InputError for a kind or a figure that makes no sense.
+    ``mape`` (between ``mape_interval`` with 95 %) and ``max_error`` are leave-one-out relative errors over ``networks``
+    whole networks that were metered (or simulated); None where no whole network was. Raises
+    InputError for a kind or a figure that makes no sense.
     """
 
     kind: Kind
@@ -47,6 +50,7 @@ class TableEnergy:
     networks: int = 0
     mape: float | None = None
     max_error: float | None = None
+    mape_interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -61,9 +65,14 @@ class TableEnergy:
         return max(self.active_watts - self.idle_watts, 0.0)
 
     @property
-    def error(self) -> dict[str, float | int | None]:
-        """``{"mape", "max", "networks"}``, as of latencies."""
-        return {"mape": self.mape, "max": self.max_error, "networks": self.networks}
+    def error(self) -> dict[str, Any]:
+        """``{"mape", "interval", "max", "networks"}``, as of latencies."""
+        return {
+            "mape": self.mape,
+            "interval": self.mape_interval,
+            "max": self.max_error,
+            "networks": self.networks,
+        }
 
     def contributions(
         self, energies_mj: NDArray[np.float64], latencies_ms: NDArray[np.float64], parts_ms: NDArray[np.float64]
@@ -77,7 +86,11 @@ class TableEnergy:
     def describe(self) -> str:
         """One line that is printed wherever these energies are used."""
         watts = f"{self.active_watts:.3g} W running, {self.idle_watts:.3g} W idle subtracted"
-        error = "" if self.mape is None else f", mean error {self.mape:.1%} on {self.networks} {self.kind} networks"
+        error = (
+            ""
+            if self.mape is None
+            else f", {in_words(self.mape, None, self.mape_interval)} on {self.networks} {self.kind} networks"
+        )
         return f"energy {self.kind} ({self.meter}; {watts}{error})"
 
     # The table's header ------------------------------------------------------------------------------------------
@@ -108,6 +121,7 @@ class TableEnergy:
             scale=float(fitted["scale"]),
             fixed_mj=float(fitted["fixed_mj"]),
             networks=int(fitted["networks"]),
+            mape_interval=interval_from(fitted.get("mape_interval")),
             **errors,
         )
 
@@ -118,6 +132,5 @@ class TableEnergy:
             scale=round(scale, 6),
             fixed_mj=round(fixed_mj, 9),
             networks=len(errors),
-            mape=round(float(np.mean(np.abs(errors))), 6) if len(errors) else None,
-            max_error=round(float(np.max(np.abs(errors))), 6) if len(errors) else None,
+            **error_figures(errors),
         )

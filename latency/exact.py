@@ -20,6 +20,7 @@ from devices import Device, Measurement, MeasurementError, MeasureSettings, Prov
 from export.flatbuffer import write_tflite
 from latency.calibration import Calibration
 from latency.energy_header import TableEnergy
+from latency.error_figures import error_figures
 from latency.progress import ProgressCallback, Reporter
 from latency.table import LatencyTable, Row, default_table_path
 from spaces.errors import InputError, WorkError
@@ -127,8 +128,7 @@ def _calibrate(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row
     )
     return Calibration(
         networks=len(wholes),
-        mape=float(np.mean(np.abs(errors))) if len(errors) else None,
-        max_error=float(np.max(np.abs(errors))) if len(errors) else None,
+        **error_figures(errors),
         deployed_median=1.0,
         deployed_p95=1.0,
         base_ms=base_ms,

@@ -40,8 +40,6 @@ _EFFORT = 0.125
 _FASTEST_EFFORT, _FAST_EFFORT = 0.5, 0.25
 #: Those that were quiet in fewer visits are visited again after all others.
 _LEAST_QUIET = 2
-#: How long a visit to one lasts: several shorter ones tell more.
-_OPERATOR_SECONDS = 0.04
 # Networks can have 100 MB: so many are on disk at once.
 _BATCH = 60
 
@@ -61,7 +59,7 @@ def measure_inside(
     """
     visits, precision = session.visits, session.precision
     alone_settings = visits.settings
-    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0, operator_seconds=_OPERATOR_SECONDS)
+    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0)
     around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
     wholes = by_key(networks, precision)
     visits.effort = dict.fromkeys(wholes | around, _EFFORT)
@@ -196,8 +194,7 @@ def _calibrated(
     fitted = dataclasses.replace(
         calibrate_inside(sums_ms, networks_ms),
         cold_ms_per_mb=coldness.ms_per_mb,
-        cold_from_ms=coldness.from_ms,
-        cold_to_ms=coldness.to_ms,
+        cold_decay_ms=coldness.decay_ms,
         cold_part=coldness.part,
     )
     return session.with_deployed(fitted, used, networks_ms)

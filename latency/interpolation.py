@@ -178,7 +178,7 @@ class Completed:
 
     def error(
         self,
-        table_error: Mapping[str, float | int | None],
+        table_error: Mapping[str, Any],
         per_node: Mapping[str, float],
         signatures: Mapping[str, str],
         latency_ms: float,
@@ -189,7 +189,13 @@ class Completed:
         share = self.share(per_node, signatures, latency_ms)
         mape = combined_error(table_error["mape"], [(share, self.held_out())])
         return dict(table_error) | {
-            **{"mape": mape, "max": None, "table_mape": table_error["mape"], "interpolated_share": share},
+            **{
+                "mape": mape,
+                "interval": None,
+                "max": None,
+                "table_mape": table_error["mape"],
+                "interpolated_share": share,
+            },
             **self.to_json(),
         }
 

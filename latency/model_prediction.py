@@ -104,7 +104,11 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
         error["interpolation"] = None if held_out is None else dataclasses.asdict(held_out)
         mape = combined_error(predictor.calibration.mape, [(shares[1], held_out)])
         guessed = shares[2] + beyond
-        error |= {"mape": None if mape is None or guessed > _LARGEST_GUESS else mape + guessed, "max": None}
+        error |= {
+            "mape": None if mape is None or guessed > _LARGEST_GUESS else mape + guessed,
+            "interval": None,
+            "max": None,
+        }
     return ModelPrediction(
         latency_ms=prediction.latency_ms,
         energy_mj=prediction.energy_mj,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from devices import Provenance
 from latency.calibration import Calibration
+from latency.error_figures import in_words
 from latency.table import LatencyTable, Row
 from spaces.decision import Architecture
 from spaces.errors import InputError
@@ -29,14 +30,14 @@ _LARGE_ERROR = 0.05
 class Prediction:
     """Predicted quiet latency of a network in ms: ``fixed_ms`` plus what each node contributes.
 
-    ``error`` is the table's own: ``{"mape", "max", "networks"}``, leave-one-out on measured networks.
+    ``error`` is the table's own: ``{"mape", "interval", "max", "networks"}``, leave-one-out on measured networks.
     """
 
     latency_ms: float
     per_node: dict[str, float]
     fixed_ms: float
     provenance: Provenance
-    error: dict[str, float | int | None]
+    error: dict[str, Any]
     statistic: str = "quiet_min"
     #: Above idle; None when the table knows no energies. By node as ``per_node``.
     energy_mj: float | None = None
@@ -74,10 +75,15 @@ class Predictor:
         self._energy_arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
 
     @property
-    def error(self) -> dict[str, float | int | None]:
+    def error(self) -> dict[str, Any]:
         """How wrong predictions were on measured networks that the calibration had not seen."""
         calibration = self.calibration
-        return {"mape": calibration.mape, "max": calibration.max_error, "networks": calibration.networks}
+        return {
+            "mape": calibration.mape,
+            "interval": calibration.mape_interval,
+            "max": calibration.max_error,
+            "networks": calibration.networks,
+        }
 
     @property
     def provenance(self) -> Provenance:
@@ -92,11 +98,11 @@ class Predictor:
         again = ""
         if self.calibration.mape > _LARGE_ERROR and self.table.kind is None:
             again = "; that is much: measure again on a quiet device (`edgenas profile --fresh`)"
+        error = in_words(self.calibration.mape, self.calibration.max_error, self.calibration.mape_interval)
         adapted = "adapted from another device's, " if self.table.kind == "modelled" else ""
         return (
             f"latency table of {self.table.device} ({adapted}{self.table.runtime} {self.table.runtime_version}, "
-            f"{self.table.precision}, {self.table.created}): mean error {self.calibration.mape:.1%}, largest "
-            f"{self.calibration.max_error:.1%}, leave-one-out on {self.calibration.networks} "
+            f"{self.table.precision}, {self.table.created}): {error}, leave-one-out on {self.calibration.networks} "
             f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
         )
 
@@ -109,8 +115,8 @@ class Predictor:
         if not coldness.ms_per_mb:
             return f"{inside} of them measured inside networks; no difference was found between fast and slow networks"
         return (
-            f"{inside} of them measured inside networks; slow ones, more and more from {coldness.from_ms:.2g} to "
-            f"{coldness.to_ms:.2g} ms, add about {coldness.ms_per_mb:.2g} ms per MB of weights"
+            f"{inside} of them measured inside networks; slow ones, and most of that comes within "
+            f"{2 * coldness.decay_ms:.2g} ms, add about {coldness.ms_per_mb:.2g} ms per MB of weights"
         )
 
     def describe_deployed(self) -> str | None:

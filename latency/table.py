@@ -33,7 +33,7 @@ from latency.visits import QuietSettings
 from spaces.block import PRECISIONS
 from spaces.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 _MAGIC = "edgenas-latency-table"
 _FIGURES = (
     "latency_ms",

@@ -84,7 +84,7 @@ class Validation:
     unadjusted: Accuracy
     clock: float
     drift: DeviceDrift | None
-    table_error: dict[str, float | int | None]
+    table_error: dict[str, Any]
     seed: int
     seconds: float
     fast: bool = False

@@ -50,7 +50,7 @@ class QuietSettings:
     after ``visit_seconds``. ``tolerance`` is how far above its fastest the anchor may be: clock steps stay below 1.25,
     a busy neighbour costs 1.4 and more.
     Models whose run takes more than ``operators_above`` seconds are seen operator by operator, for
-    ``operator_seconds`` a visit.
+    ``operator_seconds`` a visit: several short visits tell more than a long one.
     """
 
     visits: int = 8
@@ -64,7 +64,7 @@ class QuietSettings:
     wait_seconds: float = 0.06
     warmup_seconds: float = 0.06
     operators_above: float = 0.0005
-    operator_seconds: float = 0.1
+    operator_seconds: float = 0.04
     tolerance: float = 1.27
     timeout_seconds: float = 60.0
 

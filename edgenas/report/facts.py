@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.report.data import Rows
 from edgenas.report.text import milliseconds, percent
+from latency.error_figures import in_words
 
 if TYPE_CHECKING:
     from edgenas.recipe import Recipe
@@ -75,8 +76,9 @@ def table_error(table: LatencyTable) -> str:
     calibration = table.calibration
     if calibration is None or calibration.mape is None:
         return "The table was not compared with whole networks, so its error is unknown."
+    error = in_words(calibration.mape, calibration.max_error, calibration.mape_interval)
     return (
-        f"The table's own mean error is {percent(calibration.mape)}, its largest {percent(calibration.max_error)}, "
+        f"The table's own {error}, "
         f"leave-one-out on {calibration.networks} {'simulated' if table.kind == 'simulated' else 'measured'} networks."
     )
 

@@ -42,7 +42,7 @@ def tiny() -> SearchSpace:
 def table(tiny: SearchSpace, table_text: str) -> LatencyTable:
     """A table of this machine for ``tiny_edge``; its latencies are made up."""
     rows = {name: Row(1e-3 + entry.graph.macs * 1e-7, 0.01, 8, 9) for name, entry in tiny.signatures("int8").items()}
-    calibration = Calibration(1.0, 0.0005, 12, 0.006, 0.02)
+    calibration = Calibration(1.0, 0.0005, 12, 0.006, 0.02, mape_interval=(0.004, 0.009))
     return dataclasses.replace(LatencyTable.from_text(table_text), rows=rows, calibration=calibration)
 
 
@@ -60,11 +60,11 @@ def test_show(edgenas, table: LatencyTable, tmp_path: Path) -> None:
     assert code == 0
     assert shown["rows"] == len(table.rows)
     assert shown["header"]["device"] == "local-cpu"
-    assert shown["error"] == {"mape": 0.006, "max": 0.02, "networks": 12}
+    assert shown["error"] == {"mape": 0.006, "interval": [0.004, 0.009], "max": 0.02, "networks": 12}
     slowest = [row["latency_ms"] for row in shown["slowest"]]
     assert slowest == sorted((row.latency_ms for row in table.rows.values()), reverse=True)[:3]
     code, out, _ = edgenas("table", "show", path)
-    assert "mean error 0.6%" in out
+    assert "mean error 0.6% (95 % interval: 0.4% to 0.9%), largest 2.0%" in out
     assert edgenas("table", "show", path)[0] == 0
 
 
@@ -72,7 +72,7 @@ def test_show(edgenas, table: LatencyTable, tmp_path: Path) -> None:
     ("damage", "words"),
     [
         (lambda text: text[: len(text) // 2], "cut off"),
-        (lambda text: text.replace("latency-table: 1", "latency-table: 9"), "schema '9'"),
+        (lambda text: text.replace("latency-table: 2", "latency-table: 9"), "schema '9'"),
         (lambda text: text.replace(",8,9", ",7,9", 1), "changed or damaged"),
         (lambda text: "hello\n", "not a latency table"),
     ],

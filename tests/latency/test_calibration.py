@@ -103,7 +103,7 @@ def test_contributions_are_positive_and_monotone() -> None:
 
 
 def test_json_reads_back_and_refuses_other_things() -> None:
-    found = Calibration(1.01, 0.001, 12, 0.006, 0.02, 1.1, 1.3)
+    found = Calibration(1.01, 0.001, 12, 0.006, 0.02, 1.1, 1.3, mape_interval=(0.004, 0.009))
     assert Calibration.from_json(found.to_json()) == found
     for wrong in ({}, {"scale": 1}, found.to_json() | {"colour": "red"}):
         with pytest.raises(ValueError, match="calibration"):

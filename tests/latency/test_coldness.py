@@ -5,14 +5,14 @@ import pytest
 
 from latency.coldness import Coldness, Sighting, fit_coldness
 
-RATE, FROM_MS, TO_MS = 0.05, 2.0, 4.0
+RATE, DECAY_MS = 0.05, 2.0
 
 
 def sightings(
     rng: np.random.Generator, rate: float, part: float = 0.0, blocks: int = 100, noise: float = 0.02
 ) -> tuple[dict[str, list[Sighting]], dict[str, int], dict[str, float]]:
     """Blocks in four networks of 0.5 to 20 ms each: what was seen, bytes of weights, latencies in fast networks."""
-    truth = Coldness(rate, FROM_MS, to_ms=TO_MS)
+    truth = Coldness(rate, DECAY_MS)
     seen, weights, warm = {}, {}, {}
     for name in map(str, range(blocks)):
         weights[name] = int(rng.uniform(1e4, 1e6))
@@ -25,13 +25,12 @@ def sightings(
 
 
 @pytest.mark.parametrize("part", [0.0, 0.15])
-def test_the_rates_and_where_it_begins_are_found(part: float) -> None:
+def test_the_rates_and_how_soon_it_comes_are_found(part: float) -> None:
     seen, weights, warm = sightings(np.random.default_rng(0), RATE, part)
     found = fit_coldness(seen, weights)
     assert found.ms_per_mb == pytest.approx(RATE, rel=0.15)
     assert found.part == pytest.approx(part, abs=0.03)
-    assert found.from_ms == pytest.approx(FROM_MS, rel=0.1)
-    assert found.to_ms == pytest.approx(TO_MS, rel=0.1)
+    assert found.decay_ms == pytest.approx(DECAY_MS, rel=0.15)
     figures = {name: found.split(seen[name], weights[name]) for name in seen}
     assert np.mean([abs(figures[name][0] / warm[name] - 1) for name in seen]) < 0.03
     assert (
@@ -50,10 +49,10 @@ def test_nothing_is_found_where_there_is_nothing() -> None:
 
 
 def test_a_block_seen_in_slow_networks_alone_gets_the_common_rate() -> None:
-    coldness = Coldness(RATE, FROM_MS, to_ms=TO_MS)
+    coldness = Coldness(RATE, DECAY_MS)
     latency, cold = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.15, 12.0, 2)], 1_000_000)
     assert (latency, cold) == pytest.approx((0.10, 0.05), rel=0.01)
-    own = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.07, 1.0, 2)] * 20, 1_000_000)
+    own = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.07, 0.01, 2)] * 20, 1_000_000)
     assert own == pytest.approx((0.07, 0.08), rel=0.05)
     # Figures stay possible whatever the prior says.
     latency, cold = coldness.split([Sighting(0.01, 10.0, 2)], 10_000_000)
@@ -62,26 +61,28 @@ def test_a_block_seen_in_slow_networks_alone_gets_the_common_rate() -> None:
 
 
 def test_predictions_rise_with_each_figure() -> None:
-    coldness = Coldness(RATE, FROM_MS, to_ms=TO_MS)
+    coldness = Coldness(RATE, DECAY_MS)
     latencies, colds = np.meshgrid(np.geomspace(0.1, 30, 60), np.linspace(0, 5, 40), indexing="ij")
     totals = coldness.network_ms(latencies, colds)
     assert (np.diff(totals, axis=0) > 0).all()
     assert (np.diff(totals, axis=1) >= 0).all()
     assert (totals >= latencies).all()
     assert (totals <= latencies + colds).all()
-    assert coldness.network_ms(1.9, 9.0) == 1.9
-    assert coldness.network_ms(4.1, 9.0) == 13.1
+    assert coldness.network_ms(4.1, 0.0) == 4.1
+    assert coldness.network_ms(50.0, 9.0) == pytest.approx(59.0)
 
 
-@pytest.mark.parametrize("total", [2.1, 3.0, 3.9])
-def test_the_share_is_that_of_the_predicted_latency(total: float) -> None:
-    coldness = Coldness(RATE, FROM_MS, to_ms=TO_MS)
-    latency = total - float(coldness.share(total)) * 1.2
-    assert float(coldness.network_ms(latency, 1.2)) == pytest.approx(total)
+@pytest.mark.parametrize("total", [0.01, 0.5, 2.0, 20.0])
+@pytest.mark.parametrize("steepness", [0.0, 0.5, 1.0])
+def test_the_share_is_that_of_the_predicted_latency(total: float, steepness: float) -> None:
+    coldness = Coldness(RATE, DECAY_MS)
+    cold = steepness * total / float(coldness.share(total)) * 0.999  # nearly all of it, at most
+    latency = total - float(coldness.share(total)) * cold
+    assert float(coldness.network_ms(latency, cold)) == pytest.approx(total)
 
 
 def test_disturbed_sightings_do_not_count() -> None:
-    coldness = Coldness(RATE, FROM_MS, to_ms=TO_MS)
+    coldness = Coldness(RATE, DECAY_MS)
     fast, slow = Sighting(0.10, 1.0, 2), Sighting(0.15, 10.0, 2)  # 1 MB more is 0.05 ms in slow networks
     disturbed = [Sighting(0.14, 1.0, 2), Sighting(0.21, 10.0, 0)]
     assert coldness.undisturbed([disturbed[0], fast, slow, disturbed[1]], 1_000_000) == [fast, slow]

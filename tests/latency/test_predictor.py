@@ -26,7 +26,7 @@ def table(space: SearchSpace) -> LatencyTable:
         anchor_ms=0.005,
         created="2000-01-01T00:00:00Z",
         rows={signature: Row(float(rng.uniform(0.001, 0.02))) for signature in space.signatures("int8")},
-        calibration=Calibration(1.05, 0.002, 12, 0.006, 0.02, 1.1, 1.3),
+        calibration=Calibration(1.05, 0.002, 12, 0.006, 0.02, 1.1, 1.3, mape_interval=(0.004, 0.009)),
     )
 
 
@@ -39,7 +39,7 @@ def test_a_network_is_the_calibrated_sum_of_its_blocks(space: SearchSpace, table
     assert prediction.latency_ms == pytest.approx(by_hand)
     assert prediction.latency_ms == pytest.approx(prediction.fixed_ms + sum(prediction.per_node.values()))
     assert set(prediction.per_node) == {node.name for node in network.nodes}
-    assert prediction.error == {"mape": 0.006, "max": 0.02, "networks": 12}
+    assert prediction.error == {"mape": 0.006, "interval": (0.004, 0.009), "max": 0.02, "networks": 12}
     assert prediction.statistic == "quiet_min"
     assert prediction.provenance.kind == "modelled"
 

@@ -82,7 +82,7 @@ def test_rows_are_sorted_and_end_with_a_checksum() -> None:
     lines = TABLE.to_text().splitlines()
     rows = [line for line in lines if not line.startswith("#")][1:]
     assert rows == sorted(rows)
-    assert lines[0] == "# edgenas-latency-table: 1"
+    assert lines[0] == "# edgenas-latency-table: 2"
     assert lines[-1].startswith("# sha256: ")
 
 
@@ -98,9 +98,9 @@ def test_any_cut_or_changed_byte_is_refused(data: st.DataObject) -> None:
 
 
 def test_other_schemas_and_other_files_are_refused_by_name() -> None:
-    newer = TABLE.to_text().replace("latency-table: 1", "latency-table: 2")
-    with pytest.raises(InputError, match=r"mine\.csv.*schema '2'.*profile"):
-        LatencyTable.from_text(newer, "mine.csv")
+    older = TABLE.to_text().replace("latency-table: 2", "latency-table: 1")
+    with pytest.raises(InputError, match=r"mine\.csv.*schema '1'.*profile"):
+        LatencyTable.from_text(older, "mine.csv")
     with pytest.raises(InputError, match=r"mine\.csv.*not a latency table"):
         LatencyTable.from_text("a,b\n1,2\n", "mine.csv")
 
