@@ -4,7 +4,7 @@ A *chunk* is the fastest of a few runs, with the reference model (the *anchor*) 
 both of the anchor's times are within a tolerance of its fastest ever. A quiet chunk is brought to the reference clock:
 its time is multiplied by the anchor's reference time over the faster of its two times. The clock of a server CPU moves
 in steps of about 4.5 % for minutes, whoever else is on the machine, so numbers of different minutes cannot be compared
-without that.
+without that. Where enough visits were calm, with the anchor hardly above what is usual around them, these alone count.
 
 A model that outlasts quiet moments is seen operator by operator instead (:mod:`latency.operator_visits`).
 """
@@ -31,6 +31,9 @@ Visit = tuple[Chunk, ...] | OperatorVisit
 #: Whole networks that others are compared with are visited so many times as often as blocks.
 THOROUGH = 2.0
 _FEWEST_FOR_ERROR = 3
+#: A chunk whose anchor took up to so many times what is usual around its visit was calm: a model in the cache is hurt
+#: more than the anchor by who shares its core a little. So many visits with calm chunks tell more than all quiet ones.
+_CALM, _FEWEST_CALM = 1.1, 3
 #: The reference clock is one that this share of the quiet visits reach.
 _REFERENCE_SHARE = 0.1
 #: The quiet latency is this quantile over quiet visits: what disturbs adds time, and is not always seen.
@@ -78,7 +81,8 @@ class QuietSettings:
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
             f"visits after {self.warmup_seconds * 1e3:g} ms of warming up, fastest run of each {self.quiet_chunks} x "
-            f"{self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest; above "
+            f"{self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest, and "
+            f"{_CALM:g} of the usual where {_FEWEST_CALM} visits had that; above "
             f"{self.operators_above * 1e3:g} ms medians by operator, blocks of such networks inside them"
         )
 
@@ -134,6 +138,16 @@ class Visits:
 
     def _quiet(self, visit: tuple[Chunk, ...]) -> list[Chunk]:
         return [chunk for chunk in visit if max(chunk[1:]) <= self._limit]
+
+    def _calm(self, name: str) -> list[list[Chunk]]:
+        """The calm chunks of each visit that had some; nothing where that is too few visits to tell."""
+        found = []
+        for visit, place in zip(self.by_model[name], self._places[name], strict=True):
+            if not isinstance(visit, OperatorVisit):
+                usual = self.clock.at(place, self._limit)
+                found.append([chunk for chunk in self._quiet(visit) if min(chunk[1:]) <= _CALM * usual])
+        calm = [chunks for chunks in found if chunks]
+        return calm if len(calm) >= _FEWEST_CALM else []
 
     def quiet_visits(self, name: str) -> int:
         """How many visits to a model had a quiet chunk; by operator, the average over operators."""
@@ -193,7 +207,7 @@ class Visits:
             spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
             return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
         in_chunks = _in_chunks(visits)
-        quiet = [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
+        quiet = self._calm(name) or [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
         fastest = min(chunk[0] for visit in in_chunks for chunk in visit)
         if not quiet:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
