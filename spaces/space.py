@@ -190,23 +190,23 @@ class SearchSpace:
             rows = slice(start, start + _CHUNK)
             places = self._slot_places(population[rows])
             for total, of_entries in zip(totals, values, strict=True):
-                total[rows] = of_entries[places].sum(axis=1)
+                total[rows] = of_entries.take(places).sum(axis=1)
         return totals
 
     def _slot_places(self, population: Population) -> NDArray[np.intp]:
         """(N, slots) indices into all slots' entries, one table after the other."""
         strides, starts = self._slot_strides
-        # A product of floats, which is quick, and exact for indices far below 2 ** 53.
-        return (population.astype(np.float64) @ strides + starts).astype(np.intp)
+        # A product of floats, which is quick, and exact for indices below 2 ** 24: nobody holds as many entries.
+        return (population.astype(np.float32) @ strides + starts).astype(np.intp)
 
     @cached_property
-    def _slot_strides(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _slot_strides(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(decisions, slots) what an option counts in a slot's index, and (slots,) where its entries begin."""
-        strides = np.zeros((len(self.decisions), len(self._tables)))
+        strides = np.zeros((len(self.decisions), len(self._tables)), np.float32)
         for place, table in enumerate(self._tables.values()):
             strides[list(table.slot.decisions), place] = table.strides
         sizes = [len(table.entries) for table in self._tables.values()]
-        return strides, np.cumsum([0, *sizes[:-1]]).astype(np.float64)
+        return strides, np.cumsum([0, *sizes[:-1]]).astype(np.float32)
 
     def cheapest(self, cost_arrays: CostArrays) -> tuple[Architecture, float]:
         """The architecture with the least sum of block costs, exactly, and that sum.
