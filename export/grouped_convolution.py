@@ -51,7 +51,8 @@ def grouped_convolution(images: Any, kernel: Any, strides: tuple[int, int], grou
 
         return tf.nn.conv2d(images, kernel, strides, "SAME"), gradient
 
-    return convolve(images, kernel)
+    # As a tensor: TensorFlow asks for the gradients of variables that come in, other than these two.
+    return convolve(images, tf.convert_to_tensor(kernel))
 
 
 def grouped_convolution_by_parts(images: Any, kernel: Any, strides: tuple[int, int], groups: int) -> Any:

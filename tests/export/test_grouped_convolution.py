@@ -40,6 +40,18 @@ def test_values_and_gradients(
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-3)
 
 
+def test_a_variable_learns_without_the_native_gradient_outside_of_functions(monkeypatch) -> None:
+    tf = tensorflow()
+    monkeypatch.setattr(module, "_has_native_gradient", lambda: False)
+    images, kernel = tf.ones((1, 4, 4, 4)), tf.Variable(tf.ones((3, 3, 2, 4)))
+    results = []
+    for function in (grouped_convolution, grouped_convolution_by_parts):
+        with tf.GradientTape() as tape:
+            out = function(images, kernel, (1, 1), 2)
+        results.append(tape.gradient(out, kernel))
+    np.testing.assert_allclose(*results, rtol=1e-5)
+
+
 _TRAIN_STEP = """
 import numpy as np
 from export._tensorflow import keras, tensorflow
