@@ -62,11 +62,11 @@ class Calibration:
     """Fitted constants, and how well they predict networks that they were not fitted on.
 
     ``mape`` (between ``mape_interval`` with 95 %) and ``max_error`` are leave-one-out relative errors over ``networks``
-    whole networks. ``deployed_median`` and
-    ``deployed_p95`` are typical ratios of the deployed statistics of a normal run to the quiet latency, as seen while
-    the table was made; they depend on who else uses the device, and ``deployed_error`` is how wrong the median of a
-    network is that is predicted with the ratio of the others (mean relative error). ``base_ms`` is what a network costs
-    whatever its blocks: 0 where blocks are measured alone and each pays for it, so that ``overhead_ms`` tells it.
+    whole networks. ``deployed_median`` and ``deployed_p95`` are typical ratios of the deployed statistics of a normal
+    run to the quiet latency, as seen while the table was made; they depend on who else uses the device, and
+    ``deployed_error`` is how wrong the median of a network is that is predicted with the ratio of the others (mean
+    relative error). ``base_ms`` is what a network costs whatever its blocks: 0 where blocks are measured alone and each
+    pays for it, so that ``overhead_ms`` tells it.
     ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part`` and
     ``cold_decay_ms`` tell how they differ between fast and slow ones (:class:`latency.coldness.Coldness`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the

@@ -141,12 +141,13 @@ class Visits:
 
     def _calm(self, name: str) -> list[list[Chunk]]:
         """The calm chunks of each visit that had some; nothing where that is too few visits to tell."""
-        found = []
+        calm = []
         for visit, place in zip(self.by_model[name], self._places[name], strict=True):
-            if not isinstance(visit, OperatorVisit):
-                usual = self.clock.at(place, self._limit)
-                found.append([chunk for chunk in self._quiet(visit) if min(chunk[1:]) <= _CALM * usual])
-        calm = [chunks for chunks in found if chunks]
+            if isinstance(visit, OperatorVisit):
+                continue
+            limit = _CALM * self.clock.at(place, self._limit)
+            if chunks := [chunk for chunk in self._quiet(visit) if min(chunk[1:]) <= limit]:
+                calm.append(chunks)
         return calm if len(calm) >= _FEWEST_CALM else []
 
     def quiet_visits(self, name: str) -> int:
