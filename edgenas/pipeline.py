@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgenas.data.remarks import remarks
 from edgenas.progress import Progress, duration
 from edgenas.recipe import Recipe
 from edgenas.run_folder import RunFolder
@@ -25,6 +26,7 @@ from edgenas.steps.train import train_final
 from edgenas.study import Study, Trial
 from edgenas.workers import EvaluatorFactory
 from spaces.errors import InputError, WorkError
+from spaces.text import one_line
 
 __all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
 
@@ -169,6 +171,8 @@ def check(context: RunContext) -> None:
         )
     check_energy_known(context)
     _ = context.space  # loads the data first, whose shape and classes it has
+    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+        context.progress.say(f"data: {one_line(remark)}")
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:

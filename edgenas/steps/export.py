@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from edgenas.data.remarks import remarks
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import within
 from edgenas.steps.choose import measure_quietly, reject
@@ -15,6 +16,7 @@ from export.files import write_atomically
 from export.preprocessing import Preprocessing
 from spaces.cost import peak_activation_bytes
 from spaces.network import Network
+from spaces.text import one_line
 
 if TYPE_CHECKING:
     from devices.measurement import Measurement
@@ -93,7 +95,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             top1_float=top1_float,
             top1_tflite=top1_tflite,
             test_images=len(dataset.test_labels),
-            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"]),
+            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics() | {"quiet": quiet}},
@@ -151,6 +153,12 @@ def _quantize(
     context.log.event("converted", trial=number, **quantized.to_json())
     context.progress.say(f"converted: {quantized.summary()}")
     return quantized
+
+
+def _note(context: RunContext) -> str:
+    """What the model card says about the data besides their name and number."""
+    recipe = context.recipe
+    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
 
 
 def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:
