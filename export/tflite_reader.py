@@ -44,6 +44,7 @@ class TfliteTensor:
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
     quantized_dimension: int = 0
+    is_sparse: bool = False
     signature: tuple[int, ...] = ()
 
     @property
@@ -237,7 +238,7 @@ class _Reader:
         if any(side < -1 for side in shape):
             raise ValueError(f"tensor {index} has the shape {shape}")
         signature = self._numbers(tensor, "ShapeSignature") if tensor.ShapeSignatureLength() <= _MAXIMUM_RANK else ()
-        if any(side < -1 for side in signature) or len(signature) not in (0, len(shape)):
+        if any(side < -1 for side in signature):
             raise ValueError(f"tensor {index} has the shape {shape} and the open shape {signature}")
         number, buffer = tensor.Type(), tensor.Buffer()
         dtype = enum_names("TensorType").get(number)
@@ -254,9 +255,17 @@ class _Reader:
             zero_point = self._numbers(quantization, "ZeroPoint")
             dimension = quantization.QuantizedDimension()
         is_constant = self._has_data[buffer]
-        name = self._text(tensor.Name())
         return TfliteTensor(
-            index, name, shape, dtype, is_constant, scale, zero_point, dimension, signature if -1 in signature else ()
+            index,
+            self._text(tensor.Name()),
+            shape,
+            dtype,
+            is_constant,
+            scale,
+            zero_point,
+            dimension,
+            is_sparse=tensor.Sparsity() is not None,
+            signature=signature if -1 in signature else (),
         )
 
     def _read_operator(self, index: int, operator: Any, tensors: list[TfliteTensor]) -> TfliteOperator:

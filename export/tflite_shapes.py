@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from export.model_rewriting import rewrite
-from export.scratch import scratch_folder
+from export.temporary import temporary_folder
 from export.tflite_entries import Entry, ModelInput, is_graph_number, model_entries
 from export.worker import check_worker, worker_environment
 from spaces.errors import InputError, WorkError
@@ -88,7 +88,7 @@ def _has_content(unpacked: Any, tensor: Any) -> bool:
 
 def _work_out(model: bytes, shapes: Mapping[int, Shape], *, is_stored: bool) -> dict[int, Shape]:
     """Shapes of all tensors by index; none where the runtime cannot tell but the file's own hold."""
-    with scratch_folder("edgenas-shapes-") as folder:
+    with temporary_folder("shapes") as folder:
         source, out = folder / "model.tflite", folder / "out.json"
         source.write_bytes(model)
         (folder / "job.json").write_text(json.dumps({str(index): list(shape) for index, shape in shapes.items()}))
