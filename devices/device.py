@@ -16,14 +16,17 @@ Every implementation passes :class:`devices.conformance.DeviceConformance`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from devices.edgetpu_model import tensor_bytes
 from devices.home import edgenas_home
+from devices.lock import exclusive
 from devices.measurement import Measurement, Provenance
 from devices.power import Power, read_power
 from export.tflite_reader import read_operators
@@ -63,6 +66,8 @@ class MeasureSettings:
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
+    ``inputs`` is what inputs are fed, by name and type, as :mod:`devices.runner` takes it; others get random values.
+
     With ``energy``, a device that has a meter runs each model once more beside it (not on visits with an anchor).
     """
 
@@ -87,6 +92,7 @@ class MeasureSettings:
     operator_seconds: float = 0.2
     inside_network: bool = False
     energy: bool = False
+    inputs: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
@@ -129,11 +135,36 @@ class Device(ABC):
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
+    #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
+    needs_known_shapes: ClassVar[bool] = False
 
     def __init__(self, spec: DeviceSpec) -> None:
         self.spec = spec
         self.name = spec.name
         self.precisions = spec.precisions
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Every kind, also a user's, measures under its device's lock, and need not know of it."""
+        super().__init_subclass__(**arguments)
+        if "measure_many" in vars(cls):
+            cls.measure_many = _locked(cls.measure_many)  # type: ignore[method-assign]
+
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """What nobody else may measure on meanwhile: the same for devices that share hardware."""
+        return (self.name,)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keeps other processes from measuring on this device, for as long as a series of measurements takes.
+
+        Waits for them before, see :mod:`devices.lock`. A simulated device needs no lock.
+        """
+        if self.is_exact:
+            yield
+            return
+        with exclusive(self.name, self.lock_names):
+            yield
 
     @abstractmethod
     def identity(self, *, threads: int = 1) -> Provenance:
@@ -193,6 +224,15 @@ class Device(ABC):
         except WorkError as error:
             return [str(error)]
         return []
+
+
+def _locked(measure_many: Callable[..., dict[str, Outcome]]) -> Callable[..., dict[str, Outcome]]:
+    @functools.wraps(measure_many)
+    def alone(self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any) -> dict[str, Outcome]:
+        with self.exclusive():
+            return measure_many(self, models, *arguments, **options)
+
+    return alone
 
 
 def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:
