@@ -40,7 +40,7 @@ class DataRecipe(Section):
     path: str | None = Field(
         default=None,
         description="Instead of a name: an .npz file (x_train, y_train, x_test, y_test), or a folder with train/ and "
-        "test/, each with one folder of images per class.",
+        "test/, each with one folder of images per class. Without a test part, one is split off by the seed.",
     )
     directory: str | None = Field(default=None, description="Folder of full data sets by name; --data-dir sets it.")
     image_size: tuple[int, int] | None = Field(default=None, description="Resize images to [height, width] pixels.")

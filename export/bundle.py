@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from export import bundle_run
+from export import pictures as export_pictures
 from export.android import kotlin_classifier
 from export.bundle_check import (
     FILES,
@@ -105,7 +108,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
 
 def run_program() -> str:
     """``run.py``: the text of ``bundle_run.py`` with that of ``pictures.py`` in the place of its import."""
-    program, pictures = (Path(__file__).with_name(name).read_text("utf-8") for name in ("bundle_run.py", "pictures.py"))
+    program, pictures = inspect.getsource(bundle_run), inspect.getsource(export_pictures)
     lines = program.splitlines(keepends=True)
     place = next(index for index, line in enumerate(lines) if "pictures import read_picture" in line)
     return "".join([*lines[:place], pictures.partition(PICTURES_LINE)[2].lstrip(), *lines[place + 1 :]])
