@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from devices.device import CATALOG, DeviceSpec, device_files
-from devices.home import edgenas_home
-from export.files import write_atomically
-from spaces.errors import InputError, WorkError
-from spaces.yaml_reading import dump_yaml
+from edgenas.devices.device import CATALOG, DeviceSpec, device_files
+from edgenas.devices.home import edgenas_home
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.yaml_reading import dump_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 

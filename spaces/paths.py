@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from spaces.errors import InputError
-from spaces.text import unprintable
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import unprintable
 
 #: Longest name of a file or folder that common file systems take, in bytes.
 LONGEST_NAME = 255

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from spaces.errors import InputError
-from spaces.yaml_reading import decimal_comma, number_as_key, read_document
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import decimal_comma, number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
 REFERENCES = Path(__file__).parent / "reference"

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from spaces.errors import InputError
-from spaces.paths import check_regular_file
-from spaces.text import one_line
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_regular_file
+from edgenas.spaces.text import one_line
 
 #: Largest file that is read. The largest that EdgeNAS writes has some ten kilobytes.
 MAX_BYTES = 1_000_000

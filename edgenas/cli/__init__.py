@@ -11,8 +11,8 @@ import sys
 
 from edgenas.cli.app import app
 from edgenas.cli.output import printable_output
-from spaces.errors import EdgeNASError, InputError
-from spaces.text import one_line
+from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.text import one_line
 
 __all__ = ["main"]
 

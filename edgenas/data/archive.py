@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from spaces.errors import InputError
-from spaces.paths import check_regular_file
-from spaces.text import one_line
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_regular_file
+from edgenas.spaces.text import one_line
 
 #: Arrays that unpack to more than this must not be packed more than MAX_RATIO-fold: no pictures are.
 _SMALL_BYTES, MAX_RATIO = 256 * 2**20, 200

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgenas.data.labels import check_class_names
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 #: Images and labels of a part that is not checked yet.
 Part = tuple[np.ndarray, np.ndarray]

@@ -13,10 +13,10 @@ import numpy as np
 from edgenas.data.archive import memory_limit
 from edgenas.data.dataset import Dataset, split_off_test
 from edgenas.data.labels import check_class_names
-from export.pictures import PictureError, picture_is_grey, read_picture
-from spaces.errors import InputError
-from spaces.paths import check_path
-from spaces.text import one_line
+from edgenas.export.bundle.pictures import PictureError, picture_is_grey, read_picture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_path
+from edgenas.spaces.text import one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 #: What operating systems leave in folders; names that begin with a point are left out, too.
@@ -35,7 +35,8 @@ def load_folder(
 ) -> Dataset:
     """Reads every image under ``root/train`` and ``root/test``; the folders there are the classes, sorted by name.
 
-    Pictures are read as a viewer shows them (:mod:`export.pictures`); the notes of the result say what was converted.
+    Pictures are read as a viewer shows them (:mod:`edgenas.export.bundle.pictures`); the notes of the result say what
+    was converted.
     Without ``root/test`` a test part is split off, the same for the same seed. ``image_size`` (height, width) resizes
     (bilinear, without keeping the aspect); without it all images must have one size. ``channels`` 1 or 3; without it
     1 if every image is grey, else 3. Raises InputError naming the folder or file that is wrong.

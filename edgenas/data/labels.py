@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from spaces.errors import InputError
-from spaces.text import unprintable
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import unprintable
 
 MAX_LENGTH = 255
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgenas.data.archive import array_names, read_arrays
 from edgenas.data.dataset import Dataset, split_off_test
-from spaces.errors import InputError
-from spaces.text import one_line
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import one_line
 
 REQUIRED_KEYS = ("x_train", "y_train")
 _TEST_KEYS = ("x_test", "y_test")

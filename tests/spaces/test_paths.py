@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from spaces.errors import InputError
-from spaces.paths import check_path, check_regular_file
-from spaces.text import one_line, unprintable
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_path, check_regular_file
+from edgenas.spaces.text import one_line, unprintable
 
 
 @pytest.mark.parametrize(

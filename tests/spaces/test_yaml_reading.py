@@ -5,8 +5,8 @@ import time
 import pytest
 import yaml
 
-from spaces.errors import InputError
-from spaces.yaml_reading import MAX_BYTES, dump_yaml, parse_document, read_document
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import MAX_BYTES, dump_yaml, parse_document, read_document
 
 
 @pytest.mark.parametrize(
