@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from devices.device import MeasurementError, MeasureSettings, MeterFound, Outcome
+from devices.device import DeviceLostError, MeasurementError, MeasureSettings, MeterFound, Outcome
 from devices.measurement import Energy, Measurement, Provenance
 from devices.power import Power
 from spaces.errors import InputError
@@ -85,7 +85,12 @@ class RunnerProcess:
 
     def __enter__(self) -> RunnerProcess:
         # A file rather than a pipe: nobody has to keep reading it.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        try:
+            self._errors: IO[bytes] = tempfile.TemporaryFile()
+        except OSError as error:
+            raise DeviceLostError(
+                f"no temporary file can be made ({error.strerror}): make room, or set TMPDIR to another folder"
+            ) from None
         try:
             # In its own session: Ctrl-C reaches us alone, and we end it (and what it started) in order.
             self._process = subprocess.Popen(
