@@ -103,8 +103,8 @@ class LocalDevice(Device):
                 anchor = None if settings.anchor is None else _as_file(settings.anchor, folder, -1)
             except OSError as error:
                 raise DeviceLostError(
-                    f"{folder}: cannot be written ({error.strerror}); nothing was measured: make room, or set TMPDIR to "
-                    f"another folder"
+                    f"{folder}: cannot be written ({error.strerror}); nothing was measured: make room, or set "
+                    f"TMPDIR to another folder"
                 ) from None
             self._measure(jobs, anchor, settings, record)
         return outcomes
