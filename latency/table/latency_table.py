@@ -288,8 +288,9 @@ def _check_sum(text: str, lines: list[str], source: str) -> None:
 
 def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for number, fields in enumerate(csv.reader(lines), start=first_line):
+    for number, line in enumerate(lines, start=first_line):
         try:
+            fields = next(csv.reader([line]), [])
             values = dict(zip(columns, fields, strict=True))
             row = Row(
                 float(values["latency_ms"]),
@@ -302,8 +303,8 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values.get("networks", 0)),
                 float(values.get("cold_ms", 0.0)),
             )
-        except ValueError:
-            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None
+        except (ValueError, csv.Error):
+            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {line!r}") from None
         signature = values["signature"]
         if signature in rows:
             raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")
