@@ -185,7 +185,7 @@ def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
 @pytest.mark.parametrize("row", ["x" * 200_000 + ",1.0,0,1,1", '"x,1.0,0,1,1', "x,9" * 3000, ""])
 def test_rows_of_any_content_are_read_or_refused_with_their_line(row: str) -> None:
     body = TABLE.to_text().rpartition("# sha256")[0] + row + "\n"
-    with pytest.raises(InputError, match="<text>: line 1[0-9]: expected signature,latency_ms"):
+    with pytest.raises(InputError, match=r"<text>: line 1[0-9]: expected signature,latency_ms"):
         LatencyTable.from_text(f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n")
 
 
