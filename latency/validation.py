@@ -19,7 +19,7 @@ from latency.neighbourhoods import Neighbourhoods
 from latency.predictor import Predictor
 from latency.progress import ProgressCallback, Reporter
 from latency.quiet import visit_in_rounds
-from latency.reference_networks import reference_networks
+from latency.reference_networks import reference_networks, table_for
 from latency.table import LatencyTable
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.cost import weight_bytes
@@ -136,6 +136,7 @@ def validate(
     if networks < 2:
         raise InputError(f"validation needs at least 2 networks, not {networks}")
     table.check_device(device)
+    table = table_for(table, space)
     predictor = Predictor(table)
     rng = np.random.default_rng(seed)
     population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
