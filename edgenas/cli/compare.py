@@ -10,11 +10,11 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, ChosenModel, choose_model, options_of
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from edgenas.comparison import Fed
-    from export.tflite_entries import Entry
+    from edgenas.compare.models import Fed
+    from edgenas.export.tflite.entries import Entry
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def compare(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Operators, size, parameters, latency side by side, and layer by layer how far two models are apart."""
-    from edgenas.comparison import compare_models, read_inputs
+    from edgenas.compare.models import compare_models, read_inputs
 
     if inputs is not None and (input_file is not None or input_range):
         raise InputError("give values with --inputs, or with --input and --input-range")
@@ -92,8 +92,8 @@ def distinct_labels(first: Path, second: Path) -> tuple[str, str]:
 
 
 def _entry(content: bytes, signature: str | None) -> Entry:
-    from export.model_figures import model_figures
-    from export.tflite_entries import choose_entry, model_entries
+    from edgenas.export.tflite.entries import choose_entry, model_entries
+    from edgenas.export.tflite.model_figures import model_figures
 
     model_figures(content)
     return choose_entry(model_entries(content), signature)
@@ -103,7 +103,7 @@ def _fed(model: ChosenModel, ranges: list[str], input_file: Path | None) -> Fed:
     """Ranges and values that were given for the first model's inputs, as real numbers."""
     import numpy as np
 
-    from export.input_values import read_input_file
+    from edgenas.export.input_values import read_input_file
 
     arrays = {} if input_file is None else read_input_file(input_file)
     named = {text.rpartition("=")[0] for text in ranges}
@@ -150,7 +150,7 @@ def _print(data: dict[str, Any], first: str, second: str) -> None:
 
 def print_layers(layers: dict[str, Any], outputs: dict[str, float] | None) -> None:
     """The layer-by-layer report: a table, then what it means."""
-    from export.sqnr import HIGHEST_DB, short_name
+    from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
 
     def ratio(value: float | None) -> object:
         return "equal" if value is not None and value >= HIGHEST_DB else value

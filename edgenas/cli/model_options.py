@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from export.input_values import Feed
-    from export.tflite_entries import Entry
+    from edgenas.export.input_values import Feed
+    from edgenas.export.tflite.entries import Entry
 
 SIGNATURE = typer.Option(None, "--signature", metavar="NAME", help="Which signature or graph, where there are several.")
 SHAPE = typer.Option(
@@ -67,9 +67,9 @@ def choose_model(
     the model is going to be run. ``shared``: entries of all models that the file of inputs is for. Raises InputError
     that names the entries, inputs or open sides.
     """
-    from export.input_values import make_feeds, parse_range, read_input_file
-    from export.tflite_entries import choose_entry, model_entries, refuse_what_is_no_number
-    from export.tflite_shapes import with_entry_first, with_shapes
+    from edgenas.export.input_values import make_feeds, parse_range, read_input_file
+    from edgenas.export.tflite.entries import choose_entry, model_entries, refuse_what_is_no_number
+    from edgenas.export.tflite.shapes import with_entry_first, with_shapes
 
     entries = model_entries(content)
     entry = choose_entry(entries, signature)
@@ -113,8 +113,8 @@ def options_of(texts: Sequence[str], entry: Entry, entries: Sequence[Entry]) -> 
 
 
 def _wanted_shapes(entry: Entry, texts: Sequence[str], arrays: dict[str, Any]) -> dict[int, tuple[int, ...]]:
-    from export.tflite_entries import find_input
-    from export.tflite_shapes import check_shape
+    from edgenas.export.tflite.entries import find_input
+    from edgenas.export.tflite.shapes import check_shape
 
     wanted = {}
     given = [(name, tuple(values.shape)) for name, values in arrays.items()]
@@ -157,7 +157,7 @@ def _names(entry: Entry) -> str:
 
 def _again(content: bytes, entry: Entry) -> Entry:
     """The entry as it is in the changed file: its graph is the first one."""
-    from export.tflite_entries import model_entries
+    from edgenas.export.tflite.entries import model_entries
 
     first = next(other for other in model_entries(content) if other.subgraph == 0)
     return first if entry.name in first.names else entry
@@ -173,7 +173,7 @@ def print_notes(chosen: ChosenModel, *, is_run: bool = True) -> None:
 
 def refuse_open(content: bytes) -> None:
     """Raises InputError with what an Edge TPU's compiler says to open sides, and what helps."""
-    from export.edgetpu_check import check_edgetpu
+    from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
     report = check_edgetpu(content)
     raise InputError(f"the Edge TPU compiler would refuse the file: {report.failure}; {report.failure_change}")

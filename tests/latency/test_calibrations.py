@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices import get_device
-from export.flatbuffer import write_tflite
-from latency.model_prediction import predict_model
-from latency.predictor import Predictor
-from latency.profiler import profile_space
-from latency.reference_networks import table_for
-from latency.table import LatencyTable
-from latency.visits import QuietSettings
-from spaces.space import SearchSpace
+from edgenas.devices import get_device
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.measure.visits import QuietSettings
+from edgenas.latency.predict.model_prediction import predict_model
+from edgenas.latency.predict.predictor import Predictor
+from edgenas.latency.profile.profiler import profile_space
+from edgenas.latency.profile.reference_networks import table_for
+from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]
