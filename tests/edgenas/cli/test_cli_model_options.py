@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.edgenas.test_cli_compare import run
-from tests.export.test_tflite_entries import opened, small, two_graphs, with_input_type
+
+from tests.edgenas.cli.test_cli_compare import run
+from tests.export.tflite.test_tflite_entries import opened, small, two_graphs, with_input_type
 
 
 @pytest.fixture
