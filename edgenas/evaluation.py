@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgenas.candidates import Candidate, Evaluation, Evaluator
 from edgenas.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
-from edgenas.workers import Candidate, Evaluation, Evaluator
 from spaces.errors import WorkError
 from spaces.space import SearchSpace
 

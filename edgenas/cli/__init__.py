@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 
 from edgenas.cli.app import app
+from edgenas.cli.signals import Interrupts
+from edgenas.streams import keep_streams_open
 from spaces.errors import EdgeNASError, InputError
 
 __all__ = ["main"]
@@ -16,15 +18,30 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    keep_streams_open()
+    interrupts = Interrupts()
+    interrupts.install()
+    sys.exit(_exit_code(interrupts))
+
+
+def _exit_code(interrupts: Interrupts) -> int:
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EdgeNASError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("interrupted; a run continues with: edgenas run RECIPE --resume", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. Standard output is gone, so nothing may be flushed at exit.
-        sys.stderr.close()
-        sys.exit(1)
+        return _interrupted()
+    except SystemExit as end:  # how the command line's parser says that it is done
+        if interrupts.received is not None and end.code not in (0, None):
+            return _interrupted()
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _interrupted() -> int:
+    print("interrupted; a run continues with: edgenas run RECIPE --resume", file=sys.stderr)
+    return 1
