@@ -9,6 +9,7 @@ is ended by its time limit. A slower trial is not waited for: the suggestions go
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -23,12 +24,13 @@ from edgenas.objectives import Objective
 from edgenas.search import Observation
 from edgenas.search.learning_curves import extrapolate
 from edgenas.search.screening import create_screened
+from edgenas.steps.overhead import SearchOverhead, overhead_words
 from edgenas.study import Study, Trial
 from edgenas.time_limit import TimeLimit
 from edgenas.workers import WorkerPool
 from export.files import write_atomically
 from spaces.decision import Architecture
-from spaces.errors import WorkError
+from spaces.errors import EdgeNASError, WorkError
 
 if TYPE_CHECKING:
     from edgenas.search.problem import Problem
@@ -60,8 +62,11 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
 
                 evaluator = ShortTrainingEvaluator(recipe)
             run = _Search(context, study, problem, recipe.make_objective(targets))
-            with WorkerPool(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
-                run.loop(pool)
+            try:
+                with WorkerPool(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
+                    run.loop(pool)
+            finally:
+                run.record_overhead()
             _finish(context, study, limits)
         finally:
             study.close()
@@ -77,8 +82,16 @@ class _Search:
         self.objective = objective
         wanted, seed = context.recipe.search, context.recipe.seed
         self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
+        self.overhead = SearchOverhead(context.folder.step("search").get("overhead"))
+        #: Results of trials that lie so many numbers back are what a suggestion goes by.
+        self.lag = 1 if wanted.workers == 1 else 2 * wanted.workers
         self._again: deque[Trial] = deque()
         self._kills: Counter[int] = Counter()
+
+    def record_overhead(self) -> None:
+        """Keeps what the search itself has cost so far, for the report and for a resumed call."""
+        with contextlib.suppress(EdgeNASError, OSError):  # a full disk has its own message already
+            self.context.folder.record("search", {"overhead": self.overhead.to_json()})
 
     def time_limit(self) -> TimeLimit:
         """The limit for candidates, with what earlier calls of this run have found."""
@@ -105,19 +118,14 @@ class _Search:
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
-            pool.run(self._candidates(settings.trials, 2 * settings.workers), tell)
+            pool.run(self._candidates(settings.trials), tell)
 
-    def _candidates(self, total: int, lag: int) -> Iterator[Candidate | None]:
-        """The next candidate, whenever one is asked for; None while only an outcome can bring another.
-
-        What a trial is suggested from, and what it is compared with, are results at least ``lag`` numbers back (one,
-        if there is but one worker).
-        """
-        lag = 1 if self.context.recipe.search.workers == 1 else lag
+    def _candidates(self, total: int) -> Iterator[Candidate | None]:
+        """The next candidate, whenever one is asked for; None while only an outcome can bring another."""
         while True:
-            trial = self._next(total, lag)
+            trial = self._next(total)
             if trial is not None:
-                known = self.study.trials[: max(trial.number - lag + 1, 0)]
+                known = self.study.trials[: max(trial.number - self.lag + 1, 0)]
                 earlier = {one.number: one.curve for one in known if one.curve and one.state != "running"}
                 yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
             elif any(one.state == "running" for one in self.study.trials):
@@ -125,7 +133,7 @@ class _Search:
             else:
                 return
 
-    def _next(self, total: int, lag: int) -> Trial | None:
+    def _next(self, total: int) -> Trial | None:
         """A trial to evaluate: one that was interrupted, else a new one; None when there is neither."""
         while self._again:
             trial = self._again.popleft()
@@ -135,9 +143,16 @@ class _Search:
         number = len(trials)
         if number >= total:
             return None
-        self.algorithm.update(_observed(trial, pending=trial.number > number - lag) for trial in trials)
-        suggestions = self.algorithm.suggest(1)
-        return self._start(number, suggestions[0]) if suggestions else None
+        with self.overhead.suggesting():
+            self.algorithm.update(_observed(trial, pending=trial.number > number - self.lag) for trial in trials)
+            suggestions = self.algorithm.suggest(1)
+        if not suggestions:
+            return None
+        started = self._start(number, suggestions[0])
+        self.overhead.count(1)
+        if lately := self.overhead.lately():
+            self.context.log.event("search_overhead", **lately)
+        return started
 
     def _start(self, number: int, choices: tuple[int, ...]) -> Trial:
         space = self.context.space
@@ -284,3 +299,5 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
         + (f" and {best.predicted['latency_ms']:.4g} ms predicted" if "latency_ms" in best.predicted else "")
         + (f", {best.predicted['energy_mj']:.4g} mJ predicted" if "energy_mj" in limits else "")
     )
+    if words := overhead_words(context.folder.step("search").get("overhead", {})):
+        context.progress.say(f"search: {words}")
