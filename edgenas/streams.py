@@ -13,7 +13,7 @@ import os
 import sys
 from typing import TextIO, cast
 
-from spaces.errors import WorkError
+from edgenas.spaces.errors import WorkError
 
 _READER_IS_GONE = (errno.EPIPE, errno.EIO, errno.ECONNRESET, errno.EBADF)
 

@@ -11,7 +11,7 @@ import sys
 from edgenas.cli.app import app
 from edgenas.cli.signals import Interrupts
 from edgenas.streams import keep_streams_open
-from spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import EdgeNASError, InputError
 
 __all__ = ["main"]
 
