@@ -10,8 +10,8 @@ import sys
 
 from edgenas.cli.app import app
 from edgenas.cli.signals import Interrupts
-from edgenas.streams import keep_streams_open
 from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.streams import keep_streams_open
 
 __all__ = ["main"]
 
