@@ -11,7 +11,7 @@ import pytest
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
 
 ROOT = Path(__file__).parents[2]
-OWN = {"edgenas", "latency", "devices", "export", "spaces"}
+OWN = {"edgenas", "latency", "devices", "export", "spaces"}  # folders; all are imported as parts of edgenas
 #: Imported where it happens to be there, and never asked for. ``keras`` is what TensorFlow itself depends on;
 #: ``tflite_runtime`` is the older name of the runtime on boards, ``cv2`` what a bundle on a board may read images with.
 OPTIONAL = {"cv2", "keras", "tflite_runtime"}
