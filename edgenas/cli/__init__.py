@@ -18,10 +18,14 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    streams = sys.stdout, sys.stderr
     keep_streams_open()
-    interrupts = Interrupts()
-    interrupts.install()
-    sys.exit(_exit_code(interrupts))
+    try:
+        with Interrupts() as interrupts:
+            code = _exit_code(interrupts)
+    finally:
+        sys.stdout, sys.stderr = streams
+    sys.exit(code)
 
 
 def _exit_code(interrupts: Interrupts) -> int:

@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 #: A closing terminal tells a program several times, and some process managers, too: that is one request.
@@ -17,17 +18,24 @@ ONE_REQUEST_SECONDS = 0.3
 
 
 class Interrupts:
-    """Hears the signals that ask a program to end. ``received`` tells which one came, if any."""
+    """A context in which the signals that ask a program to end are heard. ``received`` tells which one came."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._since = 0.0
+        self._before: dict[int, Any] = {}
 
-    def install(self) -> None:
+    def __enter__(self) -> Interrupts:
         """From now on they raise KeyboardInterrupt here. Those that are ignored (nohup) stay ignored."""
-        for number in _SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._hear)
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:

@@ -74,7 +74,7 @@ def test_a_second_signal_ends_at_once_and_leaves_nobody_behind(tmp_path: Path) -
 def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
     script = (
         "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nfrom edgenas.cli.signals import Interrupts\n"
-        "Interrupts().install()\nassert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN\n"
+        "with Interrupts():\n    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
