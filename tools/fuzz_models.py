@@ -3,9 +3,10 @@
     python tools/fuzz_models.py --mutations 1000 --commands check,predict,simulate,compare,benchmark --json fuzz.json
 
 Mutations of real models, of fixed seeds: flipped bytes, cut-off files, shifted offsets, huge lengths, swapped ranges.
-``check``, ``predict``, ``choose`` (entries, open sides, inputs) and ``compare``'s reading run in this process: an answer
-or an InputError is right, anything else is counted as a crash. ``answers`` (``edgenas compare``), ``bundle`` (``edgenas bundle verify``) and ``benchmark`` run the model in another process, which
-may die: the parent must go on.
+``check``, ``predict``, ``choose`` (entries, open sides, inputs) and ``compare``'s reading run in this process: an
+answer or an InputError is right, anything else is counted as a crash. ``answers`` (``edgenas compare`` as a whole),
+``bundle`` (``edgenas bundle verify``) and ``benchmark`` run the model in another process, which may die: the parent
+must go on.
 """
 
 from __future__ import annotations
@@ -200,8 +201,12 @@ def answers(model: bytes) -> object:
 
 READERS: dict[str, Command] = {
     **{"check": check, "predict": predict, "simulate": simulate, "compare": figures},
-    **{"choose": choose, "answers": answers},
+    "choose": choose,
 }
+
+
+#: Readers that start processes: seconds a model.
+RUNNERS: dict[str, Command] = {"answers": answers}
 
 
 def outcome(command: Command, model: bytes) -> str:
@@ -223,10 +228,10 @@ def read_all(count: int, seed: int, names: list[str]) -> dict[str, Counter[str]]
     """Outcomes of the commands that read in this process."""
     counts = {name: Counter[str]() for name in names}
     for name in names:  # loads what a first call loads, and shows that whole models are answered
-        READERS[name](seeds()[0])
+        (READERS | RUNNERS)[name](seeds()[0])
     for model in mutations(count, seed):
         for name in names:
-            counts[name][outcome(READERS[name], model)] += 1
+            counts[name][outcome((READERS | RUNNERS)[name], model)] += 1
     return counts
 
 
@@ -290,7 +295,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     names = arguments.commands.split(",")
-    counts = read_all(arguments.mutations, arguments.seed, [name for name in names if name in READERS])
+    counts = read_all(arguments.mutations, arguments.seed, [name for name in names if name in READERS | RUNNERS])
     if "bundle" in names:
         counts["bundle"] = bundle_all(arguments.mutations, arguments.seed)
     if "benchmark" in names:
