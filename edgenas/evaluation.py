@@ -12,7 +12,7 @@ from edgenas.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.workers import Candidate, Evaluation, Evaluator
 from spaces.errors import WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from edgenas.data import Dataset

@@ -21,7 +21,7 @@ from spaces.errors import InputError, WorkError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from spaces.decision import Decision
+    from spaces.space.decision import Decision
 
 STUDY_NAME = "edgenas"
 _STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}

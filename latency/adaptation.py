@@ -31,8 +31,8 @@ from latency.table import LatencyTable, Row
 from latency.validation import Accuracy
 from spaces.errors import InputError
 from spaces.network import Network
-from spaces.slots import SlotEntry
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
+from spaces.space.slots import SlotEntry
 
 Array = NDArray[np.float64]
 

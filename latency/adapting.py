@@ -27,7 +27,7 @@ from latency.table import LatencyTable, default_table_path
 from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from latency.calibration import Calibration, calibrate
 from latency.session import Session, by_key
 from latency.table import Row
 from latency.visits import THOROUGH
+from latency.wide_depthwise import wide_depthwise_bytes
 from spaces.blocks import ConvBnAct
-from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from spaces.cost import graph_weight_bytes
 from spaces.network import Network
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 # So many models are on disk and in one set of rounds at once.
 _BATCH = 1000

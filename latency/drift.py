@@ -29,7 +29,7 @@ from latency.table import LatencyTable
 from latency.visits import QuietLatency, QuietSettings, Visits
 from spaces.errors import InputError, WorkError
 from spaces.signature import parse_signature
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 THRESHOLD = 0.05
 SAMPLE = 30

@@ -26,7 +26,7 @@ from latency.table import LatencyTable
 from spaces.errors import WorkError
 from spaces.graph import OpGraph
 from spaces.network import Network
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 _LOG = logging.getLogger("edgenas.latency")
 #: Blocks that are measured between two writings of the table.

@@ -26,7 +26,7 @@ from latency.table import LatencyTable, Row, default_table_path
 from spaces.errors import InputError, WorkError
 from spaces.graph import OpGraph
 from spaces.network import Network
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200

@@ -22,10 +22,11 @@ from latency.neighbourhoods import Neighbourhoods
 from latency.operator_counts import OperatorCounts
 from latency.session import Session, by_key
 from latency.table import LatencyTable, Row
-from spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from latency.wide_depthwise import wide_depthwise_bytes
+from spaces.cost import graph_weight_bytes
 from spaces.graph import OpGraph
 from spaces.network import Network
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2

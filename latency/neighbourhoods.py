@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.decision import Architecture
 from spaces.errors import InputError
 from spaces.network import Network, chain
 from spaces.ops import Shape
-from spaces.population import Population
-from spaces.slots import SlotEntry
-from spaces.space import SearchSpace
+from spaces.space.decision import Architecture
+from spaces.space.population import Population
+from spaces.space.search_space import SearchSpace
+from spaces.space.slots import SlotEntry
 
 #: Random networks to choose from, and how often so many more are drawn while a block is too rare among them.
 _POOL = 10_000

@@ -20,7 +20,7 @@ from latency.quiet import visit_in_rounds
 from latency.visits import QuietSettings, Visits
 from spaces.graph import OpGraph
 from spaces.network import Network
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 # So many networks tell whether networks are slow, and whether operators add up.
 _TRIED = 3

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from export.operator_list import list_operators
 from export.tflite_reader import TfliteOperator, TfliteTensor
-from spaces.cost import MOST_TAPS
+from latency.wide_depthwise import MOST_TAPS
 from spaces.errors import InputError
 from spaces.signature import parse_signature
 
@@ -67,7 +67,7 @@ class OperatorWork:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it is a depthwise convolution of more than 25 taps (:func:`spaces.cost.wide_depthwise_bytes`)."""
+        """Whether it is a depthwise convolution of more than 25 taps (:mod:`latency.wide_depthwise`)."""
         found = _DEPTHWISE.match(self.kind)
         return found is not None and int(found[1]) * int(found[2]) > MOST_TAPS
 

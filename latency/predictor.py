@@ -15,12 +15,12 @@ from devices import Provenance
 from latency.calibration import Calibration
 from latency.error_figures import in_words
 from latency.table import LatencyTable, Row
-from spaces.decision import Architecture
 from spaces.errors import InputError
 from spaces.network import Network
-from spaces.population import Population
-from spaces.slots import SlotEntry
-from spaces.space import SearchSpace
+from spaces.space.decision import Architecture
+from spaces.space.population import Population
+from spaces.space.search_space import SearchSpace
+from spaces.space.slots import SlotEntry
 
 #: A calibration error above this is worth a word.
 _LARGE_ERROR = 0.05

@@ -30,8 +30,8 @@ from latency.table import LatencyTable, default_table_path
 from latency.visits import QuietSettings, Visits
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
-from spaces.slots import SlotEntry
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
+from spaces.space.slots import SlotEntry
 
 
 @dataclass(frozen=True)

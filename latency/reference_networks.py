@@ -15,7 +15,7 @@ import numpy as np
 from latency.session import by_key, network_key
 from latency.table import LatencyTable
 from spaces.network import Network
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 CALIBRATION_NETWORKS = 24
 #: Apart from the seeds that people validate with.

@@ -25,8 +25,8 @@ from latency.visits import THOROUGH, QuietSettings, Visit, Visits
 from spaces.cost import weight_bytes
 from spaces.errors import InputError, WorkError
 from spaces.network import Network
-from spaces.population import Population
-from spaces.space import SearchSpace
+from spaces.space.population import Population
+from spaces.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

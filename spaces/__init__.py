@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from spaces import blocks as _blocks  # noqa: F401  (registers the block families)
 from spaces.block import Block, block_from_dict, register_block, signature
-from spaces.decision import Architecture
 from spaces.errors import EdgeNASError, InputError, WorkError
 from spaces.network import Network, Node
+from spaces.space.decision import Architecture
 
 if TYPE_CHECKING:
     from spaces.references import published_figures, reference_names, reference_network
-    from spaces.space import SearchSpace
-    from spaces.space_spec import space_names
+    from spaces.space.search_space import SearchSpace
+    from spaces.space.spec import space_names
 
 __all__ = [
     "Architecture",
@@ -36,11 +36,11 @@ __all__ = [
 
 # These need NumPy and YAML, which the command line's help should not wait for.
 _LAZY = {
-    "SearchSpace": "spaces.space",
+    "SearchSpace": "spaces.space.search_space",
     "published_figures": "spaces.references",
     "reference_names": "spaces.references",
     "reference_network": "spaces.references",
-    "space_names": "spaces.space_spec",
+    "space_names": "spaces.space.spec",
 }
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaces.decision import Architecture
 from spaces.errors import InputError
 from spaces.network import Network
 from spaces.references import reference_names, reference_network
-from spaces.space import SearchSpace
-from spaces.space_spec import space_names
+from spaces.space.decision import Architecture
+from spaces.space.search_space import SearchSpace
+from spaces.space.spec import space_names
 from spaces.yaml_files import Entry, read_yaml
 
 

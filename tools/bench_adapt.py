@@ -21,7 +21,7 @@ import numpy as np
 from latency import LatencyTable, Predictor
 from latency.adaptation import CLASSES, Splitter, choose_networks, fit_adaptation, population_parts
 from latency.validation import Accuracy
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def main() -> int:
 def measure_networks(arguments: argparse.Namespace, parts: list[str]) -> list[dict[str, Any]]:
     """One row per random network."""
     from export.keras_builder import build_keras
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
     space = SearchSpace.load(arguments.space)
     rng = np.random.default_rng(arguments.seed)

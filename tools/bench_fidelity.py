@@ -45,7 +45,7 @@ from export.quantization.recipes import calibrated
 from export.verify import tflite_accuracy
 from spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
 from spaces.network import Network, chain
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 #: Networks drawn to choose from.
 _DRAWN = 20_000

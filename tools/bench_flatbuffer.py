@@ -30,7 +30,7 @@ from spaces.block import PRECISIONS
 from spaces.blocks import InvertedBottleneck
 from spaces.errors import EdgeNASError, WorkError
 from spaces.graph import OpGraph
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

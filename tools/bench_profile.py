@@ -18,7 +18,7 @@ from typing import Any
 
 from devices import get_device
 from latency import QuietSettings, profile_space, validate
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from edgenas.search.suggest_latency import suggest_latency
 from edgenas.search.tabular import load_table
 from export.files import write_atomically
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
 NOTE = (

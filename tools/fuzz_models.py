@@ -142,7 +142,7 @@ def check(model: bytes) -> object:
 def table() -> LatencyTable:
     """A table whose latencies are made up from multiply-accumulates: here only reading matters."""
     from latency.table import LatencyTable, Row
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
     entries = SearchSpace.load("tiny_edge").signatures("int8")
     return LatencyTable(

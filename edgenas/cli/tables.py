@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from devices import Device
     from latency.profiler import ProfileResult
     from latency.table import LatencyTable
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
 SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
 DEVICE = typer.Option("local-cpu", "--device", help="Name of a device.")
@@ -86,7 +86,7 @@ def _adapt(
     from latency.predictor import Predictor
     from latency.progress import progress_bars
     from latency.table import LatencyTable
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
     given = LatencyTable.load(source, precision=precision)
     with progress_bars() as progress:
@@ -119,7 +119,7 @@ def _profile(
     from latency.predictor import Predictor
     from latency.profiler import profile_space as profile
     from latency.progress import progress_bars
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
     loaded, target = SearchSpace.load(space), get_device(device)
     with progress_bars() as progress:
@@ -165,7 +165,7 @@ def validate_space(
     from latency.predictor import Predictor
     from latency.progress import progress_bars
     from latency.validation import validate
-    from spaces.space import SearchSpace
+    from spaces.space.search_space import SearchSpace
 
     adapted = _adapted_table(device, precision, table)
     if adapted is None:

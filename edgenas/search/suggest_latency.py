@@ -11,7 +11,7 @@ from edgenas.search.algorithm import create_algorithm
 from edgenas.search.history import Observation
 from edgenas.search.problem import Problem
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 BUDGET_QUANTILE = 0.5
 """The budget, in MACs, is kept by this share of random architectures."""

@@ -13,7 +13,7 @@ from edgenas.evaluation import load_data, load_space
 from edgenas.progress import Progress
 from edgenas.recipe import Recipe
 from edgenas.run_folder import RunFolder
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from devices.device import Device

@@ -18,8 +18,8 @@ from edgenas.search.screening import create_screened
 from edgenas.study import Study, Trial
 from edgenas.workers import Candidate, EvaluatorFactory, Outcome, WorkerPool
 from export.files import write_atomically
-from spaces.decision import Architecture
 from spaces.errors import WorkError
+from spaces.space.decision import Architecture
 
 if TYPE_CHECKING:
     from edgenas.search.problem import Problem

@@ -10,7 +10,7 @@ from latency.quiet import QuietSettings
 from latency.table import LatencyTable
 from spaces.blocks import ConvBnAct
 from spaces.errors import WorkError
-from spaces.slots import SlotEntry
+from spaces.space.slots import SlotEntry
 
 SETTINGS = QuietSettings(visits=2, max_visits=3, timeout_seconds=20)
 

@@ -15,7 +15,7 @@ from latency.device_drift import DeviceDrift
 from latency.predictor import Predictor
 from latency.table import LatencyTable, Row
 from latency.validation import Accuracy, validate
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 @pytest.fixture

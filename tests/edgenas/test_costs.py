@@ -13,7 +13,7 @@ from latency.predictor import Predictor
 from latency.table import LatencyTable
 from spaces.cost import peak_activation_bytes
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 NAMES = ("macs", "params", "size_bytes", "peak_activation_bytes")
 

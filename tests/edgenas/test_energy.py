@@ -24,7 +24,7 @@ from latency.energy_header import TableEnergy
 from latency.predictor import Predictor
 from latency.table import LatencyTable
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 Make = Callable[..., Recipe]
 FEW = (

@@ -10,8 +10,8 @@ from edgenas.search.pruning import EarlyStopping
 from edgenas.steps.search import _observed
 from edgenas.study import Study
 from edgenas.workers import Candidate, Evaluation, Outcome, WorkerPool, outcome_of
-from spaces.decision import Decision
 from spaces.errors import WorkError
+from spaces.space.decision import Decision
 
 EPOCHS = 6
 DECISIONS = (Decision("width", ("8", "16")), Decision("depth", ("1", "2")))

@@ -11,7 +11,7 @@ from edgenas.search.algorithm import Observation
 from edgenas.search.encoding import fresh_rows, marked_options, option_counts, row_keys
 from edgenas.search.problem import Problem
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from export.tflite_reader import read_operators
 from spaces.block import PRECISIONS
 from spaces.errors import InputError
 from spaces.references import reference_network
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def _seen(operators, options):

@@ -13,7 +13,7 @@ import pytest
 from devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
 from devices.device import Model, Outcome
 from export.tflite_reader import read_operators
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 SPACE = """\
 name: tiny_test

@@ -23,7 +23,7 @@ from latency.table import LatencyTable, Row
 from latency.validation import Accuracy
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 QUICK = QuietSettings(visits=4, max_visits=8)
 WIDTH = len(CLASSES) + len(AMOUNTS)

@@ -12,7 +12,7 @@ from latency.drift import measure_drift, median_interval, sign_test
 from latency.table import LatencyTable, Row
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 QUICK = QuietSettings(visits=4, max_visits=8)
 

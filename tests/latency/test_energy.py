@@ -21,7 +21,7 @@ from latency.reference_networks import CALIBRATION_NETWORKS
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]

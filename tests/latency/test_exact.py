@@ -16,7 +16,7 @@ from latency.profiler import profile_space
 from latency.table import LatencyTable
 from latency.validation import validate
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 SPACE = SearchSpace.load("tiny_edge")
 

@@ -14,7 +14,7 @@ from latency.profiler import profile_space
 from latency.quiet import QuietSettings
 from latency.table import LatencyTable
 from spaces.errors import WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 SETTINGS = QuietSettings(visits=2, max_visits=3)
 

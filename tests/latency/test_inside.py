@@ -15,7 +15,7 @@ from latency.profiler import profile_space
 from latency.table import LatencyTable
 from latency.validation import validate
 from latency.visits import QuietSettings
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=4, max_visits=8)
 Server = Callable[..., Any]

@@ -11,7 +11,7 @@ from latency.operators import signature_work
 from latency.predictor import Predictor
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def true_ms(signature: str) -> float:

@@ -17,7 +17,7 @@ from latency.predictor import Predictor
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
 from spaces.references import reference_network
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 def make_table(space: SearchSpace, precision: str) -> LatencyTable:

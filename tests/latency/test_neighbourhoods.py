@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latency.neighbourhoods import Neighbourhoods, chains_through
 from spaces.network import Network
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 SPACE = SearchSpace.load("mobilenet_v2", input_shape=(32, 32, 3))
 BLOCKS = SPACE.signatures("int8")

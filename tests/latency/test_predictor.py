@@ -10,7 +10,7 @@ from latency.calibration import Calibration
 from latency.predictor import Predictor
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 
 @pytest.fixture

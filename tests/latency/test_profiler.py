@@ -21,7 +21,7 @@ from latency.reference_networks import CALIBRATION_NETWORKS
 from latency.table import LatencyTable
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]
@@ -108,7 +108,7 @@ from pathlib import Path
 from devices import get_device
 from latency.profiler import profile_space
 from latency.visits import QuietSettings
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 few = QuietSettings(visits=3, max_visits=6)
 space = SearchSpace.load({str(tmp_path / "space.yaml")!r})
 profile_space(space, get_device("local-cpu"), precision="int8", table_path=Path({str(path)!r}), settings=few)

@@ -14,7 +14,7 @@ from latency.table import LatencyTable
 from latency.validation import Accuracy, spearman, validate
 from latency.visits import QuietSettings
 from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=9)
 Server = Callable[..., Any]

@@ -2,8 +2,9 @@
 
 import pytest
 
+from latency.wide_depthwise import wide_depthwise_bytes
 from spaces.blocks import ClassifierHead, ConvBnAct, InvertedBottleneck
-from spaces.cost import peak_activation_bytes, weight_bytes, wide_depthwise_bytes
+from spaces.cost import peak_activation_bytes, weight_bytes
 from spaces.errors import InputError
 from spaces.network import chain
 from spaces.references import reference_network

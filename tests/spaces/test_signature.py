@@ -15,7 +15,7 @@ from spaces.blocks import (
 )
 from spaces.errors import InputError
 from spaces.signature import parse_signature, parse_value
-from spaces.space import SearchSpace
+from spaces.space.search_space import SearchSpace
 
 shared = {
     "filters": st.sampled_from([8, 16, 24, 96]),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spaces import SearchSpace
 from spaces.errors import InputError
-from spaces.space_spec import parse_spec
+from spaces.space.spec import parse_spec
 
 GOOD = """
 name: mine

@@ -2,20 +2,20 @@
 
 A population is an ``int16`` array of shape (N, number of decisions) in canonical form: each active decision holds an
 allowed option, each inactive one holds 0. Every method here takes and returns canonical populations, loops neither
-over rows nor over decisions (:mod:`spaces.decision_tables` is how), and draws only from the generator it is given.
+over rows nor over decisions (:mod:`spaces.space.decision_tables` is how), and draws only from its generator argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.decision import Decision
-from spaces.decision_tables import DecisionTables, Indices, Mask
 from spaces.errors import InputError
+from spaces.space.decision import Decision
+from spaces.space.decision_tables import DecisionTables, Indices, Mask
 
 Population = NDArray[np.int16]
 #: Rows that are sampled at once: few enough for a processor's cache.
@@ -53,8 +53,10 @@ class Populations:
             marked[level.decisions] = tables.nth[rows * tables.width + places]
         return tables.unmarked(marked)
 
-    def enumerate(self, limit: int = 1_000_000) -> Population:
+    def enumerate(self, limit: int = 1_000_000, fixed: Mapping[int, int] | None = None) -> Population:
         """Every architecture, in lexicographic order. Raises InputError when more than ``limit`` rows are needed.
+
+        ``fixed`` maps decisions to the only option to list; rows without that option are left out.
 
         Also raises InputError naming the decision when some choices leave an active one without an allowed option.
         """
@@ -69,7 +71,10 @@ class Populations:
             stuck = np.flatnonzero(tables.active[rows] & (tables.number[rows] == 0))
             if len(stuck):
                 self._refuse_stuck(index, marked[:, stuck[0]])
-            parents, options = np.nonzero(tables.allowed.reshape(-1, tables.width)[rows])
+            allowed = tables.allowed.reshape(-1, tables.width)[rows]
+            if fixed and index in fixed:
+                allowed = allowed & (np.arange(tables.width) == fixed[index])
+            parents, options = np.nonzero(allowed)
             if len(parents) > limit:
                 raise InputError(
                     f"more than {limit} combinations of {len(self._decisions)} decisions: too many to enumerate"
