@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.graph import OpGraph, OpNode
-from spaces.ops import Activation, Multiply, Op, Traits
-from spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph, OpNode
+from edgenas.spaces.ops import Activation, Multiply, Op, Traits
+from edgenas.spaces.tensor import Shape, TensorSpec
 
 #: Activations that operators take along for free.
 FUSABLE_ACTIVATIONS = ("relu", "relu6")
@@ -59,7 +59,7 @@ class DeployedNode:
 
 @dataclass(frozen=True)
 class DeployedGraph:
-    """Deployed nodes in the order in which they run; names as in :class:`spaces.graph.OpGraph`."""
+    """Deployed nodes in the order in which they run; names as in :class:`edgenas.spaces.graph.OpGraph`."""
 
     inputs: tuple[tuple[str, TensorSpec], ...]
     nodes: tuple[DeployedNode, ...]
@@ -83,7 +83,7 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     - swish: a sigmoid and a multiplication
     - dropout, and a mean over one pixel that keeps the sides: nothing
 
-    >>> from spaces.blocks import ConvBnAct
+    >>> from edgenas.spaces.blocks import ConvBnAct
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """

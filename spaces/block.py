@@ -1,7 +1,7 @@
 """The block interface: one class per searchable unit, found by name in a registry.
 
 A block is a frozen dataclass of hyper-parameters with one method that matters, :meth:`Block.lower`: the small graph
-of ops that it stands for on given input specs (:class:`spaces.tensor.TensorSpec`: a shape with the type of its
+of ops that it stands for on given input specs (:class:`edgenas.spaces.tensor.TensorSpec`: a shape with the type of its
 elements). Shapes, costs, the Keras model, the TFLite file and the latency table all follow from that, so a new block
 is one class and nothing else.
 
@@ -23,9 +23,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from spaces.errors import InputError
-from spaces.graph import OpGraph
-from spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
 
 __all__ = [
     "PRECISIONS",
@@ -146,7 +146,7 @@ def block_from_dict(spec: Mapping[str, Any]) -> Block:
 def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> str:
     """Canonical key of a block on input shapes and a precision: equal signatures cost the same.
 
-    >>> from spaces.blocks import ConvBnAct
+    >>> from edgenas.spaces.blocks import ConvBnAct
     >>> signature(ConvBnAct(filters=16, kernel=3, stride=2), ((28, 28, 1),), "int8")
     'conv(filters=16 stride=2)@28x28x1/int8'
     """

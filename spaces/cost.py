@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from spaces.graph import OpGraph, OpNode
-from spaces.network import Network
-from spaces.tensor import check_precision
+from edgenas.spaces.graph import OpGraph, OpNode
+from edgenas.spaces.network import Network
+from edgenas.spaces.tensor import check_precision
 
 
 def peak_activation_bytes(network: Network, precision: str = "int8") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 Shape = tuple[int, ...]
 

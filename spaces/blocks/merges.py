@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.block import Block, register_block
-from spaces.blocks.pieces import check_activation, check_choice, check_flag, check_whole, conv_bn_act, image_shape
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Activation, Add, Concatenate, Convolution, Pool, Resize, Scale, WeightedSum
-from spaces.tensor import Shape
+from edgenas.spaces.block import Block, register_block
+from edgenas.spaces.blocks.pieces import (
+    check_activation,
+    check_choice,
+    check_flag,
+    check_whole,
+    conv_bn_act,
+    image_shape,
+)
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Activation, Add, Concatenate, Convolution, Pool, Resize, Scale, WeightedSum
+from edgenas.spaces.tensor import Shape
 
 
 @register_block("sum")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spaces.block import Block, register_block
-from spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_whole, image_shape
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Activation, Add, BatchNorm, Convolution, Pool
-from spaces.tensor import Shape
+from edgenas.spaces.block import Block, register_block
+from edgenas.spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_whole, image_shape
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Activation, Add, BatchNorm, Convolution, Pool
+from edgenas.spaces.tensor import Shape
 
 
 def _relu_conv_bn(builder: GraphBuilder, name: str, source: str, conv: Convolution) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spaces.ops.convolution import Convolution, Dense, DepthwiseConvolution, TransposedConvolution
-from spaces.ops.elementwise import (
+from edgenas.spaces.ops.convolution import Convolution, Dense, DepthwiseConvolution, TransposedConvolution
+from edgenas.spaces.ops.elementwise import (
     ACTIVATIONS,
     GATES,
     Activation,
@@ -15,12 +15,12 @@ from spaces.ops.elementwise import (
     Subtract,
     WeightedSum,
 )
-from spaces.ops.layout import Concatenate, Pad, Reshape, Resize, Slice, Transpose
-from spaces.ops.normalisation import BatchNorm, Dropout, LayerNorm, Softmax
-from spaces.ops.op import Op, Traits, op_class, op_classes, pair, register_op
-from spaces.ops.reduction import ArgMax, GlobalAveragePool, Pool, Reduce
-from spaces.ops.sequence import Embedding, Gru, Lstm, MatrixProduct
-from spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
+from edgenas.spaces.ops.layout import Concatenate, Pad, Reshape, Resize, Slice, Transpose
+from edgenas.spaces.ops.normalisation import BatchNorm, Dropout, LayerNorm, Softmax
+from edgenas.spaces.ops.op import Op, Traits, op_class, op_classes, pair, register_op
+from edgenas.spaces.ops.reduction import ArgMax, GlobalAveragePool, Pool, Reduce
+from edgenas.spaces.ops.sequence import Embedding, Gru, Lstm, MatrixProduct
+from edgenas.spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
 
 __all__ = [
     "ACTIVATIONS",

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.ops.op import Op, Traits, image_sides, pair, register_op, strided
-from spaces.tensor import Shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops.op import Op, Traits, image_sides, pair, register_op, strided
+from edgenas.spaces.tensor import Shape
 
 Sides = int | tuple[int, int]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.ops.op import Op, Traits, register_op
-from spaces.tensor import Shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops.op import Op, Traits, register_op
+from edgenas.spaces.tensor import Shape
 
 #: Activation kinds that blocks may ask for. ``linear`` means none.
 ACTIVATIONS = ("linear", "relu", "relu6", "hard_swish", "swish", "gelu", "tanh")

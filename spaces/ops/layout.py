@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.ops.op import Op, Traits, image_sides, positive_axis, register_op
-from spaces.tensor import Shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops.op import Op, Traits, image_sides, positive_axis, register_op
+from edgenas.spaces.tensor import Shape
 
 
 @register_op

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.ops.op import Op, Traits, positive_axis, register_op
-from spaces.tensor import Shape
+from edgenas.spaces.ops.op import Op, Traits, positive_axis, register_op
+from edgenas.spaces.tensor import Shape
 
 
 @register_op

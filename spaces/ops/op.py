@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from spaces.errors import InputError
-from spaces.tensor import Shape, TensorSpec, bias_bytes, element_bytes
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.tensor import Shape, TensorSpec, bias_bytes, element_bytes
 
 OpType = TypeVar("OpType", bound="type[Op]")
 _REGISTRY: dict[str, type[Op]] = {}

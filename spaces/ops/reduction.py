@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.ops.convolution import Sides
-from spaces.ops.op import Op, Traits, image_sides, pair, positive_axis, register_op, strided
-from spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops.convolution import Sides
+from edgenas.spaces.ops.op import Op, Traits, image_sides, pair, positive_axis, register_op, strided
+from edgenas.spaces.tensor import Shape, TensorSpec
 
 
 @register_op

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.errors import InputError
-from spaces.ops.op import Op, register_op
-from spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops.op import Op, register_op
+from edgenas.spaces.tensor import Shape, TensorSpec
 
 
 @register_op

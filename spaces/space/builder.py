@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spaces.block import format_value
-from spaces.errors import InputError
-from spaces.space.decision import Condition, Decision
-from spaces.space.nodes import BEFORE, NONE, NodeSpec
-from spaces.space.position import InputSource, Position, PositionChoice, Source
-from spaces.space.spec import WIDTH_KEYS, BlockChoice, Single, SpaceSpec, Stage, Value, When
-from spaces.tensor import TensorSpec
-from spaces.yaml_files import Entry, Scalar
+from edgenas.spaces.block import format_value
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Condition, Decision
+from edgenas.spaces.space.nodes import BEFORE, NONE, NodeSpec
+from edgenas.spaces.space.position import InputSource, Position, PositionChoice, Source
+from edgenas.spaces.space.spec import WIDTH_KEYS, BlockChoice, Single, SpaceSpec, Stage, Value, When
+from edgenas.spaces.tensor import TensorSpec
+from edgenas.spaces.yaml_files import Entry, Scalar
 
 
 @dataclass

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from spaces.errors import InputError
-from spaces.network import Network, Node
-from spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
-from spaces.space.slots import SlotEntry, SlotTable
-from spaces.space.value_tables import lookup
-from spaces.space.wiring import Wiring
-from spaces.tensor import TensorSpec, format_shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
+from edgenas.spaces.space.slots import SlotEntry, SlotTable
+from edgenas.spaces.space.value_tables import lookup
+from edgenas.spaces.space.wiring import Wiring
+from edgenas.spaces.tensor import TensorSpec, format_shape
 
 Assignment = dict[int, int]
 #: By position, the name of the node or network input whose value it has; None for nothing.
@@ -39,7 +39,7 @@ class Encoder:
         self.wiring = wiring
 
     def encode(self, network: Network) -> Assignment:
-        """See :meth:`spaces.space.SearchSpace.encode`."""
+        """See :meth:`edgenas.spaces.space.SearchSpace.encode`."""
         if network.inputs != self.inputs:
             raise InputError(
                 f"network {network.name!r} has the inputs {dict(network.inputs)}, {self.title} takes "

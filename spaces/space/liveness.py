@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.space.slot_builder import BuiltPosition, SlotBuilder
-from spaces.space.slots import Slot, SlotTable
-from spaces.space.wiring import Wiring
+from edgenas.spaces.space.slot_builder import BuiltPosition, SlotBuilder
+from edgenas.spaces.space.slots import Slot, SlotTable
+from edgenas.spaces.space.wiring import Wiring
 
 #: Combinations up to which being read is worked into the tables; beyond it is worked out for each population.
 _MOST_ROWS = 70_000

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.cost import graph_peak_bytes
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.space.population import Population
-from spaces.space.position import Position
-from spaces.space.slot_builder import NODE
-from spaces.space.slots import SlotEntry, SlotTable
-from spaces.space.wiring import Values, Wiring, columns_of
-from spaces.tensor import TensorSpec, check_precision
+from edgenas.spaces.cost import graph_peak_bytes
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.space.position import Position
+from edgenas.spaces.space.slot_builder import NODE
+from edgenas.spaces.space.slots import SlotEntry, SlotTable
+from edgenas.spaces.space.wiring import Values, Wiring, columns_of
+from edgenas.spaces.tensor import TensorSpec, check_precision
 
 _CHUNK = 4096
 

@@ -31,8 +31,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spaces.space.spec import BlockChoice, block_choice
-from spaces.yaml_files import Entry
+from edgenas.spaces.space.spec import BlockChoice, block_choice
+from edgenas.spaces.yaml_files import Entry
 
 NONE = "none"
 #: What comes before all nodes: the last stage, the stem, or the first input.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spaces.block import Block
-from spaces.space.decision import Condition
-from spaces.space.spec import BlockChoice
-from spaces.yaml_files import Scalar
+from edgenas.spaces.block import Block
+from edgenas.spaces.space.decision import Condition
+from edgenas.spaces.space.spec import BlockChoice
+from edgenas.spaces.yaml_files import Scalar
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.errors import InputError
-from spaces.network import Network, Node
-from spaces.space.builder import SpaceBuilder
-from spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
-from spaces.space.encoding import Encoder
-from spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
-from spaces.space.liveness import fold_need
-from spaces.space.memory import ActivationMemory
-from spaces.space.population import Population, Populations
-from spaces.space.position import Position
-from spaces.space.slot_builder import NODE, SlotBuilder
-from spaces.space.slots import Slot, SlotEntry, SlotTable
-from spaces.space.spec import SpaceSpec, load_spec
-from spaces.space.wiring import Wiring, columns_of
-from spaces.tensor import TensorSpec
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.space.builder import SpaceBuilder
+from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
+from edgenas.spaces.space.encoding import Encoder
+from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.space.liveness import fold_need
+from edgenas.spaces.space.memory import ActivationMemory
+from edgenas.spaces.space.population import Population, Populations
+from edgenas.spaces.space.position import Position
+from edgenas.spaces.space.slot_builder import NODE, SlotBuilder
+from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space.spec import SpaceSpec, load_spec
+from edgenas.spaces.space.wiring import Wiring, columns_of
+from edgenas.spaces.tensor import TensorSpec
 
 CostArrays = Mapping[str, NDArray[np.float64]]
 #: Rows of a population that are looked up at once: few enough for a processor's cache.
@@ -263,7 +263,9 @@ class SearchSpace:
         return strides, np.cumsum([0, *sizes[:-1]]).astype(exact)
 
     def population_peak(self, population: Population, precision: str = "int8") -> NDArray[np.float64]:
-        """(N,) the most bytes of activations alive at once, as :func:`spaces.cost.peak_activation_bytes` says."""
+        """(N,) the most bytes of activations alive at once, as :func:`edgenas.spaces.cost.peak_activation_bytes`
+        says.
+        """
         return self._memory.peaks(population, precision)
 
     @cached_property

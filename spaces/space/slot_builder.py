@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.block import Block
-from spaces.blocks.merges import Zeros
-from spaces.errors import InputError
-from spaces.space.decision import Decision
-from spaces.space.population import Population, Populations
-from spaces.space.position import InputSource, Position, PositionChoice
-from spaces.space.slots import Slot, SlotEntry, SlotTable
-from spaces.space.value_tables import UNKNOWN, Columns, ValueTable, constant, lookup, merged
-from spaces.tensor import TensorSpec, format_shape
-from spaces.yaml_files import Scalar
+from edgenas.spaces.block import Block
+from edgenas.spaces.blocks.merges import Zeros
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Decision
+from edgenas.spaces.space.population import Population, Populations
+from edgenas.spaces.space.position import InputSource, Position, PositionChoice
+from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space.value_tables import UNKNOWN, Columns, ValueTable, constant, lookup, merged
+from edgenas.spaces.tensor import TensorSpec, format_shape
+from edgenas.spaces.yaml_files import Scalar
 
 _SHOWN_PROBLEMS = 4
 #: Combinations of one table; a position with more has several tables, one for each option of a searched input.

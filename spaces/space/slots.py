@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.block import Block, signature
-from spaces.graph import OpGraph
-from spaces.space.population import Population
-from spaces.tensor import TensorSpec
+from edgenas.spaces.block import Block, signature
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.tensor import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class SlotTable:
         return population[:, list(self.slot.decisions)].astype(np.intp) @ self.strides
 
     def indices(self, population: Population) -> NDArray[np.intp]:
-        """(N,) place of each architecture in arrays of :meth:`spaces.space.SearchSpace.cost_arrays`."""
+        """(N,) place of each architecture in arrays of :meth:`edgenas.spaces.space.SearchSpace.cost_arrays`."""
         return self.places(population)
 
     def entry(self, place: int) -> SlotEntry | None:

@@ -23,7 +23,8 @@
       - {block: classifier, dropout: 0.1}
 
 ``stem``, ``stages`` and ``head`` are the short form for a chain. The general form is ``nodes`` (see
-:mod:`spaces.space.nodes`), which may stand alone or between the stages and the head, with ``inputs`` and ``outputs``
+:mod:`edgenas.spaces.space.nodes`), which may stand alone or between the stages and the head, with ``inputs`` and
+``outputs``
 where there are several.
 
 A value is a scalar, a list of options, or a list whose elements may be ``{value, when}``. ``when`` offers a block or
@@ -38,13 +39,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.block import Block, block_class
-from spaces.errors import InputError
-from spaces.tensor import TensorSpec
-from spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
+from edgenas.spaces.block import Block, block_class
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.tensor import TensorSpec
+from edgenas.spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
 
 if TYPE_CHECKING:
-    from spaces.space.nodes import NodeSpec
+    from edgenas.spaces.space.nodes import NodeSpec
 
 #: Fields that the place of a block in the space decides, so that a block choice does not list them as options.
 PLACE_FIELDS = ("filters", "stride", "classes")
@@ -138,7 +139,7 @@ def load_spec(name_or_path: str | Path) -> SpaceSpec:
 
 def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
     """Checks a document. Raises InputError naming the key path that is wrong."""
-    from spaces.space.nodes import parse_nodes
+    from edgenas.spaces.space.nodes import parse_nodes
 
     whole = Entry(file, "", document)
     given = whole.any_mapping()

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.space.position import InputSource
-from spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
-from spaces.space.value_tables import Columns, lookup
+from edgenas.spaces.space.position import InputSource
+from edgenas.spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
+from edgenas.spaces.space.value_tables import Columns, lookup
 
 Mask = NDArray[np.bool_]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.errors import InputError
-from spaces.space.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
-from spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
-from spaces.space.population import Populations
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
+from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.space.population import Populations
 
 seeds = st.integers(0, 2**32 - 1)
 
