@@ -16,21 +16,23 @@ Every implementation passes :class:`edgenas.devices.conformance.DeviceConformanc
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import yaml
-
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.kinds.edgetpu_model import tensor_bytes
+from edgenas.devices.lock import exclusive
 from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.devices.power import Power, read_power
 from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.yaml_reading import number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
 
@@ -64,6 +66,9 @@ class MeasureSettings:
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
+    ``inputs`` is what inputs are fed, by name and type, as :mod:`edgenas.devices.on_device.runner` takes it; others
+    get random values.
+
     With ``energy``, a device that has a meter runs each model once more beside it (not on visits with an anchor).
     """
 
@@ -88,6 +93,7 @@ class MeasureSettings:
     operator_seconds: float = 0.2
     inside_network: bool = False
     energy: bool = False
+    inputs: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
@@ -130,11 +136,36 @@ class Device(ABC):
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
+    #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
+    needs_known_shapes: ClassVar[bool] = False
 
     def __init__(self, spec: DeviceSpec) -> None:
         self.spec = spec
         self.name = spec.name
         self.precisions = spec.precisions
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Every kind, also a user's, measures under its device's lock, and need not know of it."""
+        super().__init_subclass__(**arguments)
+        if "measure_many" in vars(cls):
+            cls.measure_many = _locked(cls.measure_many)  # type: ignore[method-assign]
+
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """What nobody else may measure on meanwhile: the same for devices that share hardware."""
+        return (self.name,)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keeps other processes from measuring on this device, for as long as a series of measurements takes.
+
+        Waits for them before, see :mod:`edgenas.devices.lock`. A simulated device needs no lock.
+        """
+        if self.is_exact:
+            yield
+            return
+        with exclusive(self.name, self.lock_names):
+            yield
 
     @abstractmethod
     def identity(self, *, threads: int = 1) -> Provenance:
@@ -196,6 +227,15 @@ class Device(ABC):
         return []
 
 
+def _locked(measure_many: Callable[..., dict[str, Outcome]]) -> Callable[..., dict[str, Outcome]]:
+    @functools.wraps(measure_many)
+    def alone(self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any) -> dict[str, Outcome]:
+        with self.exclusive():
+            return measure_many(self, models, *arguments, **options)
+
+    return alone
+
+
 def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:
     """Class decorator that makes a kind of device known. Raises InputError when the name is taken."""
 
@@ -217,14 +257,13 @@ def device_kinds() -> tuple[str, ...]:
 
 def read_device_spec(path: Path) -> DeviceSpec:
     """Reads a device's YAML file. Raises InputError naming the file, the key, and what is expected."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+    raw = read_document(path, "YAML").value
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected keys name and kind, found {type(raw).__name__}")
     known = ("name", "kind", "description", "precisions", "options", "power")
     for key in raw:
+        if not isinstance(key, str):
+            raise InputError(f"{path}: {number_as_key(key)}")
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}: expected one of {', '.join(known)}")
     for key in ("name", "kind"):

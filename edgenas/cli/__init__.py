@@ -6,20 +6,28 @@ standard error. Command modules import what they need inside the commands, so th
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from edgenas.cli.app import app
+from edgenas.cli.output import printable_output
 from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.text import one_line
 
 __all__ = ["main"]
+
+#: Errors that a path on the command line causes, rather than the machine.
+_WRONG_NAMES = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    printable_output()
     try:
         app()
     except EdgeNASError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"error: {one_line(problem)}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
         print("interrupted; a run continues with: edgenas run RECIPE --resume", file=sys.stderr)
@@ -28,3 +36,8 @@ def main() -> None:
         # The reader (head, less) has seen enough. Standard output is gone, so nothing may be flushed at exit.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # Whatever file it is, the user knows it better than a traceback would tell.
+        name = "" if error.filename is None else f"{error.filename}: "
+        print(f"error: {one_line(f'{name}{error.strerror or error}')}", file=sys.stderr)
+        sys.exit(2 if error.errno in _WRONG_NAMES else 1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgenas.cli.files import naming, read_model
+from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from edgenas.spaces.errors import InputError
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from edgenas.devices import Device
     from edgenas.latency.table.latency_table import LatencyTable
 
+_SIMULATED = "how wrong the device's model is on real hardware is not stored with the device"
 STRICT = typer.Option(False, "--strict", help="Refuse what is not made of measured blocks, instead of interpolating.")
 
 
@@ -27,6 +30,8 @@ def predict(
     device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
     table: Path | None = typer.Option(None, "--table", help="Path of the table; by default the device's own."),
     strict: bool = STRICT,
+    signature: str | None = SIGNATURE,
+    shape: list[str] = SHAPE,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Predict the latency of a .tflite file from a device's table, with the error stated. Nothing is run.
@@ -39,22 +44,22 @@ def predict(
     from edgenas.latency.predict.model_prediction import model_precision
 
     target = get_device(device)
-    try:
-        content = model.read_bytes()
+    content = read_model(model)
+    with naming(model):
+        chosen = choose_model(content, signature=signature, shapes=shape, keep_open=target.needs_known_shapes)
+        content = chosen.content
+        if chosen.is_open:
+            refuse_open(content)
         precision = model_precision(read_operators(content))
-    except OSError as error:
-        raise InputError(f"{model}: cannot be read ({error.strerror}); expected a .tflite file") from None
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
     found = None if target.is_exact and table is None else _table(target, table, precision)
-    try:
+    with naming(model):
         data = _simulate(content, target) if found is None else _predict(content, found, strict)
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
+    data |= {"model": chosen.to_json()}
     if as_json:
         print_json(data)
         return
     _print(data, device)
+    print_notes(chosen, is_run=False)
 
 
 def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
@@ -88,13 +93,13 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
         "energy_mj": outcome.energy_mj,
         "provenance": outcome.provenance.to_json(),
         "statistic": "simulated",
-        "error": {"mape": None, "networks": 0},
+        "error": {"mape": None, "networks": 0, "reason": _SIMULATED, "reasons": [_SIMULATED]},
         "measured_share": 0.0,
         "interpolated_share": 0.0,
         "extrapolated_share": 0.0,
         "unknown_share": 0.0,
         "blocks": [],
-        "warnings": [f"{device.spec.description}; how wrong it is on real hardware is not stored with the device"],
+        "warnings": [f"{device.spec.description}; {_SIMULATED}"],
         "summary": f"{outcome.provenance.runtime}: {outcome.provenance.protocol}",
     }
 
@@ -107,9 +112,11 @@ def _print(data: dict[str, Any], device: str) -> None:
         mape = "unknown" if error["mape"] is None else f"{error['mape']:.1%}"
         print(
             f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} measured "
-            f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} beyond the "
-            f"table's sizes), {data['unknown_share']:.1%} of unknown operators"
+            f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} outside of what "
+            f"was measured), {data['unknown_share']:.1%} of unknown operators"
         )
+        for reason in error.get("reasons", ()):
+            print(f"the error is not known: {reason}")
     print(data["summary"])
     for warning in data["warnings"]:
         remark(f"warning: {warning}")

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -23,6 +21,7 @@ from edgenas.report.facts import (
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.spaces import EdgeNASError, InputError, Network
+from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class _Reader:
         """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
-        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None
 
@@ -160,7 +159,9 @@ class _Reader:
         path = self.folder.bundle_path / "architecture.yaml"
         network = None
         if data.shipped is not None:
-            network = self._try("bundle/architecture.yaml", lambda: Network.from_dict(yaml.safe_load(path.read_text())))
+            network = self._try(
+                "bundle/architecture.yaml", lambda: Network.from_dict(read_document(path, numbers=False).value)
+            )
         elif data.architecture and self.recipe is not None:
             network = self._try("the chosen architecture", lambda: self._decode(data.architecture))
         return dataclasses.replace(data, network=network)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgenas.data.remarks import remarks
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose
 from edgenas.run.context import RunContext
@@ -23,6 +24,7 @@ from edgenas.run.progress import Progress, duration
 from edgenas.run.search import search
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.text import one_line
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import EvaluatorFactory
 
@@ -169,6 +171,8 @@ def check(context: RunContext) -> None:
         )
     check_energy_known(context)
     _ = context.space  # loads the data first, whose shape and classes it has
+    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+        context.progress.say(f"data: {one_line(remark)}")
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:

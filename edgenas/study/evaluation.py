@@ -33,7 +33,7 @@ def load_data(recipe: Recipe) -> Dataset:
     from edgenas.data import load_dataset
 
     data = recipe.data
-    return load_dataset(data.spec, data.directory, image_size=data.image_size, channels=data.channels)
+    return load_dataset(data.spec, data.directory, image_size=data.image_size, channels=data.channels, seed=recipe.seed)
 
 
 def load_space(recipe: Recipe, dataset: Dataset) -> SearchSpace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettings
+from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.journal import Journal
 from edgenas.latency.measure.quiet import visit_in_rounds
@@ -43,8 +43,8 @@ class Session:
         finished = 0.0
         for first in range(0, len(names), batch):
             chosen = names[first : first + batch]
-            with tempfile.TemporaryDirectory(prefix="edgenas-profile-") as folder:
-                models = self._write(chosen, graphs, Path(folder))
+            with temporary_folder("profile") as folder:
+                models = self._write(chosen, graphs, folder)
                 counts = {name: min(self.visits.quiet_visits(name), enough[name]) for name in models}
 
                 def on_visit(name: str, visit: Visit) -> None:
