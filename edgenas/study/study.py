@@ -22,7 +22,7 @@ from edgenas.spaces.errors import InputError, WorkError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from edgenas.spaces.decision import Decision
+    from edgenas.spaces.space.decision import Decision
 
 STUDY_NAME = "edgenas"
 _STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
