@@ -6,6 +6,7 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ from edgenas.steps.search import search
 from edgenas.steps.train import train_final
 from edgenas.study import Study, Trial
 from edgenas.workers import EvaluatorFactory
-from spaces.errors import InputError, WorkError
+from export.figure import UNKNOWN, Figure, common_kind, kind_of
+from spaces.errors import EdgeNASError, InputError, WorkError
 
 __all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
 
@@ -59,6 +61,10 @@ class RunResult:
     def _energy_kind(self) -> str:
         return str(self.shipped.get("energy_kind") or "predicted")
 
+    @property
+    def _latency_kind(self) -> str:
+        return str(self.shipped.get("latency_kind") or _bundle_kind(self.run / "bundle"))
+
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
@@ -69,14 +75,24 @@ class RunResult:
             )
         if self.shipped:
             measured = self.shipped["measured"]
-            energy = f", {measured['energy_mj']:.4g} mJ ({self._energy_kind})" if "energy_mj" in measured else ""
+            energy = f", {Figure(measured['energy_mj'], 'mJ', self._energy_kind)}" if "energy_mj" in measured else ""
+            latency = Figure(measured["latency_ms"], "ms", self._latency_kind, "median")
             lines += [
                 f"shipped: {self.run / 'bundle'}: top1 {self.shipped['top1_tflite']:.4f} on the test images (float "
-                f"{self.shipped['top1_float']:.4f}), measured median {measured['latency_ms']:.4g} ms{energy}, "
+                f"{self.shipped['top1_float']:.4f}), {latency}{energy}, "
                 f"{measured['size_bytes']:,} bytes",
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
+
+
+def _bundle_kind(bundle: Path) -> str:
+    """How the latency of a bundle is known, where a run of an earlier version did not keep it itself."""
+    from export.bundle import read_metrics
+
+    with contextlib.suppress(EdgeNASError, OSError):
+        return common_kind(kind_of(origin) for origin in read_metrics(bundle)["provenance"].values())
+    return UNKNOWN
 
 
 def run_recipe(

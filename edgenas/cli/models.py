@@ -9,6 +9,7 @@ import typer
 
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from export.figure import predicted_figure
 from spaces.errors import InputError, WorkError
 
 ARCH_HELP = "A reference network's name, SPACE:ARCHITECTURE, or the path of an architecture.yaml."
@@ -73,9 +74,10 @@ def describe(
         print(f"{grouped} blocks with group convolutions, written as {how}: {written}")
     if data["latency_ms"] is not None:
         provenance = data["provenance"]
-        print(f"{data['latency_ms']:.4g} ms on {device}: {provenance['summary']}")
+        print(f"{predicted_figure(data['latency_ms'], 'ms', provenance)} on {device}: {provenance['summary']}")
     if data["energy_mj"] is not None:
-        print(f"{data['energy_mj']:.4g} mJ above idle: {data['energy_provenance']['summary']}")
+        origin = data["energy_provenance"] | {"statistic": "above idle"}
+        print(f"{predicted_figure(data['energy_mj'], 'mJ', origin)}: {origin['summary']}")
 
 
 def _describe_references(as_json: bool) -> None:
@@ -146,6 +148,7 @@ def benchmark(
 ) -> None:
     """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
     from devices.device import DeviceLostError, MeasurementError, get_device
+    from export.figure import origin
     from export.tflite_reader import read_operators
 
     content = read_model(model)
@@ -165,19 +168,24 @@ def benchmark(
         return
     latency = data["latency_ms"]
     print_table(
-        ("statistic", "ms"), [(name, value) for name, value in latency.items() if name != "runs"], title=str(model)
+        ("statistic", f"ms ({measurement.provenance.kind})"),
+        [(name, value) for name, value in latency.items() if name != "runs"],
+        title=str(model),
     )
     if measurement.energy is not None:
         print(f"energy of one inference: {measurement.energy.describe()}")
     elif measurement.energy_problem:
-        remark(f"energy was not measured: {measurement.energy_problem}")
+        remark(f"energy is not known: {measurement.energy_problem}")
     provenance = measurement.provenance
-    if provenance.kind == "simulated":
-        print(f"simulated as {device} ({provenance.runtime} {provenance.runtime_version}): {provenance.protocol}")
+    if target.is_exact:
+        print(
+            f"{origin(provenance.kind, device)} ({provenance.runtime} {provenance.runtime_version}): "
+            f"{provenance.protocol}"
+        )
         return
     print(
-        f"{provenance.kind} on {device}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, {threads} "
-        f"thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
+        f"{origin(provenance.kind, device)}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, "
+        f"{threads} thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
     )
 
 

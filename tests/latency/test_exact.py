@@ -10,10 +10,9 @@ from devices import get_device
 from devices.device import device_from_spec
 from latency.calibration import Calibration
 from latency.device_drift import DeviceDrift
-from latency.exact import PROTOCOL
 from latency.predictor import Predictor
 from latency.profiler import profile_space
-from latency.table import LatencyTable
+from latency.table import EXACT_PROTOCOL, LatencyTable
 from latency.validation import validate
 from spaces.errors import InputError
 from spaces.space import SearchSpace
@@ -36,7 +35,7 @@ def test_every_signature_is_simulated_once(profiled):
     assert profiled.measured == profiled.signatures == len(SPACE.signatures("int8"))
     assert not profiled.failed
     table = LatencyTable.load(profiled.path, device="edgetpu-sim", precision="int8")
-    assert (table.protocol, table.kind, table.statistic) == (PROTOCOL, "simulated", "simulated")
+    assert (table.protocol, table.kind, table.statistic) == (f"simulated: {EXACT_PROTOCOL}", "simulated", "simulated")
     assert {row.visits for row in table.rows.values()} == {1}
 
 
