@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.recipe import Recipe
+from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
-from edgenas.study import Study
-from spaces.space import SearchSpace
+from edgenas.spaces.space import SearchSpace
+from edgenas.study.study import Study
 
 GOAL_SECONDS, GOAL_MB = 10.0, 8.0
 

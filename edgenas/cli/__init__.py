@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from edgenas.cli.app import app
-from spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import EdgeNASError, InputError
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from edgenas.cli.files import naming, read_model
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
 
 if TYPE_CHECKING:
-    from export.edgetpu_check import EdgeTpuReport
+    from edgenas.export.compilers.edgetpu.check import EdgeTpuReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def check(
     A prediction from the maker's rules: no compiler and no device is needed. Where edgetpu_compiler is on the PATH, it
     is run as well, and what it says stands beside the prediction.
     """
-    from export.edgetpu_check import check_edgetpu
+    from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
     content = read_model(model)
     with naming(model):
@@ -52,8 +52,8 @@ def check(
 
 def _ask_compiler(model: bytes) -> dict[str, Any] | None:
     """What the compiler makes of it, or why it fails; None when it is not installed."""
-    from export.edgetpu_compiler import compile_for_edgetpu, find_compiler
-    from spaces.errors import WorkError
+    from edgenas.export.compilers.edgetpu.compiler import compile_for_edgetpu, find_compiler
+    from edgenas.spaces.errors import WorkError
 
     if find_compiler() is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
-from export.figure import common_kind, origin
+from edgenas.export.figure import common_kind, origin
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def compare(
 ) -> None:
     """Operators, size, parameters, latency side by side, and layer by layer how far two models are apart."""
     from edgenas.cli.files import naming, read_model
-    from edgenas.comparison import compare_models, read_inputs
+    from edgenas.compare.models import compare_models, read_inputs
 
     contents = [read_model(path) for path in (first, second)]
     for path, content in zip((first, second), contents, strict=True):
@@ -44,7 +44,7 @@ def compare(
 
 
 def _check(content: bytes) -> None:
-    from export.model_figures import model_figures
+    from edgenas.export.tflite.model_figures import model_figures
 
     model_figures(content)
 
@@ -84,7 +84,7 @@ def _kind(latency: dict[str, Any]) -> str:
 
 def print_layers(layers: dict[str, Any], outputs: dict[str, float] | None) -> None:
     """The layer-by-layer report: a table, then what it means."""
-    from export.sqnr import HIGHEST_DB, short_name
+    from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
 
     def ratio(value: float | None) -> object:
         return "equal" if value is not None and value >= HIGHEST_DB else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgenas.export.figure import known, origin
 from edgenas.report.data import ReportData, ShippedModel
 from edgenas.report.text import (
     count,
@@ -17,7 +18,6 @@ from edgenas.report.text import (
     size,
     wilson_interval,
 )
-from export.figure import known, origin
 
 #: How figures are known that are no costs on a device: on images, exactly, by the clock.
 _OTHER_KINDS = ("evaluated", "counted", "timed")
@@ -25,7 +25,9 @@ _OTHER_KINDS = ("evaluated", "counted", "timed")
 
 @dataclass(frozen=True)
 class Card:
-    """One number. ``kind`` is how it is known: as :mod:`export.figure` has it, or evaluated, counted or timed."""
+    """One number. ``kind`` is how it is known: as :mod:`edgenas.export.figure` has it, or evaluated, counted or
+    timed.
+    """
 
     label: str
     value: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from export.figure import common_kind
-from spaces import Network
+from edgenas.export.figure import common_kind
+from edgenas.spaces import Network
 
 #: Where in a run folder the output of ``edgenas validate --json`` is looked for.
 VALIDATION = "validation.json"

@@ -15,10 +15,10 @@ from itertools import groupby
 
 from edgenas.report.palette import family
 from edgenas.report.text import TIMES, count, escape, milliseconds, percent, sides
-from spaces import Network, Node
-from spaces.block import Block
-from spaces.graph import OpGraph
-from spaces.ops import Add, Convolution, Multiply, Shape
+from edgenas.spaces import Network, Node
+from edgenas.spaces.block import Block
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import Add, Convolution, Multiply, Shape
 
 # The row leaves room for the inputs before the first block.
 _ROW, _NARROW_COLUMN, _WIDE_COLUMN = 1060, 70, 116

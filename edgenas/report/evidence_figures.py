@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from edgenas.export.figure import UNKNOWN, known
 from edgenas.report.chart import TITLE_SIZE, empty_figure
 from edgenas.report.data import LatencyPair, ReportData
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from edgenas.report.text import escape, milliseconds, percent, wilson_interval, wrapped
-from export.figure import UNKNOWN, known
 
 
 def prediction_figure(data: ReportData) -> go.Figure | None:

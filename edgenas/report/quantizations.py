@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgenas.export.figure import common_kind, origin
 from edgenas.report.data import QuantizationTable
 from edgenas.report.text import escape, milliseconds, percent
-from export.figure import common_kind, origin
 
 _HEADER = (
     "quantization",

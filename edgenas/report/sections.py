@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures
 from edgenas.report.cards import cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
@@ -12,7 +13,6 @@ from edgenas.report.drawing import draw_network
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
 from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
-from export.figure import UNKNOWN, known
 
 __all__ = ["PlacedFigure", "body", "headline"]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.device import Device
-from devices.measurement import Energy, Kind, Measurement, Provenance
 from edgenas.cli import main
 from edgenas.data import load_dataset
-from edgenas.pipeline import RunResult, run
-from edgenas.recipe import Recipe
+from edgenas.devices.device import Device
+from edgenas.devices.measurement import Energy, Kind, Measurement, Provenance
+from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
-from edgenas.workers import Candidate, Evaluator
+from edgenas.run.pipeline import RunResult, run
+from edgenas.study.workers import Candidate, Evaluator
 
 Make = Callable[..., Recipe]
 SHORT = """
@@ -105,7 +105,7 @@ def test_modelled_energy_beside_a_measured_latency(
     energy = Energy(0.25, 0.5, 1.0, 6.0, 1, 0.001, "watts x latency", "modelled")
     found = Measurement((0.05,), Provenance("measured", "local-cpu", "test", "0"), energy)
     monkeypatch.setattr(Device, "measure", lambda *arguments, **options: found)
-    monkeypatch.setattr("edgenas.steps.export.quiet_latency", lambda *_: {"error": "busy"})
+    monkeypatch.setattr("edgenas.run.export.quiet_latency", lambda *_: {"error": "busy"})
     recipe = with_few_images(make_recipe(SHORT, table=table_path, latency_ms=5.0), tmp_path)
     result = run(recipe, evaluator=ByNumber())
     texts = outputs(result, capsys)
@@ -126,7 +126,7 @@ def test_a_device_is_believed_about_its_own_figures(
     kind: Kind, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever a device is called: what it says of its figures stands beside them."""
-    from devices.simulated import SimulatedEdgeTpu
+    from edgenas.devices.kinds.simulated import SimulatedEdgeTpu
 
     told = SimulatedEdgeTpu._provenance
 

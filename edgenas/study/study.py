@@ -1,0 +1,281 @@
+"""The persistent record of a search: every trial, whatever became of it, in one SQLite file.
+
+The file is an ordinary Optuna study (name :data:`STUDY_NAME`): its parameters are the decisions of the space, its
+value is the reward, and the user attributes hold the rest, so Optuna's own tools and dashboard read it. A trial is
+written in one transaction when it starts and in one when it ends; a trial that is ``running`` while no process works
+on it was interrupted and is evaluated again under the same number and seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.study_rows import read_rows
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from edgenas.spaces.decision import Decision
+
+STUDY_NAME = "edgenas"
+_STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate of a search.
+
+    Attributes:
+        number: place in the study, from 0; names the folder ``trials/<number>`` of the run.
+        architecture: text that the space reads back.
+        choices: the same as one option index per decision.
+        state: ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and stopped ones are not repeated.
+        seed: seed of everything random in its evaluation.
+        predicted: costs by name with the unit in the name (``latency_ms``, ``macs``, ...), exact or from the table.
+        attempts: how often its evaluation was started; above 1 after interruptions.
+        top1: accuracy in [0, 1] on the validation split after the short training.
+        reward: what the search maximises.
+        seconds: time that the last attempt took.
+        measured: costs measured on the device, where that was done.
+        error: why it failed.
+        curve: accuracy after each epoch, where the search stops early.
+        expected_reward: of a stopped one, the reward at the accuracy that its curve was heading for.
+        files: folder with what its evaluation left, relative to the run's folder; empty when it left nothing.
+    """
+
+    number: int
+    architecture: str
+    choices: tuple[int, ...]
+    state: str
+    seed: int
+    predicted: Mapping[str, float]
+    attempts: int = 1
+    top1: float | None = None
+    reward: float | None = None
+    seconds: float | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    curve: tuple[float, ...] = ()
+    expected_reward: float | None = None
+    files: str = ""
+
+
+class Study:
+    """Trials in ``study.db``. One process writes; any number may read.
+
+    Make one with :meth:`create` or :meth:`open`.
+    """
+
+    def __init__(self, path: Path, *, new: bool) -> None:
+        import optuna
+        from sqlalchemy.exc import SQLAlchemyError
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # A cursor that Ctrl-C left open is no error to tell users of: transactions are whole or not there at all.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+        self.path = path
+        try:
+            self._storage = optuna.storages.RDBStorage(
+                f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+            )
+            if new:
+                self._study = optuna.create_study(study_name=STUDY_NAME, storage=self._storage, direction="maximize")
+            else:
+                self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
+        except KeyError:
+            raise InputError(f"{path}: holds no study named {STUDY_NAME!r}") from None
+        except optuna.exceptions.DuplicatedStudyError:
+            raise InputError(f"{path}: exists already; open it to continue") from None
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{path}: cannot be read as a study ({reason})") from error
+        self._ids: dict[int, int] = {}
+        self._finished: dict[int, Trial] = {}
+
+    @classmethod
+    def create(cls, path: Path | str, facts: Mapping[str, Any] | None = None) -> Study:
+        """A new study with ``facts`` about it (seed, space, ...). Raises InputError when there is one already."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        study = cls(path, new=True)
+        for name, value in (facts or {}).items():
+            study._study.set_user_attr(name, value)
+        return study
+
+    @classmethod
+    def open(cls, path: Path | str) -> Study:
+        """The study in a file. Raises InputError when there is none."""
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no study")
+        return cls(path, new=False)
+
+    def close(self) -> None:
+        """Releases the file."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What :meth:`create` was told."""
+        return {key: value for key, value in self._study.user_attrs.items() if not key.startswith("measured:")}
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials by number, as they are in the file now."""
+        measured = {key: value for key, value in self._study.user_attrs.items() if key.startswith("measured:")}
+        numbers, rows = read_rows(self._storage.engine, self._study._study_id, self._finished)
+        found = dict(self._finished)
+        for row in rows:
+            self._ids[row.number] = row.trial_id
+            trial = found[row.number] = _trial(row.number, row.state, row.attributes, row.value)
+            if trial.state != "running":
+                self._finished[row.number] = trial
+        trials = [found[number] for number in numbers]
+        for name, costs in measured.items():
+            number = int(name.removeprefix("measured:"))
+            trials = [dataclasses.replace(t, measured=costs) if t.number == number else t for t in trials]
+        return tuple(trials)
+
+    def trial(self, number: int) -> Trial:
+        """One trial. Raises InputError when there is none of this number."""
+        if number in self._ids and number not in self._finished:  # one being evaluated: read alone, not with all others
+            return self._with_measured(_from_optuna(self._storage.get_trial(self._ids[number])))
+        trials = self.trials
+        for trial in trials:
+            if trial.number == number:
+                return trial
+        raise InputError(f"{self.path}: there is no trial {number}; it holds {len(trials)} trials, numbered from 0")
+
+    def _with_measured(self, trial: Trial) -> Trial:
+        costs = self._study.user_attrs.get(f"measured:{trial.number}")
+        return trial if costs is None else dataclasses.replace(trial, measured=costs)
+
+    @property
+    def ranking(self) -> tuple[Trial, ...]:
+        """Complete trials, best reward first; the earlier of two equal ones first."""
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.reward is not None]
+        return tuple(sorted(complete, key=lambda trial: (-(trial.reward or 0.0), trial.number)))
+
+    def start(
+        self,
+        architecture: str,
+        choices: Sequence[int],
+        decisions: Sequence[Decision],
+        *,
+        seed: int,
+        predicted: Mapping[str, float],
+        files: str = "",
+    ) -> Trial:
+        """Records a new trial as running and returns it. ``{number}`` in ``files`` becomes its number."""
+        from optuna.distributions import CategoricalDistribution
+        from optuna.trial import TrialState, create_trial
+
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={d.name: d.options[choice] for d, choice in zip(decisions, choices, strict=True)},
+            distributions={d.name: CategoricalDistribution(d.options) for d in decisions},
+            user_attrs={
+                "architecture": architecture,
+                "choices": [int(choice) for choice in choices],
+                "seed": int(seed),
+                "predicted": {name: _plain(value) for name, value in predicted.items()},
+                "attempts": 1,
+                "files": files,
+            },
+        )
+        trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=template)
+        frozen = self._storage.get_trial(trial_id)
+        self._ids[frozen.number] = trial_id
+        return _from_optuna(frozen)
+
+    def retry(self, number: int) -> Trial:
+        """Records that an interrupted trial is evaluated again."""
+        trial = self._running(number)
+        self._set(number, "attempts", trial.attempts + 1)
+        return self.trial(number)
+
+    def complete(
+        self, number: int, *, top1: float, reward: float, seconds: float, curve: Sequence[float] = ()
+    ) -> Trial:
+        """Ends a running trial with its accuracy. Raises WorkError when a number is not finite."""
+        if not (math.isfinite(top1) and math.isfinite(reward)):
+            raise WorkError(f"trial {number}: top1 {top1} and reward {reward} must be finite")
+        self._running(number)
+        self._set(number, "top1", float(top1))
+        if curve:
+            self._set(number, "curve", [float(value) for value in curve])
+        self._set(number, "seconds", round(float(seconds), 3))
+        self._study.tell(number, float(reward))
+        return self.trial(number)
+
+    def stop(self, number: int, *, curve: Sequence[float], expected_reward: float, error: str, seconds: float) -> Trial:
+        """Ends a running trial that was not worth finishing; ``error`` says why. It is never a result."""
+        from optuna.trial import TrialState
+
+        self._running(number)
+        self._set(number, "curve", [float(value) for value in curve])
+        self._set(number, "expected_reward", float(expected_reward))
+        self._set(number, "error", error)
+        self._set(number, "seconds", round(float(seconds), 3))
+        self._study.tell(number, state=TrialState.PRUNED)
+        return self.trial(number)
+
+    def fail(self, number: int, *, error: str, seconds: float) -> Trial:
+        """Ends a running trial that has no result, for good."""
+        from optuna.trial import TrialState
+
+        self._running(number)
+        self._set(number, "error", error)
+        self._set(number, "seconds", round(float(seconds), 3))
+        self._study.tell(number, state=TrialState.FAIL)
+        return self.trial(number)
+
+    def record_measured(self, number: int, costs: Mapping[str, float]) -> None:
+        """Adds costs measured on the device to a trial, whatever its state."""
+        known = dict(self.trial(number).measured)
+        self._study.set_user_attr(f"measured:{number}", known | {name: _plain(v) for name, v in costs.items()})
+
+    def _running(self, number: int) -> Trial:
+        trial = self.trial(number)
+        if trial.state != "running":
+            raise WorkError(f"trial {number} is {trial.state} already")
+        return trial
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(self._ids[number], key, value)
+
+
+def _from_optuna(frozen: FrozenTrial) -> Trial:
+    return _trial(frozen.number, frozen.state.name, frozen.user_attrs, frozen.values[0] if frozen.values else None)
+
+
+def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float | None) -> Trial:
+    return Trial(
+        number=number,
+        architecture=attributes.get("architecture", ""),
+        choices=tuple(attributes.get("choices", ())),
+        state=_STATES[state],
+        seed=attributes.get("seed", 0),
+        predicted=attributes.get("predicted", {}),
+        attempts=attributes.get("attempts", 1),
+        top1=attributes.get("top1"),
+        reward=value,
+        seconds=attributes.get("seconds"),
+        error=attributes.get("error"),
+        curve=tuple(attributes.get("curve", ())),
+        expected_reward=attributes.get("expected_reward"),
+        files=str(attributes.get("files", "")).replace("{number}", str(number)),
+    )
+
+
+def _plain(value: float) -> float:
+    """A Python number, so that it can be written as JSON; integers stay integers."""
+    return int(value) if float(value).is_integer() and abs(value) >= 1e3 else float(value)
