@@ -98,4 +98,9 @@ def origin(kind: str | None, device: str) -> str:
     >>> origin("measured", "pi"), origin("simulated", "edgetpu-sim"), origin("modelled", "pi")
     ('measured on pi', 'simulated for edgetpu-sim', 'modelled for pi')
     """
-    return f"{known(kind)} {'on' if kind in ('measured', None, UNKNOWN) else 'for'} {device}"
+    return f"{known(kind)} {place(kind, device)}"
+
+
+def place(kind: str | None, device: str) -> str:
+    """``on`` a device that ran it, ``for`` one that was computed."""
+    return f"{'for' if kind in ('simulated', 'modelled', 'predicted') else 'on'} {device}"

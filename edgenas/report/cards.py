@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgenas.export.figure import known, origin
+from edgenas.export.figure import known, place
 from edgenas.report.data import ReportData, ShippedModel
 from edgenas.report.text import (
     count,
@@ -107,8 +107,7 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
         if share is not None:
             note += f" · {percent(share, 0)} of {milliseconds(data.budget_ms)}"
         runs = f", {measured['runs']:,.0f} runs" if measured.get("runs") else ""
-        where = origin(shipped.latency_kind, data.device).partition(" ")[2]
-        source = f"{where}{runs}"
+        source = f"{place(shipped.latency_kind, data.device)}{runs}"
         yield Card("Latency, median", milliseconds(measured["median"]), note, shipped.latency_kind, source, share, True)
     if shipped.energy_mj is not None:
         yield _energy_card(data, shipped.energy_mj, shipped.energy_kind, shipped.energy_meter, data.budget_mj)

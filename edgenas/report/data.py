@@ -48,14 +48,14 @@ class ShippedModel:
     macs: int | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     """On the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
-    latency_kind: str = "unknown"
-    """How these are known: ``measured``, ``simulated`` or ``modelled``."""
     predicted_ms: float | None = None
     energy_mj: float | None = None
     """Of one inference on the device of the report, above idle."""
     energy_kind: str = ""
     """How that energy is known: ``measured``, ``modelled`` or ``simulated``."""
     energy_meter: str = ""
+    latency_kind: str = "unknown"
+    """How ``latency_ms`` is known: ``measured``, ``simulated`` or ``modelled``."""
 
 
 @dataclass(frozen=True)

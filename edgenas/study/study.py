@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.study_rows import read_rows
+from edgenas.study.rows import read_rows
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

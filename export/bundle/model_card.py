@@ -171,7 +171,7 @@ def _limits(contents: BundleContents) -> str:
 
 - It always answers with one of its {len(contents.labels)} classes, also for images that show none of them.
 - The accuracy holds for images like those of {contents.data.name}; for other cameras, light or framing it is unknown
-  until it is measured.
+  until it is evaluated there.
 - Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt somebody.
 - A latency holds for the device, runtime version and number of threads named beside it.
 """

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgenas.devices import Provenance
 from edgenas.export.compilers.edgetpu.compiled import is_compiled
-from edgenas.export.tflite.reader import TfliteOperator, read_operators, read_subgraphs
+from edgenas.export.tflite.reader import TfliteOperator, model_io, read_operators, read_subgraphs
 from edgenas.latency.predict.block_model import nearest_kind
 from edgenas.latency.predict.interpolation import HeldOutError, Interpolation, combined_error, unknown_reasons
 from edgenas.latency.predict.measured_range import CONTROL_FLOW, outside_words
@@ -186,6 +186,12 @@ def _check(model: bytes, operators: Sequence[TfliteOperator], table: LatencyTabl
             f"the model is {found}, the table of {table.device} is of precision {table.precision}: make one with "
             f"`edgenas profile --device {table.device} --precision {found}`, or name the right one"
         )
+    for tensor in model_io(model).inputs:
+        if -1 in tensor.open_shape[1:]:
+            raise InputError(
+                f"input {tensor.name!r} has open sides, {tensor.open_shape}: a latency is that of one shape, which "
+                f"`edgenas predict --shape` gives"
+            )
     warnings = []
     if any(operator.name in CONTROL_FLOW for operator in operators):
         others = len(read_subgraphs(model)) - 1
