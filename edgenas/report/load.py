@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 from edgenas.export.figure import UNKNOWN, kind_of, origin
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
@@ -25,6 +23,7 @@ from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.run.overhead import overhead_words
 from edgenas.spaces import EdgeNASError, InputError, Network
+from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class _Reader:
         """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
-        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None
 
@@ -165,7 +164,9 @@ class _Reader:
         path = self.folder.bundle_path / "architecture.yaml"
         network = None
         if data.shipped is not None:
-            network = self._try("bundle/architecture.yaml", lambda: Network.from_dict(yaml.safe_load(path.read_text())))
+            network = self._try(
+                "bundle/architecture.yaml", lambda: Network.from_dict(read_document(path, numbers=False).value)
+            )
         elif data.architecture and self.recipe is not None:
             network = self._try("the chosen architecture", lambda: self._decode(data.architecture))
         return dataclasses.replace(data, network=network)

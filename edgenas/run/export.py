@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from edgenas.data.remarks import remarks
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
@@ -13,6 +14,7 @@ from edgenas.run.shipping import accuracy_shortfall, float_equality, quiet_laten
 from edgenas.run.train import final_path, training_record, weights_path
 from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.network import Network
+from edgenas.spaces.text import one_line
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import within
 from edgenas.study.study import Trial
@@ -94,7 +96,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             top1_float=top1_float,
             top1_tflite=top1_tflite,
             test_images=len(dataset.test_labels),
-            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"]),
+            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics() | {"quiet": quiet}},
@@ -153,6 +155,12 @@ def _quantize(
     context.log.event("converted", trial=number, **quantized.to_json())
     context.progress.say(f"converted: {quantized.summary()}")
     return quantized
+
+
+def _note(context: RunContext) -> str:
+    """What the model card says about the data besides their name and number."""
+    recipe = context.recipe
+    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
 
 
 def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgenas.data.remarks import remarks
 from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose
@@ -25,6 +26,7 @@ from edgenas.run.progress import Progress, duration
 from edgenas.run.search import search
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
+from edgenas.spaces.text import one_line
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import EvaluatorFactory
 
@@ -185,6 +187,8 @@ def check(context: RunContext) -> None:
         )
     check_energy_known(context)
     _ = context.space  # loads the data first, whose shape and classes it has
+    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+        context.progress.say(f"data: {one_line(remark)}")
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:

@@ -86,6 +86,19 @@ class CostModel:
             architecture = self.space.architecture(rows[np.argmin(self._one(name, rows))])
         return architecture, self.architecture(architecture)[name]
 
+    def dearest(self, name: str) -> tuple[Architecture, float]:
+        """The architecture with the most of a cost that adds up over blocks, and that cost, as :meth:`cheapest`."""
+        arrays = self._sums.get(name)
+        if arrays is None and self.predictor is not None:
+            arrays = (
+                self.predictor.cost_arrays(self.space)
+                if name == "latency_ms"
+                else self.predictor.energy_arrays(self.space)
+            )
+        assert arrays is not None, name
+        architecture, _ = self.space.cheapest({slot: -costs for slot, costs in arrays.items()})
+        return architecture, self.architecture(architecture)[name]
+
     def problem(self, limits: Mapping[str, float], trials: int) -> Problem:
         """The search problem under these limits.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,9 +83,8 @@ class Study:
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         self.path = path
         try:
-            self._storage = optuna.storages.RDBStorage(
-                f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
-            )
+            # Optuna's URL is a template and SQLAlchemy reads "?" in it; any path is opened as it is.
+            self._storage = optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": self._connect})
             if new:
                 self._study = optuna.create_study(study_name=STUDY_NAME, storage=self._storage, direction="maximize")
             else:
@@ -98,6 +98,9 @@ class Study:
             raise InputError(f"{path}: cannot be read as a study ({reason})") from error
         self._ids: dict[int, int] = {}
         self._finished: dict[int, Trial] = {}
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=60, check_same_thread=False)
 
     @classmethod
     def create(cls, path: Path | str, facts: Mapping[str, Any] | None = None) -> Study:
