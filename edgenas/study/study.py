@@ -23,7 +23,7 @@ from edgenas.study.rows import read_rows
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from edgenas.spaces.decision import Decision
+    from edgenas.spaces.space.decision import Decision
 
 STUDY_NAME = "edgenas"
 _STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgenas.run.budget_range import budget_ranges, describe_ranges
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 
 SPACE = SearchSpace.load("tiny_edge")
