@@ -60,6 +60,8 @@ _COLUMNS = ("signature", *_FIGURES)
 _FEWEST_COLUMNS = 5
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
+#: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
+EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
@@ -146,6 +148,18 @@ class LatencyTable:
         settings = settings or QuietSettings()
         inside = any(row.networks for row in self.rows.values())
         return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether it was made from the table of another device."""
+        return self.kind == "modelled" and not self.protocol.endswith(EXACT_PROTOCOL)
+
+    @property
+    def networks_kind(self) -> Kind:
+        """How the latencies of the whole networks are known that its error was found on."""
+        if not self.is_adapted:
+            return self.provenance.kind
+        return _KINDS.get(self.statistic, "measured")
 
     @property
     def provenance(self) -> Provenance:
