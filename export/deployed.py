@@ -11,32 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
-from edgenas.spaces.errors import InputError
+from edgenas.export.expansion import ConstantOperand, expanded
 from edgenas.spaces.graph import OpGraph, OpNode
 from edgenas.spaces.ops import Activation, Multiply, Op, Traits
-from edgenas.spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.tensor import TensorSpec
 
 #: Activations that operators take along for free.
 FUSABLE_ACTIVATIONS = ("relu", "relu6")
-
-
-@dataclass(frozen=True)
-class ConstantOperand(Op):
-    """``add`` or ``multiply`` with a constant: one ``value``, or a vector over the channels when it is None."""
-
-    kind: str
-    value: float | None = None
-
-    traits: ClassVar[Traits] = Traits(fuses_activation=True)
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("add", "multiply"):
-            raise InputError(f"unknown constant operand {self.kind!r}: expected 'add' or 'multiply'")
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return inputs[0]
 
 
 @dataclass(frozen=True)
@@ -78,16 +60,18 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     """Folds and fuses as the TensorFlow converter does.
 
     - batch norm: into the convolution or dense op before it, else a multiplication and an addition
-    - relu, relu6: into the operator before it, unless something else reads that operator's output
+    - relu, relu6: into the operator before it, unless something else reads that operator's output; a relu of what
+      cannot be negative: nothing
     - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
     - swish: a sigmoid and a multiplication
+    - layer norms, learned scales and recurrent layers: taken apart (:mod:`edgenas.export.expansion`)
     - dropout, and a mean over one pixel that keeps the sides: nothing
 
     >>> from edgenas.spaces.blocks import ConvBnAct
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """
-    return _Deployment(graph).run()
+    return _Deployment(expanded(graph)).run()
 
 
 def _has_kernel(traits: Traits) -> bool:
@@ -133,8 +117,7 @@ class _Deployment:
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
         sources = tuple(self._deployed_name[self._skip_nothing(name)] for name in node.inputs)
-        # Convolutions always have a bias; a matrix product has one when it was given one.
-        has_bias = node.op.traits.has_kernel and (node.op.traits.per_channel or getattr(node.op, "use_bias", False))
+        has_bias = node.op.traits.always_biased or getattr(node.op, "use_bias", False)
         return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias, weights=node.weights))
 
     def _append(self, node: DeployedNode) -> str:
@@ -160,6 +143,9 @@ class _Deployment:
     def _place_activation(self, node: OpNode, kind: str) -> str:
         source = self._deployed_name[self._source(node)]
         if kind in FUSABLE_ACTIVATIONS:
+            before = self._nodes.get(source)
+            if kind == "relu" and before is not None and before.activation in FUSABLE_ACTIVATIONS:
+                return source  # it is so already
             producer = self._open_producer(node, _fuses_activation)
             if producer is not None:
                 return self._append(dataclasses.replace(producer, activation=kind))
