@@ -14,7 +14,7 @@ from functools import cached_property
 
 from edgenas.export.expansion import ConstantOperand, expanded
 from edgenas.spaces.graph import OpGraph, OpNode
-from edgenas.spaces.ops import Activation, Multiply, Op, Traits
+from edgenas.spaces.ops import Activation, Dense, Multiply, Op, Traits
 from edgenas.spaces.tensor import TensorSpec
 
 #: Activations that operators take along for free.
@@ -65,6 +65,7 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
     - swish: a sigmoid and a multiplication
     - layer norms, learned scales and recurrent layers: taken apart (:mod:`edgenas.export.expansion`)
+    - constants added or multiplied before a matrix product: into its kernel and bias
     - dropout, and a mean over one pixel that keeps the sides: nothing
 
     >>> from edgenas.spaces.blocks import ConvBnAct
@@ -80,6 +81,10 @@ def _has_kernel(traits: Traits) -> bool:
 
 def _fuses_activation(traits: Traits) -> bool:
     return traits.fuses_activation
+
+
+def _is_plain_operand(node: DeployedNode) -> bool:
+    return isinstance(node.op, ConstantOperand) and node.activation == "linear"
 
 
 class _Deployment:
@@ -102,7 +107,25 @@ class _Deployment:
             if node.name not in self._before_nothing:
                 self._deployed_name[node.name] = self._place(node)
         outputs = tuple(self._deployed_name[self._skip_nothing(name)] for name in self._graph.outputs)
+        self._fold_operands_forward(outputs)
         return DeployedGraph(self._graph.inputs, tuple(self._nodes.values()), outputs)
+
+    def _fold_operands_forward(self, outputs: tuple[str, ...]) -> None:
+        """Constants that are added or multiplied before a matrix product go into its kernel and bias."""
+        bypassed = set()
+        for node in list(self._nodes.values()):
+            before = self._nodes.get(node.inputs[0])
+            while isinstance(node.op, Dense) and before is not None and _is_plain_operand(before):
+                assert isinstance(before.op, ConstantOperand)
+                bypassed.add(before.name)
+                has_bias = node.has_bias or before.op.kind == "add"
+                node = dataclasses.replace(node, inputs=before.inputs, has_bias=has_bias)
+                before = self._nodes.get(node.inputs[0])
+            self._nodes[node.name] = node
+        for name in reversed(list(self._nodes)):
+            read = any(name in node.inputs for node in self._nodes.values())
+            if name in bypassed and not read and name not in outputs:
+                del self._nodes[name]
 
     def _skip_nothing(self, name: str) -> str:
         return self._before_nothing.get(name, name)
