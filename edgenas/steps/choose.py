@@ -7,10 +7,11 @@ anybody trains it for minutes.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgenas.study import Study
-from spaces.errors import WorkError
+from spaces.errors import EdgeNASError, WorkError
 
 if TYPE_CHECKING:
     from devices.measurement import Measurement
@@ -29,13 +30,14 @@ def choose(context: RunContext) -> int:
     chosen = context.folder.step("choose").get("trial")
     if chosen is not None:
         return int(chosen)
-    study = Study.open(context.folder.study_path)
+    study = context.open_study()
     try:
         with context.step("choose"):
             return _first_within_budget(context, study)
     except WorkError:
         # The device may have been busy: a resumed run measures again.
-        context.folder.record("choose", {"rejected": {}})
+        with suppress(EdgeNASError):
+            context.folder.record("choose", {"rejected": {}})
         raise
     finally:
         study.close()

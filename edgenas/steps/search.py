@@ -10,6 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from edgenas.disk import is_full, no_space
 from edgenas.evaluation import derived_seed
 from edgenas.objectives import Objective
 from edgenas.search import Observation
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Workers shield the run from crashes of a candidate. If the run still ended this often during one, it is the cause.
 MAX_ATTEMPTS = 10
+#: The study is backed up after so many trials, and less often when it is long.
+BACKUP_TRIALS = 10
 _SEED_PURPOSE = 1
 
 
@@ -75,6 +78,8 @@ class _Search:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
+                if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
+                    self.study.back_up()
                 best = self.study.ranking
                 task.advance(
                     note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
@@ -161,6 +166,8 @@ class _Search:
         return self._write(trial)
 
     def _fail(self, number: int, error: str, seconds: float) -> Trial:
+        if is_full(error):  # it says nothing about the candidate, which is evaluated again when the run is resumed
+            raise WorkError(f"trial {number}: {error}; {no_space(self.context.folder.path)}")
         trial = self.study.fail(number, error=error, seconds=seconds)
         self.context.log.event("trial_failed", trial=number, error=error)
         self.context.progress.say(f"  trial {number} failed: {error}")
@@ -196,7 +203,7 @@ def _observed(trial: Trial, *, pending: bool) -> Observation:
 def _open_study(context: RunContext) -> Study:
     path = context.folder.study_path
     if path.is_file():
-        return Study.open(path)
+        return context.open_study()
     recipe = context.recipe
     facts = {
         "run": recipe.name,
@@ -211,7 +218,7 @@ def _open_study(context: RunContext) -> Study:
     unfinished.unlink(missing_ok=True)
     Study.create(unfinished, facts).close()
     os.replace(unfinished, path)
-    return Study.open(path)
+    return context.open_study()
 
 
 def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None:
