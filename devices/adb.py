@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +39,7 @@ from devices.device import (
 from devices.energy.meter import MeterError
 from devices.measurement import Measurement, Provenance
 from devices.ssh_host import Patience
+from export.temporary import temporary_folder
 from spaces.errors import InputError
 
 _LOG = logging.getLogger("edgenas.devices")
@@ -78,6 +78,11 @@ class AdbDevice(Device):
         self.patience = Patience(
             int(spec.options.get("retries", 6)), float(spec.options.get("retry_seconds", Patience().first_seconds))
         )
+
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """The phone, where its serial number tells which; else there is one."""
+        return (f"adb {self.spec.options.get('serial') or ''}".strip(),)
 
     # What it is ----------------------------------------------------------------------------------------------------
 
@@ -165,13 +170,13 @@ class AdbDevice(Device):
     def _measure_portion(self, jobs: Sequence[tuple[str, Model]], settings: MeasureSettings, record: Record) -> None:
         identity = self.identity(threads=settings.threads)
         program = self._install()
-        with tempfile.TemporaryDirectory(prefix="edgenas-adb-") as folder:
+        with temporary_folder("adb") as folder:
             for index, (_, model) in enumerate(jobs):
                 content = model.read_bytes() if isinstance(model, Path) else model
-                (Path(folder) / f"{index}.tflite").write_bytes(content)
-            (Path(folder) / "jobs.sh").write_text(self._script(program, len(jobs), settings))
+                (folder / f"{index}.tflite").write_bytes(content)
+            (folder / "jobs.sh").write_text(self._script(program, len(jobs), settings))
             self.phone.shell(f"rm -rf {self.folder}; mkdir -p {self.folder}")
-            self.phone.push(*sorted(str(path) for path in Path(folder).iterdir()), f"{self.folder}/")
+            self.phone.push(*sorted(str(path) for path in folder.iterdir()), f"{self.folder}/")
         repeats = dict.fromkeys(range(len(jobs)), _THROTTLED_REPEATS)
         todo = list(range(len(jobs)))
         while todo:

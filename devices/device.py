@@ -16,8 +16,10 @@ Every implementation passes :class:`devices.conformance.DeviceConformance`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -26,6 +28,7 @@ import yaml
 
 from devices.edgetpu_model import tensor_bytes
 from devices.home import edgenas_home
+from devices.lock import exclusive
 from devices.measurement import Measurement, Provenance
 from devices.power import Power, read_power
 from export.tflite_reader import read_operators
@@ -136,6 +139,29 @@ class Device(ABC):
         self.name = spec.name
         self.precisions = spec.precisions
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Every kind, also a user's, measures under its device's lock, and need not know of it."""
+        super().__init_subclass__(**arguments)
+        if "measure_many" in vars(cls):
+            cls.measure_many = _locked(cls.measure_many)  # type: ignore[method-assign]
+
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """What nobody else may measure on meanwhile: the same for devices that share hardware."""
+        return (self.name,)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keeps other processes from measuring on this device, for as long as a series of measurements takes.
+
+        Waits for them before, see :mod:`devices.lock`. A simulated device needs no lock.
+        """
+        if self.is_exact:
+            yield
+            return
+        with exclusive(self.name, self.lock_names):
+            yield
+
     @abstractmethod
     def identity(self, *, threads: int = 1) -> Provenance:
         """What the device is now: runtime, version, processor, clock. Raises MeasurementError when unreachable."""
@@ -194,6 +220,15 @@ class Device(ABC):
         except WorkError as error:
             return [str(error)]
         return []
+
+
+def _locked(measure_many: Callable[..., dict[str, Outcome]]) -> Callable[..., dict[str, Outcome]]:
+    @functools.wraps(measure_many)
+    def alone(self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any) -> dict[str, Outcome]:
+        with self.exclusive():
+            return measure_many(self, models, *arguments, **options)
+
+    return alone
 
 
 def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:

@@ -7,7 +7,6 @@ then the runner's own words are the model's outcome, and the next model goes on.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +35,7 @@ from devices.device import (
     register_device,
 )
 from devices.measurement import Provenance
+from export.temporary import temporary_folder
 from spaces.errors import InputError
 
 
@@ -54,6 +54,11 @@ class LocalDevice(Device):
                 f"{spec.source}: unknown option {unknown[0]!r}: a device of kind {self.kind} takes {known}"
             )
         self.python = str(spec.options.get("python") or sys.executable)
+
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """Whatever it is called and runs with: there is one processor."""
+        return ("this-machine",)
 
     def command(self) -> list[str]:
         """The command that starts a runner."""
@@ -92,12 +97,10 @@ class LocalDevice(Device):
             if on_result:
                 on_result(name, outcome)
 
-        with tempfile.TemporaryDirectory(prefix="edgenas-measure-") as folder:
+        with temporary_folder("measure") as folder:
             try:
-                jobs = [
-                    (name, _as_file(model, Path(folder), index)) for index, (name, model) in enumerate(models.items())
-                ]
-                anchor = None if settings.anchor is None else _as_file(settings.anchor, Path(folder), -1)
+                jobs = [(name, _as_file(model, folder, index)) for index, (name, model) in enumerate(models.items())]
+                anchor = None if settings.anchor is None else _as_file(settings.anchor, folder, -1)
             except OSError as error:
                 raise DeviceLostError(f"{folder}: cannot be written ({error.strerror}); nothing was measured") from None
             self._measure(jobs, anchor, settings, record)

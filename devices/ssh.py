@@ -124,6 +124,11 @@ class SshDevice(Device):
         ]
         self._compared = len(self.hosts) == 1
 
+    @property
+    def lock_names(self) -> tuple[str, ...]:
+        """The boards: several devices may share one."""
+        return tuple(f"ssh {host}" for host in self.options.hosts)
+
     def close(self) -> None:
         """Removes what is on the boards but the runner; happens by itself when Python ends."""
         for host in self.hosts:

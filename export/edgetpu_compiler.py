@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.edgetpu_rules import MAPPED
+from export.temporary import temporary_folder
 from spaces.errors import WorkError
 
 COMPILER = "edgetpu_compiler"
@@ -100,9 +100,9 @@ def compile_for_edgetpu(
     if path is None:
         raise WorkError(f"{compiler} is not on the PATH: {HOW_TO_INSTALL}")
     for attempt in range(attempts):
-        with tempfile.TemporaryDirectory(prefix="edgenas-compile-") as folder:
-            output = _run(path, model, Path(folder), timeout_seconds)
-            result = Path(folder) / "model_edgetpu.tflite"
+        with temporary_folder("compile") as folder:
+            output = _run(path, model, folder, timeout_seconds)
+            result = folder / "model_edgetpu.tflite"
             if result.is_file():
                 return Compiled(result.read_bytes(), parse_log(output))
         last_try = attempt + 1 == attempts

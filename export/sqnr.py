@@ -12,14 +12,13 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.layer_matching import MatchedLayer, match_layers
+from export.temporary import temporary_folder
 from export.tflite_reader import TfliteTensor, model_io
 from export.worker import check_worker, worker_environment
 from spaces.errors import InputError
@@ -160,8 +159,7 @@ def compare_layers(reference: bytes, other: bytes, inputs: np.ndarray) -> SqnrRe
     if not len(inputs):
         raise InputError("comparing layers needs at least one input")
     matched = match_layers(reference, other)
-    with tempfile.TemporaryDirectory(prefix="edgenas-layers-") as name:
-        folder = Path(name)
+    with temporary_folder("layers") as folder:
         (folder / "reference.tflite").write_bytes(reference)
         (folder / "other.tflite").write_bytes(other)
         np.save(folder / "inputs.npy", inputs.astype(np.float32, copy=False))

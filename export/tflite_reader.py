@@ -40,6 +40,7 @@ class TfliteTensor:
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
     quantized_dimension: int = 0
+    is_sparse: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -236,7 +237,17 @@ class _Reader:
             zero_point = self._numbers(quantization, "ZeroPoint")
             dimension = quantization.QuantizedDimension()
         is_constant = self._has_data[buffer]
-        return TfliteTensor(index, self._text(tensor.Name()), shape, dtype, is_constant, scale, zero_point, dimension)
+        return TfliteTensor(
+            index,
+            self._text(tensor.Name()),
+            shape,
+            dtype,
+            is_constant,
+            scale,
+            zero_point,
+            dimension,
+            is_sparse=tensor.Sparsity() is not None,
+        )
 
     def _read_operator(self, index: int, operator: Any, tensors: list[TfliteTensor]) -> TfliteOperator:
         code = operator.OpcodeIndex()

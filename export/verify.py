@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from export.temporary import temporary_folder
 from export.worker import check_worker, worker_environment
 from spaces.errors import InputError
 
@@ -43,8 +43,7 @@ def tflite_logits(model: bytes, images: np.ndarray, *, processes: int = 2) -> np
         raise InputError(f"expected float32 images of shape (N, height, width, channels), N > 0; found {images.shape}")
     processes = max(1, min(processes, len(images)))
     bounds = np.linspace(0, len(images), processes + 1).astype(int)
-    with tempfile.TemporaryDirectory(prefix="edgenas-verify-") as name:
-        folder = Path(name)
+    with temporary_folder("verify") as folder:
         (folder / "model.tflite").write_bytes(model)
         np.save(folder / "images.npy", images.astype(np.float32, copy=False))
         workers = []

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from latency.block_model import LEAST_BLOCKS, BlockModel, nearest_kind
 from latency.coldness import Coldness
+from latency.measured_range import MeasuredRange, outside_words
 from latency.operators import OperatorWork, signature_work
 from latency.table import LatencyTable, Row
 from spaces.errors import InputError
 
 _FOLDS = 5
 _SEED = 0
-_LEAST_OF_A_KIND = 10
 Array = NDArray[np.float64]
 
 
@@ -73,22 +73,14 @@ class Interpolation:
         self._latencies = np.array([table.rows[signature].latency_ms for signature in self._works])
         self.model = BlockModel.fit(list(self._works.values()), self._latencies)
 
-    def supports(self, work: OperatorWork) -> bool:
-        """Whether an operator is one of many of its kind, and no larger or smaller than they are by more than a half.
-
-        Beyond that, the held-out errors say nothing.
-        """
-        amounts = self._amounts.get(work.kind, ())
-        amount = work.macs or work.moved_bytes
-        return len(amounts) >= _LEAST_OF_A_KIND and min(amounts) / 1.5 <= amount <= 1.5 * max(amounts)
-
     @cached_property
-    def _amounts(self) -> dict[str, list[int]]:
-        amounts: dict[str, list[int]] = {}
-        for works in self._works.values():
-            for work in works:
-                amounts.setdefault(work.kind, []).append(work.macs or work.moved_bytes)
-        return amounts
+    def range(self) -> MeasuredRange:
+        """Which operators the held-out errors hold for."""
+        return MeasuredRange(self._works.values())
+
+    def supports(self, work: OperatorWork) -> bool:
+        """Whether the held-out errors say anything about an operator."""
+        return self.range.why_outside(work) is None
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -187,10 +179,13 @@ class Completed:
         if not self.interpolated:
             return dict(table_error)
         share = self.share(per_node, signatures, latency_ms)
-        mape = combined_error(table_error["mape"], [(share, self.held_out())])
+        reasons = self.reasons(table_error["mape"])
+        mape = None if reasons else combined_error(table_error["mape"], [(share, self.held_out())])
         return dict(table_error) | {
             **{
                 "mape": mape,
+                "reason": "; ".join(reasons) or None,
+                "reasons": reasons,
                 "interval": None,
                 "max": None,
                 "table_mape": table_error["mape"],
@@ -198,6 +193,18 @@ class Completed:
             },
             **self.to_json(),
         }
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """Why no error can be told for some of the interpolated blocks, one line a reason."""
+        if self.interpolation is None:
+            return ()
+        works = [work for signature in self.interpolated for work in signature_work(signature)]
+        return tuple(outside_words(works, self.interpolation.range))
+
+    def reasons(self, table_mape: float | None) -> list[str]:
+        """Why the error of a prediction with interpolated blocks is not known; empty when it is."""
+        return [*self.outside, *unknown_reasons(table_mape, self.held_out())]
 
     def held_out(self) -> HeldOutError | None:
         """The larger of the held-out errors that apply to what was interpolated."""
@@ -216,6 +223,7 @@ class Completed:
         return (
             f"{len(self.interpolated)} of {self.asked} blocks interpolated, not measured: held-out error of a block "
             f"{told}; `edgenas profile` measures them, --strict refuses them"
+            + (f"; the error is not known, since {'; '.join(self.outside)}" if self.outside else "")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -255,6 +263,16 @@ def combined_error(table_mape: float | None, shares: Iterable[tuple[float, HeldO
             return None
         total += share * error.mape
     return total
+
+
+def unknown_reasons(table_mape: float | None, held_out: HeldOutError | None, *, needed: bool = True) -> list[str]:
+    """What lacks for :func:`combined_error`, in words; the held-out error only where it is ``needed``."""
+    reasons = []
+    if table_mape is None:
+        reasons.append("the table is not calibrated with whole networks")
+    if needed and held_out is None:
+        reasons.append("the table's blocks are all of one input shape, which says nothing about others")
+    return reasons
 
 
 def _shape(signature: str) -> str:

@@ -3,14 +3,15 @@
 Operators that form blocks of the table (every model that EdgeNAS exported from a profiled space) cost what these blocks
 were measured to cost; the rest is interpolated (:mod:`latency.interpolation`), and the prediction says which share of
 the latency that is and how wrong it may be. Operators of a kind that no block of the table has are a guess from the
-bytes that they move, and are named.
+bytes that they move, and are named. Whatever lies outside of what was measured (:mod:`latency.measured_range`) leaves
+the error unknown, and the prediction says why.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ from devices import Provenance
 from export.edgetpu_compiled import is_compiled
 from export.tflite_reader import TfliteOperator, read_operators, read_subgraphs
 from latency.block_model import nearest_kind
-from latency.interpolation import HeldOutError, Interpolation, combined_error
+from latency.interpolation import HeldOutError, Interpolation, combined_error, unknown_reasons
+from latency.measured_range import CONTROL_FLOW, outside_words
 from latency.model_cover import BlockIndex, Piece
 from latency.operators import OperatorWork, operator_work
 from latency.predictor import Predictor
@@ -26,8 +28,6 @@ from latency.table import LatencyTable, Row
 from spaces.errors import InputError
 
 _MOST_OPERATORS = 100_000
-#: Up to this share of the latency, a guess counts as wrong by all of itself; beyond, the error is unknown.
-_LARGEST_GUESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class ModelPrediction:
 
     ``measured_share``, ``interpolated_share`` and ``unknown_share`` are shares of the latency: from measured blocks,
     from the model of operators, and from operators that no block of the table has; ``extrapolated_share`` is the part
-    of the interpolated one that lies beyond the sizes of the table's blocks. ``error`` has ``mape`` (None when
-    it cannot be known), the ``networks`` behind the table's own error, and the parts that it is made of.
+    of the interpolated one that lies outside of what was measured. ``error`` has ``mape`` (None when it cannot be
+    known, and then ``reason`` says why, one line a reason in ``reasons``), the ``networks`` behind the table's own
+    error, and the parts that it is made of.
     """
 
     latency_ms: float
@@ -99,16 +100,8 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
     shares = _shares(pieces, prediction.per_node, prediction.latency_ms, unknown)
     beyond = _beyond(pieces, prediction.per_node, prediction.latency_ms, unknown, interpolation)
     held_out = interpolation.error() if interpolation is not None else None
-    error: dict[str, Any] = dict(prediction.error) | {"table_mape": prediction.error["mape"]}
-    if left:
-        error["interpolation"] = None if held_out is None else dataclasses.asdict(held_out)
-        mape = combined_error(predictor.calibration.mape, [(shares[1], held_out)])
-        guessed = shares[2] + beyond
-        error |= {
-            "mape": None if mape is None or guessed > _LARGEST_GUESS else mape + guessed,
-            "interval": None,
-            "max": None,
-        }
+    reasons = _reasons(operators, left, interpolation, held_out, prediction.error["mape"])
+    error = _error(prediction.error, left, shares[1], held_out, reasons)
     return ModelPrediction(
         latency_ms=prediction.latency_ms,
         energy_mj=prediction.energy_mj,
@@ -126,6 +119,38 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
         warnings=(*warnings, *_told(left, unknown, held_out, (*shares, beyond), interpolation)),
         energy_provenance=prediction.energy_provenance,
     )
+
+
+def _reasons(
+    operators: Sequence[TfliteOperator],
+    left: Sequence[OperatorWork],
+    interpolation: Interpolation | None,
+    held_out: HeldOutError | None,
+    table_mape: float | None,
+) -> list[str]:
+    """Why the error is not known, one line each; empty when it is."""
+    reasons = [] if interpolation is None else outside_words(left, interpolation.range)
+    if any(tensor.dtype == "UINT8" for operator in operators for tensor in operator.outputs):
+        reasons.append("its integers have no sign (uint8): not measured in this precision, and predicted as int8")
+    return reasons + unknown_reasons(table_mape, held_out, needed=bool(left))
+
+
+def _error(
+    table_error: Mapping[str, Any],
+    left: Sequence[OperatorWork],
+    interpolated_share: float,
+    held_out: HeldOutError | None,
+    reasons: Sequence[str],
+) -> dict[str, Any]:
+    """The table's own error where all of a model was measured, more where it was interpolated, None for a reason."""
+    error: dict[str, Any] = dict(table_error) | {"table_mape": table_error["mape"]}
+    if left:
+        mape = combined_error(table_error["mape"], [(interpolated_share, held_out)])
+        error["interpolation"] = None if held_out is None else dataclasses.asdict(held_out)
+        error |= {"mape": mape, "interval": None, "max": None}
+    if reasons:
+        error |= {"mape": None, "interval": None, "max": None}
+    return error | {"reason": "; ".join(reasons) or None, "reasons": list(reasons)}
 
 
 def model_precision(operators: Sequence[TfliteOperator]) -> str:
@@ -160,10 +185,8 @@ def _check(model: bytes, operators: Sequence[TfliteOperator], table: LatencyTabl
             f"`edgenas profile --device {table.device} --precision {found}`, or name the right one"
         )
     warnings = []
-    if any(tensor.dtype == "UINT8" for operator in operators for tensor in operator.outputs):
-        warnings.append("the model's integers have no sign (uint8): predicted as int8")
-    others = len(read_subgraphs(model)) - 1
-    if others:
+    if any(operator.name in CONTROL_FLOW for operator in operators):
+        others = len(read_subgraphs(model)) - 1
         warnings.append(f"{others} graphs of control flow are not counted: nobody knows how often they run")
     return warnings
 
@@ -216,7 +239,7 @@ def _beyond(
     unknown: Sequence[OperatorWork],
     interpolation: Interpolation | None,
 ) -> float:
-    """Share of the latency in interpolated operators unlike those of the table's blocks."""
+    """Share of the latency in interpolated operators that lie outside of what was measured."""
     if interpolation is None:
         return 0.0
     guessed = frozenset(work.index for work in unknown)
@@ -255,7 +278,7 @@ def _told(
         told += [f"{kind} is counted as {nearest_kind(kind, interpolation.kinds)}" for kind in variants]
     if shares[3] > 0:
         told.append(
-            f"{shares[3]:.1%} of it is in operators larger, smaller or rarer than those of the table's blocks; "
+            f"{shares[3]:.1%} of it is in operators of other forms or sizes than those of the table's blocks; "
             "the held-out error does not hold for them; profile a space that is like the model"
         )
     if unknown:

@@ -39,6 +39,9 @@ _COSTLY_OPTIONS = {
 _COMMUTATIVE = ("ADD", "MUL", "MAXIMUM", "MINIMUM")
 _DEPTHWISE = re.compile(r"DEPTHWISE_CONV_2D/(\d+)x(\d+)")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_STRIDED = (*_CONVOLUTIONS, "AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D")
+#: Clamps, which every kernel does while it writes its output.
+_FREE_ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 #: Nobody measures a model with more elements in a tensor; a damaged size is caught here.
 _MOST_ELEMENTS = 2**40
 
@@ -64,6 +67,10 @@ class OperatorWork:
     groups: int = 1
     output_channels: int = 1
     output_positions: int = 1
+    #: What makes its kernel another one, by name: types, kernel, stride, dilation. Operators of equal kind and form
+    #: differ in their sizes only.
+    form: tuple[tuple[str, str], ...] = ()
+    is_custom: bool = False
 
     @property
     def is_wide(self) -> bool:
@@ -128,6 +135,8 @@ def _work(
         groups=_groups(operator, live, kernel),
         output_channels=max(channels, 1),
         output_positions=positions,
+        form=_form(operator, live, kernel),
+        is_custom=operator.is_custom,
     )
 
 
@@ -164,7 +173,7 @@ def _fingerprint(
     if operator.name in _COMMUTATIVE:
         shapes.sort()
     # A bias, and constants as small, cost nothing that could be told apart.
-    kernels = tuple(tensor.shape for tensor in constants if len(tensor.shape) > 1)
+    kernels = tuple((_type(tensor), tensor.shape, tensor.is_sparse) for tensor in constants if len(tensor.shape) > 1)
     outputs = tuple((_type(tensor), _squeezed(tensor.shape)) for tensor in operator.outputs)
     return (operator.name, tuple(shapes), kernels, outputs, options)
 
@@ -189,6 +198,34 @@ def _kind(operator: TfliteOperator, live: Sequence[TfliteTensor], kernel: Tflite
     if operator.name in _COMMUTATIVE and len({tensor.shape for tensor in live}) > 1:
         return f"{operator.name}/broadcast{suffix}"
     return f"{operator.name}{suffix}"
+
+
+def _form(
+    operator: TfliteOperator, live: Sequence[TfliteTensor], kernel: TfliteTensor | None
+) -> tuple[tuple[str, str], ...]:
+    """Types as the file has them: unsigned integers have kernels of their own."""
+    options = {name: operator.options.get(name, default) for name, default in _COSTLY_OPTIONS.items()}
+    form: dict[str, str] = {}
+    if live:
+        form["activations"] = "+".join(sorted({tensor.dtype for tensor in live}))
+    if operator.outputs:
+        form["output"] = operator.outputs[0].dtype
+    if kernel is not None:
+        form["weights"] = kernel.dtype
+        if kernel.is_sparse:
+            form["sparse weights"] = "yes"
+    if kernel is not None and len(kernel.shape) == 4:
+        form["kernel"] = f"{kernel.shape[1]}x{kernel.shape[2]}"
+    elif options["filterWidth"] or options["filterHeight"]:
+        window = (options["filterHeight"], options["filterWidth"])
+        whole = bool(live) and live[0].shape[1:3] == window
+        form["kernel"] = "whole map" if whole else f"{window[0]}x{window[1]}"
+    if operator.name in _STRIDED and form.get("kernel") != "whole map":
+        form["stride"] = f"{options['strideH']}x{options['strideW']}"
+        form["dilation"] = f"{options['dilationHFactor']}x{options['dilationWFactor']}"
+    if operator.fused_activation not in _FREE_ACTIVATIONS:
+        form["fused activation"] = operator.fused_activation
+    return tuple(form.items())
 
 
 def _groups(operator: TfliteOperator, live: Sequence[TfliteTensor], kernel: TfliteTensor | None) -> int:

@@ -109,8 +109,37 @@ def profile(
         done, count = len(exact.simulated), len(entries)
         reused = count - done - len(exact.failed)
         return ProfileResult(exact.table, exact.path, count, done, reused, time.monotonic() - start, dict(exact.failed))
-    settings = settings or QuietSettings()
-    path = table_path or default_table_path(device.name, precision)
+    with device.exclusive():
+        return _measure(
+            entries,
+            device,
+            precision,
+            table_path or default_table_path(device.name, precision),
+            networks,
+            threads,
+            settings or QuietSettings(),
+            seed,
+            fresh,
+            neighbourhoods,
+            progress,
+        )
+
+
+def _measure(
+    entries: Mapping[str, SlotEntry],
+    device: Device,
+    precision: str,
+    path: Path,
+    networks: Sequence[Network],
+    threads: int,
+    settings: QuietSettings,
+    seed: int,
+    fresh: bool,
+    neighbourhoods: Neighbourhoods | None,
+    progress: ProgressCallback | None,
+) -> ProfileResult:
+    """:func:`profile` on a device that is ours alone: what another process has measured meanwhile is in the table."""
+    start = time.monotonic()
     if precision not in device.precisions:
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
     identity = device.identity(threads=threads)

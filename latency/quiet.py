@@ -61,26 +61,27 @@ def visit_in_rounds(
         if on_visit:
             on_visit(name, visit)
 
-    while todo := [name for name in visits.lacking(models) if name not in errors]:
-        measure_settings = MeasureSettings(
-            threads=threads,
-            anchor=anchor,
-            warmup_seconds=settings.warmup_seconds,
-            anchor_ms=visits.fastest_anchor_ms if np.isfinite(visits.fastest_anchor_ms) else None,
-            tolerance=settings.tolerance,
-            quiet_chunks=settings.quiet_chunks,
-            chunk_seconds=settings.chunk_seconds,
-            visit_seconds=settings.visit_seconds,
-            wait_seconds=settings.wait_seconds,
-            operators_above=settings.operators_above,
-            operator_seconds=settings.operator_seconds,
-            timeout_seconds=settings.timeout_seconds,
-        )
-        passes = max(1, _VISITS_PER_PROCESS // len(todo))
-        enough = {name: max(1, round(visits.effort.get(name, 1.0) * settings.visits)) for name in todo}
-        shuffled = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
-        order = [(turn, name) for turn, name in shuffled if turn < enough[name]]
-        device.measure_many({f"{turn} {name}": models[name] for turn, name in order}, measure_settings, record)
+    with device.exclusive():
+        while todo := [name for name in visits.lacking(models) if name not in errors]:
+            measure_settings = MeasureSettings(
+                threads=threads,
+                anchor=anchor,
+                warmup_seconds=settings.warmup_seconds,
+                anchor_ms=visits.fastest_anchor_ms if np.isfinite(visits.fastest_anchor_ms) else None,
+                tolerance=settings.tolerance,
+                quiet_chunks=settings.quiet_chunks,
+                chunk_seconds=settings.chunk_seconds,
+                visit_seconds=settings.visit_seconds,
+                wait_seconds=settings.wait_seconds,
+                operators_above=settings.operators_above,
+                operator_seconds=settings.operator_seconds,
+                timeout_seconds=settings.timeout_seconds,
+            )
+            passes = max(1, _VISITS_PER_PROCESS // len(todo))
+            enough = {name: max(1, round(visits.effort.get(name, 1.0) * settings.visits)) for name in todo}
+            shuffled = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
+            order = [(turn, name) for turn, name in shuffled if turn < enough[name]]
+            device.measure_many({f"{turn} {name}": models[name] for turn, name in order}, measure_settings, record)
     return errors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from devices import Device, Measurement, MeasurementError, MeasureSettings
 from export.flatbuffer import write_tflite
+from export.temporary import temporary_folder
 from latency.calibration import Calibration
 from latency.journal import Journal
 from latency.progress import ProgressCallback, Reporter
@@ -43,8 +43,8 @@ class Session:
         finished = 0.0
         for first in range(0, len(names), batch):
             chosen = names[first : first + batch]
-            with tempfile.TemporaryDirectory(prefix="edgenas-profile-") as folder:
-                models = self._write(chosen, graphs, Path(folder))
+            with temporary_folder("profile") as folder:
+                models = self._write(chosen, graphs, folder)
                 counts = {name: min(self.visits.quiet_visits(name), enough[name]) for name in models}
 
                 def on_visit(name: str, visit: Visit) -> None:

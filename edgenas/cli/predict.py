@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from devices import Device
     from latency.table import LatencyTable
 
+_SIMULATED = "how wrong the device's model is on real hardware is not stored with the device"
 STRICT = typer.Option(False, "--strict", help="Refuse what is not made of measured blocks, instead of interpolating.")
 
 
@@ -88,13 +89,13 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
         "energy_mj": outcome.energy_mj,
         "provenance": outcome.provenance.to_json(),
         "statistic": "simulated",
-        "error": {"mape": None, "networks": 0},
+        "error": {"mape": None, "networks": 0, "reason": _SIMULATED, "reasons": [_SIMULATED]},
         "measured_share": 0.0,
         "interpolated_share": 0.0,
         "extrapolated_share": 0.0,
         "unknown_share": 0.0,
         "blocks": [],
-        "warnings": [f"{device.spec.description}; how wrong it is on real hardware is not stored with the device"],
+        "warnings": [f"{device.spec.description}; {_SIMULATED}"],
         "summary": f"{outcome.provenance.runtime}: {outcome.provenance.protocol}",
     }
 
@@ -107,9 +108,11 @@ def _print(data: dict[str, Any], device: str) -> None:
         mape = "unknown" if error["mape"] is None else f"{error['mape']:.1%}"
         print(
             f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} measured "
-            f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} beyond the "
-            f"table's sizes), {data['unknown_share']:.1%} of unknown operators"
+            f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} outside of what "
+            f"was measured), {data['unknown_share']:.1%} of unknown operators"
         )
+        for reason in error.get("reasons", ()):
+            print(f"the error is not known: {reason}")
     print(data["summary"])
     for warning in data["warnings"]:
         remark(f"warning: {warning}")

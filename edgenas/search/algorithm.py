@@ -30,6 +30,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from edgenas.search.blas_threads import one_blas_thread
 from edgenas.search.history import History, Observation
 from edgenas.search.problem import Population, Problem
 from spaces.errors import InputError
@@ -87,7 +88,8 @@ class Algorithm(ABC):
         suggestions: list[tuple[int, ...]] = []
         for _ in range(count):
             number = self.history.next_number
-            row = self.propose(np.random.default_rng([self.seed, number]))
+            with one_blas_thread():
+                row = self.propose(np.random.default_rng([self.seed, number]))
             if row is None:
                 break
             choices = tuple(int(choice) for choice in row)

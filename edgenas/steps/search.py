@@ -6,6 +6,7 @@ only, never on who finishes first, so the same seed gives the same search, inter
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from edgenas.objectives import Objective
 from edgenas.search import Observation
 from edgenas.search.learning_curves import extrapolate
 from edgenas.search.screening import create_screened
+from edgenas.steps.overhead import SearchOverhead, overhead_words
 from edgenas.study import Study, Trial
 from edgenas.workers import Candidate, EvaluatorFactory, Outcome, WorkerPool
 from export.files import write_atomically
 from spaces.decision import Architecture
-from spaces.errors import WorkError
+from spaces.errors import EdgeNASError, WorkError
 
 if TYPE_CHECKING:
     from edgenas.search.problem import Problem
@@ -52,8 +54,11 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
 
                 evaluator = ShortTrainingEvaluator(recipe)
             run = _Search(context, study, problem, recipe.make_objective(targets))
-            with WorkerPool(evaluator, recipe.search.workers) as pool:
-                run.loop(pool)
+            try:
+                with WorkerPool(evaluator, recipe.search.workers) as pool:
+                    run.loop(pool)
+            finally:
+                run.record_overhead()
             _finish(context, study, limits)
         finally:
             study.close()
@@ -69,6 +74,12 @@ class _Search:
         self.objective = objective
         wanted, seed = context.recipe.search, context.recipe.seed
         self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
+        self.overhead = SearchOverhead(context.folder.step("search").get("overhead"))
+
+    def record_overhead(self) -> None:
+        """Keeps what the search itself has cost so far, for the report and for a resumed call."""
+        with contextlib.suppress(EdgeNASError, OSError):  # a full disk has its own message already
+            self.context.folder.record("search", {"overhead": self.overhead.to_json()})
 
     def loop(self, pool: WorkerPool) -> None:
         """Evaluates batch after batch."""
@@ -104,9 +115,14 @@ class _Search:
         """``count`` new trials, suggested from what was finished before number ``start``."""
         if count <= 0:
             return []
-        self.algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
-        suggestions = self.algorithm.suggest(count)
-        return [self._start(len(trials) + index, choices) for index, choices in enumerate(suggestions)]
+        with self.overhead.suggesting():
+            self.algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
+            suggestions = self.algorithm.suggest(count)
+        started = [self._start(len(trials) + index, choices) for index, choices in enumerate(suggestions)]
+        self.overhead.count(len(started))
+        if lately := self.overhead.lately():
+            self.context.log.event("search_overhead", **lately)
+        return started
 
     def _start(self, number: int, choices: tuple[int, ...]) -> Trial:
         space = self.context.space
@@ -240,3 +256,5 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
         + (f" and {best.predicted['latency_ms']:.4g} ms predicted" if "latency_ms" in best.predicted else "")
         + (f", {best.predicted['energy_mj']:.4g} mJ predicted" if "energy_mj" in limits else "")
     )
+    if words := overhead_words(context.folder.step("search").get("overhead", {})):
+        context.progress.say(f"search: {words}")

@@ -29,6 +29,13 @@ from devices.device import Device, DeviceSpec, device_from_spec
 BOARD_PACKAGES = ("numpy", "numpy.libs", "ai_edge_litert")
 
 
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests wait for no measurement of their user's, nor for each other."""
+    if "EDGENAS_HOME" not in os.environ:
+        monkeypatch.setenv("EDGENAS_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 def missing_program() -> str | None:
     """What has to be installed before this can work, or None."""
     for program, package in (("ssh", "openssh-client"), ("ssh-keygen", "openssh-client"), ("sshd", "openssh-server")):
