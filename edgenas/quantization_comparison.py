@@ -6,6 +6,7 @@ All files are measured in the same quiet rounds of one session, never minutes ap
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,7 @@ from edgenas.report.data import QUANTIZATIONS
 from edgenas.run_folder import RunFolder
 from edgenas.side_by_side import measure_side_by_side
 from edgenas.steps.context import RunContext
-from edgenas.steps.train import training_record, weights_path
-from edgenas.study import Study
+from edgenas.steps.train import load_trained, training_record, weights_path
 from export.files import write_atomically
 from spaces.errors import EdgeNASError, InputError
 
@@ -46,11 +46,10 @@ class TrainedTrial:
                 f"{folder}: trial {self.number} has no final training to quantize; `edgenas export {folder} --trial "
                 f"{self.number}` does that"
             )
-        study = Study.open(run.study_path)
-        try:
+        with closing(self.context.open_study()) as study:
             self.trial = study.trial(self.number)
-        finally:
-            study.close()
+        if remark := run.inputs.check(self.context.space, self.context.dataset):
+            self.context.progress.say(f"{folder}: {remark}")
         space = self.context.space
         self.network: Network = space.decode(space.parse(self.trial.architecture))
         from export.keras_builder import build_keras
@@ -60,7 +59,7 @@ class TrainedTrial:
             training_record(self.context, self.number)["preprocessing"]
         )
         self.model = build_keras(self.network)
-        self.model.load_weights(weights_path(self.context, self.number))
+        load_trained(self.context, self.number, self.model)
 
     @property
     def test_inputs(self) -> np.ndarray:

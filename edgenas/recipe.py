@@ -228,14 +228,18 @@ class Recipe(Section):
         return self
 
     @classmethod
-    def load(cls, path: Path | str) -> Recipe:
-        """Reads and checks a recipe. Raises InputError naming file, line, key, what was found and what is expected."""
+    def load(cls, path: Path | str, *, resolve: bool = True) -> Recipe:
+        """Reads and checks a recipe. Raises InputError naming file, line, key, what was found and what is expected.
+
+        ``resolve`` makes its paths absolute; without it they are as they stand in the file.
+        """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read as a recipe ({error}); `edgenas recipe` writes one") from None
-        return cls.parse(text, str(path)).relative_to(path.resolve().parent)
+        recipe = cls.parse(text, str(path))
+        return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
     def parse(cls, text: str, source: str = "<recipe>") -> Recipe:

@@ -183,7 +183,7 @@ class Study:
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""
         if number in self._ids and number not in self._finished:  # one being evaluated: read alone, not with all others
-            return self._with_measured(_from_optuna(self._storage.get_trial(self._ids[number])))
+            return self._with_measured(self._read(self._patiently(lambda: self._storage.get_trial(self._ids[number]))))
         trials = self.trials
         for trial in trials:
             if trial.number == number:
@@ -191,7 +191,7 @@ class Study:
         raise InputError(f"{self.path}: there is no trial {number}; it holds {len(trials)} trials, numbered from 0")
 
     def _with_measured(self, trial: Trial) -> Trial:
-        costs = self._study.user_attrs.get(f"measured:{trial.number}")
+        costs = self._patiently(lambda: self._study.user_attrs).get(f"measured:{trial.number}")
         return trial if costs is None else dataclasses.replace(trial, measured=costs)
 
     @property

@@ -28,3 +28,10 @@ def main() -> None:
         # The reader (head, less) has seen enough. Standard output is gone, so nothing may be flushed at exit.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        from edgenas.disk import is_full, no_space
+
+        if not is_full(error):
+            raise
+        print(f"error: {no_space(error.filename or 'a file')}", file=sys.stderr)
+        sys.exit(1)

@@ -23,6 +23,7 @@ from edgenas.report.facts import (
 )
 from edgenas.report.quantizations import quantization_table
 from edgenas.run_folder import RunFolder
+from edgenas.study_patience import StudyDamagedError
 from spaces import EdgeNASError, InputError, Network
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 def load_report_data(run_dir: Path | str) -> ReportData:
     """What a run folder holds, as far as the run has come.
 
-    Raises InputError when the folder is no run: neither a recipe nor a study in it.
+    Raises InputError when the folder is no run (neither a recipe nor a study in it), and when its study is damaged.
     """
     return _Reader(RunFolder(run_dir)).read()
 
@@ -66,6 +67,8 @@ class _Reader:
         """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
+        except StudyDamagedError:
+            raise  # a report of wrong figures, or of none, would replace one of right ones
         except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None

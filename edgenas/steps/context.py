@@ -14,7 +14,7 @@ from edgenas.progress import Progress
 from edgenas.recipe import Recipe
 from edgenas.run_folder import RunFolder
 from edgenas.study import Study
-from spaces.errors import EdgeNASError
+from spaces.errors import EdgeNASError, InputError
 from spaces.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -68,7 +68,13 @@ class RunContext:
         """The run's own copy of the latency table, which the profile step made."""
         from latency.table import LatencyTable
 
-        return LatencyTable.load(self.folder.table_path, device=self.device.name, precision=self.precision)
+        path = self.folder.table_path
+        try:
+            return LatencyTable.load(path, device=self.device.name, precision=self.precision)
+        except InputError as error:
+            raise InputError(
+                f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
+            ) from None
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -15,7 +15,7 @@ from edgenas.report import build_report
 from edgenas.report.load import load_report_data
 from edgenas.report.page import render_page
 from edgenas.run_folder import RunFolder
-from edgenas.study import Study
+from edgenas.study import Study, StudyDamagedError
 from export.bundle import BundleContents, DataCard, write_bundle
 from export.flatbuffer import write_tflite
 from export.preprocessing import Preprocessing
@@ -197,11 +197,20 @@ def test_no_run_is_an_input_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_study_leaves_the_report_as_it_is(shipped: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(shipped, run)
+    before = build_report(run).read_bytes()
+    (run / "study.db").write_text("not a database")
+    with pytest.raises(StudyDamagedError, match="the study is damaged"):
+        build_report(run)
+    assert (run / "report.html").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("recipe.yaml", "nonsense: ["),
-        ("study.db", "not a database"),
         ("state.json", "{"),
         ("table.csv", "signature,ms\n"),
         ("validation.json", '{"rows": [1]}'),

@@ -15,7 +15,7 @@ from spaces.decision import Decision
 from spaces.errors import InputError
 
 DECISIONS = (Decision("kernel", ("3", "5", "7")), Decision("filters", ("16", "24")))
-TRIALS = 12
+TRIALS = 13
 
 
 @pytest.fixture(scope="module")
