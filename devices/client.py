@@ -40,6 +40,7 @@ _GREETING_LINES = 200
 _END = object()
 _RUNNER_SETTINGS = (
     *("threads", "affinity", "warmup_seconds", "min_runs", "max_runs", "max_seconds", "confidence", "keep", "seed"),
+    "inputs",
     *("anchor_ms", "tolerance", "quiet_chunks", "chunk_seconds", "visit_seconds", "wait_seconds"),
     *("operators_above", "operator_seconds"),
 )

@@ -67,6 +67,8 @@ class MeasureSettings:
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
+    ``inputs`` is what inputs are fed, by name and type, as :mod:`devices.runner` takes it; others get random values.
+
     With ``energy``, a device that has a meter runs each model once more beside it (not on visits with an anchor).
     """
 
@@ -91,6 +93,7 @@ class MeasureSettings:
     operator_seconds: float = 0.2
     inside_network: bool = False
     energy: bool = False
+    inputs: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threads", "min_runs", "max_runs", "max_seconds", "timeout_seconds", "quiet_chunks"):
@@ -133,6 +136,8 @@ class Device(ABC):
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
+    #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
+    needs_known_shapes: ClassVar[bool] = False
 
     def __init__(self, spec: DeviceSpec) -> None:
         self.spec = spec

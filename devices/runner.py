@@ -15,7 +15,9 @@ on standard output, flushed one by one, so that a crash loses nothing that was m
 Settings: ``threads``; ``affinity`` (list of CPU numbers, or null: the least busy ones); ``warmup_seconds``;
 ``min_runs``; ``max_runs``; ``max_seconds``; ``confidence`` (stop when the half-width of the 95 % confidence interval
 of the median is below this share of it; null: always use up ``max_seconds``); ``keep`` (how many samples to report,
-null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the random inputs.
+null: all; the smallest and evenly spaced quantiles are kept); ``seed`` of the random inputs; ``inputs`` (what inputs
+are fed: a list of ``{"name", "dtype", "low", "high"}``, or ``{"name", "dtype", "shape", "data"}`` with the values in
+base64; inputs that are not in it get real numbers from -1 to 1, all numbers where they are quantized, else 0 and 1).
 
 With the setting ``anchor``, the path of a small model, each model gets a short *visit* instead. It is warmed up, for
 ``warmup_seconds`` or 40 runs (a few where it is small), and then runs in chunks of ``chunk_seconds``, with the anchor
@@ -46,6 +48,7 @@ By hand: ``python runner.py MODEL.tflite ...``
 
 from __future__ import annotations
 
+import base64
 import functools
 import gc
 import importlib
@@ -70,6 +73,7 @@ DEFAULTS: dict[str, Any] = {
     "confidence": 0.02,
     "keep": None,
     "seed": 0,
+    "inputs": None,
     "anchor": None,
     "anchor_ms": None,
     "tolerance": 1.2,
@@ -169,26 +173,49 @@ def pin(affinity: list[int] | None, threads: int) -> list[int] | None:
     return sorted(os.sched_getaffinity(0))
 
 
-def random_inputs(interpreter: Any, seed: int) -> list[Any]:
-    """Random inputs: data that is all zero may run faster than real data."""
+def random_inputs(interpreter: Any, seed: int, given: list[dict[str, Any]] | None = None) -> list[Any]:
+    """Values for each input: ``given`` ones, else random ones, as data that is all zero may run faster than real data.
+
+    Whole numbers without a scale are indices or flags: only 0 and 1 are safe for every model.
+    """
     rng = np.random.RandomState(seed)
     inputs = []
     for detail in interpreter.get_input_details():
-        shape, dtype = tuple(detail["shape"]), detail["dtype"]
-        if np.issubdtype(dtype, np.integer):
-            info = np.iinfo(dtype)
-            values = rng.randint(max(info.min, -128), min(info.max, 255) + 1, size=shape).astype(dtype)
+        shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
+        told: dict[str, Any] = {}
+        for entry in given or ():
+            if entry["name"] == detail["name"] and entry["dtype"] == dtype.name:
+                told = entry
+        if "data" in told:
+            values = np.frombuffer(base64.b64decode(told["data"]), dtype).reshape(told["shape"])
+            if values.shape != shape:
+                raise ValueError(
+                    f"input {detail['name']} takes the shape {shape}, the given values have {values.shape}"
+                )
+        elif np.issubdtype(dtype, np.integer) or dtype == np.bool_:
+            low, high = (int(told["low"]), int(told["high"])) if told else default_range(detail, dtype)
+            # The largest number of 64 bits has no successor.
+            values = rng.randint(low, min(high, 2**63 - 2) + 1, size=shape, dtype=np.int64).astype(dtype)
         else:
-            values = rng.uniform(-1.0, 1.0, size=shape).astype(dtype)
+            values = rng.uniform(told.get("low", -1.0), told.get("high", 1.0), size=shape).astype(dtype)
         inputs.append(values)
     return inputs
+
+
+def default_range(detail: dict[str, Any], dtype: Any) -> tuple[int, int]:
+    """The whole numbers that an input gets when nobody says otherwise."""
+    if dtype == np.bool_ or not detail["quantization"][0]:
+        return 0, 1
+    info = np.iinfo(dtype)
+    return max(info.min, -128), min(info.max, 255)
 
 
 def load(make_interpreter: Any, path: str, settings: dict[str, Any]) -> Any:
     """An interpreter that is ready to run."""
     interpreter = make_interpreter(model_path=path, num_threads=settings["threads"])
     interpreter.allocate_tensors()
-    for detail, values in zip(interpreter.get_input_details(), random_inputs(interpreter, settings["seed"])):  # noqa: B905
+    values_of_inputs = random_inputs(interpreter, settings["seed"], settings["inputs"])
+    for detail, values in zip(interpreter.get_input_details(), values_of_inputs):  # noqa: B905  (Python 3.7)
         interpreter.set_tensor(detail["index"], values)
     return interpreter
 
@@ -271,7 +298,8 @@ def make_visitor(make_interpreter: Any, distribution: str, settings: dict[str, A
     module = sibling("quiet_visit")
 
     def inputs_of(path: str) -> list[bytes]:
-        return [values.tobytes() for values in random_inputs(make_interpreter(model_path=path), settings["seed"])]
+        interpreter = make_interpreter(model_path=path)
+        return [values.tobytes() for values in random_inputs(interpreter, settings["seed"], settings["inputs"])]
 
     return module.Visitor(
         module.Anchor(load(make_interpreter, settings["anchor"], settings), settings, allowed),

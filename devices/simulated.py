@@ -43,6 +43,7 @@ class SimulatedEdgeTpu(Device):
 
     is_exact: ClassVar[bool] = True
     group_convolution: ClassVar[str] = "split"
+    needs_known_shapes: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
@@ -85,7 +86,9 @@ class SimulatedEdgeTpu(Device):
         operators, constants = read_operators(model), integer_constants(model)
         report = check_operators(operators, constants)
         if report.failure is not None:
-            raise MeasurementError(f"the Edge TPU compiler would refuse the file: {report.failure}")
+            raise MeasurementError(
+                f"the Edge TPU compiler would refuse the file: {report.failure}; {report.failure_change}"
+            )
         if not report.mapped:
             reason = report.operators[0].reason if report.operators else "it has no operators"
             raise MeasurementError(f"no operator maps to the Edge TPU, so there is nothing to simulate: {reason}")

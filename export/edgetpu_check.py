@@ -17,6 +17,7 @@ import numpy as np
 
 from export.edgetpu_compiled import CUSTOM_OPERATOR, CompiledPart, compiled_parts
 from export.edgetpu_parameters import CACHE_BYTES, parameter_bytes
+from export.edgetpu_refusals import find_refusal
 from export.edgetpu_rules import (
     DATA_TYPE,
     GROUPS_APART,
@@ -57,7 +58,8 @@ class EdgeTpuReport:
 
     ``parameter_bytes`` are those of the mapped operators as the chip stores them; they are kept in its cache
     (``cached_bytes``) or sent again at every inference (``streamed_bytes``). ``failure``: why the compiler would not
-    compile the file at all. ``compiled``: it is already compiled, and the numbers are the compiler's own.
+    compile the file at all, and ``failure_change`` what helps. ``compiled``: it is already compiled, and the numbers
+    are the compiler's own.
     """
 
     operators: tuple[OperatorReport, ...]
@@ -65,6 +67,7 @@ class EdgeTpuReport:
     cached_bytes: int = 0
     streamed_bytes: int = 0
     failure: str | None = None
+    failure_change: str = ""
     compiled: bool = False
     parts: tuple[CompiledPart, ...] = field(default=(), repr=False)
 
@@ -90,7 +93,8 @@ class EdgeTpuReport:
             for (op, change), indices in places.items()
         ]
         if self.failure is not None:
-            lines.append(f"nothing is compiled before this is solved: {self.failure}")
+            told = f": {self.failure_change}" if self.failure_change else ""
+            lines.insert(0, f"nothing is compiled before this is solved: {self.failure}{told}")
         if self.streamed_bytes and not self.compiled:
             lines.append(
                 f"{self.streamed_bytes:,} bytes of parameters do not fit the cache of {CACHE_BYTES:,} bytes and are "
@@ -113,6 +117,7 @@ class EdgeTpuReport:
             "cache_bytes": CACHE_BYTES,
             "compiled": self.compiled,
             "failure": self.failure,
+            "failure_change": self.failure_change,
             "changes": list(self.changes),
         }
 
@@ -137,16 +142,18 @@ def check_operators(
 ) -> EdgeTpuReport:
     """Checks operators in execution order; ``constants`` are the values of small constants by tensor index."""
     constants = constants or {}
-    failure = _failure(operators)
-    problems = [_problem(operator, constants) for operator in operators]
-    if failure is not None:
-        refused = (f"the compiler refuses the whole file: {failure}", "")
+    refusal = find_refusal(operators)
+    is_quantized = any(tensor.dtype in _EIGHT_BITS for operator in operators for tensor in _activations(operator))
+    problems = [_problem(operator, constants, is_quantized) for operator in operators]
+    if refusal is not None:
+        refused = (f"the compiler refuses the whole file: {refusal.words}", "")
         return EdgeTpuReport(
             tuple(
                 OperatorReport(operator.index, operator.name, False, *(problem or refused))
                 for operator, problem in zip(operators, problems, strict=True)
             ),
-            failure=failure,
+            failure=refusal.words,
+            failure_change=refusal.change,
         )
     mapped = partition(operators, [problem is None for problem in problems])
     reports = []
@@ -189,21 +196,9 @@ def partition(operators: Sequence[TfliteOperator], can_map: Sequence[bool]) -> l
     return [place in taken for place in range(len(operators))]
 
 
-def _failure(operators: Sequence[TfliteOperator]) -> str | None:
-    """Why the compiler gives the whole file up, in its words."""
-    for operator in operators:
-        if operator.version > NEWEST_VERSIONS.get(operator.name, operator.version):
-            return f"Didn't find op for builtin opcode '{operator.name}' version '{operator.version}'"
-        for tensor in (*operator.inputs, *operator.outputs):
-            if tensor is not None and any(side < 0 for side in tensor.shape):
-                return (
-                    "Attempting to use a delegate that only supports static-sized tensors with a graph that has "
-                    "dynamic-sized tensors"
-                )
-    return None
-
-
-def _problem(operator: TfliteOperator, constants: Mapping[int, np.ndarray]) -> tuple[str, str] | None:
+def _problem(
+    operator: TfliteOperator, constants: Mapping[int, np.ndarray], is_quantized: bool
+) -> tuple[str, str] | None:
     """Reason and remedy of an operator that cannot be mapped whatever surrounds it."""
     name = operator.name
     if operator.version > NEWEST_VERSIONS.get(name, operator.version):
@@ -217,7 +212,7 @@ def _problem(operator: TfliteOperator, constants: Mapping[int, np.ndarray]) -> t
     if not operator.outputs or not any(tensor is not None for tensor in operator.inputs):
         return f"{UNSPECIFIED}: it has no inputs or no outputs", "export the model again"
     activations = _activations(operator)
-    wrong = _wrong_type(operator, activations)
+    wrong = _wrong_type(operator, activations, is_quantized)
     if wrong is not None:
         return wrong
     if name not in RULES:
@@ -241,7 +236,9 @@ def _activations(operator: TfliteOperator) -> list[TfliteTensor]:
     return [tensor for tensor in tensors if tensor is not None and not tensor.is_constant]
 
 
-def _wrong_type(operator: TfliteOperator, activations: Sequence[TfliteTensor]) -> tuple[str, str] | None:
+def _wrong_type(
+    operator: TfliteOperator, activations: Sequence[TfliteTensor], is_quantized: bool
+) -> tuple[str, str] | None:
     allowed = (*_EIGHT_BITS, *_SIXTEEN_BITS.get(operator.name, ()))
     constants = [tensor for tensor in operator.inputs if tensor is not None and tensor.is_constant]
     for tensors, types in ((activations, allowed), (constants, (*_CONSTANT_TYPES, *allowed))):
@@ -249,9 +246,29 @@ def _wrong_type(operator: TfliteOperator, activations: Sequence[TfliteTensor]) -
             if tensor.dtype not in types:
                 if operator.name == "QUANTIZE":
                     return f"{UNSPECIFIED}: {tensor.dtype}", "convert with integer inputs (inference_input_type int8)"
-                change = REPLACEMENTS.get(operator.name, "quantize the whole model to int8 (full integer)")
+                change = REPLACEMENTS.get(operator.name) or _type_change(tensor, operator, is_quantized)
                 return f"{DATA_TYPE}: {tensor.name} is {tensor.dtype}", change
     return None
+
+
+def _type_change(tensor: TfliteTensor, operator: TfliteOperator, is_quantized: bool) -> str:
+    """What helps against a type, given whether the file works with 8 bits elsewhere."""
+    if tensor.dtype == "INT16":
+        return "convert with 8-bit activations, not int16x8"
+    if tensor.is_integer:
+        return (
+            f"its {tensor.dtype.lower()} numbers are not quantized values (sizes, indices or flags): convert with a "
+            f"fixed input shape so that they are constants, or leave the operator to the application"
+        )
+    if not is_quantized:
+        weights = [other for other in operator.inputs if other is not None and other.is_constant]
+        if any(other.dtype in _EIGHT_BITS for other in weights):
+            return "quantize the activations too (full integer, with a representative dataset), not the weights alone"
+        return "quantize the whole model to int8 (full integer)"
+    return (
+        "the converter left this operator in floating point: replace it by one that it can quantize, or move it behind "
+        "all others"
+    )
 
 
 def _compiled_report(operators: Sequence[TfliteOperator], parts: tuple[CompiledPart, ...]) -> EdgeTpuReport:

@@ -216,6 +216,19 @@ _RESIZE = (
 )
 _NONE: tuple[Limit, ...] = ()
 
+
+def _tiles_one_place(operator: TfliteOperator, values: Values) -> bool:
+    # What image-level pooling does: a 1 x 1 map is spread over height and width.
+    source = _input(operator)
+    if source is None or not operator.outputs:
+        return True
+    target = operator.outputs[0].shape
+    if len(source.shape) != len(target) or len(target) < 3:
+        return False
+    kept = source.shape[:-3] == target[:-3] and source.shape[-1] == target[-1]
+    return kept and source.shape[-3:-1] == (1, 1)
+
+
 #: Every operator that can be mapped, and what it must keep to. What is missing here is never mapped.
 RULES: Mapping[str, tuple[Limit, ...]] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"), _NONE),
@@ -328,6 +341,15 @@ RULES: Mapping[str, tuple[Limit, ...]] = {
     ),
     "PRELU": (
         Limit(_alpha_is_vector, UNSPECIFIED, "alpha has more than one side", "share alpha over height and width"),
+    ),
+    "TILE": (
+        Limit(_constant(1), NOT_CONSTANT, "its multiples are computed", "use constant multiples"),
+        Limit(
+            _tiles_one_place,
+            UNSPECIFIED,
+            "it repeats more than a 1x1 map over height and width",
+            "repeat a 1x1 map only, or use a resize",
+        ),
     ),
     "TRANSPOSE": (Limit(_constant(1), NOT_CONSTANT, "its order is computed", "use a constant order"),),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _NONE,

@@ -30,7 +30,11 @@ _SMALLEST_TABLE = 8
 
 @dataclass(frozen=True)
 class TfliteTensor:
-    """A tensor of a model. ``shape`` includes the batch; ``scale`` is empty when it is not quantized."""
+    """A tensor of a model. ``shape`` includes the batch; ``scale`` is empty when it is not quantized.
+
+    A side that the file leaves open is 1 in ``shape`` (in some files -1) and -1 in ``signature``, which is empty where
+    every side is known.
+    """
 
     index: int
     name: str
@@ -41,6 +45,17 @@ class TfliteTensor:
     zero_point: tuple[int, ...] = ()
     quantized_dimension: int = 0
     is_sparse: bool = False
+    signature: tuple[int, ...] = ()
+
+    @property
+    def open_shape(self) -> tuple[int, ...]:
+        """The shape with -1 for the sides that are open."""
+        return self.signature or self.shape
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file leaves a side open."""
+        return any(side < 0 for side in (*self.shape, *self.signature))
 
     @property
     def is_integer(self) -> bool:
@@ -222,6 +237,9 @@ class _Reader:
         shape = self._numbers(tensor, "Shape")
         if any(side < -1 for side in shape):
             raise ValueError(f"tensor {index} has the shape {shape}")
+        signature = self._numbers(tensor, "ShapeSignature") if tensor.ShapeSignatureLength() <= _MAXIMUM_RANK else ()
+        if any(side < -1 for side in signature):
+            raise ValueError(f"tensor {index} has the shape {shape} and the open shape {signature}")
         number, buffer = tensor.Type(), tensor.Buffer()
         dtype = enum_names("TensorType").get(number)
         if dtype is None:
@@ -247,6 +265,7 @@ class _Reader:
             zero_point,
             dimension,
             is_sparse=tensor.Sparsity() is not None,
+            signature=signature if -1 in signature else (),
         )
 
     def _read_operator(self, index: int, operator: Any, tensors: list[TfliteTensor]) -> TfliteOperator:
@@ -268,6 +287,9 @@ class _Reader:
     def _read_options(self, operator: Any) -> dict[str, Any]:
         name = enum_names("BuiltinOptions").get(operator.BuiltinOptionsType(), "NONE")
         table = operator.BuiltinOptions()
+        if name == "NONE" and hasattr(operator, "BuiltinOptions2Type"):  # those of operators from 2023 on
+            name = enum_names("BuiltinOptions2").get(operator.BuiltinOptions2Type(), "NONE")
+            table = operator.BuiltinOptions2()
         if name == "NONE" or table is None:
             return {}
         options = getattr(schema(), name)()

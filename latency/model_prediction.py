@@ -17,7 +17,7 @@ from typing import Any
 
 from devices import Provenance
 from export.edgetpu_compiled import is_compiled
-from export.tflite_reader import TfliteOperator, read_operators, read_subgraphs
+from export.tflite_reader import TfliteOperator, model_io, read_operators, read_subgraphs
 from latency.block_model import nearest_kind
 from latency.interpolation import HeldOutError, Interpolation, combined_error, unknown_reasons
 from latency.measured_range import CONTROL_FLOW, outside_words
@@ -184,6 +184,12 @@ def _check(model: bytes, operators: Sequence[TfliteOperator], table: LatencyTabl
             f"the model is {found}, the table of {table.device} is of precision {table.precision}: make one with "
             f"`edgenas profile --device {table.device} --precision {found}`, or name the right one"
         )
+    for tensor in model_io(model).inputs:
+        if -1 in tensor.open_shape[1:]:
+            raise InputError(
+                f"input {tensor.name!r} has open sides, {tensor.open_shape}: a latency is that of one shape, which "
+                f"`edgenas predict --shape` gives"
+            )
     warnings = []
     if any(operator.name in CONTROL_FLOW for operator in operators):
         others = len(read_subgraphs(model)) - 1

@@ -76,6 +76,7 @@ def visit_in_rounds(
                 operators_above=settings.operators_above,
                 operator_seconds=settings.operator_seconds,
                 timeout_seconds=settings.timeout_seconds,
+                inputs=settings.inputs,
             )
             passes = max(1, _VISITS_PER_PROCESS // len(todo))
             enough = {name: max(1, round(visits.effort.get(name, 1.0) * settings.visits)) for name in todo}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,8 @@ class QuietSettings:
     operator_seconds: float = 0.04
     tolerance: float = 1.27
     timeout_seconds: float = 60.0
+    #: What inputs are fed (:attr:`devices.MeasureSettings.inputs`).
+    inputs: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not (1 <= self.visits <= self.max_visits and self.least_visits >= 1 and self.tolerance > 1):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgenas.cli.files import naming, read_model
+from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def add_to(app: typer.Typer) -> None:
 def check(
     model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file, compiled or not."),
     compile_it: bool = typer.Option(True, "--compile/--no-compile", help="Ask edgetpu_compiler too, if installed."),
+    signature: str | None = SIGNATURE,
+    shape: list[str] = SHAPE,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Which operators an Edge TPU would take, which fall to the CPU, why, and what to change.
@@ -33,14 +36,17 @@ def check(
 
     content = read_model(model)
     with naming(model):
+        chosen = choose_model(content, signature=signature, shapes=shape, is_fed=False, keep_open=True)
+        content = chosen.content
         report = check_edgetpu(content)
     said = None if report.compiled or not compile_it else _ask_compiler(content)
     if said is not None:
         said["agrees"] = said.get("mapped", 0) == report.mapped
     if as_json:
-        print_json(report.to_json() | {"compiler": said})
+        print_json(report.to_json() | {"compiler": said, "model": chosen.to_json()})
         return
     _print(report, model)
+    print_notes(chosen)
     if said is not None and "error" in said:
         print(said["error"])
     elif said is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from edgenas.cli.files import naming, read_model
+from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, choose_model, print_notes
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
 from spaces.errors import InputError, WorkError
 
@@ -142,24 +143,36 @@ def benchmark(
     model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file to measure."),
     device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
     threads: int = typer.Option(1, "--threads", min=1, help="Threads of the runtime."),
+    signature: str | None = SIGNATURE,
+    shape: list[str] = SHAPE,
+    input_range: list[str] = INPUT_RANGE,
+    input_file: Path | None = INPUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
-    from devices.device import DeviceLostError, MeasurementError, get_device
-    from export.tflite_reader import read_operators
+    from devices.device import DeviceLostError, MeasurementError, MeasureSettings, get_device
 
     content = read_model(model)
-    with naming(model):
-        read_operators(content)
     target = get_device(device)
+    with naming(model):
+        chosen = choose_model(
+            content,
+            signature=signature,
+            shapes=shape,
+            ranges=input_range,
+            input_file=input_file,
+            keep_open=target.needs_known_shapes,
+        )
+    fed = tuple(feed.to_runner() for feed in chosen.feeds)
+    settings = MeasureSettings(threads=threads, energy=True, inputs=fed)
     try:
-        measurement = target.measure(content, threads=threads)
+        measurement = target.measure(chosen.content, threads=threads, settings=settings)
     except MeasurementError as error:
         if isinstance(error, DeviceLostError) or target.check():
             raise
         # The device works, so it is the model: damaged, of a type that it does not take, or hostile.
         raise InputError(f"{model}: {error}") from None
-    data = measurement.to_json()
+    data = measurement.to_json() | {"model": chosen.to_json()}
     if as_json:
         print_json(data)
         return
@@ -172,6 +185,7 @@ def benchmark(
     elif measurement.energy_problem:
         remark(f"energy was not measured: {measurement.energy_problem}")
     provenance = measurement.provenance
+    print_notes(chosen, is_run=provenance.kind != "simulated")
     if provenance.kind == "simulated":
         print(f"simulated as {device} ({provenance.runtime} {provenance.runtime_version}): {provenance.protocol}")
         return

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgenas.cli.files import naming, read_model
+from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from spaces.errors import InputError
 
@@ -28,6 +30,8 @@ def predict(
     device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
     table: Path | None = typer.Option(None, "--table", help="Path of the table; by default the device's own."),
     strict: bool = STRICT,
+    signature: str | None = SIGNATURE,
+    shape: list[str] = SHAPE,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Predict the latency of a .tflite file from a device's table, with the error stated. Nothing is run.
@@ -40,22 +44,22 @@ def predict(
     from latency.model_prediction import model_precision
 
     target = get_device(device)
-    try:
-        content = model.read_bytes()
+    content = read_model(model)
+    with naming(model):
+        chosen = choose_model(content, signature=signature, shapes=shape, keep_open=target.needs_known_shapes)
+        content = chosen.content
+        if chosen.is_open:
+            refuse_open(content)
         precision = model_precision(read_operators(content))
-    except OSError as error:
-        raise InputError(f"{model}: cannot be read ({error.strerror}); expected a .tflite file") from None
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
     found = None if target.is_exact and table is None else _table(target, table, precision)
-    try:
+    with naming(model):
         data = _simulate(content, target) if found is None else _predict(content, found, strict)
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from None
+    data |= {"model": chosen.to_json()}
     if as_json:
         print_json(data)
         return
     _print(data, device)
+    print_notes(chosen, is_run=False)
 
 
 def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
