@@ -1,11 +1,6 @@
 """Where it runs: devices that measure ``.tflite`` models, and what a measurement is."""
 
-from devices import adb as _adb  # noqa: F401  (registers the kind)
-from devices import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
-from devices import local as _local  # noqa: F401  (registers the kind)
-from devices import simulated as _simulated  # noqa: F401  (registers the kind)
-from devices import ssh as _ssh  # noqa: F401  (registers the kind)
-from devices.device import (
+from edgenas.devices.device import (
     Device,
     DeviceLostError,
     DeviceSpec,
@@ -18,9 +13,14 @@ from devices.device import (
     get_device,
     register_device,
 )
-from devices.home import edgenas_home
-from devices.measurement import Energy, Measurement, Provenance
-from devices.power import Power
+from edgenas.devices.home import edgenas_home
+from edgenas.devices.kinds import adb as _adb  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import local as _local  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import simulated as _simulated  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import ssh as _ssh  # noqa: F401  (registers the kind)
+from edgenas.devices.measurement import Energy, Measurement, Provenance
+from edgenas.devices.power import Power
 
 __all__ = [
     "Device",

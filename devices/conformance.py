@@ -12,10 +12,10 @@ import math
 
 import pytest
 
-from devices.device import Device, MeasurementError, MeasureSettings, Outcome
-from devices.measurement import Measurement
-from export.flatbuffer import write_tflite
-from spaces.blocks import InvertedBottleneck
+from edgenas.devices.device import Device, MeasurementError, MeasureSettings, Outcome
+from edgenas.devices.measurement import Measurement
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.spaces.blocks import InvertedBottleneck
 
 SETTINGS = MeasureSettings(warmup_seconds=0.005, max_seconds=0.05, timeout_seconds=60)
 

@@ -8,9 +8,9 @@ class's options. EdgeNAS brings ``devices/catalog/*.yaml``; users add ``devices/
     description: the other Python environment of this laptop
     precisions: [float32, int8]
     options: {python: /home/me/venv/bin/python}
-    power: {idle_watts: 3, active_watts: 9}     # optional, see devices.power
+    power: {idle_watts: 3, active_watts: 9}     # optional, see edgenas.devices.power
 
-Every implementation passes :class:`devices.conformance.DeviceConformance`.
+Every implementation passes :class:`edgenas.devices.conformance.DeviceConformance`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
-from devices.edgetpu_model import tensor_bytes
-from devices.home import edgenas_home
-from devices.lock import exclusive
-from devices.measurement import Measurement, Provenance
-from devices.power import Power, read_power
-from export.tflite_reader import read_operators
-from spaces.block import PRECISIONS
-from spaces.errors import InputError, WorkError
+from edgenas.devices.home import edgenas_home
+from edgenas.devices.kinds.edgetpu_model import tensor_bytes
+from edgenas.devices.lock import exclusive
+from edgenas.devices.measurement import Measurement, Provenance
+from edgenas.devices.power import Power, read_power
+from edgenas.export.tflite.reader import read_operators
+from edgenas.spaces.block import PRECISIONS
+from edgenas.spaces.errors import InputError, WorkError
 
 CATALOG = Path(__file__).parent / "catalog"
 
@@ -67,7 +67,8 @@ class MeasureSettings:
     With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
-    ``inputs`` is what inputs are fed, by name and type, as :mod:`devices.runner` takes it; others get random values.
+    ``inputs`` is what inputs are fed, by name and type, as :mod:`edgenas.devices.on_device.runner` takes it; others
+    get random values.
 
     With ``energy``, a device that has a meter runs each model once more beside it (not on visits with an anchor).
     """
@@ -159,7 +160,7 @@ class Device(ABC):
     def exclusive(self) -> Iterator[None]:
         """Keeps other processes from measuring on this device, for as long as a series of measurements takes.
 
-        Waits for them before, see :mod:`devices.lock`. A simulated device needs no lock.
+        Waits for them before, see :mod:`edgenas.devices.lock`. A simulated device needs no lock.
         """
         if self.is_exact:
             yield

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from devices.energy import Meter, average_watts, meter_class
-from devices.energy.meter import Reading
+from edgenas.devices.on_device.energy import Meter, average_watts, meter_class
+from edgenas.devices.on_device.energy.meter import Reading
 
 
 class MeterConformance:

@@ -22,8 +22,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devices.home import edgenas_home
-from spaces.errors import InputError, WorkError
+from edgenas.devices.home import edgenas_home
+from edgenas.spaces.errors import InputError, WorkError
 
 #: How long somebody waits for a device that another process uses.
 PATIENCE_SECONDS = 3600.0

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 Kind = Literal["measured", "simulated", "modelled"]
 

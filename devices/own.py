@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from devices.device import CATALOG, DeviceSpec, device_files
-from devices.home import edgenas_home
-from export.files import write_atomically
-from spaces.errors import InputError, WorkError
+from edgenas.devices.device import CATALOG, DeviceSpec, device_files
+from edgenas.devices.home import edgenas_home
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import InputError, WorkError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 

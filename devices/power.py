@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devices.measurement import Energy, Kind
-from spaces.errors import InputError
+from edgenas.devices.measurement import Energy, Kind
+from edgenas.spaces.errors import InputError
 
 _FIGURES = ("idle_watts", "active_watts", "pj_per_byte")
 _KEYS = (*_FIGURES, "meter", "command", "rails")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spaces.cost import peak_activation_bytes
-from spaces.graph import OpGraph
-from spaces.network import Network
-from spaces.ops import Convolution
-from spaces.references import params_as_counted, published_figures, reference_names, reference_network
-from spaces.resolve import ResolvedArchitecture
+from edgenas.spaces.cost import peak_activation_bytes
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.network import Network
+from edgenas.spaces.ops import Convolution
+from edgenas.spaces.references import params_as_counted, published_figures, reference_names, reference_network
+from edgenas.spaces.resolve import ResolvedArchitecture
 
 if TYPE_CHECKING:
-    from devices import Device, Energy
+    from edgenas.devices import Device, Energy
 
 
 def describe_network(
@@ -62,10 +62,10 @@ def describe_network(
 
 
 def _predict(network: Network, device: str, precision: str, strict: bool) -> dict[str, Any]:
-    from devices import get_device
-    from latency.interpolation import Completed, complete
-    from latency.predictor import Predictor
-    from latency.table import LatencyTable, default_table_path
+    from edgenas.devices import get_device
+    from edgenas.latency.predict.interpolation import Completed, complete
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 
     target = get_device(device)  # an unknown name is a clearer error than a missing table
     if target.is_exact:
@@ -94,9 +94,9 @@ def _predict(network: Network, device: str, precision: str, strict: bool) -> dic
 
 def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any]:
     """The whole network and every node of it; what only a whole network costs belongs to no node."""
-    from devices import MeasureSettings
-    from export.flatbuffer import write_tflite
-    from spaces.errors import InputError
+    from edgenas.devices import MeasureSettings
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.spaces.errors import InputError
 
     if precision not in device.precisions:
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
@@ -117,7 +117,9 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
 
 
 def _origin(energy: Energy, device: Device) -> dict[str, Any]:
-    """Where a simulated energy comes from, in the words of :meth:`latency.predictor.Predictor.energy_provenance`."""
+    """Where a simulated energy comes from, in the words of
+    :meth:`edgenas.latency.predict.predictor.Predictor.energy_provenance`.
+    """
     return {
         "kind": energy.kind,
         "table_kind": energy.kind,
@@ -133,7 +135,7 @@ def _group_convolution(device: str | None) -> str:
     """What a group convolution becomes on a device, and without one."""
     if device is None:
         return "native"
-    from devices import get_device
+    from edgenas.devices import get_device
 
     return get_device(device).group_convolution
 

@@ -12,8 +12,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from export._console import quiet_console
-from spaces.errors import InputError
+from edgenas.export._console import quiet_console
+from edgenas.spaces.errors import InputError
 
 #: Read by TensorFlow when it is first imported. What the user has set wins.
 ENVIRONMENT = {

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from spaces.errors import InputError
-from spaces.graph import OpGraph, OpNode
-from spaces.ops import (
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph, OpNode
+from edgenas.spaces.ops import (
     Activation,
     Add,
     BatchNorm,
@@ -72,7 +72,7 @@ class DeployedNode:
 
 @dataclass(frozen=True)
 class DeployedGraph:
-    """Deployed nodes in the order in which they run; names as in :class:`spaces.graph.OpGraph`."""
+    """Deployed nodes in the order in which they run; names as in :class:`edgenas.spaces.graph.OpGraph`."""
 
     inputs: tuple[tuple[str, Shape], ...]
     nodes: tuple[DeployedNode, ...]
@@ -96,7 +96,7 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     - swish: a sigmoid and a multiplication
     - dropout, and a mean over one pixel that keeps the sides: nothing
 
-    >>> from spaces.blocks import ConvBnAct
+    >>> from edgenas.spaces.blocks import ConvBnAct
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from spaces.errors import WorkError
+from edgenas.spaces.errors import WorkError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from export.tflite_entries import Entry, ModelInput, find_input
-from spaces.errors import InputError
+from edgenas.export.tflite.entries import Entry, ModelInput, find_input
+from edgenas.spaces.errors import InputError
 
 #: NumPy's names of the types that inputs can have.
 NUMPY_TYPES: Mapping[str, str] = {
@@ -24,7 +24,7 @@ NUMPY_TYPES: Mapping[str, str] = {
     **{name: name.lower() for name in ("INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")},
     "BOOL": "bool",
 }
-#: Real inputs are between these, as :mod:`devices.runner` feeds them.
+#: Real inputs are between these, as :mod:`edgenas.devices.on_device.runner` feeds them.
 _FLOAT_RANGE = (-1.0, 1.0)
 
 

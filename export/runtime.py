@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 #: Distribution and module, in the order of preference.
 RUNTIMES = (

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spaces.errors import WorkError
+from edgenas.spaces.errors import WorkError
 
 _LOG = logging.getLogger("edgenas")
 _LOCK = ".lock"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.temporary import temporary_folder
-from export.worker import check_worker, worker_environment
-from spaces.errors import InputError
+from edgenas.export.temporary import temporary_folder
+from edgenas.export.worker import check_worker, worker_environment
+from edgenas.spaces.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,13 @@ def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
 
 
 def _start_worker(folder: Path, start: int, stop: int) -> tuple[subprocess.Popen[str], int]:
-    command = [sys.executable, "-m", "export.verify_worker", str(folder / "model.tflite"), str(folder / "images.npy")]
+    command = [
+        sys.executable,
+        "-m",
+        "edgenas.export.verify_worker",
+        str(folder / "model.tflite"),
+        str(folder / "images.npy"),
+    ]
     command += [str(start), str(stop), str(_part(folder, start))]
     worker = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=worker_environment()

@@ -1,4 +1,5 @@
-"""Runs part of a set of images through a model file: ``python -m export.verify_worker MODEL IMAGES START STOP OUT``.
+"""Runs part of a set of images through a model file: ``python -m edgenas.export.verify_worker MODEL IMAGES START STOP
+OUT``.
 
 A process of its own, because a damaged model may crash the interpreter, and because one interpreter uses one core.
 IMAGES is a ``.npy`` file of float32 NHWC images, OUT receives the float32 logits of the images START to STOP.
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from export.runtime import find_runtime
-from spaces.errors import InputError
+from edgenas.export.runtime import find_runtime
+from edgenas.spaces.errors import InputError
 
 
 def run_model(model: bytes, images: np.ndarray) -> np.ndarray:

@@ -6,12 +6,13 @@ import os
 import signal
 from pathlib import Path
 
-from spaces.errors import InputError, WorkError
+import edgenas
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def worker_environment() -> dict[str, str]:
     """The environment in which ``python -m export.WORKER`` finds this package."""
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(edgenas.__file__).resolve().parents[1])
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 

@@ -1,11 +1,11 @@
 """What it costs: profile a device into a latency table, predict networks and populations, check predictions."""
 
-from latency.predictor import Prediction, Predictor
-from latency.profiler import ProfileResult, profile, profile_space
-from latency.quiet import measure_quiet
-from latency.table import LatencyTable, default_table_path
-from latency.validation import Validation, validate
-from latency.visits import QuietLatency, QuietSettings
+from edgenas.latency.check.validation import Validation, validate
+from edgenas.latency.measure.quiet import measure_quiet
+from edgenas.latency.measure.visits import QuietLatency, QuietSettings
+from edgenas.latency.predict.predictor import Prediction, Predictor
+from edgenas.latency.profile.profiler import ProfileResult, profile_space
+from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 
 __all__ = [
     "LatencyTable",
@@ -17,7 +17,6 @@ __all__ = [
     "Validation",
     "default_table_path",
     "measure_quiet",
-    "profile",
     "profile_space",
     "validate",
 ]

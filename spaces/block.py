@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from spaces.errors import InputError
-from spaces.graph import OpGraph
-from spaces.ops import Shape, format_shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import Shape, format_shape
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -130,7 +130,7 @@ def block_from_dict(spec: Mapping[str, Any]) -> Block:
 def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> str:
     """Canonical key of a block on input shapes and a precision: equal signatures cost the same.
 
-    >>> from spaces.blocks import ConvBnAct
+    >>> from edgenas.spaces.blocks import ConvBnAct
     >>> signature(ConvBnAct(filters=16, kernel=3, stride=2), ((28, 28, 1),), "int8")
     'conv(filters=16 stride=2)@28x28x1/int8'
     """

@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from spaces.block import PRECISIONS, Block, block_from_dict, signature
-from spaces.errors import InputError
-from spaces.ops import Shape
+from edgenas.spaces.block import PRECISIONS, Block, block_from_dict, signature
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import Shape
 
 
 class BlockConformance:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-from spaces.block import PRECISIONS
-from spaces.errors import InputError
-from spaces.graph import OpGraph, OpNode
-from spaces.network import Network
-from spaces.ops import Activation, BatchNorm, DepthwiseConvolution, Dropout
+from edgenas.spaces.block import PRECISIONS
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph, OpNode
+from edgenas.spaces.network import Network
+from edgenas.spaces.ops import Activation, BatchNorm, DepthwiseConvolution, Dropout
 
 #: Depthwise convolutions of more taps have no kernel of their own in common runtimes.
 MOST_TAPS = 25

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _GROUP = 6

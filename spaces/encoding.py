@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spaces.decision import Architecture
-from spaces.errors import InputError
-from spaces.network import Network, Node
-from spaces.slots import SlotEntry, SlotTable
+from edgenas.spaces.decision import Architecture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.slots import SlotEntry, SlotTable
 
 if TYPE_CHECKING:
-    from spaces.space import SearchSpace
+    from edgenas.spaces.space import SearchSpace
 
 Assignment = dict[int, int]
 # How a slot may be filled, best first.
@@ -18,7 +18,7 @@ _EXACT, _COST_ONLY, _ABSENT = range(3)
 
 
 def encode_network(space: SearchSpace, network: Network) -> Architecture:
-    """See :meth:`spaces.space.SearchSpace.encode`."""
+    """See :meth:`edgenas.spaces.space.SearchSpace.encode`."""
     _check_chain(space, network)
     # First with nodes at the slots whose names they carry: where one stage may end and the next begin alike, decoded
     # networks read back as they were. Then by structure alone.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.decision import Architecture, Decision
-from spaces.errors import InputError
+from edgenas.spaces.decision import Architecture, Decision
+from edgenas.spaces.errors import InputError
 
 State = tuple[int, ...]
 _INACTIVE = -1

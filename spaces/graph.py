@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from spaces.errors import InputError
-from spaces.ops import Op, Shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import Op, Shape
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class OpGraph:
 class GraphBuilder:
     """Collects op nodes and refuses duplicate or unknown names and ops that do not fit their inputs.
 
-    >>> from spaces.ops import Convolution
+    >>> from edgenas.spaces.ops import Convolution
     >>> builder = GraphBuilder((8, 8, 3))
     >>> out = builder.add("conv", Convolution(16, kernel=3, stride=2), builder.inputs[0])
     >>> builder.build(out).output_shapes

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from spaces.block import Block, block_from_dict, signature
-from spaces.errors import InputError
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Shape
+from edgenas.spaces.block import Block, block_from_dict, signature
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Shape
 
 _SEPARATOR = "."
 

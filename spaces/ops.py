@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 Shape = tuple[int, ...]
 

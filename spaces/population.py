@@ -2,7 +2,8 @@
 
 A population is an ``int16`` array of shape (N, number of decisions) in canonical form: each active decision holds an
 allowed option, each inactive one holds 0. Every method here takes and returns canonical populations, loops neither
-over rows nor over decisions (:mod:`spaces.decision_tables` is how), and draws only from the generator it is given.
+over rows nor over decisions (:mod:`edgenas.spaces.decision_tables` is how), and draws only from the generator it is
+given.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.decision import Decision
-from spaces.decision_tables import DecisionTables, Indices, Mask
-from spaces.errors import InputError
+from edgenas.spaces.decision import Decision
+from edgenas.spaces.decision_tables import DecisionTables, Indices, Mask
+from edgenas.spaces.errors import InputError
 
 Population = NDArray[np.int16]
 #: Rows that are sampled at once: few enough for a processor's cache.

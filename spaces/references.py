@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from spaces.block import Block, block_class, block_from_dict
-from spaces.errors import InputError
-from spaces.network import Network, chain
-from spaces.ops import BatchNorm, Shape
-from spaces.rounding import round_filters
-from spaces.yaml_files import REFERENCES, read_yaml
+from edgenas.spaces.block import Block, block_class, block_from_dict
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, chain
+from edgenas.spaces.ops import BatchNorm, Shape
+from edgenas.spaces.rounding import round_filters
+from edgenas.spaces.yaml_files import REFERENCES, read_yaml
 
 _FIGURES = "published_figures"
 #: Keys of a row that are not options of its block: how often it repeats, its name, how the width multiplier applies.
@@ -24,7 +24,7 @@ _ROW_KEYS = ("name", "repeat", "scale")
 class PublishedFigures:
     """Figures from a network's authors, as printed there; None where nothing was published.
 
-    ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`spaces.Network.params` does),
+    ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`edgenas.spaces.Network.params` does),
     ``folded`` (batch norms folded into one bias per filter, as deployed) or ``weights`` (no batch norms).
     ``exact_params`` is the number of trainable parameters that a test of the source's code asserts. ``disputed``
     names the figures that do not describe the network which the source's own code builds; ``note`` says why.

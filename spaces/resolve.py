@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaces.decision import Architecture
-from spaces.errors import InputError
-from spaces.network import Network
-from spaces.references import reference_names, reference_network
-from spaces.space import SearchSpace
-from spaces.space_spec import space_names
-from spaces.yaml_files import Entry, read_yaml
+from edgenas.spaces.decision import Architecture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
+from edgenas.spaces.references import reference_names, reference_network
+from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space_spec import space_names
+from edgenas.spaces.yaml_files import Entry, read_yaml
 
 
 @dataclass(frozen=True)

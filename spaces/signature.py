@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 
-from spaces.block import PRECISIONS, block_from_dict
-from spaces.errors import InputError
-from spaces.ops import parse_shape
-from spaces.slots import SlotEntry
+from edgenas.spaces.block import PRECISIONS, block_from_dict
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import parse_shape
+from edgenas.spaces.slots import SlotEntry
 
 _FORM = re.compile(r"(?P<kind>[^()@/]+)\((?P<options>[^()]*)\)@(?P<shapes>[0-9x+]+)/(?P<precision>\w+)")
 _WORDS: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 
 
 def parse_signature(text: str) -> tuple[SlotEntry, str]:
-    """The block on its input shapes, and the precision: the inverse of :func:`spaces.block.signature`.
+    """The block on its input shapes, and the precision: the inverse of :func:`edgenas.spaces.block.signature`.
 
     The block is the canonical one, without what costs nothing when deployed. Raises InputError for a text that is no
     signature, and for one of a block that is not registered (import its module first) or does not fit its shapes.
@@ -47,7 +47,7 @@ def parse_signature(text: str) -> tuple[SlotEntry, str]:
 
 
 def parse_value(text: str) -> object:
-    """The inverse of :func:`spaces.block.format_value`; what is neither a word nor a number is a text."""
+    """The inverse of :func:`edgenas.spaces.block.format_value`; what is neither a word nor a number is a text."""
     if text in _WORDS:
         return _WORDS[text]
     for number in (int, float):

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from spaces.block import Block
-from spaces.decision import Decision
-from spaces.errors import InputError
-from spaces.ops import Shape
-from spaces.population import Population, Populations
-from spaces.slots import Slot, SlotEntry, SlotTable
-from spaces.space_builder import Position, PositionChoice
-from spaces.yaml_files import Scalar
+from edgenas.spaces.block import Block
+from edgenas.spaces.decision import Decision
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import Shape
+from edgenas.spaces.population import Population, Populations
+from edgenas.spaces.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space_builder import Position, PositionChoice
+from edgenas.spaces.yaml_files import Scalar
 
 _SHOWN_PROBLEMS = 4
 

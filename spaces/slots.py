@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.block import Block, signature
-from spaces.graph import OpGraph
-from spaces.ops import Shape
-from spaces.population import Population
+from edgenas.spaces.block import Block, signature
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import Shape
+from edgenas.spaces.population import Population
 
 
 @dataclass(frozen=True)

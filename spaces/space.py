@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.decision import Architecture, Decision, check_canonical, parse_architecture
-from spaces.encoding import encode_network
-from spaces.errors import InputError
-from spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
-from spaces.network import Network, Node
-from spaces.population import Population, Populations
-from spaces.slot_builder import SlotBuilder
-from spaces.slots import Slot, SlotEntry, SlotTable
-from spaces.space_builder import SpaceBuilder
-from spaces.space_spec import SpaceSpec, load_spec
+from edgenas.spaces.decision import Architecture, Decision, check_canonical, parse_architecture
+from edgenas.spaces.encoding import encode_network
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.population import Population, Populations
+from edgenas.spaces.slot_builder import SlotBuilder
+from edgenas.spaces.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space_builder import SpaceBuilder
+from edgenas.spaces.space_spec import SpaceSpec, load_spec
 
 CostArrays = Mapping[str, NDArray[np.float64]]
 #: Rows of a population that are looked up at once: few enough for a processor's cache.
@@ -73,7 +73,7 @@ class SearchSpace:
     # Architectures -------------------------------------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Reads ``str(architecture)``. Raises InputError for any other text (see ``spaces.decision``)."""
+        """Reads ``str(architecture)``. Raises InputError for any other text (see ``edgenas.spaces.decision``)."""
         try:
             return parse_architecture(text, self.decisions)
         except InputError as error:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spaces.block import Block, format_value
-from spaces.decision import Condition, Decision
-from spaces.errors import InputError
-from spaces.space_spec import WIDTH_KEYS, BlockChoice, SpaceSpec, Stage, Value, When
-from spaces.yaml_files import Scalar
+from edgenas.spaces.block import Block, format_value
+from edgenas.spaces.decision import Condition, Decision
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space_spec import WIDTH_KEYS, BlockChoice, SpaceSpec, Stage, Value, When
+from edgenas.spaces.yaml_files import Scalar
 
 
 @dataclass(frozen=True)

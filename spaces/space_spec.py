@@ -34,9 +34,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaces.block import Block, block_class
-from spaces.errors import InputError
-from spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
+from edgenas.spaces.block import Block, block_class
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
 
 #: Fields that the place of a block in the space decides, so that a block choice does not list them as options.
 PLACE_FIELDS = ("filters", "stride", "classes")

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 CATALOG = Path(__file__).parent / "catalog"
 REFERENCES = Path(__file__).parent / "reference"

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from latency import LatencyTable, Predictor
-from latency.adaptation import CLASSES, Splitter, choose_networks, fit_adaptation, population_parts
-from latency.validation import Accuracy
-from spaces.space import SearchSpace
+from edgenas.latency import LatencyTable, Predictor
+from edgenas.latency.check.validation import Accuracy
+from edgenas.latency.transfer.adaptation import CLASSES, Splitter, choose_networks, fit_adaptation, population_parts
+from edgenas.spaces.space import SearchSpace
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ from edgetpu_models.builder import parameters
 from edgetpu_models.fitting import FITTED, Score, fit_latency, fit_line, map_fit
 from edgetpu_models.published import CYCLES, NETWORKS, POSENET_CYCLES, POSENET_FILE, PublishedRow, read_rows
 
-from devices import get_device
-from devices.edgetpu_model import EdgeTpuConstants, Work, macs_of, work_of
-from devices.simulated import SimulatedEdgeTpu
-from export.edgetpu_check import check_edgetpu
-from export.edgetpu_compiled import CUSTOM_OPERATOR, compiled_parts
-from export.files import write_atomically
-from export.tflite_reader import TfliteOperator, read_operators
-from spaces.errors import EdgeNASError, InputError
+from edgenas.devices import get_device
+from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, Work, macs_of, work_of
+from edgenas.devices.kinds.simulated import SimulatedEdgeTpu
+from edgenas.export.compilers.edgetpu.check import check_edgetpu
+from edgenas.export.compilers.edgetpu.compiled import CUSTOM_OPERATOR, compiled_parts
+from edgenas.export.files import write_atomically
+from edgenas.export.tflite.reader import TfliteOperator, read_operators
+from edgenas.spaces.errors import EdgeNASError, InputError
 
 #: What sources say of each constant before anything is fitted; see ``devices/catalog/edgetpu-sim.yaml``.
 PRIORS = {

@@ -56,8 +56,8 @@ def main() -> int:
 
 def measure_networks(arguments: argparse.Namespace, parts: list[str]) -> list[dict[str, Any]]:
     """One row per random network."""
-    from export.keras_builder import build_keras
-    from spaces.space import SearchSpace
+    from edgenas.export.keras.builder import build_keras
+    from edgenas.spaces.space import SearchSpace
 
     space = SearchSpace.load(arguments.space)
     rng = np.random.default_rng(arguments.seed)
@@ -81,9 +81,9 @@ def measure_networks(arguments: argparse.Namespace, parts: list[str]) -> list[di
 
 def time_conversion(model: Any, images: np.ndarray, repeats: int) -> dict[str, float]:
     """Seconds of the int8 recipe and of one plain call, the best of ``repeats`` in turns, and their ratio."""
-    from export.metadata import with_metadata
-    from export.preprocessing import Preprocessing
-    from export.quantization import convert
+    from edgenas.export.bundle.preprocessing import Preprocessing
+    from edgenas.export.quantization import convert
+    from edgenas.export.tflite.metadata import with_metadata
 
     ours: list[float] = []
     plain: list[float] = []
@@ -113,8 +113,8 @@ def time_conversion(model: Any, images: np.ndarray, repeats: int) -> dict[str, f
 
 def plain_conversion(model: Any, images: np.ndarray) -> bytes:
     """What the converter's documentation shows for full-integer models."""
-    from export._console import quiet_console
-    from export._tensorflow import tensorflow
+    from edgenas.export._console import quiet_console
+    from edgenas.export._tensorflow import tensorflow
 
     tf = tensorflow()
     with quiet_console():
@@ -129,9 +129,9 @@ def plain_conversion(model: Any, images: np.ndarray) -> bytes:
 
 def compare_quantizations(model: Any, images: np.ndarray, device: str, seed: int) -> dict[str, dict[str, Any]]:
     """Size and quiet latency of every recipe that needs no training."""
-    from devices import get_device
-    from edgenas.side_by_side import known_anchor_ms, measure_side_by_side
-    from export.quantization import convert, get_recipe, recipe_names
+    from edgenas.compare.side_by_side import known_anchor_ms, measure_side_by_side
+    from edgenas.devices import get_device
+    from edgenas.export.quantization import convert, get_recipe, recipe_names
 
     names = [name for name in recipe_names() if get_recipe(name).fine_tuning is None]
     files = {name: convert(model, quantization=name, calibration=images) for name in names}
@@ -141,11 +141,11 @@ def compare_quantizations(model: Any, images: np.ndarray, device: str, seed: int
 
 def measure_groups(device: str, seed: int) -> list[dict[str, Any]]:
     """Blocks with group convolutions: one operator against its parts, in the same quiet rounds."""
-    from devices import get_device
-    from edgenas.side_by_side import known_anchor_ms, measure_side_by_side
-    from export.flatbuffer import write_tflite
-    from export.group_split import split_group_convolutions
-    from spaces.blocks import GroupConvInvertedBottleneck
+    from edgenas.compare.side_by_side import known_anchor_ms, measure_side_by_side
+    from edgenas.devices import get_device
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.export.tflite.group_split import split_group_convolutions
+    from edgenas.spaces.blocks import GroupConvInvertedBottleneck
 
     rows = []
     models: dict[str, bytes] = {}

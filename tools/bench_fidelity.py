@@ -32,20 +32,20 @@ import numpy as np
 from edgenas.data import Dataset, load_dataset
 from edgenas.data.dataset import Split
 from edgenas.data.npz import read_arrays
+from edgenas.export._console import quiet_console
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.files import write_atomically
+from edgenas.export.keras.builder import build_keras
+from edgenas.export.quantization import get_recipe
+from edgenas.export.quantization.recipes import calibrated
+from edgenas.export.verify import tflite_accuracy
+from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
+from edgenas.spaces.network import Network, chain
+from edgenas.spaces.space import SearchSpace
 from edgenas.training import Augmentation, TrainingSettings, evaluate, train
 from edgenas.training.compress import QuantizationSettings, calibration_images, quantize
 from edgenas.training.fine_tune import FineTuningSettings
-from export._console import quiet_console
-from export._tensorflow import tensorflow
-from export.files import write_atomically
-from export.keras_builder import build_keras
-from export.preprocessing import Preprocessing
-from export.quantization import get_recipe
-from export.quantization.recipes import calibrated
-from export.verify import tflite_accuracy
-from spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
-from spaces.network import Network, chain
-from spaces.space import SearchSpace
 
 #: Networks drawn to choose from.
 _DRAWN = 20_000

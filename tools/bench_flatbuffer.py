@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from devices.device import MeasurementError, MeasureSettings, get_device
-from export.flatbuffer import write_tflite
-from export.tflite_reader import read_operators
-from spaces.block import PRECISIONS
-from spaces.blocks import InvertedBottleneck
-from spaces.errors import EdgeNASError, WorkError
-from spaces.graph import OpGraph
-from spaces.space import SearchSpace
+from edgenas.devices.device import MeasurementError, MeasureSettings, get_device
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.reader import read_operators
+from edgenas.spaces.block import PRECISIONS
+from edgenas.spaces.blocks import InvertedBottleneck
+from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.space import SearchSpace
 
 
 def main() -> None:
@@ -107,8 +107,8 @@ def _timed(graphs: dict[str, OpGraph], make: Any) -> tuple[dict[str, bytes], dic
 
 def _convert(graph: OpGraph, precision: str, seed: int) -> bytes:
     """The same ops by way of Keras and the TensorFlow converter, with the non-zero biases of a trained model."""
-    from export.keras_builder import build_keras
-    from export.quantization import convert
+    from edgenas.export.keras.builder import build_keras
+    from edgenas.export.quantization import convert
 
     rng = np.random.default_rng(seed)
     model = build_keras(SimpleNamespace(name="block", graph=graph), seed=seed)  # type: ignore[arg-type]

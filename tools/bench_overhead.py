@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgenas.pipeline import run
-from edgenas.recipe import Recipe
-from edgenas.runlog import read_log
-from edgenas.workers import Candidate, Evaluator
+from edgenas.recipe.recipe import Recipe
+from edgenas.run.log import read_log
+from edgenas.run.pipeline import run
+from edgenas.study.workers import Candidate, Evaluator
 
 SHOWN_AFTER = (100, 300, 500, 1000)
 #: CPU seconds a trial that a suggestion of ``auto`` may take between 300 and 500 trials.

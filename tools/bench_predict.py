@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from devices import get_device
-from export.flatbuffer import write_tflite
-from latency import LatencyTable, QuietLatency, QuietSettings, measure_quiet
-from latency.model_prediction import predict_model
-from latency.validation import Accuracy
-from spaces.references import reference_network
+from edgenas.devices import get_device
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency import LatencyTable, QuietLatency, QuietSettings, measure_quiet
+from edgenas.latency.check.validation import Accuracy
+from edgenas.latency.predict.model_prediction import predict_model
+from edgenas.spaces.references import reference_network
 
 NETWORKS = (
     "mobilenet_v2_0.35,mobilenet_v2_0.5,mobilenet_v2_1.0,mobilenet_v3_large_minimalistic,"

@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from devices import get_device
-from latency import QuietSettings, profile_space, validate
-from spaces.space import SearchSpace
+from edgenas.devices import get_device
+from edgenas.latency import QuietSettings, profile_space, validate
+from edgenas.spaces.space import SearchSpace
 
 
 def main() -> None:

@@ -33,13 +33,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgenas.export.files import write_atomically
 from edgenas.search import algorithm_class, algorithm_names
-from edgenas.search.replay import Replay, replay_pool, replay_seeds
-from edgenas.search.suggest_latency import suggest_latency
-from edgenas.search.tabular import load_table
-from export.files import write_atomically
-from spaces.errors import InputError, WorkError
-from spaces.space import SearchSpace
+from edgenas.search.benchmark.replay import Replay, replay_pool, replay_seeds
+from edgenas.search.benchmark.tabular import load_table
+from edgenas.search.models.suggest_latency import suggest_latency
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.space import SearchSpace
 
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
 NOTE = (

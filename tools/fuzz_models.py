@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.flatbuffer import write_tflite
-from export.metadata import read_metadata, with_metadata
-from export.preprocessing import Preprocessing
-from spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
-from spaces.errors import InputError, WorkError
-from spaces.network import chain
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.metadata import read_metadata, with_metadata
+from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.network import chain
 
 if TYPE_CHECKING:
-    from latency.table import LatencyTable
+    from edgenas.latency.table.latency_table import LatencyTable
 
 #: A model that takes longer than this (processor time) to be read is as bad as one that crashes the reader.
 SLOWEST_SECONDS = 2.0
@@ -133,7 +133,7 @@ def insert(model: bytearray, rng: np.random.Generator) -> None:
 
 def check(model: bytes) -> object:
     """What ``edgenas check`` reads."""
-    from export.edgetpu_check import check_edgetpu
+    from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
     return check_edgetpu(model).to_json()
 
@@ -141,8 +141,8 @@ def check(model: bytes) -> object:
 @cache
 def table() -> LatencyTable:
     """A table whose latencies are made up from multiply-accumulates: here only reading matters."""
-    from latency.table import LatencyTable, Row
-    from spaces.space import SearchSpace
+    from edgenas.latency.table.latency_table import LatencyTable, Row
+    from edgenas.spaces.space import SearchSpace
 
     entries = SearchSpace.load("tiny_edge").signatures("int8")
     return LatencyTable(
@@ -160,23 +160,23 @@ def table() -> LatencyTable:
 
 def predict(model: bytes) -> object:
     """What ``edgenas predict`` does with a table."""
-    from latency.model_prediction import predict_model
+    from edgenas.latency.predict.model_prediction import predict_model
 
     return predict_model(model, table()).to_json()
 
 
 def simulate(model: bytes) -> object:
     """What ``edgenas predict`` and ``benchmark`` do on a simulated device, which reads every operator."""
-    from devices import get_device
+    from edgenas.devices import get_device
 
     return get_device("edgetpu-sim").measure(model)
 
 
 def figures(model: bytes) -> object:
     """What ``edgenas compare`` and bundles read: figures, metadata, matching layers, the arena."""
-    from export.arena import estimate_arena
-    from export.layer_matching import match_layers
-    from export.model_figures import model_figures
+    from edgenas.export.quantization.layer_matching import match_layers
+    from edgenas.export.tflite.arena import estimate_arena
+    from edgenas.export.tflite.model_figures import model_figures
 
     read_metadata(model)
     estimate_arena(model)
@@ -215,8 +215,8 @@ def read_all(count: int, seed: int, names: list[str]) -> dict[str, Counter[str]]
 
 def benchmark_all(count: int, seed: int) -> Counter[str]:
     """Outcomes of measuring, in one call: those that can be read, as the command line refuses the others first."""
-    from devices import MeasurementError, MeasureSettings, get_device
-    from export.tflite_reader import read_operators
+    from edgenas.devices import MeasurementError, MeasureSettings, get_device
+    from edgenas.export.tflite.reader import read_operators
 
     counts: Counter[str] = Counter()
     models: dict[str, bytes] = {}
@@ -241,8 +241,8 @@ def benchmark_all(count: int, seed: int) -> Counter[str]:
 
 def bundle_all(count: int, seed: int) -> Counter[str]:
     """Outcomes of ``edgenas bundle verify`` on folders whose model was damaged; every one has to be found."""
-    from export.bundle import verify_bundle
-    from export.bundle_check import FILES
+    from edgenas.export.bundle.bundle import verify_bundle
+    from edgenas.export.bundle.check import FILES
 
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export.files import write_atomically
+from edgenas.export.files import write_atomically
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from edgenas.cli.app import app
-from spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import EdgeNASError, InputError
 
 __all__ = ["main"]
 
@@ -29,7 +29,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        from edgenas.disk import is_full, no_space
+        from edgenas.run.disk import is_full, no_space
 
         if not is_full(error):
             raise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, compare, devices, models, predict, runs, spaces, table, tables
+from edgenas.cli import check, compare, devices, models, predict, runs, spaces
+from edgenas.cli import latency_tables as tables
+from edgenas.cli import printed_table as table
 
 app = typer.Typer(
     help="Measure a device once, then find, train, quantize and export the most accurate network for its budget.",

@@ -12,7 +12,7 @@ from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_note
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
 
 if TYPE_CHECKING:
-    from export.edgetpu_check import EdgeTpuReport
+    from edgenas.export.compilers.edgetpu.check import EdgeTpuReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def check(
     A prediction from the maker's rules: no compiler and no device is needed. Where edgetpu_compiler is on the PATH, it
     is run as well, and what it says stands beside the prediction.
     """
-    from export.edgetpu_check import check_edgetpu
+    from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
     content = read_model(model)
     with naming(model):
@@ -58,8 +58,8 @@ def check(
 
 def _ask_compiler(model: bytes) -> dict[str, Any] | None:
     """What the compiler makes of it, or why it fails; None when it is not installed."""
-    from export.edgetpu_compiler import compile_for_edgetpu, find_compiler
-    from spaces.errors import WorkError
+    from edgenas.export.compilers.edgetpu.compiler import compile_for_edgetpu, find_compiler
+    from edgenas.spaces.errors import WorkError
 
     if find_compiler() is None:
         return None

@@ -28,7 +28,7 @@ def compare(
 ) -> None:
     """Operators, size, parameters, latency side by side, and layer by layer how far two models are apart."""
     from edgenas.cli.files import naming, read_model
-    from edgenas.comparison import compare_models, read_inputs
+    from edgenas.compare.models import compare_models, read_inputs
 
     contents = [read_model(path) for path in (first, second)]
     for path, content in zip((first, second), contents, strict=True):
@@ -43,7 +43,7 @@ def compare(
 
 
 def _check(content: bytes) -> None:
-    from export.model_figures import model_figures
+    from edgenas.export.tflite.model_figures import model_figures
 
     model_figures(content)
 
@@ -78,7 +78,7 @@ def _print(data: dict[str, Any], first: Path, second: Path) -> None:
 
 def print_layers(layers: dict[str, Any], outputs: dict[str, float] | None) -> None:
     """The layer-by-layer report: a table, then what it means."""
-    from export.sqnr import HIGHEST_DB, short_name
+    from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
 
     def ratio(value: float | None) -> object:
         return "equal" if value is not None and value >= HIGHEST_DB else value

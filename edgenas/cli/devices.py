@@ -10,8 +10,8 @@ import typer
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from devices import Device, Measurement
-    from devices.device import DeviceSpec
+    from edgenas.devices import Device, Measurement
+    from edgenas.devices.device import DeviceSpec
 
 app = typer.Typer(help="List, show, check, add and remove devices.", no_args_is_help=True)
 _WATTS_SOURCES = {"idle_watts": "given by the user", "active_watts": "given by the user"}
@@ -26,7 +26,7 @@ _PROGRAMS = {
 @app.command("list")
 def list_devices(as_json: bool = JSON_OPTION) -> None:
     """The devices that are known here: the catalog's and your own."""
-    from devices.device import device_specs
+    from edgenas.devices.device import device_specs
 
     rows = [_facts(spec) for spec in device_specs()]
     if as_json:
@@ -44,7 +44,7 @@ def show_device(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """What is known of a device."""
-    from devices.device import get_device
+    from edgenas.devices.device import get_device
 
     facts = _facts(get_device(device).spec)
     if as_json:
@@ -59,7 +59,7 @@ def check_device(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """See that a device can be reached and its runtime works, by measuring one small network on it."""
-    from devices.device import get_device
+    from edgenas.devices.device import get_device
 
     if device is None:
         _check_all(as_json)
@@ -101,10 +101,10 @@ def add_device(
     no_check: bool = typer.Option(False, "--no-check", help="Do not try it first."),
 ) -> None:
     """Add a board, a phone or this machine as a device of your own, after measuring one small network on it."""
-    from devices import Power
-    from devices.device import DeviceSpec, device_from_spec
-    from devices.own import check_new_name, save_device
-    from spaces.errors import InputError
+    from edgenas.devices import Power
+    from edgenas.devices.device import DeviceSpec, device_from_spec
+    from edgenas.devices.own import check_new_name, save_device
+    from edgenas.spaces.errors import InputError
 
     if bool(ssh) + bool(adb) + local != 1:
         raise InputError("name boards with --ssh USER@HOST, a phone with --adb SERIAL, or this machine with --local")
@@ -143,16 +143,16 @@ def add_device(
 @app.command("remove")
 def remove_device(name: str = typer.Argument(help="Name of a device of your own.")) -> None:
     """Forget a device of your own. Its latency tables stay."""
-    from devices.own import remove_device as remove
+    from edgenas.devices.own import remove_device as remove
 
     print(f"removed {remove(name)}")
 
 
 def _try(target: Device, *, as_json: bool = False) -> Measurement:
     """Measures a small network. Raises WorkError with all that is wrong."""
-    from export.flatbuffer import write_tflite
-    from spaces.blocks import ConvBnAct
-    from spaces.errors import WorkError
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.spaces.blocks import ConvBnAct
+    from edgenas.spaces.errors import WorkError
 
     problems = target.check()
     if problems:
@@ -163,7 +163,7 @@ def _try(target: Device, *, as_json: bool = False) -> Measurement:
 
 
 def _verdict(device: str, measurement: Measurement) -> str:
-    from spaces.ops import format_shape
+    from edgenas.spaces.ops import format_shape
 
     provenance = measurement.provenance
     return (
@@ -197,8 +197,8 @@ def _check_all(as_json: bool) -> None:
     """What works here, and what to do about the rest."""
     import shutil
 
-    from devices.device import device_names, get_device
-    from spaces.errors import EdgeNASError
+    from edgenas.devices.device import device_names, get_device
+    from edgenas.spaces.errors import EdgeNASError
 
     problems: dict[str, list[str]] = {}
     for name in device_names():

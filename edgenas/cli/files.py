@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 
 def read_model(path: Path) -> bytes:

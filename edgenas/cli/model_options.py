@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from export.input_values import Feed
-    from export.tflite_entries import Entry
+    from edgenas.export.input_values import Feed
+    from edgenas.export.tflite.entries import Entry
 
 SIGNATURE = typer.Option(None, "--signature", metavar="NAME", help="Which signature or graph, where there are several.")
 SHAPE = typer.Option(
@@ -65,9 +65,9 @@ def choose_model(
     With ``keep_open``, sides that nobody gives stay open: for compilers that refuse such a file. ``is_fed``: whether
     the model is going to be run. Raises InputError that names the entries, inputs or open sides.
     """
-    from export.input_values import make_feeds, parse_range, read_input_file
-    from export.tflite_entries import choose_entry, model_entries, refuse_what_is_no_number
-    from export.tflite_shapes import with_entry_first, with_shapes
+    from edgenas.export.input_values import make_feeds, parse_range, read_input_file
+    from edgenas.export.tflite.entries import choose_entry, model_entries, refuse_what_is_no_number
+    from edgenas.export.tflite.shapes import with_entry_first, with_shapes
 
     entries = model_entries(content)
     entry = choose_entry(entries, signature)
@@ -103,8 +103,8 @@ def choose_model(
 
 
 def _wanted_shapes(entry: Entry, texts: Sequence[str], arrays: dict[str, Any]) -> dict[int, tuple[int, ...]]:
-    from export.tflite_entries import find_input
-    from export.tflite_shapes import check_shape
+    from edgenas.export.tflite.entries import find_input
+    from edgenas.export.tflite.shapes import check_shape
 
     wanted = {}
     given = [(name, tuple(values.shape)) for name, values in arrays.items()]
@@ -147,7 +147,7 @@ def _names(entry: Entry) -> str:
 
 def _again(content: bytes, entry: Entry) -> Entry:
     """The entry as it is in the changed file: its graph is the first one."""
-    from export.tflite_entries import model_entries
+    from edgenas.export.tflite.entries import model_entries
 
     first = next(other for other in model_entries(content) if other.subgraph == 0)
     return first if entry.name in first.names else entry
@@ -163,7 +163,7 @@ def print_notes(chosen: ChosenModel, *, is_run: bool = True) -> None:
 
 def refuse_open(content: bytes) -> None:
     """Raises InputError with what an Edge TPU's compiler says to open sides, and what helps."""
-    from export.edgetpu_check import check_edgetpu
+    from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
     report = check_edgetpu(content)
     raise InputError(f"the Edge TPU compiler would refuse the file: {report.failure}; {report.failure_change}")

@@ -10,7 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, choose_model, print_notes
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
-from spaces.errors import InputError, WorkError
+from edgenas.spaces.errors import InputError, WorkError
 
 ARCH_HELP = "A reference network's name, SPACE:ARCHITECTURE, or the path of an architecture.yaml."
 bundle_app = typer.Typer(help="Check shipped bundles.", no_args_is_help=True)
@@ -38,13 +38,13 @@ def describe(
     if arch is None:
         raise InputError("describe needs an ARCH (see edgenas describe --help) or --references")
     from edgenas.description import describe_network
-    from spaces.resolve import resolve_architecture
+    from edgenas.spaces.resolve import resolve_architecture
 
     data = describe_network(resolve_architecture(arch), device=device, precision=precision, strict=strict)
     if as_json:
         print_json(data)
         return
-    from spaces.ops import format_shape
+    from edgenas.spaces.ops import format_shape
 
     print_table(
         ("node", "block", "input", "output", "MACs", "parameters", "ms", "mJ"),
@@ -121,18 +121,18 @@ def build(
     ),
 ) -> None:
     """Write a network with random weights, to measure its cost before anybody trains it."""
-    from export.files import write_atomically
-    from export.untrained import untrained_model
-    from spaces.resolve import resolve_architecture
+    from edgenas.export.files import write_atomically
+    from edgenas.export.quantization.untrained import untrained_model
+    from edgenas.spaces.resolve import resolve_architecture
 
     network = resolve_architecture(arch).network
     if device is not None:
-        from devices import get_device
+        from edgenas.devices import get_device
 
         split_groups = split_groups or get_device(device).group_convolution == "split"
     model = untrained_model(network, quantization, seed=seed)
     if split_groups:
-        from export.group_split import split_group_convolutions
+        from edgenas.export.tflite.group_split import split_group_convolutions
 
         model = split_group_convolutions(model)
     write_atomically(output, model)
@@ -150,7 +150,7 @@ def benchmark(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
-    from devices.device import DeviceLostError, MeasurementError, MeasureSettings, get_device
+    from edgenas.devices.device import DeviceLostError, MeasurementError, MeasureSettings, get_device
 
     content = read_model(model)
     target = get_device(device)
@@ -206,7 +206,7 @@ def verify(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Checks that a bundle is complete, unchanged and loadable. Exit code 1 when it is not."""
-    from export.bundle import verify_bundle
+    from edgenas.export.bundle.bundle import verify_bundle
 
     problems = verify_bundle(folder)
     report: dict[str, Any] = {"ok": not problems, "problems": problems}

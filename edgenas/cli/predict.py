@@ -10,11 +10,11 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from devices import Device
-    from latency.table import LatencyTable
+    from edgenas.devices import Device
+    from edgenas.latency.table.latency_table import LatencyTable
 
 _SIMULATED = "how wrong the device's model is on real hardware is not stored with the device"
 STRICT = typer.Option(False, "--strict", help="Refuse what is not made of measured blocks, instead of interpolating.")
@@ -39,9 +39,9 @@ def predict(
     Operators that form blocks of the table cost what was measured; the rest is interpolated, or refused with --strict.
     A simulated device is asked directly.
     """
-    from devices import get_device
-    from export.tflite_reader import read_operators
-    from latency.model_prediction import model_precision
+    from edgenas.devices import get_device
+    from edgenas.export.tflite.reader import read_operators
+    from edgenas.latency.predict.model_prediction import model_precision
 
     target = get_device(device)
     content = read_model(model)
@@ -63,8 +63,8 @@ def predict(
 
 
 def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
-    from latency.table import LatencyTable, default_table_path
-    from latency.table_checks import warn_about
+    from edgenas.latency.table.checks import warn_about
+    from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 
     path = path or default_table_path(device.name, precision)
     table = LatencyTable.load(path, device=device.name)
@@ -74,15 +74,15 @@ def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
 
 
 def _predict(content: bytes, table: LatencyTable, strict: bool) -> dict[str, Any]:
-    from latency.model_prediction import predict_model
-    from latency.predictor import Predictor
+    from edgenas.latency.predict.model_prediction import predict_model
+    from edgenas.latency.predict.predictor import Predictor
 
     return predict_model(content, table, strict=strict).to_json() | {"summary": Predictor(table).describe_error()}
 
 
 def _simulate(content: bytes, device: Device) -> dict[str, Any]:
     """The device's own model of the whole file: there is no table between, so its error is not one of a table."""
-    from devices import Measurement, MeasurementError
+    from edgenas.devices import Measurement, MeasurementError
 
     outcome = device.measure_many({"model": content})["model"]
     if isinstance(outcome, MeasurementError):

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from edgenas.cli.compare import print_layers
 from edgenas.cli.output import print_json, print_table, remark
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 
 def print_comparison(
     folder: Path, trial: int | None, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
     """Prints one row per quantization."""
-    from edgenas.quantization_comparison import compare_quantizations
-    from export.sqnr import HIGHEST_DB, short_name
+    from edgenas.compare.quantizations import compare_quantizations
+    from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
 
     data = compare_quantizations(folder, trial, names, data_dir=data_dir)
     if as_json:
@@ -54,7 +54,7 @@ def print_layer_report(
     folder: Path, trial: int | None, names: tuple[str, ...], data_dir: Path | None, as_json: bool
 ) -> None:
     """Prints the layer-by-layer report of one quantization."""
-    from edgenas.quantization_comparison import layer_report
+    from edgenas.compare.quantizations import layer_report
 
     if len(names) > 1:
         raise InputError(f"--layers takes one of --quantizations, found {', '.join(names)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, remark
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 RECIPE = typer.Argument(metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
@@ -35,7 +35,7 @@ def run(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile, search, train, quantize, export, measure and report: everything that a recipe asks for."""
-    from edgenas.pipeline import run_recipe
+    from edgenas.run.pipeline import run_recipe
 
     result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
     if as_json:
@@ -52,7 +52,7 @@ def search(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile and search only; train and export later with `edgenas export`."""
-    from edgenas.pipeline import search_recipe
+    from edgenas.run.pipeline import search_recipe
 
     result = search_recipe(path, resume=resume, data_dir=data_dir, output=output)
     if as_json:
@@ -80,7 +80,7 @@ def export(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Train, quantize, verify and measure one architecture of a run, and write its bundle."""
-    from edgenas.pipeline import export_trial
+    from edgenas.run.pipeline import export_trial
 
     if trial != "best" and not trial.isdecimal():
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial!r}")
@@ -113,8 +113,8 @@ def recipe(
     output: Path | None = typer.Option(None, "--output", "-o", help="The file to write; standard output otherwise."),
 ) -> None:
     """Write a recipe with every key, its default and what it means."""
-    from edgenas.recipe import recipe_template
-    from export.files import write_atomically
+    from edgenas.export.files import write_atomically
+    from edgenas.recipe.recipe import recipe_template
 
     text = recipe_template()
     if output is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 #: Largest number of images named in an error message about wrong labels.
 _SHOWN = 5

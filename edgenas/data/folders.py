@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgenas.data.dataset import Dataset
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 

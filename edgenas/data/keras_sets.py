@@ -9,7 +9,7 @@ import numpy as np
 
 from edgenas.data.bundled import FASHION_MNIST_CLASSES
 from edgenas.data.dataset import Dataset
-from spaces.errors import InputError, WorkError
+from edgenas.spaces.errors import InputError, WorkError
 
 _DIGITS = tuple(str(digit) for digit in range(10))
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -26,7 +26,7 @@ def load_keras_set(name: str) -> Dataset:
     """Downloads (once) and loads. Raises InputError for an unknown name, WorkError when the download fails."""
     if name not in KERAS_SETS:
         raise InputError(f"unknown Keras data set 'keras:{name}': expected one of {', '.join(sorted(KERAS_SETS))}")
-    from export._tensorflow import keras
+    from edgenas.export._tensorflow import keras
 
     class_names, licence = KERAS_SETS[name]
     try:

@@ -13,7 +13,7 @@ from edgenas.data.dataset import Dataset
 from edgenas.data.folders import load_folder
 from edgenas.data.keras_sets import load_keras_set
 from edgenas.data.npz import load_npz
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 DATA_DIR_VARIABLE = "EDGENAS_DATA_DIR"
 #: What to use for a named set that is not in the data folder.

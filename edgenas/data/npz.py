@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgenas.data.dataset import Dataset
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 REQUIRED_KEYS = ("x_train", "y_train", "x_test", "y_test")
 

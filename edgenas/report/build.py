@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export.files import write_atomically
+from edgenas.export.files import write_atomically
 
 
 def build_report(run_dir: Path | str) -> Path:

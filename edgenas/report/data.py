@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spaces import Network
+from edgenas.spaces import Network
 
 #: Where in a run folder the output of ``edgenas validate --json`` is looked for.
 VALIDATION = "validation.json"

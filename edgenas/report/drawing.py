@@ -15,10 +15,10 @@ from itertools import groupby
 
 from edgenas.report.palette import family
 from edgenas.report.text import TIMES, count, escape, milliseconds, percent, sides
-from spaces import Network, Node
-from spaces.block import Block
-from spaces.graph import OpGraph
-from spaces.ops import Add, Convolution, Multiply, Shape
+from edgenas.spaces import Network, Node
+from edgenas.spaces.block import Block
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import Add, Convolution, Multiply, Shape
 
 _ROW, _NARROW_COLUMN, _WIDE_COLUMN = 1100, 74, 116
 _AXIS, _TALLEST, _SHORTEST = 88, 108, 34

@@ -7,14 +7,14 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgenas.latency.table.error_figures import in_words
 from edgenas.report.data import Rows
 from edgenas.report.text import milliseconds, percent
-from latency.error_figures import in_words
 
 if TYPE_CHECKING:
-    from edgenas.recipe import Recipe
-    from latency.energy_header import TableEnergy
-    from latency.table import LatencyTable
+    from edgenas.latency.table.energy_header import TableEnergy
+    from edgenas.latency.table.latency_table import LatencyTable
+    from edgenas.recipe.recipe import Recipe
 
 _PACKAGES = ("edgenas", "tensorflow", "keras", "ai-edge-litert", "numpy", "optuna")
 _STATISTICS = {"quiet_min": "quiet latency (the fastest undisturbed run)"}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from edgenas.objectives import within
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -22,13 +21,14 @@ from edgenas.report.facts import (
     version_rows,
 )
 from edgenas.report.quantizations import quantization_table
-from edgenas.run_folder import RunFolder
-from edgenas.study_patience import StudyDamagedError
-from spaces import EdgeNASError, InputError, Network
+from edgenas.run.folder import RunFolder
+from edgenas.spaces import EdgeNASError, InputError, Network
+from edgenas.study.objectives import within
+from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
-    from edgenas.recipe import Recipe
-    from edgenas.study import Study, Trial
+    from edgenas.recipe.recipe import Recipe
+    from edgenas.study.study import Study, Trial
 
 Value = TypeVar("Value")
 #: What a training's history holds besides figures of merit.
@@ -111,7 +111,7 @@ class _Reader:
         return self._try("study.db", lambda: self._read_study(data)) or data
 
     def _read_study(self, data: ReportData) -> ReportData:
-        from edgenas.study import Study
+        from edgenas.study.study import Study
 
         study = Study.open(self.folder.study_path)
         try:
@@ -145,7 +145,7 @@ class _Reader:
         return next((trial for trial in left if trial.number == data.best_trial), left[0] if left else None)
 
     def _bundle(self, data: ReportData) -> ReportData:
-        from export.bundle import read_metrics
+        from edgenas.export.bundle.bundle import read_metrics
 
         if not (self.folder.bundle_path / "metrics.json").is_file():
             if data.best_trial is not None:
@@ -169,7 +169,7 @@ class _Reader:
         return dataclasses.replace(data, network=network)
 
     def _decode(self, architecture: str) -> Network:
-        from edgenas.evaluation import load_data, load_space
+        from edgenas.study.evaluation import load_data, load_space
 
         assert self.recipe is not None
         space = load_space(self.recipe, load_data(self.recipe))
@@ -286,8 +286,8 @@ def _compared(data: ReportData, statistic: str) -> str:
 
 
 def _with_table(data: ReportData, path: Path) -> ReportData:
-    from latency.predictor import Predictor
-    from latency.table import LatencyTable
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.table.latency_table import LatencyTable
 
     table = LatencyTable.load(path)
     predictor = Predictor(table)

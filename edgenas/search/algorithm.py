@@ -33,7 +33,7 @@ import numpy as np
 from edgenas.search.blas_threads import one_blas_thread
 from edgenas.search.history import History, Observation
 from edgenas.search.problem import Population, Problem
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 ENTRY_POINT_GROUP = "edgenas.algorithms"
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgenas.search.encoding import row_keys
+from edgenas.search.models.encoding import row_keys
 from edgenas.search.problem import Population
 
 Choices = tuple[int, ...]
@@ -127,7 +127,7 @@ class History:
 
     @property
     def keys(self) -> npt.NDArray[np.uint64]:
-        """(N,) hashes of the architectures (:func:`edgenas.search.encoding.row_keys`)."""
+        """(N,) hashes of the architectures (:func:`edgenas.search.models.encoding.row_keys`)."""
         return self._synchronised().keys[: len(self)]
 
     @property

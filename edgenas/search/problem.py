@@ -18,7 +18,7 @@ Costs = Callable[[Population], Mapping[str, npt.NDArray[np.float64]]]
 
 
 class Space(Protocol):
-    """The part of :class:`spaces.space.SearchSpace` that algorithms use; a tabular benchmark can offer it too.
+    """The part of :class:`edgenas.spaces.space.SearchSpace` that algorithms use; a tabular benchmark can offer it too.
 
     Besides these methods it has either ``decisions``, a sequence of objects with ``options``, or ``option_counts``,
     the number of options of every decision. ``crossover`` of a row with itself gives the row, with what its choices

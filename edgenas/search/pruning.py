@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from edgenas.search.learning_curves import extrapolate
-from spaces.errors import InputError
+from edgenas.search.models.learning_curves import extrapolate
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

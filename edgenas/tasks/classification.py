@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgenas.data.dataset import Dataset
+from edgenas.export._tensorflow import tensorflow
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import Shape
 from edgenas.tasks.task import Task, register_task
-from export._tensorflow import tensorflow
-from spaces.errors import InputError
-from spaces.ops import Shape
 
 
 @register_task("classification")

@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from edgenas.data.dataset import Dataset
+from edgenas.spaces.blocks import ClassifierHead, ConvBnAct
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, chain
 from edgenas.tasks import Task, get_task, task_names
-from spaces.blocks import ClassifierHead, ConvBnAct
-from spaces.errors import InputError
-from spaces.network import Network, chain
 
 
 class TaskConformance:

@@ -17,9 +17,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from edgenas.data.dataset import Dataset
-from spaces.errors import InputError
-from spaces.network import Network
-from spaces.ops import Shape
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
+from edgenas.spaces.ops import Shape
 
 _REGISTRY: dict[str, type[Task]] = {}
 TaskType = TypeVar("TaskType", bound="type[Task]")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 
 @dataclass(frozen=True)

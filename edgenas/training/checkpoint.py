@@ -15,8 +15,8 @@ import numpy as np
 
 from edgenas.data.dataset import Split
 from edgenas.data.npz import read_arrays
-from export.files import write_atomically
-from spaces.errors import InputError
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import InputError
 
 _FACTS = "facts"
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from edgenas.data.dataset import Split
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.quantization.compression import CompressionSettings
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
 from edgenas.training.fine_tune import FineTuningSettings, fine_tune
-from export.preprocessing import Preprocessing
-from export.quantization.compression import CompressionSettings
-from spaces.errors import InputError
-from spaces.network import Network
 
 CALIBRATIONS = ("stratified", "random", "first")
 
@@ -127,9 +127,9 @@ def quantize(
         InputError: unknown recipe, or an extra is not installed.
         WorkError: training or conversion failed, or the file is not what the recipe promises.
     """
-    from export.quantization import convert, get_recipe
-    from export.quantization.degenerate import require_quantizable
-    from export.quantization.preparation import prepare
+    from edgenas.export.quantization import convert, get_recipe
+    from edgenas.export.quantization.degenerate import require_quantizable
+    from edgenas.export.quantization.preparation import prepare
 
     settings = settings or QuantizationSettings()
     recipe = get_recipe(quantization)
@@ -154,14 +154,14 @@ def quantize(
     if recipe.integer_only:
         notes["degenerate"] = [str(item) for item in require_quantizable(model, calibration)]
     if settings.equalize and recipe.needs_calibration and compression is None:
-        from export.equalization import equalized_conversion
+        from edgenas.export.quantization.equalization import equalized_conversion
 
         converted, notes["equalization"] = equalized_conversion(network, model, quantization, calibration)
     else:
         converted = convert(model, quantization=quantization, calibration=calibration)
     seconds = time.monotonic() - start
     if compression is not None and (compression.pruned or compression.clustered):
-        from export.quantization.compression_check import check_compressed
+        from edgenas.export.quantization.compression_check import check_compressed
 
         notes |= check_compressed(
             converted, settings.compression, pruned=compression.pruned, clustered=compression.clustered

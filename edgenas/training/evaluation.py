@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.spaces.errors import InputError
 from edgenas.tasks import Task, get_task
 from edgenas.training.packed import normalised
 from edgenas.training.runtime import light_graphs
-from export._tensorflow import tensorflow
-from export.preprocessing import Preprocessing
-from spaces.errors import InputError
 
 _BATCH_SIZE = 256
 

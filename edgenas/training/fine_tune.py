@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from edgenas.data.dataset import Split
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.spaces.errors import InputError
 from edgenas.tasks import Task, get_task
 from edgenas.training.augmentation import Augmentation, augment
 from edgenas.training.packed import normalised
 from edgenas.training.runtime import light_graphs
 from edgenas.training.train import TrainingDivergedError
-from export._tensorflow import tensorflow
-from export.preprocessing import Preprocessing
-from spaces.errors import InputError
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 _WARMUP = 0.1

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.tasks import Task
 from edgenas.training.settings import TrainingSettings
-from export._tensorflow import tensorflow
-from export.preprocessing import Preprocessing
 
 _EPSILON = 1e-7
 _BETA2 = 0.999

@@ -6,7 +6,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-from export._tensorflow import keras, tensorflow
+from edgenas.export._tensorflow import keras, tensorflow
 
 
 def set_determinism(seed: int) -> None:

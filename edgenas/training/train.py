@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgenas.data.dataset import Split
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.keras.builder import build_keras
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.network import Network
 from edgenas.tasks import Task, get_task
 from edgenas.training.augmentation import Augmentation, augment
 from edgenas.training.checkpoint import (
@@ -26,10 +30,6 @@ from edgenas.training.packed import PackedModel
 from edgenas.training.runtime import compute_policy, dtype_policy, light_graphs, release_graphs
 from edgenas.training.schedule import learning_rate
 from edgenas.training.settings import TrainingSettings
-from export.keras_builder import build_keras
-from export.preprocessing import Preprocessing
-from spaces.errors import InputError, WorkError
-from spaces.network import Network
 
 #: Least seconds between two calls of ``on_step``; each looks at the loss, which waits for the step.
 _REPORT_SECONDS = 1.0

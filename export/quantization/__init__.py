@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization import fine_tuned as _fine_tuned  # noqa: F401  (registers its recipes)
-from export.quantization import recipes as _recipes  # noqa: F401  (registers its recipes)
-from export.quantization.recipe import QuantizationRecipe, get_recipe, recipe_names, register_recipe
-from spaces.errors import InputError, WorkError
+from edgenas.export.quantization import fine_tuned as _fine_tuned  # noqa: F401  (registers its recipes)
+from edgenas.export.quantization import recipes as _recipes  # noqa: F401  (registers its recipes)
+from edgenas.export.quantization.recipe import QuantizationRecipe, get_recipe, recipe_names, register_recipe
+from edgenas.spaces.errors import InputError, WorkError
 
 __all__ = ["QuantizationRecipe", "convert", "get_recipe", "recipe_names", "register_recipe"]
 
@@ -18,7 +18,7 @@ def convert(model: Any, *, quantization: str, calibration: np.ndarray | None = N
     """The ``.tflite`` bytes of a trained Keras model, at batch 1.
 
     Args:
-        model: Keras model of one float32 NHWC input, such as :func:`export.keras_builder.build_keras` makes.
+        model: Keras model of one float32 NHWC input, such as :func:`edgenas.export.keras.builder.build_keras` makes.
         quantization: name of a recipe; see :func:`recipe_names`.
         calibration: real training images after preprocessing, shape (N, height, width, channels), float32; a few
             hundred are enough. Needed by integer recipes, ignored by those that need none.
@@ -49,7 +49,7 @@ def _check_calibration(model: Any, quantization: str, calibration: np.ndarray | 
 
 
 def _check_integer(model: Any, quantization: str, converted: bytes) -> None:
-    from export.tflite_reader import check_integer
+    from edgenas.export.tflite.reader import check_integer
 
     problems = check_integer(converted)
     if problems:

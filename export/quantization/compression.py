@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spaces.errors import InputError
-from spaces.graph import OpGraph
-from spaces.ops import Convolution, Dense
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import Convolution, Dense
 
 _LLOYD_ITERATIONS = 50
 #: Smaller kernels are left alone: nothing to save there, and the first convolution is the most sensitive.

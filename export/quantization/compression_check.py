@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization.compression import CompressionSettings
-from export.quantization.fake_quantization import is_quantize_aware, kernel_variables
-from export.tflite_reader import read_operators
-from spaces.errors import InputError, WorkError
+from edgenas.export.quantization.compression import CompressionSettings
+from edgenas.export.quantization.fake_quantization import is_quantize_aware, kernel_variables
+from edgenas.export.tflite.reader import read_operators
+from edgenas.spaces.errors import InputError, WorkError
 
 _MAXIMUM_CLUSTERS = 256
 _LEAST_WEIGHTS = 256
@@ -64,7 +64,7 @@ def kernel_statistics(model: Any) -> dict[str, KernelStatistics]:
 
 def file_statistics(model: bytes) -> dict[str, KernelStatistics]:
     """Of the kernels of a ``.tflite`` file's convolutions and dense operators, by tensor name, tiny ones left out."""
-    from export.runtime import find_runtime
+    from edgenas.export.runtime import find_runtime
 
     interpreter = find_runtime().interpreter(model_content=model, num_threads=1)
     found = {}

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from export._console import quiet_console
-from export._tensorflow import tensorflow
-from spaces.errors import InputError, WorkError
+from edgenas.export._console import quiet_console
+from edgenas.export._tensorflow import tensorflow
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:

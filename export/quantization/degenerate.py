@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spaces.errors import WorkError
+from edgenas.spaces.errors import WorkError
 
 _IMAGES = 32
 _IMAGES_AT_ONCE = 8

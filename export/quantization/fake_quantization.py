@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from export._console import quiet_console
-from export._tensorflow import tensorflow
-from export.folding import Weights
-from export.keras_builder import build_graph
-from spaces.errors import InputError
-from spaces.graph import OpGraph, OpNode
-from spaces.ops import (
+from edgenas.export._console import quiet_console
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.keras.builder import build_graph
+from edgenas.export.keras.folding import Weights
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import OpGraph, OpNode
+from edgenas.spaces.ops import (
     Activation,
     Add,
     Convolution,
@@ -203,7 +203,7 @@ def quantize_aware(graph: OpGraph, weights: Weights, ranges: Mapping[str, tuple[
     """The tf-keras model of a folded graph with fake quantization, ready to train or to convert.
 
     Args:
-        graph: without batch norms; see :func:`export.folding.fold_batch_norms`.
+        graph: without batch norms; see :func:`edgenas.export.keras.folding.fold_batch_norms`.
         weights: of the graph's ops, copied exactly.
         ranges: where the ranges of the tensors start; see :func:`activation_ranges`.
         name: of the model.

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from export.quantization.compression_check import kernel_statistics, require_clustered, require_pruned
-from export.quantization.converter import run_converter
-from export.quantization.fake_quantization import is_quantize_aware
-from export.quantization.preparation import FineTuning
-from export.quantization.recipe import QuantizationRecipe, get_recipe, register_recipe
-from spaces.errors import InputError
+from edgenas.export.quantization.compression_check import kernel_statistics, require_clustered, require_pruned
+from edgenas.export.quantization.converter import run_converter
+from edgenas.export.quantization.fake_quantization import is_quantize_aware
+from edgenas.export.quantization.preparation import FineTuning
+from edgenas.export.quantization.recipe import QuantizationRecipe, get_recipe, register_recipe
+from edgenas.spaces.errors import InputError
 
 _TOOLKIT = ("tensorflow_model_optimization", "tf_keras")
 
@@ -38,7 +38,7 @@ class FineTunedRecipe(QuantizationRecipe):
         if is_quantize_aware(model) != self.fine_tuning.quantize_aware:
             raise InputError(
                 f"quantization {self.name!r} needs a model that was fine-tuned for it on training images, not "
-                f"{model.name!r}: export.quantization.preparation.prepare makes it, `edgenas export` trains it"
+                f"{model.name!r}: edgenas.export.quantization.preparation.prepare makes it, `edgenas export` trains it"
             )
         before = kernel_statistics(model)
         if self.fine_tuning.pruned:
@@ -51,7 +51,7 @@ class FineTunedRecipe(QuantizationRecipe):
 
 
 def _integer_ends(converter: Any) -> None:
-    from export._tensorflow import tensorflow
+    from edgenas.export._tensorflow import tensorflow
 
     tf = tensorflow()
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

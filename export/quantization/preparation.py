@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from export.folding import fold_batch_norms, layer_weights
-from export.keras_builder import build_graph
-from export.quantization.compression import Compression, CompressionSettings, compressible_ops
-from export.quantization.fake_quantization import (
+from edgenas.export.keras.builder import build_graph
+from edgenas.export.keras.folding import fold_batch_norms, layer_weights
+from edgenas.export.quantization.compression import Compression, CompressionSettings, compressible_ops
+from edgenas.export.quantization.fake_quantization import (
     activation_ranges,
     is_quantize_aware,
     kernel_variables,
     quantize_aware,
     settle_kernel_ranges,
 )
-from spaces.errors import InputError
-from spaces.network import Network
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
 
 
 @dataclass(frozen=True)

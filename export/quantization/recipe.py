@@ -7,8 +7,8 @@
         def convert(self, model, calibration): ...
 
 A recipe whose ``fine_tuning`` is set wants the network trained once more in another form first:
-:func:`export.quantization.preparation.prepare` makes that form. Every recipe passes
-:class:`export.conformance.QuantizationRecipeConformance`.
+:func:`edgenas.export.quantization.preparation.prepare` makes that form. Every recipe passes
+:class:`edgenas.export.quantization.conformance.QuantizationRecipeConformance`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from spaces.errors import InputError
+from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from export.quantization.preparation import FineTuning
+    from edgenas.export.quantization.preparation import FineTuning
 
 _REGISTRY: dict[str, QuantizationRecipe] = {}
 RecipeType = TypeVar("RecipeType", bound="type[QuantizationRecipe]")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from export.quantization.converter import run_converter
-from export.quantization.recipe import QuantizationRecipe, register_recipe
+from edgenas.export.quantization.converter import run_converter
+from edgenas.export.quantization.recipe import QuantizationRecipe, register_recipe
 
 
 @register_recipe("float32")
@@ -28,7 +28,7 @@ class Float16(QuantizationRecipe):
     summary: ClassVar[str] = "weights in 16 bits, computes in float"
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
-        from export._tensorflow import tensorflow
+        from edgenas.export._tensorflow import tensorflow
 
         tf = tensorflow()
 
@@ -49,7 +49,7 @@ class Dynamic(QuantizationRecipe):
     summary: ClassVar[str] = "int8 weights, activations rounded on the fly; needs no images"
 
     def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
-        from export._tensorflow import tensorflow
+        from edgenas.export._tensorflow import tensorflow
 
         tf = tensorflow()
 
@@ -92,8 +92,8 @@ class Int16x8(QuantizationRecipe):
 
 
 def _with_hard_swish_spelled_out(model: Any) -> Any:
-    from export._tensorflow import keras, tensorflow
-    from export.keras_builder import hard_swish
+    from edgenas.export._tensorflow import keras, tensorflow
+    from edgenas.export.keras.builder import hard_swish
 
     tf, layers = tensorflow(), keras().layers
     # The converter recognises a hard swish by its 3: the next float after it computes the same and stays as it is.
@@ -116,7 +116,7 @@ def _with_hard_swish_spelled_out(model: Any) -> Any:
 
 def calibrated(ops: str, ends: str, calibration: np.ndarray | None) -> Callable[[Any], None]:
     """Sets a converter up for integers throughout: a set of operators, the type of input and output, and images."""
-    from export._tensorflow import tensorflow
+    from edgenas.export._tensorflow import tensorflow
 
     tf = tensorflow()
     images: np.ndarray = np.empty((0,)) if calibration is None else calibration

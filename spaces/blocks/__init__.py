@@ -1,8 +1,8 @@
 """The block families that come with EdgeNAS. Importing this package registers them."""
 
-from spaces.blocks.convolution import ConvBnAct
-from spaces.blocks.head import ClassifierHead, Pooling
-from spaces.blocks.inverted_bottleneck import (
+from edgenas.spaces.blocks.convolution import ConvBnAct
+from edgenas.spaces.blocks.head import ClassifierHead, Pooling
+from edgenas.spaces.blocks.inverted_bottleneck import (
     FusedInvertedBottleneck,
     GroupConvInvertedBottleneck,
     InvertedBottleneck,

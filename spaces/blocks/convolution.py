@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spaces.block import Block, register_block
-from spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_whole, conv_bn_act
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Convolution, Shape
+from edgenas.spaces.block import Block, register_block
+from edgenas.spaces.blocks.pieces import KERNELS, check_activation, check_choice, check_whole, conv_bn_act
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Convolution, Shape
 
 
 @register_block("conv")

@@ -6,10 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.block import Block, register_block
-from spaces.blocks.pieces import check_activation, check_choice, check_share, check_whole
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Activation, Dense, Dropout, GlobalAveragePool, Pool, Shape
+from edgenas.spaces.block import Block, register_block
+from edgenas.spaces.blocks.pieces import check_activation, check_choice, check_share, check_whole
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Activation, Dense, Dropout, GlobalAveragePool, Pool, Shape
 
 
 @register_block("pool")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from spaces.block import Block, register_block
-from spaces.blocks.pieces import (
+from edgenas.spaces.block import Block, register_block
+from edgenas.spaces.blocks.pieces import (
     KERNELS,
     check_activation,
     check_choice,
@@ -21,10 +21,10 @@ from spaces.blocks.pieces import (
     conv_bn_act,
     squeeze_excite,
 )
-from spaces.errors import InputError
-from spaces.graph import GraphBuilder, OpGraph
-from spaces.ops import Add, Convolution, DepthwiseConvolution, Shape
-from spaces.rounding import round_filters
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.ops import Add, Convolution, DepthwiseConvolution, Shape
+from edgenas.spaces.rounding import round_filters
 
 
 @dataclass(frozen=True)

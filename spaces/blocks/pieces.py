@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from spaces.errors import InputError
-from spaces.graph import GraphBuilder
-from spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
-from spaces.rounding import round_filters
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import GraphBuilder
+from edgenas.spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
+from edgenas.spaces.rounding import round_filters
 
 KERNELS = (1, 3, 5, 7)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.device import Device, DeviceSpec, device_from_spec
+from edgenas.devices.device import Device, DeviceSpec, device_from_spec
 
 BOARD_PACKAGES = ("numpy", "numpy.libs", "ai_edge_litert")
 

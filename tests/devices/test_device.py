@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from devices import device_names, edgenas_home, get_device
-from devices.device import device_from_spec, read_device_spec, register_device
-from devices.local import LocalDevice
-from spaces.errors import InputError
+from edgenas.devices import device_names, edgenas_home, get_device
+from edgenas.devices.device import device_from_spec, read_device_spec, register_device
+from edgenas.devices.kinds.local import LocalDevice
+from edgenas.spaces.errors import InputError
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from devices import Device, DeviceSpec, MeasureSettings, Provenance
-from devices.device import Model, Outcome, device_from_spec
-from devices.lock import PATIENCE_VARIABLE, exclusive
-from spaces.errors import InputError, WorkError
+from edgenas.devices import Device, DeviceSpec, MeasureSettings, Provenance
+from edgenas.devices.device import Model, Outcome, device_from_spec
+from edgenas.devices.lock import PATIENCE_VARIABLE, exclusive
+from edgenas.spaces.errors import InputError, WorkError
 
 HOLDER = """
 import sys
-from devices.lock import exclusive
+from edgenas.devices.lock import exclusive
 with exclusive("board", ["board"]):
     print("held", flush=True)
     sys.stdin.read()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import Measurement, Provenance
-from spaces.errors import InputError
+from edgenas.devices import Measurement, Provenance
+from edgenas.spaces.errors import InputError
 
 PROVENANCE = Provenance("measured", "demo", "runtime", "1.0")
 times = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=50)

@@ -8,13 +8,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import Device, DeviceSpec, Measurement, MeasureSettings, Power, Provenance, get_device
-from devices.device import Model, Outcome, device_files, read_device_spec
-from devices.own import save_device
-from devices.power import read_power
-from export.flatbuffer import write_tflite
-from spaces.blocks import ConvBnAct
-from spaces.errors import InputError
+from edgenas.devices import Device, DeviceSpec, Measurement, MeasureSettings, Power, Provenance, get_device
+from edgenas.devices.device import Model, Outcome, device_files, read_device_spec
+from edgenas.devices.own import save_device
+from edgenas.devices.power import read_power
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.spaces.blocks import ConvBnAct
+from edgenas.spaces.errors import InputError
 
 watts = st.floats(0, 1e3)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgenas.recipe import Recipe
+from edgenas.recipe.recipe import Recipe
 
 SPACE = """\
 name: tiny_test
@@ -39,9 +39,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def table_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A table of this machine whose latencies are made up from multiply-accumulates: for tests that measure nothing."""
-    from devices import get_device
-    from latency.table import LatencyTable, Row
-    from spaces.space import SearchSpace
+    from edgenas.devices import get_device
+    from edgenas.latency.table.latency_table import LatencyTable, Row
+    from edgenas.spaces.space import SearchSpace
 
     path = tmp_path_factory.mktemp("space") / "space.yaml"
     path.write_text(SPACE)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.preprocessing import Preprocessing
-from spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
-from spaces.network import Network, chain
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
+from edgenas.spaces.network import Network, chain
 
 CLASSES = 6
 
@@ -49,8 +49,8 @@ def gratings(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def trained() -> Trained:
-    from export._tensorflow import keras
-    from export.keras_builder import build_keras
+    from edgenas.export._tensorflow import keras
+    from edgenas.export.keras.builder import build_keras
 
     network = chain(
         "gratings",
@@ -78,7 +78,7 @@ def trained() -> Trained:
 
 @pytest.fixture(scope="session")
 def int8_model(trained: Trained) -> bytes:
-    from export.quantization import convert
+    from edgenas.export.quantization import convert
 
     return convert(trained.model, quantization="int8", calibration=trained.train_inputs[:200])
 
@@ -86,7 +86,7 @@ def int8_model(trained: Trained) -> bytes:
 @pytest.fixture(scope="session")
 def settled():
     """Builds a network whose batch norms do something: statistics of the images, scales and shifts of their own."""
-    from export.keras_builder import build_keras
+    from edgenas.export.keras.builder import build_keras
 
     def build(network: Network, images: np.ndarray) -> Any:
         model = build_keras(network, seed=3)

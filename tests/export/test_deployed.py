@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from export.deployed import ConstantOperand, DeployedNode, deploy
-from spaces.blocks import ClassifierHead, InvertedBottleneck
-from spaces.errors import InputError
-from spaces.graph import GraphBuilder
-from spaces.ops import (
+from edgenas.export.deployed import ConstantOperand, DeployedNode, deploy
+from edgenas.spaces.blocks import ClassifierHead, InvertedBottleneck
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.graph import GraphBuilder
+from edgenas.spaces.ops import (
     Activation,
     Add,
     BatchNorm,

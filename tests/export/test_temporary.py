@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from export.temporary import sweep, temporary_folder
-from spaces.errors import WorkError
+from edgenas.export.temporary import sweep, temporary_folder
+from edgenas.spaces.errors import WorkError
 
 PROGRAM = """
 import sys, time
-from export.temporary import temporary_folder
+from edgenas.export.temporary import temporary_folder
 with temporary_folder("measure") as folder:
     (folder / "model.tflite").write_bytes(b"x" * 1000)
     (folder / "inner").mkdir()

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import runtime, verify
-from export.preprocessing import Preprocessing
-from export.verify import Agreement, accuracy, agreement, tflite_accuracy, tflite_logits
-from export.verify_worker import dequantize, quantize
-from spaces.errors import InputError, WorkError
+from edgenas.export import runtime, verify
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.verify import Agreement, accuracy, agreement, tflite_accuracy, tflite_logits
+from edgenas.export.verify_worker import dequantize, quantize
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def test_processes_share_the_images_without_mixing_them_up(trained, int8_model: bytes) -> None:
@@ -66,7 +66,8 @@ def test_a_crash_of_the_interpreter_is_an_error_here(monkeypatch) -> None:
 
 
 def test_workers_do_not_import_tensorflow() -> None:
-    code = "import sys, export.verify_worker, export.runtime as r; r.find_runtime(); print('tensorflow' in sys.modules)"
+    code = "import sys; import edgenas.export.verify_worker; import edgenas.export.runtime as r; "
+    code += "r.find_runtime(); print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

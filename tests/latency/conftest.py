@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
-from devices.device import Model, Outcome
-from export.tflite_reader import read_operators
-from spaces.space import SearchSpace
+from edgenas.devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
+from edgenas.devices.device import Model, Outcome
+from edgenas.export.tflite.reader import read_operators
+from edgenas.spaces.space import SearchSpace
 
 SPACE = """\
 name: tiny_test

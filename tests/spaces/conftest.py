@@ -2,7 +2,7 @@
 
 import pytest
 
-from spaces import SearchSpace
+from edgenas.spaces import SearchSpace
 
 
 @pytest.fixture(scope="session")

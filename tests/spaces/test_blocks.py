@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from spaces.block import Block, block_class, block_kinds, register_block, signature
-from spaces.blocks import (
+from edgenas.spaces.block import Block, block_class, block_kinds, register_block, signature
+from edgenas.spaces.blocks import (
     ClassifierHead,
     ConvBnAct,
     FusedInvertedBottleneck,
@@ -13,9 +13,9 @@ from spaces.blocks import (
     InvertedBottleneck,
     Pooling,
 )
-from spaces.conformance import BlockConformance
-from spaces.errors import InputError
-from spaces.ops import ACTIVATIONS
+from edgenas.spaces.conformance import BlockConformance
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.ops import ACTIVATIONS
 
 IMAGES = (((8, 8, 16),), ((7, 7, 24),), ((1, 1, 8),), ((15, 9, 3),))
 NUMBERS = [{"filters": bad} for bad in (0, -8, 1.5, 16.0, True, "16", None, [16])]
@@ -117,7 +117,7 @@ class TestClassifierHead(BlockConformance):
 
 def test_every_registered_block_is_tested():
     tested = {type(block) for suite in BlockConformance.__subclasses__() for block, _ in suite.blocks}
-    ours = {cls for cls in map(block_class, block_kinds()) if cls.__module__.startswith("spaces.")}
+    ours = {cls for cls in map(block_class, block_kinds()) if cls.__module__.startswith("edgenas.spaces.")}
     assert ours
     assert ours <= tested
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from spaces.blocks import ClassifierHead, ConvBnAct, InvertedBottleneck
-from spaces.cost import peak_activation_bytes, weight_bytes, wide_depthwise_bytes
-from spaces.errors import InputError
-from spaces.network import chain
-from spaces.references import reference_network
+from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, InvertedBottleneck
+from edgenas.spaces.cost import peak_activation_bytes, weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import chain
+from edgenas.spaces.references import reference_network
 
 
 def test_a_chain_needs_the_largest_pair_of_neighbours():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
-from spaces.errors import InputError
-from spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
-from spaces.population import Populations
+from edgenas.spaces.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.population import Populations
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from spaces.blocks import InvertedBottleneck
-from spaces.errors import InputError
-from spaces.network import Network, Node
-from spaces.references import params_as_counted, published_figures, reference_names, reference_network
+from edgenas.spaces.blocks import InvertedBottleneck
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.references import params_as_counted, published_figures, reference_names, reference_network
 
 TOLERANCE = 0.02
 EXPECTED = {

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
-from spaces.errors import InputError
-from spaces.references import reference_network
-from spaces.resolve import resolve_architecture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.references import reference_network
+from edgenas.spaces.resolve import resolve_architecture
 
 
 def test_reference_name():

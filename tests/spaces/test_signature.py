@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.block import PRECISIONS, format_value, signature
-from spaces.blocks import (
+from edgenas.spaces.block import PRECISIONS, format_value, signature
+from edgenas.spaces.blocks import (
     ClassifierHead,
     ConvBnAct,
     FusedInvertedBottleneck,
@@ -13,9 +13,9 @@ from spaces.blocks import (
     InvertedBottleneck,
     Pooling,
 )
-from spaces.errors import InputError
-from spaces.signature import parse_signature, parse_value
-from spaces.space import SearchSpace
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.signature import parse_signature, parse_value
+from edgenas.spaces.space import SearchSpace
 
 shared = {
     "filters": st.sampled_from([8, 16, 24, 96]),

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces import Architecture, SearchSpace, reference_network
-from spaces.errors import InputError
-from spaces.network import Network, chain
-from spaces.space_spec import parse_spec, space_names
+from edgenas.spaces import Architecture, SearchSpace, reference_network
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, chain
+from edgenas.spaces.space_spec import parse_spec, space_names
 
 SMALL = {
     "name": "small",

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaces import SearchSpace
-from spaces.errors import InputError
-from spaces.space_spec import parse_spec
+from edgenas.spaces import SearchSpace
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space_spec import parse_spec
 
 GOOD = """
 name: mine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export.edgetpu_check import check_operators
+from edgenas.export.compilers.edgetpu.check import check_operators
 
 TOOLS = Path(__file__).parents[2] / "tools"
 #: Millions of parameters as published (papers, Keras applications, model garden); batch norms count a little there.
@@ -62,8 +62,8 @@ def test_only_known_operators_stay_on_the_cpu(published):
 
 
 def test_the_benchmark_runs(tmp_path, published):
-    from export.flatbuffer import write_tflite
-    from spaces.blocks import ConvBnAct
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.spaces.blocks import ConvBnAct
 
     model = write_tflite(ConvBnAct(filters=8).lower((8, 8, 3)), "float32")
     (tmp_path / "m.tflite").write_bytes(model)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgenas.search.tabular import TabularBenchmark, load_table
+from edgenas.search.benchmark.tabular import TabularBenchmark, load_table
 
 _spec = importlib.util.spec_from_file_location("synthetic", Path(__file__).parents[2] / "tools" / "synthetic_table.py")
 assert _spec is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from export.tflite_reader import TfliteOperator, TfliteTensor
+from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor
 
 Sides = int | tuple[int, int]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.edgetpu_model import EdgeTpuConstants, Work
-from latency.validation import spearman
+from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, Work
+from edgenas.latency.check.validation import spearman
 
 #: Constants that a fit moves; clock, cycles per step and the CPU's rate come from elsewhere.
 FITTED = ("compute_scale", "fixed_ms", "operator_ms", "stream_ms_per_mib", "input_ms_per_mb", "output_ms_per_mb")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor
 from edgetpu_models.builder import OperatorList, Sides
-from export.tflite_reader import TfliteOperator, TfliteTensor
 
 
 def vgg(repeats: Sequence[int], size: int = 224) -> list[TfliteOperator]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor
+from edgenas.spaces.rounding import round_filters
 from edgetpu_models.builder import OperatorList
-from export.tflite_reader import TfliteOperator, TfliteTensor
-from spaces.rounding import round_filters
 
 #: MobileNetV1: filters and stride of each depthwise-separable layer (Howard et al. 2017, table 1).
 _V1 = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]

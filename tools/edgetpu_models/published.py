@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgenas.export.tflite.reader import TfliteOperator
+from edgenas.spaces.errors import InputError
 from edgetpu_models import large, mobile
-from export.tflite_reader import TfliteOperator
-from spaces.errors import InputError
 
 Build = Callable[[], list[TfliteOperator]]
 

@@ -1,0 +1,1 @@
+"""Ways to reach a device: this machine, ssh, adb, a compiler's delegate, a simulation."""

@@ -1,0 +1,227 @@
+"""``edgenas profile`` and ``edgenas validate``: building a latency table and testing its promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from edgenas.devices import Device
+    from edgenas.latency.profile.profiler import ProfileResult
+    from edgenas.latency.table.latency_table import LatencyTable
+    from edgenas.spaces.space import SearchSpace
+
+SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
+DEVICE = typer.Option("local-cpu", "--device", help="Name of a device.")
+PRECISION = typer.Option("int8", "--precision", help="float32, float16 or int8.")
+THREADS = typer.Option(1, "--threads", min=1, help="Threads of the runtime.")
+TABLE = typer.Option(None, "--table", help="Path of the table; by default one per device, in ~/.edgenas/tables.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs of this file."""
+    app.command("profile")(profile_space)
+    app.command("validate")(validate_space)
+
+
+def profile_space(
+    space: str = SPACE,
+    device: str = DEVICE,
+    precision: str = PRECISION,
+    threads: int = THREADS,
+    table: Path | None = TABLE,
+    fresh: bool = typer.Option(False, "--fresh", help="Measure everything again, also what the table has."),
+    adapt_from: Path | None = typer.Option(
+        None, "--adapt-from", help="Make the table from this one of another device and a few measured networks."
+    ),
+    networks: int = typer.Option(10, "--networks", min=1, help="With --adapt-from: how many networks to measure."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Build or complete the latency table of a device for all blocks of a space.
+
+    With --adapt-from, no block is measured: a few whole networks are, and the table of another device does the rest.
+    Its error on networks left out is stored with it and printed wherever it is used.
+    """
+    if adapt_from is not None:
+        _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
+        return
+    result = _profile(space, device, precision, threads, table, fresh)[2]
+    if as_json:
+        print_json(
+            {
+                "table": str(result.path),
+                "signatures": result.signatures,
+                "measured": result.measured,
+                "reused": result.reused,
+                "failed": {signature: str(error) for signature, error in result.failed.items()},
+                "seconds": round(result.seconds, 3),
+            }
+        )
+        return
+    print(
+        f"{result.path}: {result.signatures} signatures, {result.measured} measured, {result.reused} reused, "
+        f"{result.seconds:.1f} s"
+    )
+    for signature, error in result.failed.items():
+        remark(f"not measured: {signature}: {error}")
+
+
+def _adapt(
+    space: str,
+    device: str,
+    precision: str,
+    threads: int,
+    table: Path | None,
+    fresh: bool,
+    source: Path,
+    networks: int,
+    as_json: bool,
+) -> None:
+    from edgenas.devices import get_device
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.profile.progress import progress_bars
+    from edgenas.latency.table.latency_table import LatencyTable
+    from edgenas.latency.transfer.adapting import adapt_profile
+    from edgenas.spaces.space import SearchSpace
+
+    given = LatencyTable.load(source, precision=precision)
+    with progress_bars() as progress:
+        result = adapt_profile(
+            SearchSpace.load(space),
+            get_device(device),
+            given,
+            networks=networks,
+            table_path=table,
+            threads=threads,
+            fresh=fresh,
+            progress=progress,
+        )
+    remark(Predictor(result.table).describe_error())
+    if as_json:
+        print_json(result.to_json())
+        return
+    print(
+        f"{result.path}: {len(result.table.rows)} signatures modelled from {source} ({given.device}) and "
+        f"{result.adaptation.networks} networks on {device}, none of them measured; {result.seconds:.1f} s"
+    )
+    print(result.adaptation.describe())
+
+
+def _profile(
+    space: str, device: str, precision: str, threads: int, table: Path | None, fresh: bool
+) -> tuple[SearchSpace, Device, ProfileResult]:
+    """Loads a space and a device, and measures what the device's table lacks."""
+    from edgenas.devices import get_device
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.profile.profiler import profile_space as profile
+    from edgenas.latency.profile.progress import progress_bars
+    from edgenas.spaces.space import SearchSpace
+
+    loaded, target = SearchSpace.load(space), get_device(device)
+    with progress_bars() as progress:
+        result = profile(
+            loaded,
+            target,
+            precision=precision,
+            table_path=table,
+            threads=threads,
+            fresh=fresh,
+            progress=progress,
+        )
+    remark(Predictor(result.table).describe_error())
+    if result.table.energy is not None:
+        remark(result.table.energy.describe())
+    return loaded, target, result
+
+
+def _adapted_table(device: str, precision: str, path: Path | None) -> LatencyTable | None:
+    """The table, when it was adapted from another device's: then nothing is missing that could be measured."""
+    from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+
+    where = path or default_table_path(device, precision)
+    if not where.exists():
+        return None
+    table = LatencyTable.load(where, device=device, precision=precision)
+    return table if table.kind == "modelled" else None
+
+
+def validate_space(
+    space: str = SPACE,
+    device: str = DEVICE,
+    networks: int = typer.Option(40, "--networks", min=2, help="How many random networks to measure."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random networks."),
+    fast: bool = typer.Option(False, "--fast", help="Random ones among the fastest: where small budgets lead."),
+    precision: str = PRECISION,
+    threads: int = THREADS,
+    table: Path | None = TABLE,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Predict random networks, measure them whole, and compare. Blocks that the table lacks are measured first."""
+    from edgenas.devices import get_device
+    from edgenas.latency.check.validation import validate
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.profile.progress import progress_bars
+    from edgenas.spaces.space import SearchSpace
+
+    adapted = _adapted_table(device, precision, table)
+    if adapted is None:
+        loaded, target, profiled = _profile(space, device, precision, threads, table, fresh=False)
+        found = profiled.table
+    else:
+        loaded, target, found = SearchSpace.load(space), get_device(device), adapted
+        remark(Predictor(found).describe_error())
+    with progress_bars() as progress:
+        data = validate(loaded, target, found, networks=networks, seed=seed, fast=fast, progress=progress).to_json()
+    if as_json:
+        print_json(data)
+        return
+    print_table(
+        ("architecture", "predicted ms", "measured ms", "error %"),
+        [
+            (
+                row["architecture"],
+                row["predicted_ms"],
+                row["measured_ms"],
+                100 * (row["predicted_ms"] / row["measured_ms"] - 1),
+            )
+            for row in data["rows"]
+        ],
+    )
+    print(
+        f"{data['networks']} networks of {loaded.name} on {device} ({precision}, statistic: {data['statistic']}): "
+        f"{_accuracy(data)}"
+    )
+    if data["drift"] is None:
+        remark("how the device changed since the table was made is not known: the table is of other networks")
+    elif not data["holds"]:
+        remark(
+            f"the networks that the table was calibrated with take {data['drift']:.3f} of what they took then: the "
+            f"table does not hold any more. Measure again: edgenas profile --fresh"
+        )
+    elif data["drift"] != 1:
+        print(
+            f"as the device is now (the networks that the table was calibrated with take {data['drift']:.3f} of what "
+            f"they took then{_of_weights(data['drift_ms_per_mb'])}): {_accuracy(data['now'])}"
+        )
+    if data["unadjusted"] != data["now"]:
+        print(f"as timed, with how fast the processor's clock ran at that moment: {_accuracy(data['unadjusted'])}")
+    if data.get("quiet_networks", data["networks"]) < data["networks"]:
+        remark(
+            f"only {data['quiet_networks']} of {data['networks']} networks were seen in a quiet moment: the others ran "
+            f"beside something else on the processor, and were slower than they are"
+        )
+
+
+def _of_weights(ms_per_mb: float | None) -> str:
+    return "" if ms_per_mb is None else f", {ms_per_mb:+.3f} ms for each MB of weights"
+
+
+def _accuracy(figures: dict[str, Any]) -> str:
+    return (
+        f"MAPE {figures['mape']:.1%}, within 5 %: {figures['within_5pct']:.0%}, within 10 %: "
+        f"{figures['within_10pct']:.0%}, Spearman {figures['spearman']:.4f}"
+    )

@@ -1,0 +1,1 @@
+"""Models and quantizations side by side."""

@@ -1,0 +1,190 @@
+"""One trained network in every quantization: accuracy, size and latency side by side, and where each loses.
+
+All files are measured in the same quiet rounds of one session, never minutes apart.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgenas.compare.side_by_side import measure_side_by_side
+from edgenas.export.files import write_atomically
+from edgenas.report.data import QUANTIZATIONS
+from edgenas.run.context import RunContext
+from edgenas.run.folder import RunFolder
+from edgenas.run.progress import Progress
+from edgenas.run.train import load_trained, training_record, weights_path
+from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.study.evaluation import derived_seed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgenas.export.bundle.preprocessing import Preprocessing
+    from edgenas.spaces.network import Network
+
+#: Test images that the layers are compared on.
+LAYER_IMAGES = 32
+_REFERENCE = "float32"
+
+
+class TrainedTrial:
+    """A trial of a run with its final training: network, float model, data and preprocessing."""
+
+    def __init__(self, folder: Path, trial: int | None, data_dir: Path | None) -> None:
+        run = RunFolder(folder)
+        recipe = run.read_recipe()
+        if data_dir is not None:
+            recipe = recipe.with_data_directory(data_dir)
+        self.context = RunContext(recipe, run, Progress())
+        self.number = _trained_trial(run) if trial is None else trial
+        if not weights_path(self.context, self.number).is_file():
+            raise InputError(
+                f"{folder}: trial {self.number} has no final training to quantize; `edgenas export {folder} --trial "
+                f"{self.number}` does that"
+            )
+        with closing(self.context.open_study()) as study:
+            self.trial = study.trial(self.number)
+        if remark := run.inputs.check(self.context.space, self.context.dataset):
+            self.context.progress.say(f"{folder}: {remark}")
+        space = self.context.space
+        self.network: Network = space.decode(space.parse(self.trial.architecture))
+        from edgenas.export.bundle.preprocessing import Preprocessing
+        from edgenas.export.keras.builder import build_keras
+
+        self.preprocessing: Preprocessing = Preprocessing.from_dict(
+            training_record(self.context, self.number)["preprocessing"]
+        )
+        self.model = build_keras(self.network)
+        load_trained(self.context, self.number, self.model)
+
+    @property
+    def test_inputs(self) -> np.ndarray:
+        """All test images as the float model takes them."""
+        return self.preprocessing.apply(self.context.dataset.test_images)
+
+    def convert(self, quantization: str) -> tuple[bytes, dict[str, Any]]:
+        """The file as this run's device takes it, and what its making tells. Raises EdgeNASError."""
+        from edgenas.run.shipping import shipped_file
+        from edgenas.training.compress import quantize
+
+        recipe = self.context.recipe
+        training, _ = self.context.dataset.split(recipe.data.validation_fraction, recipe.seed)
+        quantized = quantize(
+            self.network,
+            self.model,
+            quantization,
+            split=training,
+            preprocessing=self.preprocessing,
+            seed=derived_seed(recipe.seed, 3, self.number),
+            settings=recipe.export.settings(recipe.training.settings().augmentation),
+        )
+        return shipped_file(self.context, self.network, quantized.model, self.preprocessing), quantized.to_json()
+
+
+def compare_quantizations(
+    folder: Path, trial: int | None = None, names: tuple[str, ...] = (), *, data_dir: Path | None = None
+) -> dict[str, Any]:
+    """The JSON of ``edgenas export RUN --compare``; also written to the run folder, for its report.
+
+    ``{"trial", "architecture", "device", "test_images", "top1_float", "rows": [{"quantization", "top1", "difference",
+    "size_bytes", "latency", "times_float32", "sqnr_db", "worst_layer", "conversion_seconds"} or {"quantization",
+    "error"}]}``. ``difference`` is to the float model, ``latency`` as :func:`measure_side_by_side` has it, ``sqnr_db``
+    that of the outputs on :data:`LAYER_IMAGES` test images.
+
+    Args:
+        folder: the run.
+        trial: a trial with a final training; None takes the shipped one.
+        names: recipes; empty takes all that need no training. Those that need it are trained here.
+        data_dir: as elsewhere.
+
+    Raises InputError for an unknown recipe, and when there is no run or no trained trial.
+    """
+    from edgenas.export.quantization import get_recipe, recipe_names
+    from edgenas.export.quantization.sqnr import compare_layers
+    from edgenas.export.verify import tflite_accuracy
+    from edgenas.training import evaluate
+
+    names = names or tuple(name for name in recipe_names() if get_recipe(name).fine_tuning is None)
+    for name in names:
+        get_recipe(name)
+    trained = TrainedTrial(folder, trial, data_dir)
+    context, dataset, inputs = trained.context, trained.context.dataset, trained.test_inputs
+    top1_float = evaluate(trained.model, dataset.test_images, dataset.test_labels, trained.preprocessing)
+    rows: dict[str, dict[str, Any]] = {}
+    files: dict[str, bytes] = {}
+    for name in dict.fromkeys((_REFERENCE, *names)):
+        context.progress.say(f"{name}: converting and testing on {len(inputs):,} images")
+        try:
+            files[name], notes = trained.convert(name)
+            top1 = tflite_accuracy(files[name], inputs, dataset.test_labels)
+            layers = compare_layers(files[_REFERENCE], files[name], inputs[:LAYER_IMAGES])
+        except EdgeNASError as error:
+            files.pop(name, None)
+            rows[name] = {"quantization": name, "error": str(error)}
+            continue
+        worst = layers.worst
+        rows[name] = {
+            "quantization": name,
+            "top1": top1,
+            "difference": round(top1 - top1_float, 6),
+            "size_bytes": len(files[name]),
+            "sqnr_db": None if layers.outputs is None else round(layers.outputs["sqnr_db"], 2),
+            "worst_layer": worst and {"tensor": worst.tensor, "sqnr_db": round(worst.sqnr_db, 2)},
+            **notes,
+        }
+    measured = measure_side_by_side(
+        context.device,
+        files,
+        threads=context.recipe.device.threads,
+        anchor_ms=context.table.anchor_ms,
+        settings=context.table.visit_settings(),
+    )
+    reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
+    for name, latency in measured.items():
+        quiet_ms = latency.get("quiet_ms")
+        rows[name]["latency"] = latency
+        rows[name]["times_float32"] = round(quiet_ms / reference_ms, 4) if quiet_ms and reference_ms else None
+    document = {
+        "trial": trained.number,
+        "architecture": trained.trial.architecture,
+        "device": context.device.name,
+        "test_images": len(inputs),
+        "top1_float": top1_float,
+        "rows": [rows[name] for name in names],
+    }
+    write_atomically(context.folder.path / QUANTIZATIONS, json.dumps(document, indent=1) + "\n")
+    return document
+
+
+def layer_report(
+    folder: Path, trial: int | None = None, quantization: str | None = None, *, data_dir: Path | None = None
+) -> dict[str, Any]:
+    """The JSON of ``edgenas export RUN --layers``: :meth:`edgenas.export.quantization.sqnr.SqnrReport.to_json` and
+    what was compared.
+
+    On test images, the float32 file against the one of ``quantization`` (the run's own when None). Raises InputError
+    as :func:`compare_quantizations`, WorkError when the conversion fails.
+    """
+    from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.sqnr import compare_layers
+
+    trained = TrainedTrial(folder, trial, data_dir)
+    name = quantization or trained.context.recipe.export.quantization
+    get_recipe(name)
+    reference, _ = trained.convert(_REFERENCE)
+    other, _ = trained.convert(name)
+    report = compare_layers(reference, other, trained.test_inputs[:LAYER_IMAGES])
+    return {"trial": trained.number, "quantization": name} | report.to_json()
+
+
+def _trained_trial(run: RunFolder) -> int:
+    """The shipped trial, or the chosen one."""
+    for step in ("export", "choose"):
+        number = run.step(step).get("trial")
+        if number is not None:
+            return int(number)
+    raise InputError(f"{run.path}: no trial was trained to the end yet; `edgenas export {run.path}` does that")

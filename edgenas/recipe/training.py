@@ -1,0 +1,87 @@
+"""The training parts of a recipe: the short one that compares candidates, the long one that makes what is shipped.
+
+Their keys are those of :class:`edgenas.training.settings.TrainingSettings`, which explains them in full.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edgenas.recipe.section import Section
+from edgenas.spaces.errors import InputError
+from edgenas.training.settings import TrainingSettings
+
+_DEFAULTS = TrainingSettings()
+_CHANGES = TrainingSettings().augmentation
+#: Keys of a training that are not settings of it but say what it is given.
+_DATA_KEYS = frozenset({"images"})
+
+
+class AugmentationRecipe(Section):
+    """Random changes of the training images."""
+
+    shift: int = Field(default=_CHANGES.shift, description="Moves by up to so many pixels each way; 0: off.")
+    flip: bool = Field(default=_CHANGES.flip, description="Mirrors half of the images; wrong for digits or letters.")
+    cutout: int = Field(default=_CHANGES.cutout, description="Side of a square that is blanked, in pixels; 0: off.")
+    cutout_probability: float = Field(default=_CHANGES.cutout_probability, description="Share of images with a cutout.")
+
+
+class Training(Section):
+    """Keys that both trainings have."""
+
+    epochs: int = Field(default=_DEFAULTS.epochs, description="Passes over the training images.")
+    max_steps: int | None = Field(
+        default=_DEFAULTS.max_steps,
+        description="Ends the training after so many steps if the epochs would take more: bounds the time on large "
+        "data sets. null: no bound.",
+    )
+    batch_size: int = Field(default=_DEFAULTS.batch_size, description="Images per step.")
+    learning_rate: float = Field(
+        default=_DEFAULTS.learning_rate, description="Peak, reached after the warm-up; then half a cosine down."
+    )
+    final_learning_rate: float = Field(default=_DEFAULTS.final_learning_rate, description="Where the cosine ends.")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="adamw, or sgd with Nesterov momentum.")
+    momentum: float = Field(default=_DEFAULTS.momentum, description="Of sgd; beta1 of adamw.")
+    weight_decay: float = Field(default=_DEFAULTS.weight_decay, description="Decoupled weight decay on kernels.")
+    label_smoothing: float = Field(
+        default=_DEFAULTS.label_smoothing, description="Share of the label given to all classes alike."
+    )
+    ema_decay: float = Field(
+        default=_DEFAULTS.ema_decay, description="Of the moving average of weights that is used; 0: the last weights."
+    )
+    warmup: float = Field(
+        default=_DEFAULTS.warmup, description="Share of the steps in which the learning rate grows from 0."
+    )
+    clip_norm: float = Field(default=_DEFAULTS.clip_norm, description="Largest norm of the gradients; 0: not limited.")
+    mixed_precision: Literal["auto", "off"] = Field(
+        default="auto", description="auto: bfloat16 on GPUs that can; off: always float32."
+    )
+    augmentation: AugmentationRecipe = Field(
+        default_factory=lambda: AugmentationRecipe(), description="Random changes of the training images."
+    )
+
+    def settings(self) -> TrainingSettings:
+        """The same as plain training settings."""
+        values = {key: value for key, value in self.model_dump().items() if key not in _DATA_KEYS}
+        return TrainingSettings.from_dict(values)
+
+    @model_validator(mode="after")
+    def _valid_settings(self) -> Training:
+        try:
+            self.settings()
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class ShortTraining(Training):
+    """Short training that candidates are compared after."""
+
+    epochs: int = Field(default=3, description="Passes over the training images.")
+    images: int | None = Field(default=None, ge=1, description="Train on so many images only; null: all.")
+
+
+class FinalTraining(Training):
+    """Training of the network that is shipped."""

@@ -1,0 +1,106 @@
+"""Step 3b: the training of the network that is shipped, continued from its last checkpoint after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
+from edgenas.study.evaluation import derived_seed
+
+if TYPE_CHECKING:
+    from edgenas.run.context import RunContext
+    from edgenas.training import TrainingProgress
+
+_SEED_PURPOSE = 2
+
+
+def final_path(context: RunContext, number: int) -> Path:
+    """Folder of the final training of a trial: weights, ``training.json``, checkpoints, the exported model."""
+    return context.folder.trial_path(number) / "final"
+
+
+def weights_path(context: RunContext, number: int) -> Path:
+    return final_path(context, number) / "model.weights.h5"
+
+
+def training_record(context: RunContext, number: int) -> dict[str, Any]:
+    """``training.json``: history, settings, seconds, preprocessing. Raises InputError when there is none."""
+    path = final_path(context, number) / "training.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        Preprocessing.from_dict(record["preprocessing"])
+        if not isinstance(record["settings"], dict) or not isinstance(record["train_images"], int):
+            raise ValueError("other keys than a training's")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not the record of a training ({error}); nothing was changed. Delete it and continue with "
+            "--resume (or the same export): the training goes on from its last checkpoint"
+        ) from None
+    return dict(record)
+
+
+def load_trained(context: RunContext, number: int, model: Any) -> None:
+    """Gives a model the weights of a final training. Raises InputError when their file is damaged."""
+    path = weights_path(context, number)
+    try:
+        model.load_weights(path)
+    except Exception as error:  # whatever Keras and HDF5 say of a damaged file
+        raise InputError(
+            f"{path}: not the weights of this training ({' '.join(str(error).split())[:200]}); nothing was changed. "
+            "Delete it and continue with --resume (or the same export): the training goes on from its last checkpoint"
+        ) from None
+
+
+def train_final(context: RunContext, number: int, network: Network) -> None:
+    """Trains a trial's network from scratch with the recipe's final settings, unless that is done."""
+    folder = final_path(context, number)
+    if (folder / "training.json").is_file() and weights_path(context, number).is_file():
+        return
+    from edgenas.training import evaluate, train
+
+    recipe = context.recipe
+    with context.step("train"):
+        training, validation = context.dataset.split(recipe.data.validation_fraction, recipe.seed)
+        preprocessing = Preprocessing.fit(training.images)
+        settings = recipe.training.settings()
+        steps = settings.steps(len(training))[1]
+        with context.progress.task("train", steps) as task:
+
+            def show(progress: TrainingProgress) -> None:
+                score = "" if progress.validation is None else f", top1 {progress.validation:.3f}"
+                task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
+
+            result = train(
+                network,
+                training,
+                settings,
+                seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
+                validation=validation,
+                preprocessing=preprocessing,
+                checkpoint_dir=folder / "checkpoints",
+                on_epoch=show,
+                on_step=show,
+            )
+        top1 = evaluate(result.model, validation.images, validation.labels, preprocessing)
+        temporary = folder / "unfinished.weights.h5"
+        result.model.save_weights(temporary)
+        os.replace(temporary, weights_path(context, number))
+        record = {
+            "trial": number,
+            "validation_top1": top1,
+            "train_images": len(training),
+            "validation_images": len(validation),
+            "seconds": result.seconds,
+            "settings": recipe.training.model_dump(mode="json"),
+            "preprocessing": preprocessing.to_dict(),
+            "history": result.history,
+        }
+        write_atomically(folder / "training.json", json.dumps(record, indent=1, default=float) + "\n")
+        context.log.event("trained", trial=number, validation_top1=top1, seconds=result.seconds)
+        context.progress.say(f"trained: top1 {top1:.4f} on {len(validation)} validation images")

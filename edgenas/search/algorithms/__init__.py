@@ -1,0 +1,1 @@
+"""The algorithms: what to try next."""

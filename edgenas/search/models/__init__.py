@@ -1,0 +1,1 @@
+"""Models of accuracy that algorithms learn from trials."""

@@ -1,0 +1,158 @@
+"""Costs of architectures without training or measuring anything: exact counts; latency and energy from the table.
+
+Every cost here is a sum (or, for memory, a maximum) over the blocks of a chain of blocks, so a population of
+thousands costs a few array look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgenas.search.problem import Population, Problem
+from edgenas.spaces.cost import peak_activation_bytes, weight_bytes
+from edgenas.spaces.decision import Architecture
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, chain
+from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space import SearchSpace
+from edgenas.study.objectives import within
+
+if TYPE_CHECKING:
+    from edgenas.latency.predict.predictor import Predictor
+
+Array = npt.NDArray[np.float64]
+
+#: What a ``.tflite`` file holds besides weights and biases, in bytes: per file, per operator with its tensors, and
+#: per filter (scale and zero point, 12 bytes, of weights and of biases). Fitted on 30 files; within 250 bytes.
+_FILE_BYTES, _OPERATOR_BYTES, _FILTER_BYTES = 1100, 245, 24
+#: Random architectures that are looked at when no obvious one keeps several limits at once.
+_START_SAMPLES = 20_000
+
+
+class CostModel:
+    """Costs of the architectures of a space, by name with the unit in the name.
+
+    Args:
+        space: the search space.
+        precision: of the deployed model.
+        predictor: predicts ``latency_ms``, and ``energy_mj`` where its table knows energies; without one these costs
+            are not available.
+    """
+
+    def __init__(self, space: SearchSpace, precision: str, predictor: Predictor | None = None) -> None:
+        self.space = space
+        self.precision = precision
+        self.predictor = predictor
+        counted: dict[str, Callable[[SlotEntry], float]] = {
+            "macs": lambda entry: entry.graph.macs,
+            "params": lambda entry: entry.graph.params,
+            "size_bytes": lambda entry: _file_bytes(_alone(entry), precision),
+        }
+        self._sums = {name: space.cost_arrays(cost) for name, cost in counted.items()}
+        self._peaks = space.cost_arrays(lambda entry: peak_activation_bytes(_alone(entry), precision))
+
+    def population(self, population: Population, names: Sequence[str]) -> dict[str, Array]:
+        """The named costs of every row, each of shape (N,)."""
+        return {name: self._one(name, population) for name in names}
+
+    def architecture(self, architecture: Architecture) -> dict[str, float]:
+        """All available costs of one architecture."""
+        names = ["macs", "params", "size_bytes", "peak_activation_bytes"]
+        if self.predictor is not None:
+            names.insert(0, "latency_ms")
+            if self.predictor.table.energy is not None:
+                names.insert(1, "energy_mj")
+        row = self.space.to_population([architecture])
+        return {name: float(values[0]) for name, values in self.population(row, names).items()}
+
+    def cheapest(self, name: str) -> tuple[Architecture, float]:
+        """The architecture with the least of a cost, and that cost.
+
+        Exact, except for ``peak_activation_bytes``: the least of those with the fewest MACs or found at random.
+        """
+        if name == "latency_ms" and self.predictor is not None:
+            return self.predictor.cheapest(self.space)
+        if name == "energy_mj" and self.predictor is not None:
+            return self.predictor.cheapest_energy(self.space)
+        if name in self._sums:
+            architecture, _ = self.space.cheapest(self._sums[name])
+        else:
+            random = self.space.sample(np.random.default_rng(0), _START_SAMPLES)
+            rows = np.concatenate([self.space.to_population([self.cheapest("macs")[0]]), random])
+            architecture = self.space.architecture(rows[np.argmin(self._one(name, rows))])
+        return architecture, self.architecture(architecture)[name]
+
+    def problem(self, limits: Mapping[str, float], trials: int) -> Problem:
+        """The search problem under these limits.
+
+        Raises InputError when no architecture keeps them, with the least that can be reached.
+        """
+        return Problem(
+            space=self.space,
+            trials=trials,
+            costs=lambda population: self.population(population, tuple(limits)),
+            limits=limits,
+            cheapest=self.space.to_population([self._start(limits)])[0],
+        )
+
+    def _start(self, limits: Mapping[str, float]) -> Architecture:
+        starts = []
+        for name, limit in limits.items():
+            architecture, cost = self.cheapest(name)
+            if cost > limit:
+                raise InputError(
+                    f"budget.{name}: {limit:.6g} cannot be reached: the least in space {self.space.name!r} is "
+                    f"{cost:.6g} (architecture {architecture}); raise the budget to at least that, or take a smaller "
+                    "space"
+                )
+            starts.append(architecture)
+        for architecture in starts:
+            if within(self.architecture(architecture), limits):
+                return architecture
+        random = self.space.sample(np.random.default_rng(0), _START_SAMPLES)
+        keeps = np.all([self._one(name, random) <= limit for name, limit in limits.items()], axis=0)
+        if not keeps.any():
+            raise InputError(
+                f"budget: each limit can be kept, but no architecture was found that keeps all of "
+                f"{', '.join(limits)}; raise one of them"
+            )
+        return self.space.architecture(random[np.argmax(keeps)])
+
+    def _one(self, name: str, population: Population) -> Array:
+        if name in self._sums:
+            total = self.space.population_cost(population, self._sums[name])
+            return total + _FILE_BYTES if name == "size_bytes" else total
+        if name == "peak_activation_bytes":
+            return self._peak(population)
+        if name == "latency_ms" and self.predictor is not None:
+            return np.asarray(self.predictor.population(self.space, population), np.float64)
+        if name == "energy_mj" and self.predictor is not None:
+            return np.asarray(self.predictor.population_energy(self.space, population), np.float64)
+        raise InputError(f"the cost {name!r} is not known here")
+
+    def _peak(self, population: Population) -> Array:
+        """Networks of a space are chains, so their peak is the largest peak of a block."""
+        peak: Any = np.zeros(len(population), np.float64)
+        for slot in self.space.slots:
+            table = self.space.slot_table(slot)
+            peak = np.maximum(peak, self._peaks[slot.name][table.indices(population)])
+        return peak
+
+
+def _alone(entry: SlotEntry) -> Network:
+    return chain("block", entry.input_shapes[0], {"block": entry.block})
+
+
+def _file_bytes(network: Network, precision: str) -> float:
+    graph = network.graph
+    filters = operators = 0
+    for node in graph.nodes:
+        shapes = graph.input_shapes(node)
+        if node.op.weights(*shapes):
+            filters += node.op.output_shape(*shapes)[-1]
+        operators += type(node.op).__name__ not in ("BatchNorm", "Dropout")
+    return weight_bytes(network, precision) + operators * _OPERATOR_BYTES + filters * _FILTER_BYTES

@@ -1,0 +1,92 @@
+"""What a search maximises: a candidate's quality and its costs as one number, the reward.
+
+Q is the quality (top-1 accuracy in [0, 1] on held-out data), T a cost (predicted), T0 its target, r = T / T0:
+
+========  ==========================  =============================================================
+absolute  Q + beta * abs(r - 1)       TuNAS, arXiv 2008.06120: pulls onto the target from both sides
+soft      Q * r ** beta               MnasNet, arXiv 1807.11626: trades cost against quality
+hard      Q * min(r ** beta, 1)       MnasNet: no bonus below the target
+========  ==========================  =============================================================
+
+Several costs give one term (absolute) or one factor (soft, hard) each. A reward only ranks: a candidate over the
+budget is never a result, whatever its reward, and :func:`within` is what says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edgenas.spaces.errors import InputError
+
+#: Costs that can be budgeted, with the unit in the name; all are predicted without training anything.
+COSTS = ("latency_ms", "energy_mj", "size_bytes", "peak_activation_bytes", "macs", "params")
+
+#: Exponent or slope used where none is given: TuNAS' -0.10 for absolute, MnasNet's -0.07 for the others.
+DEFAULT_BETA = {"absolute": -0.10, "soft": -0.07, "hard": -0.07}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A reward over some costs.
+
+    >>> objective = Objective("absolute", {"latency_ms": 2.0})
+    >>> round(objective.reward(0.9, {"latency_ms": 1.0}), 3)
+    0.85
+    >>> round(objective.reward(0.9, {"latency_ms": 2.0}), 3)
+    0.9
+
+    Args:
+        kind: one of ``absolute``, ``soft``, ``hard``.
+        targets: T0 of every cost that counts, in the unit of its name. Empty: the reward is the quality.
+        beta: slope or exponent, at most 0; None takes :data:`DEFAULT_BETA`.
+
+    Raises InputError for an unknown kind, a target that is not above 0, or a positive beta.
+    """
+
+    kind: str
+    targets: Mapping[str, float]
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in DEFAULT_BETA:
+            raise InputError(f"unknown reward {self.kind!r}: expected one of {', '.join(DEFAULT_BETA)}")
+        for name, target in self.targets.items():
+            if not target > 0:
+                raise InputError(f"the target of {name} must be above 0, found {target}")
+        if self.slope > 0:
+            raise InputError(f"beta must be at most 0 (costs count against a candidate), found {self.slope}")
+
+    @property
+    def slope(self) -> float:
+        return DEFAULT_BETA[self.kind] if self.beta is None else self.beta
+
+    def reward(self, quality: float, costs: Mapping[str, float]) -> float:
+        """The reward of a quality in [0, 1] at these costs; NaN when the quality is NaN."""
+        ratios = [costs[name] / target for name, target in self.targets.items()]
+        return _REWARDS[self.kind](quality, ratios, self.slope)
+
+
+def _absolute(quality: float, ratios: list[float], beta: float) -> float:
+    return quality + beta * sum(abs(ratio - 1) for ratio in ratios)
+
+
+def _soft(quality: float, ratios: list[float], beta: float) -> float:
+    return quality * math.prod(ratio**beta for ratio in ratios)
+
+
+def _hard(quality: float, ratios: list[float], beta: float) -> float:
+    return quality * math.prod(min(ratio**beta, 1.0) for ratio in ratios)
+
+
+_REWARDS: dict[str, Callable[[float, list[float], float], float]] = {
+    "absolute": _absolute,
+    "soft": _soft,
+    "hard": _hard,
+}
+
+
+def within(costs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """True when no cost is above its limit; a cost that is missing or NaN is not within."""
+    return all(costs.get(name, math.nan) <= limit for name, limit in limits.items())

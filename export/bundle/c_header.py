@@ -1,0 +1,96 @@
+"""The model as a C header, for microcontrollers: its bytes, its quantization, and how much memory to set aside."""
+
+from __future__ import annotations
+
+import re
+
+from edgenas.export.tflite.arena import estimate_arena
+from edgenas.export.tflite.reader import TfliteTensor, model_io
+from edgenas.spaces.errors import InputError
+
+#: Larger models do not fit into a microcontroller's flash; their headers would only be large files.
+LARGEST_BYTES = 4 * 2**20
+_TYPES = {"INT8": "int8_t", "UINT8": "uint8_t", "INT16": "int16_t", "FLOAT32": "float"}
+
+
+def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
+    """The text of a header that C11 and C++11 compilers take.
+
+    Args:
+        model: the ``.tflite`` file; the array holds exactly its bytes.
+        name: what the model is, for the comment.
+        prefix: of all names in the header; a C identifier.
+
+    Raises InputError when the model has several inputs or outputs or is larger than :data:`LARGEST_BYTES`.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", prefix):
+        raise InputError(f"the prefix of a C header must be an identifier, not {prefix!r}")
+    if len(model) > LARGEST_BYTES:
+        raise InputError(f"a C header is for models of up to {LARGEST_BYTES:,} bytes, this one has {len(model):,}")
+    ends = model_io(model)
+    if len(ends.inputs) != 1 or len(ends.outputs) != 1:
+        raise InputError(f"a C header is for one input and one output, not {len(ends.inputs)} and {len(ends.outputs)}")
+    arena = estimate_arena(model)
+    guard = f"{prefix.upper()}_H_"
+    title = re.sub(r"[^\x20-\x7e]|\*/", " ", name)
+    lines = [
+        f"/* {title}: a TFLite model for TensorFlow Lite for Microcontrollers. Include it in one source file.",
+        "   real value = scale * (stored value - zero point); the arena is an estimate (activations",
+        f"   {arena.activation_bytes:,} bytes, the rest bookkeeping), without what kernels ask for besides. */",
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+        "#ifdef __cplusplus",
+        f"#define {prefix.upper()}_ALIGN alignas(16)",
+        "#else",
+        f"#define {prefix.upper()}_ALIGN _Alignas(16)",
+        "#endif",
+        "",
+        *_end(prefix, "INPUT", ends.inputs[0]),
+        *_end(prefix, "OUTPUT", ends.outputs[0]),
+        f"#define {prefix.upper()}_ARENA_BYTES {arena.total_bytes}",
+        f"#define {prefix.upper()}_LENGTH {len(model)}",
+        "",
+        f"static const unsigned int {prefix}_length = {len(model)};",
+        f"{prefix.upper()}_ALIGN static const unsigned char {prefix}_data[{len(model)}] = {{",
+        *_rows(model),
+        "};",
+        "",
+        f"#endif  /* {guard} */",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def header_bytes(header: str) -> bytes:
+    """The bytes of the array in a header that :func:`c_header` wrote. Raises InputError when there is none."""
+    found = re.search(r"_data\[\d+\] = \{\n([0-9,\n]*)\};", header)
+    try:
+        if found is None:
+            raise ValueError("no array")
+        return bytes(int(number) for number in found.group(1).split(",") if number.strip())
+    except ValueError as error:
+        raise InputError(f"not the header of a model ({error})") from None
+
+
+def _end(prefix: str, kind: str, tensor: TfliteTensor) -> list[str]:
+    """Shape, type and quantization of the input or output."""
+    name = f"{prefix.upper()}_{kind}"
+    dtype = _TYPES.get(tensor.dtype, tensor.dtype.lower())
+    sides = " x ".join(map(str, tensor.shape))
+    count = 1
+    for side in tensor.shape:
+        count *= max(side, 1)
+    lines = [f"#define {name}_TYPE {dtype}  /* {sides} */", f"#define {name}_SIZE {count}"]
+    if len(tensor.shape) == 4:
+        lines += [
+            f"#define {name}_{axis} {side}"
+            for axis, side in zip(("HEIGHT", "WIDTH", "CHANNELS"), tensor.shape[1:], strict=True)
+        ]
+    if tensor.scale:
+        zero_point = tensor.zero_point[0] if tensor.zero_point else 0
+        lines += [f"#define {name}_SCALE {tensor.scale[0]:.9e}f", f"#define {name}_ZERO_POINT ({zero_point})"]
+    return lines
+
+
+def _rows(model: bytes) -> list[str]:
+    return [",".join(map(str, model[start : start + 24])) + "," for start in range(0, len(model), 24)]

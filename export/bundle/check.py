@@ -1,0 +1,251 @@
+"""What a bundle consists of, and whether a folder is one: complete, unchanged, loadable, and true to itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+import yaml
+
+from edgenas.export.bundle.c_header import header_bytes
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.run import test_pixels
+from edgenas.export.quantization import get_recipe, recipe_names
+from edgenas.export.tflite.metadata import read_metadata
+from edgenas.export.tflite.reader import check_integer, model_io
+from edgenas.export.verify import tflite_logits
+from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.network import Network
+
+#: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
+FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
+#: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
+OPTIONAL_FILES = ("model.h", "Classifier.kt")
+#: Keys of ``metrics.json`` that other programs rely on.
+METRICS_KEYS = (
+    "top1",
+    "latency_ms",
+    "predicted",
+    "budget",
+    "size_bytes",
+    "params",
+    "macs",
+    "quantization",
+    "provenance",
+    "preprocessing",
+    "checksums",
+)
+
+
+def file_checksum(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def metrics_checksum(metrics: Mapping[str, Any]) -> str:
+    """SHA-256 of ``metrics.json`` itself: of its JSON with sorted keys and without ``checksums``."""
+    rest = {key: value for key, value in metrics.items() if key != "checksums"}
+    return file_checksum(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
+
+
+def verify_bundle(folder: Path | str) -> list[str]:
+    """What is wrong with a bundle, one line each; empty when it is good.
+
+    Checks that the files are there and unchanged since they were written, that the model loads and runs and is as
+    integer as its quantization promises, and that labels, architecture and metrics describe this model. Checksums
+    find damage and carelessness, not a forger, who could compute them anew.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return [f"{folder}: no such folder"]
+    contents: dict[str, bytes] = {}
+    problems = []
+    for name in (*FILES, *OPTIONAL_FILES):
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            if name in FILES:
+                problems.append(f"{name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}")
+    metrics = _read_metrics(contents, problems)
+    checksums = metrics.get("checksums")
+    if isinstance(checksums, dict):
+        problems += [f"{name}: missing" for name in OPTIONAL_FILES if name in checksums and name not in contents]
+    problems += _check_checksums(contents, metrics)
+    if "model.tflite" in contents:
+        problems += _check_model(contents, metrics)
+    return problems
+
+
+def _read_metrics(contents: Mapping[str, bytes], problems: list[str]) -> Mapping[str, Any]:
+    if "metrics.json" not in contents:
+        return {}
+    try:
+        metrics = json.loads(contents["metrics.json"])
+    except ValueError as error:
+        problems.append(f"metrics.json: not JSON ({error})")
+        return {}
+    if not isinstance(metrics, dict):
+        problems.append(f"metrics.json: expected an object, found {type(metrics).__name__}")
+        return {}
+    problems += [f"metrics.json: {problem}" for problem in metrics_problems(metrics)]
+    return metrics
+
+
+def metrics_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of a ``metrics.json`` that are missing or hold what cannot be."""
+    yield from (f"the key {key!r} is missing" for key in METRICS_KEYS if key not in metrics)
+    top1 = metrics.get("top1", {})
+    if not isinstance(top1, dict):
+        yield f"top1 must be an object, not {top1!r}"
+        top1 = {}
+    for key in ("float", "tflite"):
+        if "top1" in metrics and not (_is_number(top1.get(key)) and 0 <= top1[key] <= 1):
+            yield f"top1.{key} must be between 0 and 1, not {top1.get(key)!r}"
+    if "top1" in metrics and not _is_count(top1.get("test_images")):
+        yield f"top1.test_images must be a whole number above 0, not {top1.get('test_images')!r}"
+    for key in ("size_bytes", "params", "macs"):
+        if key in metrics and not _is_count(metrics[key]):
+            yield f"{key} must be a whole number above 0, not {metrics[key]!r}"
+    for key in ("latency_ms", "predicted", "budget", "provenance", "checksums"):
+        if key in metrics and not isinstance(metrics[key], dict):
+            yield f"{key} must be an object, not {metrics[key]!r}"
+    yield from _latency_problems(metrics)
+    if "quantization" in metrics and not (isinstance(metrics["quantization"], str) and metrics["quantization"]):
+        yield f"quantization must be the name of a recipe, not {metrics['quantization']!r}"
+    if "preprocessing" in metrics:
+        try:
+            Preprocessing.from_dict(metrics["preprocessing"])
+        except InputError as error:
+            yield str(error)
+
+
+def _latency_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
+    measured, predicted = metrics.get("latency_ms"), metrics.get("predicted")
+    for device, statistics in measured.items() if isinstance(measured, dict) else ():
+        for key in ("min", "median"):
+            value = statistics.get(key) if isinstance(statistics, dict) else None
+            if not (_is_number(value) and value > 0):
+                yield f"latency_ms.{device}.{key} must be a number of ms above 0, not {value!r}"
+        provenance = metrics.get("provenance")
+        if isinstance(provenance, dict) and device not in provenance:
+            yield f"provenance says nothing about {device}, for which there is a latency"
+    for device, cost in predicted.items() if isinstance(predicted, dict) else ():
+        value = cost.get("latency_ms") if isinstance(cost, dict) else None
+        if not (_is_number(value) and value > 0):
+            yield f"predicted.{device}.latency_ms must be a number of ms above 0, not {value!r}"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_checksums(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> Iterator[str]:
+    expected = metrics.get("checksums")
+    if not isinstance(expected, dict):
+        return
+    for name in contents:
+        found = metrics_checksum(metrics) if name == "metrics.json" else file_checksum(contents[name])
+        if name not in expected:
+            yield f"{name}: metrics.json holds no checksum for it"
+        elif found != expected[name]:
+            yield f"{name}: changed since the bundle was written (SHA-256 {found[:12]}, not {expected[name]!s:.12})"
+
+
+def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> Iterator[str]:
+    model = contents["model.tflite"]
+    try:
+        ends = model_io(model)
+        shape, classes = ends.inputs[0].shape, ends.outputs[0].shape[-1]
+        answer = run_self_test(model, metrics.get("preprocessing"))["logits"]
+        metadata = read_metadata(model)
+    except (EdgeNASError, IndexError) as error:
+        yield f"model.tflite: cannot be run: {error}"
+        return
+    yield from _check_answer(answer, metrics.get("self_test"))
+    if "model.h" in contents:
+        yield from _check_header(contents["model.h"], model)
+    if _is_count(metrics.get("size_bytes")) and metrics["size_bytes"] != len(model):
+        yield f"model.tflite: {len(model)} bytes, but metrics.json says {metrics['size_bytes']}"
+    quantization = metrics.get("quantization")
+    if quantization in recipe_names() and get_recipe(quantization).integer_only:
+        yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in check_integer(model))
+    if "labels.txt" in contents:
+        labels = tuple(contents["labels.txt"].decode(errors="replace").splitlines())
+        if len(labels) != classes:
+            yield f"labels.txt: {len(labels)} labels for a model of {classes} outputs"
+        elif metadata is not None and metadata.labels != labels:
+            yield "labels.txt: other labels than in the metadata inside model.tflite"
+    if "architecture.yaml" in contents:
+        yield from _check_architecture(contents["architecture.yaml"], shape, classes, metrics)
+
+
+def run_self_test(model: bytes, preprocessing: object) -> dict[str, Any]:
+    """``{"logits", "tolerance"}``: what a model answers to the test picture of ``run.py``, and how far off it may be.
+
+    Other processors round otherwise: four steps of an integer output, a hundredth of the largest logit. Raises
+    InputError when the model or the preprocessing cannot be used.
+    """
+    ends = model_io(model)
+    shape = ends.inputs[0].shape
+    if len(shape) != 4:
+        raise InputError(f"expected an image as input, found the shape {shape}")
+    constants = Preprocessing.from_dict(preprocessing if isinstance(preprocessing, Mapping) else {})
+    image = constants.apply(test_pixels(*shape[1:]))[np.newaxis]
+    logits = tflite_logits(model, image, processes=1)[0].astype(np.float64)
+    step = ends.outputs[0].scale[0] if ends.outputs[0].scale else 0.0
+    tolerance = max(4 * step, 0.01 * float(np.abs(logits).max()), 1e-4)
+    return {"logits": [round(float(value), 6) for value in logits.ravel()], "tolerance": round(tolerance, 6)}
+
+
+def _check_answer(answer: list[float], expected: object) -> Iterator[str]:
+    """Bundles from before there was a self-test have none."""
+    if expected is None:
+        return
+    try:
+        assert isinstance(expected, Mapping)
+        difference = float(np.max(np.abs(np.subtract(answer, expected["logits"]))))
+        within = difference <= float(expected["tolerance"])
+    except (AssertionError, KeyError, TypeError, ValueError):
+        yield "metrics.json: self_test must hold the logits of the test picture and a tolerance"
+        return
+    if not within:
+        yield f"model.tflite: answers {difference:.4g} away from when it was made, on a test picture"
+
+
+def _check_header(content: bytes, model: bytes) -> Iterator[str]:
+    try:
+        same = header_bytes(content.decode(errors="replace")) == model
+    except InputError as error:
+        yield f"model.h: {error}"
+        return
+    if not same:
+        yield "model.h: holds another model than model.tflite"
+
+
+def _check_architecture(
+    content: bytes, input_shape: tuple[int, ...], classes: int, metrics: Mapping[str, Any]
+) -> Iterator[str]:
+    try:
+        document = yaml.safe_load(content)
+        if not isinstance(document, dict):
+            raise InputError("expected a mapping with the keys name, inputs, nodes and outputs")
+        network = Network.from_dict(document)
+        ends = (network.inputs[0][1], network.graph.output_shapes[0][-1])
+    except (yaml.YAMLError, EdgeNASError, IndexError) as error:
+        yield f"architecture.yaml: {' '.join(str(error).split())}"
+        return
+    if ends != (tuple(input_shape[1:]), classes):
+        described, actual = f"{ends[0]} -> {ends[1]}", f"{tuple(input_shape[1:])} -> {classes}"
+        yield f"architecture.yaml: describes {described} outputs, but the model is {actual}"
+    for key in ("params", "macs"):
+        if _is_count(metrics.get(key)) and metrics[key] != getattr(network, key):
+            yield f"architecture.yaml: has {getattr(network, key)} {key}, but metrics.json says {metrics[key]}"

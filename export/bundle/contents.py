@@ -1,0 +1,129 @@
+"""What goes into a bundle: the model, and every figure that is told about it."""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from typing import Any
+
+from edgenas.export.bundle.check import metrics_problems
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.verify import Agreement
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network
+
+
+def label_problem(labels: Sequence[str]) -> str | None:
+    """Why the names of classes cannot be in a bundle; None when they can. ``labels.txt`` holds one a line.
+
+    >>> label_problem(["dog", "two words"]) is None
+    True
+    """
+    for label in labels:
+        if not label.strip():
+            return f"a label must be one line of text, not {label!r}"
+        if label.splitlines() != [label] or any(unicodedata.category(character) == "Cc" for character in label):
+            return f"a label must be one line of text without control characters, not {label!r}"
+        if any(unicodedata.category(character) == "Cs" for character in label):
+            return f"a label must be text that UTF-8 can write, not {label!r}"
+    return None
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a model was trained and tested on: for its card."""
+
+    name: str
+    licence: str
+    source: str
+    train_images: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BundleContents:
+    """Everything that goes into a bundle.
+
+    Raises InputError when the labels do not fit the network, or a figure cannot be (see ``metrics.json``).
+    """
+
+    model: bytes
+    """The ``.tflite`` file."""
+    network: Network
+    labels: tuple[str, ...]
+    """Names of the classes, in the order of the logits."""
+    preprocessing: Preprocessing
+    quantization: str
+    """Name of the recipe that made ``model``."""
+    top1_float: float
+    """Accuracy of the float Keras model on the test images, in [0, 1]."""
+    top1_tflite: float
+    """Accuracy of ``model`` through the interpreter on the same test images."""
+    test_images: int
+    data: DataCard
+    space: str | None = None
+    architecture: str | None = None
+    """The architecture's string in that space."""
+    latency_ms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Measured statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
+    visits too, those are under ``quiet``."""
+    energy_mj: Mapping[str, float] = field(default_factory=dict)
+    """Measured energy of one inference by device, where there is a meter."""
+    provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Where the latency comes from, by device: ``kind``, ``runtime``, ``runtime_version``, ``threads``, ..."""
+    predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By device: ``latency_ms``, ``energy_mj``, and where they come from under ``provenance``."""
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the training (epochs, seed, ...), for the model card."""
+    float_equality: Agreement | None = None
+    """How close the float model and its own float32 file are, before any quantization."""
+    group_convolution: str = "native"
+    """How group convolutions stand in the file: ``native`` or ``split``."""
+    created_utc: str = ""
+
+    def __post_init__(self) -> None:
+        classes = self.network.graph.output_shapes[0][-1]
+        if len(self.labels) != classes:
+            raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
+        if problem := label_problem(self.labels):
+            raise InputError(f"bundle: {problem}")
+        if not self.created_utc:
+            object.__setattr__(self, "created_utc", datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        problems = list(metrics_problems(self.metrics() | {"checksums": {}}))
+        if problems:
+            raise InputError(f"bundle: {'; '.join(problems)}")
+
+    def metrics(self) -> dict[str, Any]:
+        """``metrics.json`` without its checksums."""
+        return {
+            "name": self.network.name,
+            "space": self.space,
+            "architecture": self.architecture,
+            "top1": {"float": self.top1_float, "tflite": self.top1_tflite, "test_images": self.test_images},
+            "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
+            "energy_mj": dict(self.energy_mj),
+            "predicted": {device: dict(cost) for device, cost in self.predicted.items()},
+            "budget": dict(self.budget),
+            "size_bytes": len(self.model),
+            "params": self.network.params,
+            "macs": self.network.macs,
+            "quantization": self.quantization,
+            "float_equality": None if self.float_equality is None else asdict(self.float_equality),
+            "group_convolution": self.group_convolution,
+            "provenance": {device: dict(origin) for device, origin in self.provenance.items()},
+            "preprocessing": self.preprocessing.to_dict(),
+            "data": {"name": self.data.name, "licence": self.data.licence, "source": self.data.source},
+            "edgenas_version": _version(),
+            "created_utc": self.created_utc,
+        }
+
+
+def _version() -> str:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("edgenas")
+    return "unknown"

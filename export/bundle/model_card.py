@@ -1,0 +1,188 @@
+"""The model card: what a model is, what it was made from, how good and how fast it is, and where that is known from.
+
+The headings follow Mitchell et al., "Model Cards for Model Reporting" (arXiv 1810.03993).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from edgenas.export.bundle.contents import BundleContents
+from edgenas.spaces.ops import format_shape
+
+
+def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
+    """The card as Markdown. ``checksums``: SHA-256 of the bundle's other files by name."""
+    sections = (_title, _use, _accuracy, _cost, _data, _limits)
+    return "\n".join(section(contents) for section in sections) + _files(checksums)
+
+
+def _title(contents: BundleContents) -> str:
+    network = contents.network
+    shape, size = format_shape(network.inputs[0][1]), len(contents.model)
+    origin = f"Architecture `{contents.space}:{contents.architecture}`. " if contents.architecture else ""
+    return f"""# {network.name}
+
+Image classifier: {shape} pixels to {len(contents.labels)} classes, `{contents.quantization}`, {size:,} bytes.
+{origin}{network.params:,} parameters, {network.macs:,} multiply-accumulates per image. Made with EdgeNAS \
+{contents.metrics()["edgenas_version"]}, {contents.created_utc}.
+"""
+
+
+def _use(contents: BundleContents) -> str:
+    mean, std = (list(values) for values in (contents.preprocessing.mean, contents.preprocessing.std))
+    return f"""## Use
+
+    pip install numpy ai-edge-litert pillow
+    python run.py --image photo.png     # --camera for one frame of a camera (needs opencv-python), --json for programs
+    python run.py --verify              # complete, unchanged, and answering as it did when it was made?
+
+The labels and the normalisation are also inside `model.tflite`, as TFLite metadata. `model.h` is the model for
+microcontrollers (left out above 4 MiB), `Classifier.kt` a class for Android apps (for float32 and int8 models).
+
+Intended use: telling apart the classes in `labels.txt` in images like those of the data set below, on a small device.
+The input is `(pixel / 255 - mean) / std` with mean {mean} and standard deviation {std} per channel, then quantized as
+the model's input tensor says; the output is one logit per class (no softmax).
+"""
+
+
+def _accuracy(contents: BundleContents) -> str:
+    rows = [
+        (label, f"{share:.4f}", f"+- {_half_width(share, contents.test_images):.4f}")
+        for label, share in (
+            ("float model (Keras)", contents.top1_float),
+            (f"this file (`model.tflite`, {contents.quantization})", contents.top1_tflite),
+        )
+    ]
+    return f"""## Accuracy
+
+Top-1 of both on the same {contents.test_images:,} test images of {contents.data.name}; the shipped file ran
+through the interpreter, one image at a time.
+
+{_table(("model", "top-1", "95 % sampling interval"), rows)}
+{_equality(contents)}"""
+
+
+def _equality(contents: BundleContents) -> str:
+    found = contents.float_equality
+    if found is None:
+        return ""
+    return (
+        f"\nBefore quantization, the float model and its own float32 file gave the same class on {found.same_top1:.1%} "
+        f"of the images compared; their logits differ by {found.max_abs_difference:.2g} at most.\n"
+    )
+
+
+def _half_width(share: float, count: int) -> float:
+    """Half of Wilson's 95 % interval, which is also right close to 0 and 1."""
+    z = 1.96
+    return z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z * z / count)
+
+
+def _cost(contents: BundleContents) -> str:
+    rows = []
+    for device, statistics in contents.latency_ms.items():
+        origin = contents.provenance.get(device, {})
+        energy = _number(contents.energy_mj.get(device))
+        times = (_quiet(statistics), *_times(statistics))
+        rows.append((device, str(origin.get("kind", "unknown")), *times, energy, _origin(origin)))
+    header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
+    predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
+    budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
+    return f"""## Latency and energy
+
+One image at a time, this file on the device that is named.
+
+{_table(header, rows) if rows else "Not measured."}
+
+quiet: when nothing else disturbs the device, which is what a prediction is for. median, p90: one normal run.
+
+{predictions or "Not predicted."}
+
+Budget of the search: {budget or "none"}.
+"""
+
+
+def _prediction(device: str, cost: Mapping[str, Any]) -> str:
+    """A table of measurements makes a prediction, not a measurement: the sentence says both."""
+    origin = cost.get("provenance") or {}
+    energy = "" if cost.get("energy_mj") is None else f" and {_number(cost['energy_mj'])} mJ"
+    statistic = f" ({origin['statistic']})" if origin.get("statistic") else ""
+    return (
+        f"Predicted for {device} before this file existed: {_number(cost.get('latency_ms'))} ms{statistic}{energy}, "
+        f"the sum over a table of blocks, {origin.get('kind', 'of unknown origin')}: {_origin(origin)}."
+    )
+
+
+def _quiet(statistics: Mapping[str, Any]) -> str:
+    quiet = statistics.get("quiet")
+    return _number(quiet.get("quiet_ms")) if isinstance(quiet, Mapping) else ""
+
+
+def _times(statistics: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_number(statistics.get(key)) for key in ("min", "median", "p90"))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    parts = []
+    if provenance.get("runtime"):
+        parts.append(f"{provenance['runtime']} {provenance.get('runtime_version', '')}".strip())
+    if provenance.get("cpu_model"):
+        parts.append(str(provenance["cpu_model"]))
+    for key, text in (("threads", "{} thread(s)"), ("runs", "{} runs"), ("rounds", "{} round(s)")):
+        if provenance.get(key):
+            parts.append(text.format(provenance[key]))
+    for key, text in (("governor", "governor {}"), ("frequency_mhz", "{:.0f} MHz"), ("time_utc", "{}")):
+        if provenance.get(key) is not None:
+            parts.append(text.format(provenance[key]))
+    return ", ".join(parts) or "not recorded"
+
+
+def _data(contents: BundleContents) -> str:
+    data = contents.data
+    settings = "\n".join(f"- {key}: {value}" for key, value in contents.training.items())
+    return f"""## Data and training
+
+- data set: {data.name}{f" ({data.note})" if data.note else ""}
+- source: {data.source}
+- licence of the data: {data.licence}
+- training images: {data.train_images:,}; test images: {contents.test_images:,}
+{settings}
+"""
+
+
+def _limits(contents: BundleContents) -> str:
+    return f"""## Limits
+
+- It always answers with one of its {len(contents.labels)} classes, also for images that show none of them.
+- The accuracy holds for images like those of {contents.data.name}; for other cameras, light or framing it is unknown
+  until it is measured.
+- Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt somebody.
+- A latency holds for the device, runtime version and number of threads named beside it.
+"""
+
+
+def _files(checksums: Mapping[str, str]) -> str:
+    rows = [(f"`{name}`", f"`{checksum}`") for name, checksum in sorted(checksums.items())]
+    return f"""
+## Files
+
+`edgenas bundle verify DIR` checks them. `metrics.json` holds all figures above for programs.
+
+{_table(("file", "SHA-256"), rows)}
+"""
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

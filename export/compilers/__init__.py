@@ -1,0 +1,1 @@
+"""What a vendor's compiler does with a file."""

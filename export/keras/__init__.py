@@ -1,0 +1,1 @@
+"""Network to Keras, and back to fewer layers."""

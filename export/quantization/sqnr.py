@@ -1,0 +1,250 @@
+"""Layer by layer, how much of a float model's signal is left after quantization, and which layer loses it.
+
+The signal-to-quantization-noise ratio of a tensor is ``10 log10(sum(float^2) / sum((quantized - float)^2))`` in
+decibels, over all elements and inputs: 20 dB is an error of a tenth of the signal, 40 dB of a hundredth. Both models
+run whole on the same inputs, so the noise of a layer includes what came from the layers before; ``drop_db`` is what it
+added.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgenas.export.quantization.layer_matching import MatchedLayer, match_layers
+from edgenas.export.temporary import temporary_folder
+from edgenas.export.tflite.reader import TfliteTensor, model_io
+from edgenas.export.worker import check_worker, worker_environment
+from edgenas.spaces.errors import InputError
+
+#: Equal tensors have no noise; JSON has no infinity.
+HIGHEST_DB = 200.0
+#: Below this, an error is more than a tenth of the signal, which usually costs accuracy.
+POOR_DB = 20.0
+#: Of a tensor's elements, so many beyond its range show in the result.
+_CLIPPED_SHARE = 0.001
+#: The rounding of a tensor's own grid explains its noise when it allows no more than this above it.
+_GRID_MARGIN_DB = 3.0
+#: What 8 bits leave of a tensor without outliers, less a few dB.
+_GOOD_GRID_DB = 30.0
+#: A layer that adds less than this passes on what reaches it: as much noise again of its own would be 3 dB.
+_OWN_DB = 3.0
+
+_WORKER = ("-m", "edgenas.export.quantization.sqnr_worker")
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One layer's output: ``sqnr_db`` as it is, and what explains it.
+
+    ``grid_db`` is the ratio that rounding to the tensor's own integers alone would leave (None for a float tensor);
+    ``drop_db`` how much lower ``sqnr_db`` is than that of the worst of the layers it reads (0 dB and more;
+    0 for the input);
+    ``clipped`` the share of elements beyond what the tensor can hold; ``max_error`` the largest error, in real units.
+    """
+
+    index: int
+    operator: str
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: str
+    sqnr_db: float
+    drop_db: float
+    grid_db: float | None
+    clipped: float
+    max_error: float
+    rms: float
+
+    @property
+    def added(self) -> float:
+        """The power of the noise that this layer adds, as a share of its signal's; 1 when that is all noise."""
+        return min(1.0, 10 ** (-self.sqnr_db / 10)) * (1 - 10 ** (-self.drop_db / 10))
+
+    def reason(self) -> str:
+        """In words, where the noise comes from and what helps."""
+        if self.clipped > _CLIPPED_SHARE:
+            return (
+                f"{self.clipped:.1%} of its values lie beyond the range that the calibration saw: calibrate with more, "
+                "or more typical, images"
+            )
+        if self.grid_db is not None and self.grid_db < self.sqnr_db + _GRID_MARGIN_DB:
+            if self.grid_db >= _GOOD_GRID_DB:
+                return "that is the rounding of its output to integers, as good as it gets"
+            return (
+                "a few large values stretch its range, so the steps are coarse for the rest: an activation with a "
+                "bound (relu6), quantization-aware training, or int16x8 helps"
+            )
+        if self.drop_db < _OWN_DB:
+            return "the noise comes from the layers before it"
+        return (
+            "its weights lose more than its output: filters of very different size share a scale where the recipe is "
+            "not per channel, or the sum cancels; quantization-aware training or int16x8 helps"
+        )
+
+
+@dataclass(frozen=True)
+class SqnrReport:
+    """All matched layers in running order, and how far the models' outputs are apart.
+
+    ``outputs`` is None when the outputs have different shapes, else ``{"sqnr_db", "max_abs_difference",
+    "rms_difference", "same_top1"}`` with the share of inputs whose largest output is the same.
+    """
+
+    layers: tuple[LayerError, ...]
+    outputs: dict[str, float] | None
+    inputs: int
+
+    @property
+    def worst(self) -> LayerError | None:
+        """The layer with the lowest ratio."""
+        return min(self.layers, key=lambda layer: layer.sqnr_db, default=None)
+
+    @property
+    def costliest(self) -> LayerError | None:
+        """The layer that adds most noise, as a share of its signal, to what reaches it."""
+        return max(self.layers, key=lambda layer: layer.added, default=None)
+
+    def explain(self) -> str:
+        """The worst layer by name, what its figure means, and the layer to look at first."""
+        worst, costliest = self.worst, self.costliest
+        if worst is None or costliest is None:
+            return "no layer of one model matches a layer of the other"
+        if worst.sqnr_db >= HIGHEST_DB:
+            return "all matched layers are exactly equal"
+        share = 10 ** (-worst.sqnr_db / 20)
+        poor = worst.sqnr_db < POOR_DB
+        verdict = "more than a tenth, which usually costs accuracy" if poor else "below a tenth, which seldom matters"
+        text = (
+            f"worst layer: {short_name(worst.tensor)} ({worst.operator}), {worst.sqnr_db:.1f} dB: its error is "
+            f"{share:.1%} of its signal ({verdict}); {worst.reason()}."
+        )
+        if costliest.index != worst.index:
+            text += (
+                f" The layer that adds most is {short_name(costliest.tensor)} ({costliest.operator}): "
+                f"{costliest.sqnr_db:.1f} dB, {costliest.drop_db:.1f} dB below what it reads."
+            )
+        return text
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"layers": [...], "worst", "costliest", "outputs", "inputs", "meaning"}``."""
+        worst, costliest = self.worst, self.costliest
+        return {
+            "layers": [asdict(layer) | {"shape": list(layer.shape)} for layer in self.layers],
+            "worst": worst and worst.tensor,
+            "costliest": costliest and costliest.tensor,
+            "outputs": self.outputs,
+            "inputs": self.inputs,
+            "meaning": self.explain(),
+        }
+
+
+def compare_layers(reference: bytes, other: bytes, inputs: np.ndarray) -> SqnrReport:
+    """Runs two models on the same inputs and compares every layer that both have.
+
+    Args:
+        reference: ``.tflite`` file that counts as right, such as the float32 one.
+        other: such as the int8 one of the same network.
+        inputs: float32, shape (N, ...), each as the reference's float input; quantized here for integer inputs.
+
+    Raises:
+        InputError: a file is no model, the interpreter refuses it, or the inputs do not fit.
+        WorkError: the interpreter crashed.
+    """
+    if not len(inputs):
+        raise InputError("comparing layers needs at least one input")
+    matched = match_layers(reference, other)
+    with temporary_folder("layers") as folder:
+        (folder / "reference.tflite").write_bytes(reference)
+        (folder / "other.tflite").write_bytes(other)
+        np.save(folder / "inputs.npy", inputs.astype(np.float32, copy=False))
+        pairs = [[layer.reference.index, layer.other.index] for layer in matched]
+        (folder / "job.json").write_text(json.dumps({"pairs": pairs}))
+        files = ("reference.tflite", "other.tflite", "inputs.npy", "job.json", "out.json")
+        command = [sys.executable, *_WORKER, *(str(folder / file) for file in files)]
+        process = subprocess.run(command, capture_output=True, text=True, env=worker_environment(), check=False)
+        check_worker(process.returncode, process.stderr)
+        result = json.loads((folder / "out.json").read_text())
+    return _report(matched, result, len(inputs))
+
+
+def random_inputs(model: bytes, *, count: int, seed: int = 0) -> np.ndarray:
+    """Random float32 inputs: standard normal for a float input; for an integer one normal as well, with four
+    standard deviations from the middle to the ends of its range, so that few layers see more than in calibration.
+
+    Raises InputError when the model has not exactly one input of a known shape.
+    """
+    ends = model_io(model).inputs
+    if len(ends) != 1 or any(side < 1 for side in ends[0].shape):
+        raise InputError(f"expected a model of one input of a known shape, found {[end.shape for end in ends]}")
+    rng, shape = np.random.default_rng(seed), (count, *ends[0].shape[1:])
+    low, high = _input_range(ends[0])
+    values = rng.normal(size=shape)
+    if low is not None and high is not None:
+        values = np.clip((low + high) / 2 + values * (high - low) / 8, low, high)
+    return values.astype(np.float32)
+
+
+def short_name(tensor: str) -> str:
+    """The first of the names that the converter joins for what it fused."""
+    return tensor.split(";")[0]
+
+
+def _input_range(tensor: TfliteTensor) -> tuple[float | None, float | None]:
+    limits = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}.get(tensor.dtype)
+    if limits is None:
+        return None, None
+    scale = tensor.scale[0] if tensor.scale else 1.0
+    zero_point = tensor.zero_point[0] if tensor.zero_point else 0
+    return (limits[0] - zero_point) * scale, (limits[1] - zero_point) * scale
+
+
+def _report(matched: tuple[MatchedLayer, ...], result: dict[str, Any], count: int) -> SqnrReport:
+    layers: list[LayerError] = []
+    for index, (layer, sums) in enumerate(zip(matched, result["pairs"], strict=True)):
+        ratio = decibels(sums["signal"], sums["noise"])
+        before = min((layers[place].sqnr_db for place in layer.sources if place < index), default=ratio)
+        power = sums["signal"] / sums["count"]
+        scale = layer.other.scale[0] if layer.other.is_integer and len(layer.other.scale) == 1 else None
+        layers.append(
+            LayerError(
+                index=index,
+                operator=layer.operator,
+                tensor=layer.other.name,
+                shape=layer.other.shape,
+                dtype=layer.other.dtype,
+                sqnr_db=ratio,
+                drop_db=max(0.0, before - ratio),
+                grid_db=None if scale is None else decibels(power, scale**2 / 12),
+                clipped=sums["clipped"] / sums["count"],
+                max_error=sums["largest"],
+                rms=math.sqrt(power),
+            )
+        )
+    outputs = result["outputs"]
+    if outputs is not None:
+        outputs = {
+            "sqnr_db": decibels(outputs["signal"], outputs["noise"]),
+            "max_abs_difference": outputs["largest"],
+            "rms_difference": math.sqrt(outputs["noise"] / outputs["count"]),
+            "same_top1": outputs["same_top1"],
+        }
+    return SqnrReport(tuple(layers), outputs, count)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """``10 log10(signal / noise)``, within +-:data:`HIGHEST_DB`.
+
+    >>> decibels(100.0, 1.0)
+    20.0
+    """
+    if not noise > 0:
+        return HIGHEST_DB
+    if not signal > 0:
+        return -HIGHEST_DB
+    return max(-HIGHEST_DB, min(HIGHEST_DB, 10 * math.log10(signal / noise)))

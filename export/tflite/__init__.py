@@ -1,0 +1,1 @@
+"""The TFLite file: written, read, described, rewritten."""

@@ -1,0 +1,1 @@
+"""Predicted against measured, and whether a table still holds."""

@@ -1,0 +1,269 @@
+"""Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared.
+
+Blocks that were seen inside networks are seen inside networks again: chains of the table's blocks, since a table does
+not know its space.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgenas.devices import Device, Measurement, MeasureSettings
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.measure.quiet import measure_quiet
+from edgenas.latency.measure.session import Session, by_key
+from edgenas.latency.measure.visits import QuietLatency, QuietSettings, Visits
+from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.profile.alone import blocks_of
+from edgenas.latency.profile.inside import look_inside
+from edgenas.latency.profile.neighbourhoods import chains_through
+from edgenas.latency.profile.operator_counts import count_operators
+from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.signature import parse_signature
+from edgenas.spaces.slots import SlotEntry
+
+THRESHOLD = 0.05
+SAMPLE = 30
+
+
+@dataclass(frozen=True)
+class DriftRow:
+    """One block: its latency in the table, now, and the ratio now over then."""
+
+    signature: str
+    table_ms: float
+    now_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class _Now:
+    """What a block takes now, and whether there was a quiet moment to see it in."""
+
+    latency_ms: float
+    quiet: bool = True
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Whether a table holds: the device is the same, and the typical block is within ``threshold`` of its row.
+
+    Where fewer than half of the blocks had a quiet moment that cannot be told: ``disturbed`` counts those without.
+    ``median`` is that of the ratios (now over table) with its 95 % ``interval`` from order statistics; ``typical`` is
+    the median distance of a ratio from 1; ``spread`` the distance of the ratios' quartiles; ``sign_test`` the
+    probability of so many blocks on one side by chance. ``differences`` are what the device itself tells.
+    """
+
+    rows: tuple[DriftRow, ...]
+    median: float
+    interval: tuple[float, float]
+    typical: float
+    spread: float
+    sign_test: float
+    threshold: float
+    differences: tuple[str, ...]
+    failed: dict[str, str]
+    seconds: float
+    disturbed: int = 0
+
+    @property
+    def holds(self) -> bool | None:
+        """None: the machine was too busy to tell."""
+        if self.differences:
+            return False
+        return None if 2 * self.disturbed > len(self.rows) else self.typical <= self.threshold
+
+    def describe(self) -> str:
+        """The verdict in words."""
+        if self.holds is None:
+            return (
+                f"nobody can tell whether the table holds: {self.disturbed} of {len(self.rows)} blocks had no quiet "
+                f"moment (something else keeps the CPU or its host busy)"
+            )
+        verdict = "the table still holds" if self.holds else "the table does not hold any more"
+        low, high = self.interval
+        told = (
+            f"{verdict}: {len(self.rows)} blocks now take {self.median:.3f} of their stored latency (95 % interval of "
+            f"the median {low:.3f} to {high:.3f}), the typical block is off by {self.typical:.1%} (limit "
+            f"{self.threshold:.0%})"
+        )
+        return "; ".join([told, *self.differences])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON documents."""
+        return {
+            "holds": self.holds,
+            "blocks": len(self.rows),
+            "median_ratio": round(self.median, 4),
+            "interval": [round(end, 4) for end in self.interval],
+            "typical_error": round(self.typical, 4),
+            "spread": round(self.spread, 4),
+            "sign_test": round(self.sign_test, 6),
+            "threshold": self.threshold,
+            "differences": list(self.differences),
+            "failed": self.failed,
+            "disturbed": self.disturbed,
+            "rows": [vars(row) for row in self.rows],
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def measure_drift(
+    table: LatencyTable,
+    device: Device,
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
+    settings: QuietSettings | None = None,
+) -> Drift:
+    """Measures ``sample`` random blocks of a table again.
+
+    Raises InputError when the table is another device's or has no block that can be rebuilt, WorkError when none of
+    them can be measured.
+    """
+    start = time.monotonic()
+    if table.device != device.name:
+        raise InputError(f"the table is of device {table.device!r}, not of {device.name!r}")
+    if table.kind == "modelled":
+        raise InputError(
+            f"the rows of this table were adapted from another device's and never measured: `edgenas validate` tells "
+            f"how well it predicts {device.name!r}, `edgenas profile --fresh` measures it"
+        )
+    rng = np.random.default_rng(seed)
+    blocks = _sample(table, rng, sample)
+    now, failed = _measure(table, device, blocks, settings or QuietSettings(), seed)
+    rows = tuple(
+        DriftRow(name, table.rows[name].latency_ms, found.latency_ms, found.latency_ms / table.rows[name].latency_ms)
+        for name, found in now.items()
+    )
+    if not rows:
+        raise WorkError(
+            f"none of {len(blocks)} blocks could be measured on {device.name!r}: {next(iter(failed.values()))}"
+        )
+    ratios = np.array([row.ratio for row in rows])
+    low, high = np.quantile(ratios, (0.25, 0.75))
+    return Drift(
+        rows=tuple(sorted(rows, key=lambda row: -abs(math.log(row.ratio)))),
+        median=float(np.median(ratios)),
+        interval=median_interval(ratios.tolist()),
+        typical=float(np.median(np.abs(ratios - 1))),
+        spread=float(high - low),
+        sign_test=sign_test(ratios.tolist()),
+        threshold=threshold,
+        differences=tuple(table.differences(device.identity(threads=table.threads))),
+        failed=failed,
+        seconds=time.monotonic() - start,
+        disturbed=sum(not found.quiet for found in now.values()),
+    )
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Interval that holds the median with at least 95 % probability, from order statistics; all of few values.
+
+    >>> median_interval([5, 1, 4, 2, 3, 6, 7, 8])
+    (1.0, 8.0)
+    """
+    ordered = sorted(map(float, values))
+    count = len(ordered)
+    tail, below = 0.0, 0
+    while below < count // 2 and tail + math.comb(count, below) / 2**count <= 0.025:
+        tail += math.comb(count, below) / 2**count
+        below += 1
+    place = max(below - 1, 0)
+    return ordered[place], ordered[count - 1 - place]
+
+
+def sign_test(ratios: Sequence[float]) -> float:
+    """Two-sided probability of so uneven a split of ratios around 1, were both sides as likely.
+
+    >>> sign_test([1.1, 1.2, 1.1, 1.3, 1.2])
+    0.0625
+    """
+    above = sum(ratio > 1 for ratio in ratios)
+    count = sum(ratio != 1 for ratio in ratios)
+    fewer = min(above, count - above)
+    return min(1.0, 2 * sum(math.comb(count, k) for k in range(fewer + 1)) / 2**count) if count else 1.0
+
+
+def _sample(table: LatencyTable, rng: np.random.Generator, sample: int) -> dict[str, SlotEntry]:
+    names = sorted(table.rows)
+    blocks = _parsed([names[place] for place in rng.permutation(len(names))], sample)
+    if not blocks:
+        raise InputError("the table has no block that can be rebuilt from its signature, so nothing can be compared")
+    return blocks
+
+
+def _parsed(signatures: Iterable[str], most: float = math.inf) -> dict[str, SlotEntry]:
+    """Blocks that can be rebuilt from their signatures."""
+    blocks: dict[str, SlotEntry] = {}
+    for signature in signatures:
+        if len(blocks) >= most:
+            break
+        with contextlib.suppress(InputError):
+            blocks[signature] = parse_signature(signature)[0]
+    return blocks
+
+
+def _measure(
+    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
+) -> tuple[dict[str, _Now], dict[str, str]]:
+    """What blocks take now, and the device's words about those that it could not run."""
+    inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
+    models = {name: write_tflite(entry.graph, table.precision) for name, entry in blocks.items() if name not in inside}
+    if device.is_exact:
+        outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
+        now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
+    else:
+        outcomes = measure_quiet(
+            device, models, settings=settings, seed=seed, threads=table.threads, anchor_ms=table.anchor_ms
+        )
+        now = {
+            name: _Now(found.latency_ms, quiet=found.quiet_visits > 0)
+            for name, found in outcomes.items()
+            if isinstance(found, QuietLatency)
+        }
+    failed = {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
+    if inside:
+        seen = _inside_now(table, device, inside, settings, seed)
+        now |= seen
+        failed |= {name: "not told apart inside networks any more" for name in inside if name not in seen}
+    return now, failed
+
+
+def _inside_now(
+    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
+) -> dict[str, _Now]:
+    neighbours = _parsed(name for name, row in table.rows.items() if row.networks)
+    networks = chains_through(neighbours, blocks, np.random.default_rng(seed))
+    by_operator = dataclasses.replace(settings, operators_above=0.0)
+    counts = count_operators(
+        device,
+        networks,
+        blocks_of(networks, table.precision).values(),
+        precision=table.precision,
+        threads=table.threads,
+        settings=by_operator,
+    )
+    if counts is None:
+        return {}
+    session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
+    seen = look_inside(session, by_key(networks, table.precision), counts)
+    coldness = (table.calibration or Calibration()).coldness
+
+    def now(name: str) -> _Now:
+        """As the row is: without what slow networks add."""
+        cold = table.rows[name].cold_ms
+        warm = [each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]
+        return _Now(float(np.mean(warm)), quiet=any(each.visits for each in seen[name]))
+
+    return {name: now(name) for name in blocks if name in seen}

@@ -1,0 +1,272 @@
+"""Predicted against measured: random whole networks that the table has never seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenas.devices import Device, Measurement, MeasurementError
+from edgenas.devices.device import Model
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.check.device_drift import DeviceDrift, tell_drift
+from edgenas.latency.measure.quiet import visit_in_rounds
+from edgenas.latency.measure.visits import THOROUGH, QuietSettings, Visit, Visits
+from edgenas.latency.predict.predictor import Predictor
+from edgenas.latency.profile.neighbourhoods import Neighbourhoods
+from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.profile.reference_networks import reference_networks
+from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.cost import weight_bytes
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.network import Network
+from edgenas.spaces.population import Population
+from edgenas.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How predictions compare with measurements; shares and errors as fractions."""
+
+    mape: float
+    max_error: float
+    within_5pct: float
+    within_10pct: float
+    spearman: float
+
+    @classmethod
+    def of(cls, predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Accuracy:
+        """From two arrays of latencies."""
+        errors = np.abs(predicted / measured - 1)
+        return cls(
+            mape=float(errors.mean()),
+            max_error=float(errors.max()),
+            within_5pct=float((errors <= 0.05).mean()),
+            within_10pct=float((errors <= 0.10).mean()),
+            spearman=spearman(predicted, measured),
+        )
+
+
+@dataclass(frozen=True)
+class ValidationRow:
+    """One network. ``measured_ms`` is as it would have been when the table was made: at its clock, without the drift
+    since then. ``fastest_ms`` is its fastest run at whatever clock it had.
+    """
+
+    architecture: str
+    predicted_ms: float
+    measured_ms: float
+    fastest_ms: float
+    quiet_visits: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How predictions of a stored table compare with networks that are measured now.
+
+    ``drift`` is how the networks that the table was calibrated with, visited again among the others, differ from what
+    they took then (None where the table does not know them). ``accuracy`` is for the statistic that the table holds:
+    quiet, at the table's clock, with such a drift taken out while it is below a tenth: beyond that the table does not
+    hold any more, and nothing is taken out. ``now`` is the same without taking it out.
+    ``unadjusted`` compares with the fastest run as the clock on the wall told it; ``clock`` is how much slower the
+    CPU's clock was now than when the table was made.
+    """
+
+    accuracy: Accuracy
+    rows: tuple[ValidationRow, ...]
+    statistic: str
+    now: Accuracy
+    unadjusted: Accuracy
+    clock: float
+    drift: DeviceDrift | None
+    table_error: dict[str, Any]
+    seed: int
+    seconds: float
+    fast: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the device is still what it was when the table was made, as far as anybody can tell."""
+        return self.drift is None or self.drift.is_small
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of ``edgenas validate``."""
+        return {
+            "networks": len(self.rows),
+            "statistic": self.statistic,
+            **vars(self.accuracy),
+            "rows": [vars(row) for row in self.rows],
+            "now": vars(self.now),
+            "unadjusted": vars(self.unadjusted),
+            "clock": round(self.clock, 4),
+            "drift": None if self.drift is None else round(self.drift.ratio, 4),
+            "drift_ms_per_mb": _rounded(None if self.drift is None else self.drift.ms_per_mb),
+            "holds": self.holds,
+            "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
+            "table_error": self.table_error,
+            "seed": self.seed,
+            "fast": self.fast,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def validate(
+    space: SearchSpace,
+    device: Device,
+    table: LatencyTable,
+    *,
+    networks: int = 40,
+    seed: int = 0,
+    fast: bool = False,
+    settings: QuietSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> Validation:
+    """Measures the quiet latency of random networks of a space and compares it with their prediction.
+
+    ``fast`` ones are random ones among the fastest, where a search for a small budget ends. Raises InputError when the
+    table lacks signatures or is not this device's, WorkError when the device cannot run a network.
+    """
+    start = time.monotonic()
+    settings = table.visit_settings(settings)
+    if networks < 2:
+        raise InputError(f"validation needs at least 2 networks, not {networks}")
+    table.check_device(device)
+    predictor = Predictor(table)
+    rng = np.random.default_rng(seed)
+    population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
+    predicted = predictor.population(space, population)
+    decoded = [space.decode(row) for row in population]
+    models: dict[str, Model] = {str(i): write_tflite(each.graph, table.precision) for i, each in enumerate(decoded)}
+    if device.is_exact:
+        architectures = [str(space.architecture(row)) for row in population]
+        found = _simulated(device, models, architectures, predicted)
+        return dataclasses.replace(
+            found,
+            statistic=table.statistic,
+            table_error=predictor.error,
+            seed=seed,
+            seconds=time.monotonic() - start,
+            fast=fast,
+        )
+    references = reference_networks(space, table)
+    models |= {f"reference {i}": write_tflite(each.graph, table.precision) for i, (each, _) in enumerate(references)}
+
+    visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
+    report = Reporter(progress, f"measuring {networks} networks", len(models) * settings.visits)
+    done = dict.fromkeys(models, 0)
+
+    def on_visit(name: str, visit: Visit) -> None:
+        done[name] = min(done[name] + 1, settings.visits)
+        report(sum(done.values()))
+
+    errors = visit_in_rounds(device, models, visits, rng=rng, threads=table.threads, on_visit=on_visit)
+    if errors:
+        raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
+    latencies = visits.latencies(models)
+    drift = _drift(
+        references, [latencies[f"reference {i}"].latency_ms for i in range(len(references))], table.precision
+    )
+    seen = [latencies[str(index)] for index in range(networks)]
+    now = np.array([each.latency_ms for each in seen])
+    measured = now
+    if drift is not None and drift.is_small:
+        measured = drift.taken_out(now, _weights_mb(decoded, table.precision))
+    return Validation(
+        accuracy=Accuracy.of(predicted, measured),
+        rows=tuple(
+            ValidationRow(
+                str(space.architecture(row)),
+                float(f"{guess:.5g}"),
+                float(f"{latency:.5g}"),
+                each.fastest_ms,
+                each.quiet_visits,
+            )
+            for row, guess, latency, each in zip(population, predicted, measured, seen, strict=True)
+        ),
+        statistic=table.statistic,
+        now=Accuracy.of(predicted, now),
+        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in seen])),
+        clock=visits.session_anchor_ms / table.anchor_ms,
+        drift=drift,
+        table_error=predictor.error,
+        seed=seed,
+        seconds=time.monotonic() - start,
+        fast=fast,
+    )
+
+
+def _drift(references: Sequence[tuple[Network, float]], now_ms: Sequence[float], precision: str) -> DeviceDrift | None:
+    if not references:
+        return None
+    networks, then_ms = zip(*references, strict=True)
+    return tell_drift(np.array(then_ms), np.array(now_ms), _weights_mb(networks, precision))
+
+
+def _weights_mb(networks: Sequence[Network], precision: str) -> NDArray[np.float64]:
+    return 1e-6 * np.array([weight_bytes(network, precision) for network in networks])
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _simulated(
+    device: Device, models: dict[str, Model], architectures: list[str], predicted: NDArray[np.float64]
+) -> Validation:
+    """Networks on a device that always gives the same number: asked once, and nothing drifts."""
+    outcomes = device.measure_many(models)
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, MeasurementError)]
+    if errors:
+        raise WorkError(f"{len(errors)} of {len(models)} models could not be simulated: {errors[0]}")
+    latencies = [outcome.min for outcome in outcomes.values() if isinstance(outcome, Measurement)]
+    rows = tuple(
+        ValidationRow(architecture, float(f"{guess:.5g}"), float(f"{latency:.5g}"), latency, 1)
+        for architecture, guess, latency in zip(architectures, predicted, latencies, strict=True)
+    )
+    accuracy = Accuracy.of(predicted, np.array(latencies))
+    return Validation(
+        accuracy, rows, "", accuracy, accuracy, clock=1.0, drift=DeviceDrift(1.0), table_error={}, seed=0, seconds=0.0
+    )
+
+
+def spearman(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:
+    """Rank correlation; equal values share their mean rank. NaN when one side is constant.
+
+    >>> spearman([1, 2, 3, 4], [10, 20, 40, 30])
+    0.8
+    """
+    ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
+    if any(np.ptp(rank) == 0 for rank in ranks):
+        return float("nan")
+    return float(round(np.corrcoef(ranks[0], ranks[1])[0, 1], 12))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]
+
+
+def _distinct(space: SearchSpace, rng: np.random.Generator, count: int) -> NDArray[np.int16]:
+    """``count`` different architectures, or as many as a small space has."""
+    found: dict[bytes, NDArray[np.int16]] = {}
+    for _ in range(20):
+        for row in space.sample(rng, count):
+            found.setdefault(row.tobytes(), row)
+        if len(found) >= count:
+            return np.array(list(found.values())[:count], np.int16)
+    raise InputError(f"space {space.name!r} does not have {count} different architectures: ask for fewer networks")
+
+
+def _fastest(space: SearchSpace, table: LatencyTable, seed: int, count: int) -> Population:
+    """``count`` different architectures among those whose blocks add up to the least."""
+    latencies = {signature: row.latency_ms for signature, row in table.rows.items()}
+    networks = Neighbourhoods(space, table.precision, seed).fast(latencies, 4 * count)[:count]
+    if len(networks) < count:
+        raise InputError(f"only {len(networks)} fast architectures were found in space {space.name!r}: ask for fewer")
+    return space.to_population(space.encode(network) for network in networks)

@@ -1,0 +1,1 @@
+"""One quiet measurement: visits to models, what disturbed them, and the latency that follows."""

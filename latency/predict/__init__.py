@@ -1,0 +1,1 @@
+"""From a table to the latency and energy of networks, populations and anybody's model file."""

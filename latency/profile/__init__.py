@@ -1,0 +1,1 @@
+"""All signatures of a space measured on a device."""

@@ -1,0 +1,80 @@
+"""Blocks measured alone, each a model of its own, in the same rounds as whole networks that they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgenas.latency.measure.session import Session, by_key
+from edgenas.latency.measure.visits import THOROUGH
+from edgenas.latency.predict.calibration import Calibration, calibrate
+from edgenas.latency.table.latency_table import Row
+from edgenas.spaces.blocks import ConvBnAct
+from edgenas.spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.network import Network
+from edgenas.spaces.slots import SlotEntry
+
+# So many models are on disk and in one set of rounds at once.
+_BATCH = 1000
+_EMPTY = "empty"
+
+
+def measure_alone(
+    session: Session, blocks: Mapping[str, SlotEntry], networks: Sequence[Network]
+) -> tuple[dict[str, Row], Calibration]:
+    """Rows of these blocks, and the calibration with whole networks; an almost empty model goes along.
+
+    The blocks of the networks are measured too, so that these are compared with numbers of the same minutes.
+    """
+    precision = session.precision
+    wholes = by_key(networks, precision)
+    session.visits.effort = dict.fromkeys(wholes, THOROUGH)
+    graphs = {key: network.graph for key, network in wholes.items()}
+    graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
+    blocks = blocks_of(networks, precision) | dict(blocks)
+    graphs |= {signature: entry.graph for signature, entry in blocks.items()}
+    session.measure(graphs, what="models", batch=_BATCH)
+    rows = rows_alone(session, blocks)
+    return rows, _calibrated(session, rows, wholes)
+
+
+def rows_alone(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
+    """Table rows of the blocks that were measured alone."""
+    latencies = session.visits.latencies(name for name in blocks if name not in session.errors)
+    return {
+        name: Row(
+            float(f"{found.latency_ms:.5g}"),
+            round(found.spread, 4),
+            found.quiet_visits,
+            found.visits,
+            weight_bytes=graph_weight_bytes(blocks[name].graph, session.precision),
+            wide_bytes=wide_depthwise_bytes(blocks[name].graph, session.precision),
+        )
+        for name, found in latencies.items()
+    }
+
+
+def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntry]:
+    """The blocks of networks by signature."""
+    blocks = {}
+    for network in networks:
+        signatures = network.signatures(precision)
+        for node in network.nodes:
+            blocks[signatures[node.name]] = SlotEntry(node.block, network.input_shapes(node))
+    return blocks
+
+
+def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:
+    precision = session.precision
+    seen = {name: found.latency_ms for name, found in session.visits.latencies(session.visits.by_model).items()}
+    alone_ms, networks_ms, used = [], [], []
+    for key, network in wholes.items():
+        signatures = network.signatures(precision).values()
+        if key not in session.errors and key in seen and all(each in rows for each in signatures):
+            alone_ms.append([seen[each] for each in signatures])
+            networks_ms.append(seen[key])
+            used.append(network)
+    weights, wide = (
+        [count(network.graph, precision) for network in used] for count in (graph_weight_bytes, wide_depthwise_bytes)
+    )
+    fitted = calibrate(alone_ms, networks_ms, seen.get(_EMPTY, 0.0), weights, wide)
+    return session.with_deployed(fitted, used, networks_ms)

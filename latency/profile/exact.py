@@ -1,0 +1,186 @@
+"""Tables of simulated devices: every block is asked once, and for what it adds inside a network.
+
+A simulation has no noise and no drift, so there is nothing to visit twice, and it can tell what a block costs in the
+middle of a network, without the transfers and the fixed part that the block alone would pay. Those come once a
+network, as a constant that is fitted on a few whole networks; what is left of them (parameters beyond a cache, tensors
+that cross the border to the CPU) is the error that the table states.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.table.energy_header import TableEnergy
+from edgenas.latency.table.error_figures import error_figures
+from edgenas.latency.table.latency_table import LatencyTable, Row, default_table_path
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.network import Network
+from edgenas.spaces.slots import SlotEntry
+
+#: Blocks that are written and simulated at a time.
+_BATCH = 200
+PROTOCOL = "simulated: each block inside a network, a constant for what a network costs besides"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactProfile:
+    """A saved table, which signatures were simulated for it, and the device's words about those that it cannot run."""
+
+    table: LatencyTable
+    path: Path
+    simulated: frozenset[str]
+    failed: Mapping[str, MeasurementError]
+
+
+def profile_exact(
+    entries: Mapping[str, SlotEntry],
+    device: Device,
+    *,
+    precision: str,
+    table_path: Path | None = None,
+    networks: Sequence[Network] = (),
+    fresh: bool = False,
+    progress: ProgressCallback | None = None,
+) -> ExactProfile:
+    """Simulates the signatures that the table lacks, and fits its constant on whole networks.
+
+    A table that another version of the simulation made is made anew. Raises InputError for a precision that the
+    device does not run, WorkError when it can run no block at all.
+    """
+    if precision not in device.precisions:
+        raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
+    path = table_path or default_table_path(device.name, precision)
+    identity = device.identity()
+    table = None if fresh else _existing(path, precision, identity, device)
+    table = table or _empty(precision, identity)
+    graphs = {signature: entry.graph for signature, entry in entries.items() if signature not in table.rows}
+    for network in networks:
+        signatures = network.signatures(precision)
+        graphs |= {
+            signature: network.blocks_lowered[name]
+            for name, signature in signatures.items()
+            if signature not in table.rows
+        }
+    rows, failed = _simulate(graphs, device, precision, progress)
+    if graphs and not rows and not table.rows:
+        raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
+    table = table.with_rows(rows)
+    if networks or table.calibration is None:
+        wholes = _simulate_wholes(table, networks, device)
+        table = table.with_session(
+            anchor_ms=1.0, calibration=_calibrate(table, wholes), created=identity.time_utc or ""
+        )
+        table = dataclasses.replace(table, energy=_energy(table, wholes, device))
+    table.save(path)
+    missing = {signature: error for signature, error in failed.items() if signature in entries}
+    return ExactProfile(table, path, frozenset(rows) & frozenset(entries), missing)
+
+
+def _simulate(
+    graphs: Mapping[str, OpGraph], device: Device, precision: str, progress: ProgressCallback | None
+) -> tuple[dict[str, Row], dict[str, MeasurementError]]:
+    names = list(graphs)
+    report = Reporter(progress, f"simulating {len(names)} blocks", len(names))
+    rows: dict[str, Row] = {}
+    failed: dict[str, MeasurementError] = {}
+    settings = MeasureSettings(inside_network=True)
+    for first in range(0, len(names), _BATCH):
+        models = {name: write_tflite(graphs[name], precision) for name in names[first : first + _BATCH]}
+        for name, outcome in device.measure_many(models, settings).items():
+            if isinstance(outcome, MeasurementError):
+                failed[name] = outcome
+            else:
+                rows[name] = Row(outcome.min, 0.0, 1, 1, outcome.energy_mj)
+        report(len(rows) + len(failed))
+    return rows, failed
+
+
+def _simulate_wholes(
+    table: LatencyTable, networks: Sequence[Network], device: Device
+) -> list[tuple[Measurement, list[Row]]]:
+    """Whole networks, and the rows of their blocks; without those that the device cannot run."""
+    wholes = []
+    for network in networks:
+        signatures = network.signatures(table.precision).values()
+        outcome = device.measure_many({"network": write_tflite(network.graph, table.precision)})["network"]
+        if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):
+            wholes.append((outcome, [table.rows[signature] for signature in signatures]))
+    return wholes
+
+
+def _calibrate(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]) -> Calibration:
+    """The constant is the median of what whole networks cost beyond their blocks; errors leave one out."""
+    if not wholes:
+        return Calibration()
+    base_ms, errors = _constant(
+        [whole.min for whole, _ in wholes], [sum(row.latency_ms for row in rows) for _, rows in wholes]
+    )
+    return Calibration(
+        networks=len(wholes),
+        **error_figures(errors),
+        deployed_median=1.0,
+        deployed_p95=1.0,
+        base_ms=base_ms,
+    )
+
+
+def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]], device: Device) -> TableEnergy | None:
+    """The same constant in mJ, with the watts that the simulation counted with."""
+    power = device.spec.power
+    if power.idle_watts is None or power.active_watts is None:
+        return None
+    energy = TableEnergy("simulated", power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte)
+    if not wholes:
+        return energy
+    fixed_mj, errors = _constant(
+        [whole.energy_mj or 0.0 for whole, _ in wholes],
+        [sum(row.energy_mj or 0.0 for row in rows) for _, rows in wholes],
+    )
+    return energy.with_calibration(1.0, fixed_mj, errors)
+
+
+def _constant(wholes: Sequence[float], sums: Sequence[float]) -> tuple[float, NDArray[np.float64]]:
+    """The median of what wholes have beyond their blocks, and relative errors when each is left out (one: none)."""
+    whole, added = np.array(wholes), np.array(sums)
+    beyond = whole - added
+    constant = max(float(np.median(beyond)), 0.0)
+    if len(whole) < 2:
+        return constant, np.array([])
+    others = np.array([max(np.median(np.delete(beyond, place)), 0.0) for place in range(len(whole))])
+    return constant, (added + others) / whole - 1
+
+
+def _existing(path: Path, precision: str, identity: Provenance, device: Device) -> LatencyTable | None:
+    if not path.exists():
+        return None
+    table = LatencyTable.load(path, device=identity.device, precision=precision)
+    now, then = device.spec.power, table.energy
+    counted = None if then is None else (then.idle_watts, then.active_watts, then.pj_per_byte)
+    same_power = counted == ((now.idle_watts, now.active_watts, now.pj_per_byte) if now.has_watts else None)
+    return table if not table.differences(identity) and table.protocol == PROTOCOL and same_power else None
+
+
+def _empty(precision: str, identity: Provenance) -> LatencyTable:
+    return LatencyTable(
+        device=identity.device,
+        precision=precision,
+        runtime=identity.runtime,
+        runtime_version=identity.runtime_version,
+        threads=identity.threads,
+        protocol=PROTOCOL,
+        anchor_ms=1.0,
+        created=identity.time_utc or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        statistic="simulated",
+        kind=identity.kind,
+    )

@@ -1,0 +1,201 @@
+"""Blocks measured inside whole networks, operator by operator.
+
+A block that runs alone over and over finds its weights in the cache and its tensors where they were; inside a network
+of many megabytes it does not, and takes up to a third longer. So where networks are slow and the runtime tells the time
+of each operator, no block is measured alone: random networks that together hold each block twice are, and a block's
+latency is what its operators took inside them, in fast networks and in slow ones
+(:mod:`edgenas.latency.predict.coldness`). A network
+is then the sum of its blocks, times a scale near 1. It is faster, too: one visit to a network is one to all its blocks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edgenas.latency.measure.session import Session, by_key
+from edgenas.latency.predict.calibration import Calibration, calibrate_inside
+from edgenas.latency.predict.coldness import Coldness, Sighting, fit_coldness
+from edgenas.latency.profile.alone import rows_alone
+from edgenas.latency.profile.neighbourhoods import Neighbourhoods
+from edgenas.latency.profile.operator_counts import OperatorCounts
+from edgenas.latency.table.latency_table import LatencyTable, Row
+from edgenas.spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.network import Network
+from edgenas.spaces.slots import SlotEntry
+
+#: A block is seen inside so many networks, where its space has them.
+_TIMES = 2
+#: So many of the fastest networks are looked at.
+_FAST = 30
+#: Where these tell that it matters, at most so many more, with blocks that were seen in slow ones.
+_MOST_FAST = 200
+#: Networks are visited in two rounds, minutes apart: what neighbours leave of a shared cache changes. In each of them
+#: so many times as often as blocks alone, since there are many of them.
+_EFFORT = 0.125
+#: What fast ones find in the cache differs more, and few tell it: the fastest, and those that are nearly as fast.
+_FASTEST_EFFORT, _FAST_EFFORT = 0.5, 0.25
+#: Those that were quiet in fewer visits are visited again after all others.
+_LEAST_QUIET = 2
+# Networks can have 100 MB: so many are on disk at once.
+_BATCH = 60
+
+
+def measure_inside(
+    session: Session,
+    blocks: Mapping[str, SlotEntry],
+    table: LatencyTable,
+    networks: Sequence[Network],
+    neighbourhoods: Neighbourhoods,
+    counts: OperatorCounts,
+) -> tuple[dict[str, Row], Calibration]:
+    """Rows of these blocks, seen inside other networks, and the calibration with ``networks``.
+
+    Random networks with each block come first. Where ``table`` has no such rows yet, some of the fastest networks
+    follow, which tell what slow ones add. A block that no network told is measured alone.
+    """
+    visits, precision = session.visits, session.precision
+    alone_settings = visits.settings
+    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0)
+    around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
+    wholes = by_key(networks, precision)
+    visits.effort = dict.fromkeys(wholes | around, _EFFORT)
+    _measure(session, wholes | around)
+    before = table.calibration
+    if before is not None and any(row.networks for row in table.rows.values()):
+        coldness: Coldness | None = before.coldness
+    else:
+        coldness = None
+        around |= _fast_networks(session, blocks, around, neighbourhoods, counts)
+    visits.effort = {key: 2 * effort for key, effort in visits.effort.items()} | dict.fromkeys(wholes, 1.0)
+    _measure(session, _shuffled(wholes | around, session.seed), "networks again")
+    _measure_disturbed(session, wholes | around)
+    seen = _sightings(session, around, counts)
+    if coldness is None:
+        coldness = _coldness(session, seen, blocks)
+    rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
+    left = {name: entry for name, entry in blocks.items() if name not in rows}
+    if left:
+        visits.settings = alone_settings
+        session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
+        rows |= rows_alone(session, left)
+    session.errors = {name: error for name, error in session.errors.items() if name in left}
+    return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness)
+
+
+def look_inside(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
+    """Visits networks; what was seen of blocks inside them, by signature.
+
+    A block comes once for each time that a network holds it. What does not run, or does not add up, tells nothing.
+    """
+    _measure(session, networks)
+    return _sightings(session, networks, counts)
+
+
+def _measure(session: Session, networks: Mapping[str, Network], what: str = "networks") -> None:
+    session.measure({key: network.graph for key, network in networks.items()}, what=what, batch=_BATCH)
+
+
+def _shuffled(networks: Mapping[str, Network], seed: int) -> dict[str, Network]:
+    keys = list(networks)
+    return {keys[place]: networks[keys[place]] for place in np.random.default_rng(seed).permutation(len(keys))}
+
+
+def _measure_disturbed(session: Session, networks: Mapping[str, Network]) -> None:
+    """Visits those again that were disturbed nearly whenever they were visited: minutes later, they may not be."""
+    visits = session.visits
+
+    def is_disturbed(key: str) -> bool:
+        enough = visits.effort.get(key, 1.0) * visits.settings.visits
+        return key not in session.errors and visits.quiet_visits(key) < min(_LEAST_QUIET, enough)
+
+    disturbed = {key: network for key, network in networks.items() if is_disturbed(key)}
+    if disturbed:
+        visits.effort = {**visits.effort, **{key: 2 * visits.effort.get(key, 1.0) for key in disturbed}}
+        _measure(session, disturbed, "disturbed networks again")
+
+
+def _fast_networks(
+    session: Session,
+    blocks: Mapping[str, SlotEntry],
+    around: Mapping[str, Network],
+    neighbourhoods: Neighbourhoods,
+    counts: OperatorCounts,
+) -> dict[str, Network]:
+    """Fast networks that were visited, besides those ``around`` blocks: a few, and more where these differ."""
+    seen = _sightings(session, around, counts)
+    typical = {name: float(np.mean([each.latency_ms for each in found])) for name, found in seen.items()}
+    fast: dict[str, Network] = {}
+
+    def visit(networks: Sequence[Network], effort: float) -> None:
+        new = {key: each for key, each in by_key(networks, session.precision).items() if key not in {**around, **fast}}
+        session.visits.effort = {**session.visits.effort, **dict.fromkeys(new, effort)}
+        _measure(session, new)
+        fast.update(new)
+
+    visit(neighbourhoods.fast(typical, _FAST), _FASTEST_EFFORT)
+    if _coldness(session, _sightings(session, {**around, **fast}, counts), blocks).ms_per_mb:
+        others = neighbourhoods.fast_around([name for name in typical if name in blocks], typical, _MOST_FAST)
+        visit(others, _FAST_EFFORT)
+    return fast
+
+
+def _sightings(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
+    seen = defaultdict(list)
+    for key, found in session.visits.operators(networks).items():
+        parts = None if key in session.errors else counts.split(networks[key], found.operators_ms)
+        if parts is None:
+            continue
+        for signature, latency in zip(networks[key].signatures(session.precision).values(), parts, strict=True):
+            seen[signature].append(Sighting(latency, found.latency_ms, found.visits))
+    return dict(seen)
+
+
+def _coldness(session: Session, seen: Mapping[str, Sequence[Sighting]], blocks: Mapping[str, SlotEntry]) -> Coldness:
+    weights = {name: graph_weight_bytes(blocks[name].graph, session.precision) for name in seen if name in blocks}
+    return fit_coldness({name: seen[name] for name in weights}, weights)
+
+
+def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Coldness) -> Row:
+    weight_bytes = graph_weight_bytes(graph, precision)
+    seen = coldness.undisturbed(seen, weight_bytes)
+    latency, cold = coldness.split(seen, weight_bytes)
+    warm = np.array([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen])
+    low, high = np.quantile(warm, (0.25, 0.75))
+    visits = sum(each.visits for each in seen)
+    return Row(
+        float(f"{latency:.5g}"),
+        round(float(high - low) / latency, 4),
+        visits,
+        visits,
+        weight_bytes=weight_bytes,
+        wide_bytes=wide_depthwise_bytes(graph, precision),
+        networks=len(seen),
+        cold_ms=float(f"{cold:.5g}"),
+    )
+
+
+def _calibrated(
+    session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness
+) -> Calibration:
+    seen = session.visits.latencies(wholes)
+    sums_ms, networks_ms, used = [], [], []
+    for key, network in wholes.items():
+        signatures = network.signatures(session.precision).values()
+        if key in seen and all(signature in rows for signature in signatures):
+            blocks = [rows[signature] for signature in signatures]
+            plain, cold = sum(block.latency_ms for block in blocks), sum(block.cold_ms for block in blocks)
+            sums_ms.append(float(coldness.network_ms(plain, cold)))
+            networks_ms.append(seen[key].latency_ms)
+            used.append(network)
+    fitted = dataclasses.replace(
+        calibrate_inside(sums_ms, networks_ms),
+        cold_ms_per_mb=coldness.ms_per_mb,
+        cold_decay_ms=coldness.decay_ms,
+        cold_part=coldness.part,
+    )
+    return session.with_deployed(fitted, used, networks_ms)

@@ -1,0 +1,238 @@
+"""Profiling: every signature of a space, measured on a device into a latency table.
+
+Fast blocks are measured alone (:mod:`edgenas.latency.profile.alone`), slow ones inside whole networks
+(:mod:`edgenas.latency.profile.inside`); a few
+random networks go along, and calibrate the step from blocks to networks (:mod:`edgenas.latency.predict.calibration`).
+Only what the
+table lacks is measured. A killed profile goes on where it stopped (:mod:`edgenas.latency.measure.journal`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgenas.devices import Device, DeviceLostError, MeasurementError, Provenance
+from edgenas.latency.measure.journal import Journal
+from edgenas.latency.measure.session import Session
+from edgenas.latency.measure.visits import QuietSettings, Visits
+from edgenas.latency.profile.alone import blocks_of, measure_alone
+from edgenas.latency.profile.energies import complete_energies
+from edgenas.latency.profile.exact import profile_exact
+from edgenas.latency.profile.inside import measure_inside
+from edgenas.latency.profile.neighbourhoods import Neighbourhoods
+from edgenas.latency.profile.operator_counts import count_operators
+from edgenas.latency.profile.progress import ProgressCallback
+from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks, digest
+from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.network import Network
+from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """A table and what it took. ``failed`` holds the words about signatures that the device could not run."""
+
+    table: LatencyTable
+    path: Path
+    signatures: int
+    measured: int
+    reused: int
+    seconds: float
+    failed: Mapping[str, MeasurementError] = field(default_factory=dict)
+
+
+def profile_space(
+    space: SearchSpace,
+    device: Device,
+    *,
+    precision: str,
+    table_path: Path | None = None,
+    threads: int = 1,
+    settings: QuietSettings | None = None,
+    fresh: bool = False,
+    progress: ProgressCallback | None = None,
+) -> ProfileResult:
+    """Profiles all signatures of a space, calibrated with random networks of it. See :func:`profile`."""
+    return profile(
+        space.signatures(precision),
+        device,
+        precision=precision,
+        table_path=table_path,
+        networks=calibration_networks(space),
+        threads=threads,
+        settings=settings,
+        fresh=fresh,
+        neighbourhoods=Neighbourhoods(space, precision, seed=CALIBRATION_SEED + 1),
+        progress=progress,
+    )
+
+
+def profile(
+    entries: Mapping[str, SlotEntry],
+    device: Device,
+    *,
+    precision: str,
+    table_path: Path | None = None,
+    networks: Sequence[Network] = (),
+    threads: int = 1,
+    settings: QuietSettings | None = None,
+    seed: int = 0,
+    fresh: bool = False,
+    neighbourhoods: Neighbourhoods | None = None,
+    progress: ProgressCallback | None = None,
+) -> ProfileResult:
+    """Measures the signatures that the table lacks, and calibrates it with whole networks.
+
+    ``neighbourhoods`` finds networks to see blocks inside of; without it all are measured alone.
+
+    Resumable at any point: give the same call again. ``fresh`` measures everything again. Raises InputError when the
+    table on disk is of another device, runtime or protocol (and ``fresh`` is not given) or the precision is not one of
+    the device's; WorkError when nothing can be measured.
+    """
+    start = time.monotonic()
+    if device.is_exact:
+        exact = profile_exact(
+            entries,
+            device,
+            precision=precision,
+            table_path=table_path,
+            networks=networks,
+            fresh=fresh,
+            progress=progress,
+        )
+        done, count = len(exact.simulated), len(entries)
+        reused = count - done - len(exact.failed)
+        return ProfileResult(exact.table, exact.path, count, done, reused, time.monotonic() - start, dict(exact.failed))
+    with device.exclusive():
+        return _measure(
+            entries,
+            device,
+            precision,
+            table_path or default_table_path(device.name, precision),
+            networks,
+            threads,
+            settings or QuietSettings(),
+            seed,
+            fresh,
+            neighbourhoods,
+            progress,
+        )
+
+
+def _measure(
+    entries: Mapping[str, SlotEntry],
+    device: Device,
+    precision: str,
+    path: Path,
+    networks: Sequence[Network],
+    threads: int,
+    settings: QuietSettings,
+    seed: int,
+    fresh: bool,
+    neighbourhoods: Neighbourhoods | None,
+    progress: ProgressCallback | None,
+) -> ProfileResult:
+    """:func:`profile` on a device that is ours alone: what another process has measured meanwhile is in the table."""
+    start = time.monotonic()
+    if precision not in device.precisions:
+        raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
+    identity = device.identity(threads=threads)
+    table = _existing_table(path, precision, identity, settings) if not fresh else None
+    if table is None:
+        table = _empty_table(precision, identity, settings)
+    missing = [signature for signature in entries if signature not in table.rows]
+    calibrated = table.calibration is not None and (
+        not networks or (table.calibration.networks > 0 and table.calibration.of == digest(networks, precision))
+    )
+    if not missing and calibrated:
+        table = complete_energies(table, entries, networks, device, path, progress=progress)
+        return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
+
+    visits = Visits(settings, table.anchor_ms if np.isfinite(table.anchor_ms) else None)
+    journal_identity = {
+        "device": device.name,
+        "precision": precision,
+        "runtime": f"{identity.runtime} {identity.runtime_version}",
+        "threads": str(threads),
+        "cpu_model": str(identity.cpu_model),
+        "protocol": settings.protocol,
+    }
+    with Journal(path.with_name(f"{path.name}.journal"), journal_identity) as journal:
+        journal.restore(visits)
+        session = Session(device, precision, threads, visits, journal, seed, progress)
+        try:
+            counts = None
+            if neighbourhoods is not None:
+                blocks = {**entries, **blocks_of(networks, precision)}.values()
+                counts = count_operators(
+                    device, networks, blocks, precision=precision, threads=threads, settings=settings
+                )
+            if counts is None or neighbourhoods is None:
+                rows, calibration = measure_alone(session, {name: entries[name] for name in missing}, networks)
+            else:
+                missing = [name for name in entries if name not in table.rows or not table.rows[name].networks]
+                wanted = {name: entries[name] for name in missing}
+                rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
+            if missing and not rows:
+                raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
+        except DeviceLostError as error:
+            raise WorkError(
+                f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
+            ) from error
+        table = table.with_rows(rows)
+        if len({row.networks > 0 for row in table.rows.values()}) > 1:
+            calibration = calibration.keeping(table.calibration, inside=counts is not None)
+        table = table.with_session(
+            anchor_ms=float(f"{visits.reference_ms:.5g}"),
+            calibration=dataclasses.replace(calibration, of=digest(networks, precision)),
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
+        journal.remove()
+    table = complete_energies(table, entries, networks, device, path, progress=progress)
+    failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}
+    measured = sum(signature in rows for signature in missing)
+    return ProfileResult(
+        table, path, len(entries), measured, len(entries) - len(missing), time.monotonic() - start, failed
+    )
+
+
+def _existing_table(path: Path, precision: str, identity: Provenance, settings: QuietSettings) -> LatencyTable | None:
+    if not path.exists():
+        return None
+    table = LatencyTable.load(path, device=identity.device, precision=precision)
+    differences = table.differences(identity)
+    if table.protocol != settings.protocol:
+        differences.append(f"protocol was {table.protocol!r}, is now {settings.protocol!r}")
+    if differences:
+        raise InputError(
+            f"{path}: its numbers do not hold any more: {'; '.join(differences)}. Measure all of it again with "
+            f"`edgenas profile --fresh`, or name another file"
+        )
+    return table
+
+
+def _empty_table(precision: str, identity: Provenance, settings: QuietSettings) -> LatencyTable:
+    return LatencyTable(
+        device=identity.device,
+        precision=precision,
+        runtime=identity.runtime,
+        runtime_version=identity.runtime_version,
+        threads=identity.threads,
+        protocol=settings.protocol,
+        anchor_ms=float("inf"),
+        created=identity.time_utc or "",
+        cpu_model=identity.cpu_model,
+        governor=identity.governor,
+        frequency_mhz=None if identity.frequency_mhz is None else str(identity.frequency_mhz),
+        temperature_c=None if identity.temperature_c is None else str(identity.temperature_c),
+        system=identity.system,
+    )

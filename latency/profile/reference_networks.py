@@ -1,0 +1,50 @@
+"""The random networks that a space's table is calibrated with.
+
+They are the same whenever a space is profiled, and the table keeps how long each took. So they tell later how the
+device differs from what it was when the table was made: by what neighbours leave of a shared cache and of the memory's
+bandwidth, which no look at the CPU's clock shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgenas.latency.measure.session import by_key, network_key
+from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.network import Network
+from edgenas.spaces.space import SearchSpace
+
+CALIBRATION_NETWORKS = 24
+#: Apart from the seeds that people validate with.
+CALIBRATION_SEED = 20_240_001
+#: Fewer tell the networks' own noise.
+_FEWEST = 6
+
+
+def calibration_networks(space: SearchSpace) -> list[Network]:
+    """The networks; a small space may give one of them twice."""
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    return [space.decode(row) for row in space.sample(rng, CALIBRATION_NETWORKS)]
+
+
+def digest(networks: Sequence[Network], precision: str) -> str:
+    """A short name of the networks that a calibration was fitted on."""
+    keys = sorted(network_key(network, precision) for network in networks)
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
+
+
+def reference_networks(space: SearchSpace, table: LatencyTable) -> list[tuple[Network, float]]:
+    """The networks that the table was calibrated with, and how long each took then, in ms at the table's clock.
+
+    Empty where the calibration is that of another space, or of other networks, or some of them could not be measured.
+    """
+    calibration, networks = table.calibration, calibration_networks(space)
+    if calibration is None or calibration.of != digest(networks, table.precision):
+        return []
+    distinct = by_key(networks, table.precision).values()
+    if not _FEWEST <= len(distinct) == len(calibration.pairs):
+        return []
+    return [(network, then) for network, (_, then) in zip(distinct, calibration.pairs, strict=True)]

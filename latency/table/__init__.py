@@ -1,0 +1,1 @@
+"""The table's file: rows, header, checks, comparison."""

@@ -1,0 +1,311 @@
+"""Latency tables: signature -> quiet latency, for one device, precision and runtime, in a file that people can read.
+
+    # edgenas-latency-table: 1
+    # device: local-cpu
+    # runtime: ai-edge-litert 2.3.0
+    # ...
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0,0.0
+    # sha256: 0f3c...
+
+Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
+was cut off or changed is refused. ``energy_mj`` is empty where it is not known; tables from before there were the last
+columns are read all the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgenas.devices import Device, Provenance, edgenas_home
+from edgenas.devices.measurement import Kind
+from edgenas.export.files import write_atomically
+from edgenas.latency.measure.visits import QuietSettings
+from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.table.energy_header import TableEnergy
+from edgenas.spaces.block import PRECISIONS
+from edgenas.spaces.errors import InputError
+
+SCHEMA = 2
+_MAGIC = "edgenas-latency-table"
+_FIGURES = (
+    "latency_ms",
+    "spread",
+    "quiet_visits",
+    "visits",
+    "energy_mj",
+    "weight_bytes",
+    "wide_bytes",
+    "networks",
+    "cold_ms",
+)
+_COLUMNS = ("signature", *_FIGURES)
+# Older tables lack the last columns.
+_FEWEST_COLUMNS = 5
+_TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
+_KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
+_OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits.
+
+    ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
+    reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
+    padded (:func:`edgenas.spaces.cost.wide_depthwise_bytes`); 0 where it is not known. ``networks`` is the number of
+    networks
+    that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add
+    (edgenas.latency.predict.coldness).
+    """
+
+    latency_ms: float
+    spread: float = 0.0
+    quiet_visits: int = 0
+    visits: int = 0
+    energy_mj: float | None = None
+    weight_bytes: int = 0
+    wide_bytes: int = 0
+    networks: int = 0
+    cold_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Costs by signature, and what they were measured on. See the module for the file."""
+
+    device: str
+    precision: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    protocol: str
+    #: Time of the reference model at the clock that latencies are brought to, in ms (see
+    #: edgenas.latency.measure.visits).
+    anchor_ms: float
+    created: str
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    statistic: str = "quiet_min"
+    cpu_model: str | None = None
+    governor: str | None = None
+    frequency_mhz: str | None = None
+    temperature_c: str | None = None
+    system: str | None = None
+    #: ``simulated`` for a table that no device was asked for, ``modelled`` for one made from another's; None: measured.
+    kind: str | None = None
+    #: Where the energies of the rows come from; None: there are none.
+    energy: TableEnergy | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}")
+        object.__setattr__(self, "rows", dict(sorted(self.rows.items())))
+        for signature, row in self.rows.items():
+            if not (0 < row.latency_ms < float("inf")):
+                raise InputError(f"latency of {signature!r} must be a positive number of ms, not {row.latency_ms!r}")
+            if not (0 <= row.cold_ms < float("inf")):
+                raise InputError(f"cold_ms of {signature!r} must be a number of ms from 0, not {row.cold_ms!r}")
+            if row.energy_mj is not None and not (0 <= row.energy_mj < float("inf")):
+                raise InputError(f"energy of {signature!r} must be a number of mJ from 0, not {row.energy_mj!r}")
+
+    def visit_settings(self, settings: QuietSettings | None = None) -> QuietSettings:
+        """How to visit networks that predictions of this table are compared with: as its blocks were, which is operator
+        by operator, fast networks too, where they were seen inside networks.
+        """
+        settings = settings or QuietSettings()
+        inside = any(row.networks for row in self.rows.values())
+        return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the numbers come from."""
+        return Provenance(
+            kind=_KINDS.get(self.kind or "", "measured"),
+            device=self.device,
+            runtime=self.runtime,
+            runtime_version=self.runtime_version,
+            threads=self.threads,
+            cpu_model=self.cpu_model,
+            governor=self.governor,
+            protocol=self.protocol,
+            system=self.system,
+            time_utc=self.created,
+        )
+
+    # Text ----------------------------------------------------------------------------------------------------------
+
+    def to_text(self) -> str:
+        """The content of the file."""
+        header: dict[str, str] = {_MAGIC: str(SCHEMA)}
+        header |= {key: str(getattr(self, key)) for key in _TEXT_KEYS}
+        header |= {"threads": str(self.threads), "anchor_ms": repr(self.anchor_ms)}
+        header |= {key: str(value) for key in _OPTIONAL_KEYS if (value := getattr(self, key)) is not None}
+        if self.calibration is not None:
+            header["calibration"] = json.dumps(self.calibration.to_json(), sort_keys=True)
+        if self.energy is not None:
+            header |= self.energy.to_header()
+        text = io.StringIO()
+        for key, value in header.items():
+            text.write(f"# {key}: {' '.join(value.split())}\n")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for signature, row in self.rows.items():
+            energy = "" if row.energy_mj is None else repr(row.energy_mj)
+            figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy)
+            writer.writerow([signature, *figures, row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms)])
+        body = text.getvalue()
+        return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+    @classmethod
+    def from_text(cls, text: str, source: str = "<text>") -> LatencyTable:
+        """Reads :meth:`to_text`. Raises InputError naming the source, the line or key, and the fix."""
+        lines = text.split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        header: dict[str, str] = {}
+        while len(header) < len(lines) and lines[len(header)].startswith("# "):
+            key, separator, value = lines[len(header)][2:].partition(": ")
+            if not separator or key in header:
+                raise InputError(f"{source}: line {len(header) + 1} is not '# key: value': {lines[len(header)]!r}")
+            header[key] = value
+        _check_schema(header, source)
+        _check_sum(text, lines, source)
+        body = lines[len(header) : -1]
+        columns = tuple(body[0].split(",")) if body else ()
+        if columns != _COLUMNS[: max(len(columns), _FEWEST_COLUMNS)]:
+            raise InputError(
+                f"{source}: expected the columns {','.join(_COLUMNS)}, found {body[0] if body else 'none'!r}"
+            )
+        rows = _read_rows(body[1:], columns, len(header) + 2, source)
+        missing = [key for key in (*_TEXT_KEYS, "threads", "anchor_ms") if key not in header]
+        if missing:
+            raise InputError(f"{source}: the header lacks the key {missing[0]!r}: run `edgenas profile` again")
+        try:
+            calibration = Calibration.from_json(json.loads(header["calibration"])) if "calibration" in header else None
+            return cls(
+                **{key: header[key] for key in _TEXT_KEYS},
+                **{key: header[key] for key in _OPTIONAL_KEYS if key in header},
+                threads=int(header["threads"]),
+                anchor_ms=float(header["anchor_ms"]),
+                rows=rows,
+                calibration=calibration,
+                energy=TableEnergy.from_header(header),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{source}: the header makes no sense ({error}): run `edgenas profile` again") from None
+
+    # Files ---------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> Path:
+        """Writes the file whole or not at all. Raises WorkError when the disk does not take it."""
+        write_atomically(path, self.to_text())
+        return path
+
+    @classmethod
+    def load(cls, path: Path, *, device: str | None = None, precision: str | None = None) -> LatencyTable:
+        """Reads a table, and refuses one of another device or precision than asked for. Raises InputError."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError(
+                f"there is no latency table {path}: make it with `edgenas profile --space SPACE --device "
+                f"{device or 'DEVICE'}`"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as a latency table: {error}") from None
+        table = cls.from_text(text, str(path))
+        for key, expected in (("device", device), ("precision", precision)):
+            if expected is not None and getattr(table, key) != expected:
+                raise InputError(
+                    f"{path}: is a table of {key} {getattr(table, key)!r}, not of {expected!r}: make that one with "
+                    f"`edgenas profile`, or name the right table"
+                )
+        return table
+
+    def with_rows(self, rows: Mapping[str, Row]) -> LatencyTable:
+        """A copy with rows added or replaced."""
+        return dataclasses.replace(self, rows={**self.rows, **rows})
+
+    def with_energies(self, energies_mj: Mapping[str, float], energy: TableEnergy | None) -> LatencyTable:
+        """A copy with these energies by signature, and none for other rows: energies of a table are of one origin."""
+        rows = {name: dataclasses.replace(row, energy_mj=energies_mj.get(name)) for name, row in self.rows.items()}
+        return dataclasses.replace(self, rows=rows, energy=energy)
+
+    def with_session(self, *, anchor_ms: float, calibration: Calibration, created: str) -> LatencyTable:
+        """A copy after a session of measuring."""
+        return dataclasses.replace(self, anchor_ms=anchor_ms, calibration=calibration, created=created)
+
+    def differences(self, identity: Provenance) -> list[str]:
+        """What differs between the table's device and a device as it is now; the numbers then do not hold."""
+        pairs = {
+            key: (getattr(self, key), getattr(identity, key))
+            for key in ("device", "runtime", "runtime_version", "threads")
+        }
+        if self.cpu_model and identity.cpu_model:
+            pairs["cpu_model"] = (self.cpu_model, identity.cpu_model)
+        return [f"{key} was {was}, is now {now}" for key, (was, now) in pairs.items() if was != now]
+
+    def check_device(self, device: Device, source: str = "the latency table") -> None:
+        """Raises InputError when the table was measured under another runtime, its version, or another processor."""
+        differences = self.differences(device.identity(threads=self.threads))
+        if differences:
+            raise InputError(
+                f"{source} does not hold for device {device.name!r}: {'; '.join(differences)}. "
+                f"Measure again with `edgenas profile --device {device.name} --fresh`"
+            )
+
+
+def default_table_path(device: str, precision: str) -> Path:
+    """``~/.edgenas/tables/DEVICE-PRECISION.csv``: signatures of all spaces share one table."""
+    return edgenas_home() / "tables" / f"{device}-{precision}.csv"
+
+
+def _check_schema(header: Mapping[str, str], source: str) -> None:
+    if _MAGIC not in header:
+        raise InputError(f"{source}: is not a latency table: its first line should be '# {_MAGIC}: {SCHEMA}'")
+    if header[_MAGIC] != str(SCHEMA):
+        raise InputError(
+            f"{source}: has schema {header[_MAGIC]!r}, this version reads {SCHEMA}: run `edgenas profile` again"
+        )
+
+
+def _check_sum(text: str, lines: list[str], source: str) -> None:
+    key, _, value = lines[-1].partition(": ")
+    if key != "# sha256":
+        raise InputError(f"{source}: is cut off: its last line should be '# sha256: ...'; run `edgenas profile` again")
+    body = text[: text.rstrip("\n").rfind("\n") + 1]
+    if hashlib.sha256(body.encode()).hexdigest() != value.strip():
+        raise InputError(f"{source}: was changed or damaged: its checksum does not match; run `edgenas profile` again")
+
+
+def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for number, fields in enumerate(csv.reader(lines), start=first_line):
+        try:
+            values = dict(zip(columns, fields, strict=True))
+            row = Row(
+                float(values["latency_ms"]),
+                float(values["spread"]),
+                int(values["quiet_visits"]),
+                int(values["visits"]),
+                float(energy) if (energy := values.get("energy_mj")) else None,
+                int(values.get("weight_bytes", 0)),
+                int(values.get("wide_bytes", 0)),
+                int(values.get("networks", 0)),
+                float(values.get("cold_ms", 0.0)),
+            )
+        except ValueError:
+            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None
+        signature = values["signature"]
+        if signature in rows:
+            raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")
+        rows[signature] = row
+    return rows

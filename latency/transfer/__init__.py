@@ -1,0 +1,1 @@
+"""A table for another device from one that is there."""
