@@ -408,7 +408,7 @@ def test_a_full_disk_at_any_file_of_the_search_is_one_line(
             write_atomically(path, content)
 
         with monkeypatch.context() as patched:
-            for module in ("fingerprints", "run_folder", "steps.profile", "steps.search"):
+            for module in ("run.fingerprints", "run.folder", "run.profile", "run.search"):
                 patched.setattr(f"edgenas.{module}.write_atomically", full)
             try:
                 searched(recipe, resume=True)
