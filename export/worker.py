@@ -16,13 +16,17 @@ def worker_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
+class CrashError(WorkError):
+    """A model brought the interpreter down, or does not run."""
+
+
 def check_worker(code: int, errors: str) -> None:
-    """Raises what a worker's exit code means, with the last line it printed: InputError for 2, WorkError otherwise."""
+    """Raises what a worker's exit code means, with the last line it printed: InputError for 2, CrashError otherwise."""
     words = [line for line in errors.strip().splitlines() if not line.startswith("INFO: ")]
     last = words[-1] if words else "it said nothing"
     if code == 2:
         raise InputError(last)
     if code < 0:
-        raise WorkError(f"the interpreter crashed with {signal.Signals(-code).name} ({last})")
+        raise CrashError(f"the interpreter crashed with {signal.Signals(-code).name} ({last})")
     if code:
-        raise WorkError(f"the model could not be run: {last}")
+        raise CrashError(f"the model could not be run: {last}")

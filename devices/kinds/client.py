@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from edgenas.devices.device import MeasurementError, MeasureSettings, MeterFound, Outcome
+from edgenas.devices.device import DeviceLostError, MeasurementError, MeasureSettings, MeterFound, Outcome
 from edgenas.devices.measurement import Energy, Measurement, Provenance
 from edgenas.devices.power import Power
 from edgenas.spaces.errors import InputError
@@ -86,7 +86,12 @@ class RunnerProcess:
 
     def __enter__(self) -> RunnerProcess:
         # A file rather than a pipe: nobody has to keep reading it.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        try:
+            self._errors: IO[bytes] = tempfile.TemporaryFile()
+        except OSError as error:
+            raise DeviceLostError(
+                f"no temporary file can be made ({error.strerror}): make room, or set TMPDIR to another folder"
+            ) from None
         try:
             # In its own session: Ctrl-C reaches us alone, and we end it (and what it started) in order.
             self._process = subprocess.Popen(

@@ -102,7 +102,10 @@ class LocalDevice(Device):
                 jobs = [(name, _as_file(model, folder, index)) for index, (name, model) in enumerate(models.items())]
                 anchor = None if settings.anchor is None else _as_file(settings.anchor, folder, -1)
             except OSError as error:
-                raise DeviceLostError(f"{folder}: cannot be written ({error.strerror}); nothing was measured") from None
+                raise DeviceLostError(
+                    f"{folder}: cannot be written ({error.strerror}); nothing was measured: make room, or set "
+                    f"TMPDIR to another folder"
+                ) from None
             self._measure(jobs, anchor, settings, record)
         return outcomes
 

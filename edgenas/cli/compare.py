@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from edgenas.cli.files import naming, read_model
+from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, ChosenModel, choose_model, options_of
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
+from edgenas.spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from edgenas.compare.models import Fed
+    from edgenas.export.tflite.entries import Entry
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,31 +31,96 @@ def compare(
         None, "--inputs", help="A .npy file of float inputs, shape (N, ...); by default random ones."
     ),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of random inputs."),
+    signature: str | None = SIGNATURE,
+    shape: list[str] = SHAPE,
+    input_range: list[str] = INPUT_RANGE,
+    input_file: Path | None = INPUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Operators, size, parameters, latency side by side, and layer by layer how far two models are apart."""
-    from edgenas.cli.files import naming, read_model
     from edgenas.compare.models import compare_models, read_inputs
 
+    if inputs is not None and (input_file is not None or input_range):
+        raise InputError("give values with --inputs, or with --input and --input-range")
     contents = [read_model(path) for path in (first, second)]
+    entries = []
     for path, content in zip((first, second), contents, strict=True):
         with naming(path):
-            _check(content)
-    values = None if inputs is None else read_inputs(inputs)
-    data = compare_models(*contents, device=device, threads=threads, inputs=values, seed=seed)
+            entries.append(_entry(content, signature))
+    chosen = []
+    for path, content, entry in zip((first, second), contents, entries, strict=True):
+        with naming(path):
+            mine = [options_of(texts, entry, entries) for texts in (shape, input_range)]
+            chosen.append(
+                choose_model(
+                    content, signature=signature, shapes=mine[0], ranges=mine[1], input_file=input_file, shared=entries
+                )
+            )
+    data = compare_models(
+        *(model.content for model in chosen),
+        device=device,
+        threads=threads,
+        inputs=None if inputs is None else read_inputs(inputs),
+        seed=seed,
+        fed=_fed(chosen[0], input_range, input_file),
+        runner_inputs=tuple(feed.to_runner() for model in chosen for feed in model.feeds),
+    )
+    labels = distinct_labels(first, second)
+    for name, path, label, model in zip("ab", (first, second), labels, chosen, strict=True):
+        data[name] = {"file": str(path), "label": label, **data[name], "model": model.to_json()}
     if as_json:
         print_json(data)
         return
-    _print(data, first, second)
+    _print(data, *labels)
+    for label, model in zip(labels, chosen, strict=True):
+        for note in model.notes:
+            print(f"{label}: {note}")
 
 
-def _check(content: bytes) -> None:
+def distinct_labels(first: Path, second: Path) -> tuple[str, str]:
+    """What two files are called: by name, and by as much of the path as tells them apart.
+
+    >>> distinct_labels(Path("a/x/m.tflite"), Path("b/x/m.tflite"))
+    ('a/x/m.tflite', 'b/x/m.tflite')
+    """
+    parts = [path.parts for path in (first, second)]
+    for count in range(1, max(map(len, parts)) + 1):
+        labels = [str(Path(*own[-count:])) for own in parts]
+        if labels[0] != labels[1]:
+            return labels[0], labels[1]
+    return f"{first} (a)", f"{second} (b)"
+
+
+def _entry(content: bytes, signature: str | None) -> Entry:
+    from edgenas.export.tflite.entries import choose_entry, model_entries
     from edgenas.export.tflite.model_figures import model_figures
 
     model_figures(content)
+    return choose_entry(model_entries(content), signature)
 
 
-def _print(data: dict[str, Any], first: Path, second: Path) -> None:
+def _fed(model: ChosenModel, ranges: list[str], input_file: Path | None) -> Fed:
+    """Ranges and values that were given for the first model's inputs, as real numbers."""
+    import numpy as np
+
+    from edgenas.export.input_values import read_input_file
+
+    arrays = {} if input_file is None else read_input_file(input_file)
+    named = {text.rpartition("=")[0] for text in ranges}
+    fed: dict[int, Any] = {}
+    for place, feed in enumerate(model.feeds):
+        scale = feed.given.tensor.scale[0] if feed.given.tensor.scale else 1.0
+        zero_point = feed.given.tensor.zero_point[0] if feed.given.tensor.zero_point else 0
+        array = next((arrays[name] for name in feed.given.names if name in arrays), None)
+        if array is not None:
+            is_stored = feed.given.tensor.is_integer and not np.issubdtype(array.dtype, np.floating)
+            fed[place] = (array.astype(np.float64) - zero_point) * scale if is_stored else array
+        elif named & set(feed.given.names):
+            fed[place] = ((feed.low - zero_point) * scale, (feed.high - zero_point) * scale)
+    return fed
+
+
+def _print(data: dict[str, Any], first: str, second: str) -> None:
     a, b = data["a"], data["b"]
     rows: list[tuple[object, ...]] = [
         ("size (bytes)", a["size_bytes"], b["size_bytes"]),
@@ -62,11 +134,11 @@ def _print(data: dict[str, Any], first: Path, second: Path) -> None:
     if latency is not None:
         cells = [latency[name].get("quiet_ms") or f"not measured: {latency[name]['error']}" for name in ("a", "b")]
         rows.append((f"quiet latency on {latency['device']} (ms)", *cells))
-    print_table(("", first.name, second.name), rows)
+    print_table(("", first, second), rows)
     if latency is not None and latency["ratio"] is not None:
         spread = max(latency[name]["spread"] for name in ("a", "b"))
         print(
-            f"latency: {second.name} takes {latency['ratio']:.3f} times as long as {first.name} "
+            f"latency: {second} takes {latency['ratio']:.3f} times as long as {first} "
             f"({latency['a']['kind']} in the same rounds, {latency['threads']} thread(s); quartiles of the visits "
             f"within {spread:.1%})"
         )

@@ -58,12 +58,14 @@ def choose_model(
     input_file: Path | None = None,
     is_fed: bool = True,
     keep_open: bool = False,
+    shared: Sequence[Entry] = (),
 ) -> ChosenModel:
     """One entry of a model file with known shapes and what its inputs are fed.
 
     An open batch (the first side, where all others are known) is 1, and a note says so; other open sides must be given.
     With ``keep_open``, sides that nobody gives stay open: for compilers that refuse such a file. ``is_fed``: whether
-    the model is going to be run. Raises InputError that names the entries, inputs or open sides.
+    the model is going to be run. ``shared``: entries of all models that the file of inputs is for. Raises InputError
+    that names the entries, inputs or open sides.
     """
     from edgenas.export.input_values import make_feeds, parse_range, read_input_file
     from edgenas.export.tflite.entries import choose_entry, model_entries, refuse_what_is_no_number
@@ -76,6 +78,7 @@ def choose_model(
         notes.append(f"entry {entry.name} of {', '.join(other.name for other in entries)}")
         content = with_entry_first(content, entry)
     arrays = {} if input_file is None else read_input_file(input_file)
+    arrays = {name: arrays[name] for name in options_of(list(arrays), entry, shared or [entry])}
     wanted = _wanted_shapes(entry, shapes, arrays)
     if is_fed:
         refuse_what_is_no_number(entry)
@@ -100,6 +103,13 @@ def choose_model(
     if is_fed and not is_open:
         feeds = make_feeds(entry, [parse_range(text) for text in ranges], arrays, str(input_file or ""))
     return ChosenModel(content, entry, feeds, tuple(notes), is_open)
+
+
+def options_of(texts: Sequence[str], entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    """Which of NAME or NAME=VALUE are for an entry: a name that only another entry has is not."""
+    mine = {name for given in entry.inputs for name in given.names}
+    others = {name for other in entries for given in other.inputs for name in given.names} - mine
+    return [text for text in texts if (text.rpartition("=")[0] or text) not in others]
 
 
 def _wanted_shapes(entry: Entry, texts: Sequence[str], arrays: dict[str, Any]) -> dict[int, tuple[int, ...]]:

@@ -7,12 +7,16 @@ Where the operators differ (a group convolution in parts), the converter's tenso
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor, model_io, read_operators
 
 #: Operators that change how numbers are stored, not what they are.
 _CASTS = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
+_WITH_KERNEL = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D"})
+#: So many of the filters have the same form in two conversions of one network.
+_SAME_NETWORK = 0.8
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,47 @@ def match_layers(reference: bytes, other: bytes) -> tuple[MatchedLayer, ...]:
         )
         for partner, layer in pairs
     )
+
+
+def why_unrelated(reference: bytes, other: bytes) -> str | None:
+    """Why two models are not the same network, so that their layers say nothing about each other; None when they are.
+
+    One network has outputs of the same shapes, and kernels of the same forms, however it was converted. Raises
+    InputError on anything but whole models.
+    """
+    ends = [[_without_ones(end) for end in model_io(model).outputs] for model in (reference, other)]
+    if sorted(ends[0]) != sorted(ends[1]):
+        told = [", ".join(str(end.shape) for end in model_io(model).outputs) for model in (reference, other)]
+        return f"the outputs differ: {told[0]} and {told[1]}"
+    forms = [_kernel_forms(model) for model in (reference, other)]
+    alike, all_of_it = (forms[0] & forms[1]).total(), (forms[0] | forms[1]).total()
+    if alike < _SAME_NETWORK * all_of_it:
+        return f"the architectures differ: {alike / all_of_it:.0%} of the filters have the same form in both"
+    return None
+
+
+def _without_ones(tensor: TfliteTensor) -> tuple[int, ...]:
+    return tuple(side for side in tensor.shape if side != 1)
+
+
+def _kernel_forms(model: bytes) -> Counter[tuple[object, ...]]:
+    """How many filters a model has of each form; how operators are named where none has filters.
+
+    A group convolution in parts has the same filters as the whole one, and a 1x1 convolution those of a dense layer.
+    """
+    forms: Counter[tuple[object, ...]] = Counter()
+    operators = read_operators(model)
+    for operator in operators:
+        kernel = operator.inputs[1] if operator.name in _WITH_KERNEL and len(operator.inputs) > 1 else None
+        if kernel is None or not kernel.shape:
+            continue
+        if operator.name == "DEPTHWISE_CONV_2D":
+            forms[("depthwise", *kernel.shape[1:-1])] += kernel.shape[-1]
+        elif len(kernel.shape) == 2:
+            forms[("full", 1, 1, kernel.shape[1])] += kernel.shape[0]
+        else:
+            forms[("full", *kernel.shape[1:])] += kernel.shape[0]
+    return forms or Counter((operator.name,) for operator in operators if operator.name not in _CASTS)
 
 
 def _layers(model: bytes) -> list[TfliteOperator]:

@@ -12,16 +12,18 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edgenas.export.quantization.channels import PoorChannels, poor_channels
 from edgenas.export.quantization.layer_matching import MatchedLayer, match_layers
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.reader import TfliteTensor, model_io
 from edgenas.export.worker import check_worker, worker_environment
-from edgenas.spaces.errors import InputError
+from edgenas.spaces.errors import InputError, WorkError
 
 #: Equal tensors have no noise; JSON has no infinity.
 HIGHEST_DB = 200.0
@@ -93,12 +95,14 @@ class SqnrReport:
     """All matched layers in running order, and how far the models' outputs are apart.
 
     ``outputs`` is None when the outputs have different shapes, else ``{"sqnr_db", "max_abs_difference",
-    "rms_difference", "same_top1"}`` with the share of inputs whose largest output is the same.
+    "rms_difference", "same_top1"}`` of the first, with the share of inputs whose largest output is the same, and all
+    under ``"all"``. ``channels`` are parts of outputs that are lost although the whole is fine.
     """
 
     layers: tuple[LayerError, ...]
-    outputs: dict[str, float] | None
+    outputs: dict[str, Any] | None
     inputs: int
+    channels: tuple[PoorChannels, ...] = ()
 
     @property
     def worst(self) -> LayerError | None:
@@ -112,6 +116,9 @@ class SqnrReport:
 
     def explain(self) -> str:
         """The worst layer by name, what its figure means, and the layer to look at first."""
+        return " ".join([self._explain_layers(), *(channels.describe() for channels in self.channels)])
+
+    def _explain_layers(self) -> str:
         worst, costliest = self.worst, self.costliest
         if worst is None or costliest is None:
             return "no layer of one model matches a layer of the other"
@@ -120,6 +127,8 @@ class SqnrReport:
         share = 10 ** (-worst.sqnr_db / 20)
         poor = worst.sqnr_db < POOR_DB
         verdict = "more than a tenth, which usually costs accuracy" if poor else "below a tenth, which seldom matters"
+        if self.channels and not poor:
+            verdict = "below a tenth of the whole, but parts of the output are lost"
         text = (
             f"worst layer: {short_name(worst.tensor)} ({worst.operator}), {worst.sqnr_db:.1f} dB: its error is "
             f"{share:.1%} of its signal ({verdict}); {worst.reason()}."
@@ -144,49 +153,105 @@ class SqnrReport:
         }
 
 
-def compare_layers(reference: bytes, other: bytes, inputs: np.ndarray) -> SqnrReport:
+def compare_layers(
+    reference: bytes, other: bytes, inputs: np.ndarray | Sequence[np.ndarray], order: Sequence[int] | None = None
+) -> SqnrReport:
     """Runs two models on the same inputs and compares every layer that both have.
+
+    Where the runtime cannot keep what is between the layers (some custom operators), only outputs are compared.
 
     Args:
         reference: ``.tflite`` file that counts as right, such as the float32 one.
         other: such as the int8 one of the same network.
-        inputs: float32, shape (N, ...), each as the reference's float input; quantized here for integer inputs.
+        inputs: real numbers as the reference's float inputs; quantized here for integer inputs. For each input of the
+            reference an array of shape (N, its whole shape); one array (N, shape without batch) for a single input.
+        order: which of the reference's inputs each input of ``other`` gets; None: the same order.
 
     Raises:
         InputError: a file is no model, the interpreter refuses it, or the inputs do not fit.
-        WorkError: the interpreter crashed.
+        WorkError: the interpreter crashed, or there is no room for temporary files.
     """
-    if not len(inputs):
+    ends = model_io(reference).inputs
+    values = [_batched(inputs, ends)] if isinstance(inputs, np.ndarray) else list(inputs)
+    if not values or not len(values[0]):
         raise InputError("comparing layers needs at least one input")
+    order = list(range(len(values))) if order is None else list(order)
     matched = match_layers(reference, other)
+    pairs = [[layer.reference.index, layer.other.index] for layer in matched]
+    try:
+        result = _run_both(reference, other, values, pairs, order)
+    except (InputError, WorkError):
+        if not pairs:
+            raise
+        matched = ()
+        result = _run_both(reference, other, values, [], order)
+    return _report(matched, result, len(values[0]), other)
+
+
+def _run_both(
+    reference: bytes, other: bytes, inputs: list[np.ndarray], pairs: list[list[int]], order: list[int]
+) -> dict[str, Any]:
+    """What the worker sums up."""
     with temporary_folder("layers") as folder:
         (folder / "reference.tflite").write_bytes(reference)
         (folder / "other.tflite").write_bytes(other)
-        np.save(folder / "inputs.npy", inputs.astype(np.float32, copy=False))
-        pairs = [[layer.reference.index, layer.other.index] for layer in matched]
-        (folder / "job.json").write_text(json.dumps({"pairs": pairs}))
-        files = ("reference.tflite", "other.tflite", "inputs.npy", "job.json", "out.json")
+        np.savez(folder / "inputs.npz", **{str(place): values for place, values in enumerate(inputs)})  # type: ignore[arg-type]
+        (folder / "job.json").write_text(json.dumps({"pairs": pairs, "order": order}))
+        files = ("reference.tflite", "other.tflite", "inputs.npz", "job.json", "out.json")
         command = [sys.executable, *_WORKER, *(str(folder / file) for file in files)]
-        process = subprocess.run(command, capture_output=True, text=True, env=worker_environment(), check=False)
+        process = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=worker_environment(), check=False
+        )
         check_worker(process.returncode, process.stderr)
-        result = json.loads((folder / "out.json").read_text())
-    return _report(matched, result, len(inputs))
+        found: dict[str, Any] = json.loads((folder / "out.json").read_text())
+        return found
+
+
+def _batched(values: np.ndarray, ends: Sequence[TfliteTensor]) -> np.ndarray:
+    """Examples without a batch as whole inputs of the only input. Raises InputError when they do not fit."""
+    if len(ends) != 1:
+        raise InputError(f"the model has {len(ends)} inputs: one array is not enough")
+    shape = ends[0].shape
+    batch = shape[0] if shape else 1
+    if values.shape[1:] == shape:
+        return values
+    if values.shape[1:] != shape[1:] or batch < 1 or len(values) % batch:
+        raise InputError(f"the model takes an input of shape {shape}, not {len(values)} of shape {values.shape[1:]}")
+    return values.reshape(-1, *shape)
 
 
 def random_inputs(model: bytes, *, count: int, seed: int = 0) -> np.ndarray:
     """Random float32 inputs: standard normal for a float input; for an integer one normal as well, with four
     standard deviations from the middle to the ends of its range, so that few layers see more than in calibration.
 
-    Raises InputError when the model has not exactly one input of a known shape.
+    ``count`` batches, shape (examples, ...). Raises InputError when the model has not exactly one input of a known
+    shape.
     """
     ends = model_io(model).inputs
     if len(ends) != 1 or any(side < 1 for side in ends[0].shape):
         raise InputError(f"expected a model of one input of a known shape, found {[end.shape for end in ends]}")
-    rng, shape = np.random.default_rng(seed), (count, *ends[0].shape[1:])
-    low, high = _input_range(ends[0])
+    values = random_values(ends[0], count, np.random.default_rng(seed))
+    return values.reshape(-1, *ends[0].shape[1:])
+
+
+def random_values(
+    tensor: TfliteTensor, count: int, rng: np.random.Generator, ends: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Random real values of an input, shape (count, its whole shape); ``ends``: evenly spread between these instead.
+
+    Whole numbers without a scale are indices or flags: 0 and 1.
+    """
+    shape = (count, *tensor.shape)
+    is_index = (tensor.is_integer or tensor.dtype == "BOOL") and not any(scale > 0 for scale in tensor.scale)
+    if is_index:
+        low, high = (0, 1) if ends is None else map(int, ends)
+        return rng.integers(low, high, size=shape, endpoint=True).astype(np.float64)
+    if ends is not None:
+        return rng.uniform(*ends, size=shape).astype(np.float32)
+    bottom, top = _input_range(tensor)
     values = rng.normal(size=shape)
-    if low is not None and high is not None:
-        values = np.clip((low + high) / 2 + values * (high - low) / 8, low, high)
+    if bottom is not None and top is not None:
+        values = np.clip((bottom + top) / 2 + values * (top - bottom) / 8, bottom, top)
     return values.astype(np.float32)
 
 
@@ -204,7 +269,7 @@ def _input_range(tensor: TfliteTensor) -> tuple[float | None, float | None]:
     return (limits[0] - zero_point) * scale, (limits[1] - zero_point) * scale
 
 
-def _report(matched: tuple[MatchedLayer, ...], result: dict[str, Any], count: int) -> SqnrReport:
+def _report(matched: tuple[MatchedLayer, ...], result: dict[str, Any], count: int, other: bytes) -> SqnrReport:
     layers: list[LayerError] = []
     for index, (layer, sums) in enumerate(zip(matched, result["pairs"], strict=True)):
         ratio = decibels(sums["signal"], sums["noise"])
@@ -226,15 +291,31 @@ def _report(matched: tuple[MatchedLayer, ...], result: dict[str, Any], count: in
                 rms=math.sqrt(power),
             )
         )
-    outputs = result["outputs"]
-    if outputs is not None:
-        outputs = {
-            "sqnr_db": decibels(outputs["signal"], outputs["noise"]),
-            "max_abs_difference": outputs["largest"],
-            "rms_difference": math.sqrt(outputs["noise"] / outputs["count"]),
-            "same_top1": outputs["same_top1"],
+    outputs, channels = _outputs(result, other)
+    return SqnrReport(tuple(layers), outputs, count, channels)
+
+
+def _outputs(result: dict[str, Any], other: bytes) -> tuple[dict[str, Any] | None, tuple[PoorChannels, ...]]:
+    """Figures of the first output that was compared, of each in ``"all"``, and channels that are worse than it."""
+    found = [
+        {
+            "output": sums["output"],
+            "sqnr_db": decibels(sums["signal"], sums["noise"]),
+            "max_abs_difference": sums["largest"],
+            "rms_difference": math.sqrt(sums["noise"] / sums["count"]),
         }
-    return SqnrReport(tuple(layers), outputs, count)
+        for sums in result["outputs"]
+    ]
+    if not found:
+        return None, ()
+    poor = tuple(
+        channels
+        for sums in result["outputs"]
+        if (channels := poor_channels(sums["output"], sums["axes"], other)) is not None
+    )
+    first = {key: value for key, value in found[0].items() if key != "output"}
+    told = [channels.to_json() for channels in poor]
+    return first | {"same_top1": result["same_top1"], "all": found, "poor_channels": told}, poor
 
 
 def decibels(signal: float, noise: float) -> float:

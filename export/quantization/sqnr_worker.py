@@ -1,9 +1,11 @@
 """Runs two models on the same inputs and sums up how far their layers are apart.
 
-``python -m edgenas.export.quantization.sqnr_worker REFERENCE OTHER INPUTS JOB OUT``: INPUTS is a ``.npy`` file of
-float32 inputs of batch 1
-(first axis: how many), JOB a JSON file ``{"pairs": [[REFERENCE TENSOR, OTHER TENSOR], ...]}``, OUT receives a JSON file
-with one object of sums per pair and one for the models' outputs. A process of its own, because a damaged model may
+``python -m edgenas.export.quantization.sqnr_worker REFERENCE OTHER INPUTS JOB OUT``: INPUTS is a ``.npz`` file with
+one array per input of
+REFERENCE, named by its place (first axis: how many, then the input's whole shape). JOB is a JSON file ``{"pairs":
+[[REFERENCE TENSOR, OTHER TENSOR], ...], "order": [PLACE, ...]}``: which of these inputs each input of OTHER gets, and
+without pairs only outputs are compared. OUT receives a JSON file with one object of sums per pair and one for the
+models' outputs. A process of its own, because a damaged model may
 crash the interpreter. Exit code 2 and one line on standard error when a model or the inputs are wrong.
 """
 
@@ -19,6 +21,13 @@ import numpy as np
 from edgenas.export.runtime import find_runtime
 from edgenas.export.verify_worker import quantize
 from edgenas.spaces.errors import InputError
+
+#: Axes with more places than this are positions, not channels.
+_MOST_CHANNELS = 4096
+_JOIN: dict[str, Any] = {
+    **{"noise": np.add, "count": np.add, "largest": np.maximum},
+    **{"low": np.minimum, "high": np.maximum},
+}
 
 
 class Sums:
@@ -42,53 +51,94 @@ class Sums:
             self.clipped += int(np.sum((expected < limits[0]) | (expected > limits[1])))
 
 
-def load(model: bytes) -> Any:
-    """An interpreter that keeps every tensor.
+class OutputSums(Sums):
+    """Sums of an output, and the same for each place along each of its axes but the batch's."""
 
-    Without the default delegate, which would keep its intermediate results to itself. Raises InputError.
+    def __init__(self) -> None:
+        super().__init__()
+        self.axes: dict[int, dict[str, np.ndarray]] = {}
+
+    def add(self, expected: np.ndarray, found: np.ndarray, limits: tuple[float, float] | None) -> None:
+        super().add(expected, found, limits)
+        for axis in range(1, expected.ndim):
+            if not 2 <= expected.shape[axis] <= _MOST_CHANNELS:
+                continue
+            rows = [np.moveaxis(values, axis, 0).reshape(expected.shape[axis], -1) for values in (expected, found)]
+            errors = rows[1] - rows[0]
+            new = {
+                "noise": (errors**2).sum(axis=1),
+                "count": np.full(len(errors), errors.shape[1], np.float64),
+                "largest": np.abs(errors).max(axis=1),
+                **{f"low{place}": row.min(axis=1) for place, row in enumerate(rows)},
+                **{f"high{place}": row.max(axis=1) for place, row in enumerate(rows)},
+            }
+            old = self.axes.get(axis)
+            self.axes[axis] = new if old is None else {key: _JOIN[key.rstrip("01")](old[key], new[key]) for key in new}
+
+    def to_json(self) -> dict[str, Any]:
+        axes = {axis: {key: row.tolist() for key, row in rows.items()} for axis, rows in self.axes.items()}
+        return vars(self) | {"axes": axes}
+
+
+def load(model: bytes, *, keep_all: bool) -> Any:
+    """An interpreter; with ``keep_all`` one that keeps every tensor.
+
+    That one is without the default delegate, which would keep its intermediate results to itself. Raises InputError.
     """
     runtime = find_runtime()
     module = sys.modules[runtime.interpreter.__module__]
+    options: dict[str, Any] = {}
+    if keep_all:
+        options["experimental_preserve_all_tensors"] = True
+        options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
-        interpreter = runtime.interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
+        interpreter = runtime.interpreter(model_content=model, num_threads=1, **options)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"the interpreter cannot load the model: {' '.join(str(error).split())}") from error
-    if len(interpreter.get_input_details()) != 1:
-        raise InputError(f"the model has {len(interpreter.get_input_details())} inputs; only one can be compared")
     return interpreter
 
 
-def run(reference: Any, other: Any, inputs: np.ndarray, pairs: list[list[int]]) -> dict[str, Any]:
-    """Sums of every pair of tensors, and of the first outputs."""
+def run(
+    reference: Any, other: Any, inputs: list[np.ndarray], pairs: list[list[int]], order: list[int]
+) -> dict[str, Any]:
+    """Sums of every pair of tensors, and of the outputs."""
     details = [{tensor["index"]: tensor for tensor in model.get_tensor_details()} for model in (reference, other)]
-    ends = [model.get_output_details()[0]["index"] for model in (reference, other)]
+    places = list(range(len(inputs))), order
     sums = [Sums() for _ in pairs]
-    outputs, same_top1 = Sums(), 0
-    for values in inputs:
-        for model in (reference, other):
-            source = model.get_input_details()[0]
-            if tuple(source["shape"]) != (1, *values.shape):
-                raise InputError(f"a model takes an input of shape {tuple(source['shape'])}, not {(1, *values.shape)}")
-            model.set_tensor(source["index"], quantize(values[np.newaxis], source))
+    outputs = [OutputSums() for _ in reference.get_output_details()]
+    same_top1 = 0
+    for number in range(len(inputs[0])):
+        for model, own_places in zip((reference, other), places, strict=True):
+            _feed(model, [inputs[place][number] for place in own_places])
             model.invoke()
         for total, (first, second) in zip(sums, pairs, strict=True):
             found = details[1][second]
             total.add(real(reference, details[0][first]), real(other, found), limits_of(found))
-        if ends[0] in details[0] and ends[1] in details[1]:
-            first_end, second_end = real(reference, details[0][ends[0]]), real(other, details[1][ends[1]])
-            if first_end.shape == second_end.shape:
-                outputs.add(first_end, second_end, None)
-                same_top1 += bool(first_end.argmax() == second_end.argmax())
+        # After the run: some operators say only then how large their outputs are.
+        ends = zip(reference.get_output_details(), other.get_output_details(), strict=False)
+        for place, (first_end, second_end) in enumerate(ends):
+            expected, answer = real(reference, first_end), real(other, second_end)
+            if expected.size == answer.size > 0:
+                outputs[place].add(expected, answer.reshape(expected.shape), None)
+                same_top1 += place == 0 and bool(expected.argmax() == answer.argmax())
+    compared = [total.to_json() | {"output": place} for place, total in enumerate(outputs) if total.count]
     return {
         "pairs": [vars(total) for total in sums],
-        "outputs": (vars(outputs) | {"same_top1": same_top1 / len(inputs)}) if outputs.count else None,
+        "outputs": compared,
+        "same_top1": same_top1 / len(inputs[0]),
     }
+
+
+def _feed(model: Any, values: list[np.ndarray]) -> None:
+    sources = model.get_input_details()
+    if len(sources) != len(values):
+        raise InputError(f"a model takes {len(sources)} inputs, not {len(values)}")
+    for source, value in zip(sources, values, strict=True):
+        taken = tuple(int(side) for side in source["shape"])
+        if taken != value.shape:
+            raise InputError(f"a model takes an input of shape {taken}, not {value.shape}")
+        model.set_tensor(source["index"], quantize(value, source))
 
 
 def real(model: Any, tensor: dict[str, Any]) -> np.ndarray:
@@ -123,9 +173,13 @@ def _affine(tensor: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray]:
 
 def main(arguments: list[str]) -> int:
     reference, other, inputs, job, out = map(Path, arguments)
+    work = json.loads(job.read_text())
     try:
-        models = load(reference.read_bytes()), load(other.read_bytes())
-        result = run(*models, np.load(inputs), json.loads(job.read_text())["pairs"])
+        keep_all = bool(work["pairs"])
+        models = [load(path.read_bytes(), keep_all=keep_all) for path in (reference, other)]
+        with np.load(inputs) as arrays:
+            values = [arrays[str(place)] for place in range(len(arrays.files))]
+        result = run(models[0], models[1], values, work["pairs"], work["order"])
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
