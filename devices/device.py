@@ -24,8 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import yaml
-
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.kinds.edgetpu_model import tensor_bytes
 from edgenas.devices.lock import exclusive
@@ -34,6 +32,7 @@ from edgenas.devices.power import Power, read_power
 from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.yaml_reading import number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
 
@@ -258,14 +257,13 @@ def device_kinds() -> tuple[str, ...]:
 
 def read_device_spec(path: Path) -> DeviceSpec:
     """Reads a device's YAML file. Raises InputError naming the file, the key, and what is expected."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+    raw = read_document(path, "YAML").value
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected keys name and kind, found {type(raw).__name__}")
     known = ("name", "kind", "description", "precisions", "options", "power")
     for key in raw:
+        if not isinstance(key, str):
+            raise InputError(f"{path}: {number_as_key(key)}")
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}: expected one of {', '.join(known)}")
     for key in ("name", "kind"):

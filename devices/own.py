@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edgenas.devices.device import CATALOG, DeviceSpec, device_files
 from edgenas.devices.home import edgenas_home
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.yaml_reading import dump_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
@@ -46,7 +45,7 @@ def save_device(spec: DeviceSpec) -> Path:
     }
     if power := spec.power.to_yaml():
         content["power"] = power
-    write_atomically(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+    write_atomically(path, dump_yaml(content))
     return path
 
 

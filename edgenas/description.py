@@ -72,6 +72,7 @@ def _predict(network: Network, device: str, precision: str, strict: bool) -> dic
         return _simulate(network, target, precision)
     table = LatencyTable.load(default_table_path(device, precision), device=device, precision=precision)
     signatures = network.signatures(precision)
+    table = table.for_blocks(signatures.values())
     completed = Completed(table, len(signatures)) if strict else complete(table, signatures.values())
     predictor = Predictor(completed.table)
     prediction = predictor.predict(network)

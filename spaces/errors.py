@@ -7,7 +7,14 @@ from __future__ import annotations
 
 
 class EdgeNASError(Exception):
-    """Base of every error that is meant to be read by a user rather than debugged."""
+    """Base of every error that is meant to be read by a user rather than debugged.
+
+    ``problems`` holds the lines of an error that tells of several things at once; else there is one, the message.
+    """
+
+    def __init__(self, *arguments: object, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(*(arguments or (("\n".join(problems),) if problems else ())))
+        self.problems = problems or (str(self),)
 
 
 class InputError(EdgeNASError, ValueError):

@@ -9,10 +9,12 @@ from pathlib import Path
 from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
+from edgenas.spaces.paths import check_path
 from edgenas.spaces.references import reference_names, reference_network
 from edgenas.spaces.space import SearchSpace
 from edgenas.spaces.space_spec import space_names
-from edgenas.spaces.yaml_files import Entry, read_yaml
+from edgenas.spaces.yaml_files import Entry
+from edgenas.spaces.yaml_reading import read_document
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def resolve_architecture(
         network = reference_network(text, input_shape, classes)
         return ResolvedArchitecture(network, text)
     if text.endswith((".yaml", ".yml")):
-        return _from_file(Path(text))
+        return _from_file(check_path(text))
     name, separator, string = text.rpartition(":")
     if not separator:
         raise InputError(
@@ -59,7 +61,7 @@ def _from_file(path: Path) -> ResolvedArchitecture:
 
     The network is read in full, so a file outlives its space.
     """
-    document = Entry(str(path), "", read_yaml(path))
+    document = Entry(str(path), "", read_document(path, numbers=False).value)
     entries = document.any_mapping()
     try:
         network = Network.from_dict(document.value)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import decimal_comma, number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
 REFERENCES = Path(__file__).parent / "reference"
@@ -22,13 +21,8 @@ def catalog_names(folder: Path) -> tuple[str, ...]:
 
 
 def read_yaml(path: Path) -> Any:
-    """The document in a file. Raises InputError when it cannot be read or is not YAML."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
+    """The document in a file. Raises InputError when it cannot be read or is not YAML (see ``yaml_reading``)."""
+    return read_document(path).value
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Entry:
         """Raises InputError: ``file: key: found ..., expected .... fix``."""
         found = repr(self.value)
         found = found if len(found) <= 80 else found[:77] + "..."
+        fix = fix or decimal_comma(self.value)
         raise InputError(
             f"{self.file}: {self.path or 'document'}: found {found}, expected {expected}" + (f". {fix}" if fix else "")
         )
@@ -65,8 +60,11 @@ class Entry:
 
     def any_mapping(self) -> dict[str, Entry]:
         """The entries of a mapping with text keys."""
-        if not isinstance(self.value, dict) or not all(isinstance(key, str) for key in self.value):
+        if not isinstance(self.value, dict):
             self.fail("a mapping with text keys")
+        for key in self.value:
+            if not isinstance(key, str):
+                self.refuse(f"{number_as_key(key)}, expected a mapping with text keys")
         return {key: Entry(self.file, f"{self.path}.{key}".lstrip("."), value) for key, value in self.value.items()}
 
     def items(self) -> tuple[Entry, ...]:
@@ -82,10 +80,13 @@ class Entry:
         return self.items() if isinstance(self.value, list) else (self,)
 
     def whole(self, least: int = 1) -> int:
-        """A whole number."""
-        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < least:
+        """A whole number; ``4e6`` is one, too."""
+        value = self.value
+        if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self.fail(f"a whole number of at least {least}")
-        return self.value
+        return value
 
     def wholes(self, least: int = 1) -> tuple[int, ...]:
         """One whole number or a list of different ones."""

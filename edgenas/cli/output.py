@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         table.add_row(*(_cell(value) for value in row))
     # Piped output is not cut to the width of a terminal that is not there.
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+
+
+def printable_output() -> None:
+    """Lets a terminal that lacks a character show a replacement instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
 
 
 def remark(text: str) -> None:

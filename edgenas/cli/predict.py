@@ -77,7 +77,8 @@ def _predict(content: bytes, table: LatencyTable, strict: bool) -> dict[str, Any
     from edgenas.latency.predict.model_prediction import predict_model
     from edgenas.latency.predict.predictor import Predictor
 
-    return predict_model(content, table, strict=strict).to_json() | {"summary": Predictor(table).describe_error()}
+    found = predict_model(content, table, strict=strict)
+    return found.to_json() | {"summary": Predictor(table.for_blocks(found.blocks)).describe_error()}
 
 
 def _simulate(content: bytes, device: Device) -> dict[str, Any]:

@@ -82,8 +82,8 @@ def export(
     """Train, quantize, verify and measure one architecture of a run, and write its bundle."""
     from edgenas.run.pipeline import export_trial
 
-    if trial != "best" and not trial.isdecimal():
-        raise InputError(f"--trial: expected 'best' or a trial's number, not {trial!r}")
+    if trial != "best" and not (trial.isdecimal() and len(trial) <= 18):
+        raise InputError(f"--trial: expected 'best' or a trial's number, not {trial[:40]!r}")
     number = None if trial == "best" else int(trial)
     if compare or layers:
         if output is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgenas.data.archive import read_arrays
 from edgenas.data.dataset import Dataset
-from edgenas.data.npz import read_arrays
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",

@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.data.labels import check_class_names
 from edgenas.spaces.errors import InputError
 
+#: Images and labels of a part that is not checked yet.
+Part = tuple[np.ndarray, np.ndarray]
+#: Share of the images that become the test part where there is none.
+TEST_FRACTION = 0.2
 #: Largest number of images named in an error message about wrong labels.
 _SHOWN = 5
 
@@ -61,8 +66,11 @@ class Dataset:
     class_names: tuple[str, ...]
     licence: str
     source: str
+    notes: tuple[str, ...] = ()
+    """What was done to the files on reading, and what of them is unusual: one sentence each."""
 
     def __post_init__(self) -> None:
+        check_class_names(self.class_names, f"data set {self.name!r} ({self.source})")
         for part, split in (("train", self.train), ("test", self.test)):
             if not len(split):
                 raise InputError(f"data set {self.name!r} ({self.source}): no {part} images; expected at least one")
@@ -107,12 +115,7 @@ class Dataset:
         """
         if not 0 < validation_fraction < 1:
             raise InputError(f"validation_fraction must be between 0 and 1, not {validation_fraction!r}")
-        rng = np.random.default_rng(seed)
-        held_out = np.zeros(len(self.labels), bool)
-        for label in range(self.classes):
-            members = rng.permutation(np.flatnonzero(self.labels == label))
-            count = round(validation_fraction * len(members))
-            held_out[members[: min(max(count, 1), len(members) - 1)]] = True
+        held_out = stratified_holdout(self.labels, validation_fraction, np.random.default_rng(seed))
         if not held_out.any():
             raise InputError(
                 f"data set {self.name!r} ({self.source}): too few images for a validation part; "
@@ -133,7 +136,37 @@ class Dataset:
             "classes": self.classes,
             "licence": self.licence,
             "source": self.source,
+            "notes": list(self.notes),
         }
+
+
+def stratified_holdout(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Which examples to hold out: of every class its share, at least one, and never its last one.
+
+    >>> stratified_holdout(np.array([0, 0, 0, 0, 1]), 0.5, np.random.default_rng(0)).sum()
+    np.int64(2)
+    """
+    held_out = np.zeros(len(labels), bool)
+    for label in range(int(labels.max(initial=-1)) + 1):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        held_out[members[: max(count, 0)]] = True
+    return held_out
+
+
+def split_off_test(images: np.ndarray, labels: np.ndarray, seed: int, place: str) -> tuple[Part, Part, tuple[str, ...]]:
+    """(training part, test part, notes) where there is no test part: :data:`TEST_FRACTION` of every class.
+
+    Raises InputError when no class has two images.
+    """
+    held_out = stratified_holdout(labels, TEST_FRACTION, np.random.default_rng([seed, 0x7E57]))
+    if not held_out.any():
+        raise InputError(f"{place}: no test images, and too few to split some off; expected two or more of some class")
+    note = (
+        f"there is no test part: {held_out.sum()} of {len(labels)} images ({TEST_FRACTION:.0%} of every class, drawn "
+        f"with seed {seed}) were kept out of training to test on"
+    )
+    return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out]), (note,)
 
 
 def stratified_choice(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

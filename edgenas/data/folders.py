@@ -1,66 +1,103 @@
-"""Image folders: ``train/<class>/*.png`` and ``test/<class>/*.png`` (also .jpg, .jpeg, .bmp, .webp)."""
+"""Image folders: ``train/<class>/*.png`` and ``test/<class>/*.png`` (also .jpg, .bmp, .gif, .tif, .webp, .ppm)."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from edgenas.data.dataset import Dataset
+from edgenas.data.archive import memory_limit
+from edgenas.data.dataset import Dataset, split_off_test
+from edgenas.data.labels import check_class_names
+from edgenas.export.bundle.pictures import PictureError, picture_is_grey, read_picture
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_path
+from edgenas.spaces.text import one_line
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+#: What operating systems leave in folders; names that begin with a point are left out, too.
+_SYSTEM_NAMES = ("thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "lost+found", "@eadir")
+
+_Value = TypeVar("_Value")
 
 
 def load_folder(
-    root: Path, *, name: str | None = None, image_size: tuple[int, int] | None = None, channels: int | None = None
+    root: Path,
+    *,
+    name: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Reads every image under ``root/train`` and ``root/test``; the folders there are the classes, sorted by name.
 
-    ``image_size`` (height, width) resizes (bilinear, without keeping the aspect); without it all images must have
-    one size. ``channels`` 1 or 3; without it 1 if every image is grey, else 3. Raises InputError naming the folder or
-    file that is wrong.
+    Pictures are read as a viewer shows them (:mod:`edgenas.export.bundle.pictures`); the notes of the result say what
+    was converted.
+    Without ``root/test`` a test part is split off, the same for the same seed. ``image_size`` (height, width) resizes
+    (bilinear, without keeping the aspect); without it all images must have one size. ``channels`` 1 or 3; without it
+    1 if every image is grey, else 3. Raises InputError naming the folder or file that is wrong.
     """
-    if not root.is_dir():
+    if not check_path(root).is_dir():
         raise InputError(f"{root}: no such folder; expected train/<class>/ and test/<class>/ in it")
     class_names = _class_names(root / "train")
-    extra = sorted(set(_class_names(root / "test")) - set(class_names))
-    if extra:
-        raise InputError(f"{root / 'test' / extra[0]}: a class without training images; expected train/{extra[0]}/")
-    files = {part: _files(root / part, class_names) for part in ("train", "test")}
+    parts = ("train", "test") if os.path.lexists(root / "test") else ("train",)
+    if "test" in parts:
+        extra = sorted(set(_class_names(root / "test")) - set(class_names))
+        if extra:
+            raise InputError(f"{root / 'test' / extra[0]}: a class without training images; expected train/{extra[0]}/")
+    files = {part: _files(root / part, class_names) for part in parts}
     every_file = [path for part in files.values() for path, _ in part]
     if channels is None:
-        channels = 1 if all(_is_grey(path) for path in every_file) else 3
-    images = {part: _stack(root, [path for path, _ in files[part]], image_size, channels) for part in files}
-    labels = {part: np.array([label for _, label in files[part]], np.int64) for part in files}
+        channels = 1 if all(_named(path, picture_is_grey) for path in every_file) else 3
+    counted: Counter[str] = Counter()
+    loaded = {}
+    for part in parts:
+        images = _stack(root, [path for path, _ in files[part]], image_size, channels, counted, len(every_file))
+        loaded[part] = (images, np.array([label for _, label in files[part]], np.int64))
+    notes = tuple(f"{count} of {len(every_file)} pictures: {done}" for done, count in sorted(counted.items()))
+    if "test" not in loaded:
+        loaded["train"], loaded["test"], said = split_off_test(*loaded["train"], seed, str(root))
+        notes = said + notes
     licence = next((p for p in (root / "LICENSE", root / "LICENSE.txt") if p.is_file()), None)
     return Dataset(
         name=name or root.resolve().name,
-        images=images["train"],
-        labels=labels["train"],
-        test_images=images["test"],
-        test_labels=labels["test"],
+        images=loaded["train"][0],
+        labels=loaded["train"][1],
+        test_images=loaded["test"][0],
+        test_labels=loaded["test"][1],
         class_names=class_names,
         licence=f"see {licence}" if licence else "not stated in the folder",
         source=str(root),
+        notes=notes,
     )
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected one folder per class in it, with images")
-    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _is_left_out(entry.name))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
     if not names:
         raise InputError(f"{folder}: no class folders; expected one folder per class, with images")
-    return names
+    check_class_names(names, str(folder))
+    return tuple(names)
 
 
 def _files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]:
     found = []
     for label, name in enumerate(class_names):
         class_folder = folder / name
-        paths = sorted(class_folder.rglob("*")) if class_folder.is_dir() else []
-        images = [path for path in paths if path.suffix.lower() in SUFFIXES]
+        images = _pictures_under(class_folder) if class_folder.is_dir() else []
         if not images and folder.name == "train":
             raise InputError(f"{class_folder}: no images; expected files ending in {', '.join(SUFFIXES)}")
         found += [(path, label) for path in images]
@@ -69,34 +106,50 @@ def _files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]
     return found
 
 
-def _open(path: Path):  # type: ignore[no-untyped-def]  # Pillow is imported late
-    from PIL import Image
+def _pictures_under(folder: Path) -> list[Path]:
+    """All pictures of a folder and its folders, sorted; each folder once, however links lead there."""
 
+    def fail(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions or remove it")
+
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        state = os.stat(place)
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not _is_left_out(name))
+        found += [
+            Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES and not _is_left_out(name)
+        ]
+    return sorted(found)
+
+
+def _named(path: Path, read: Callable[[Path], _Value]) -> _Value:
     try:
-        return Image.open(path)
-    except OSError as error:  # UnidentifiedImageError is one
-        raise InputError(f"{path}: not a readable image ({error}); remove or replace it") from None
+        return read(path)
+    except PictureError as error:
+        raise InputError(one_line(f"{path}: {error}")) from None
 
 
-def _is_grey(path: Path) -> bool:
-    with _open(path) as image:
-        return image.mode in ("1", "L", "I", "I;16", "LA")
-
-
-def _stack(root: Path, paths: list[Path], image_size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    from PIL import Image
+def _stack(
+    root: Path,
+    paths: list[Path],
+    image_size: tuple[int, int] | None,
+    channels: int,
+    counted: Counter[str],
+    every: int,
+) -> np.ndarray:
+    def read(path: Path) -> tuple[np.ndarray, set[str]]:
+        return read_picture(path, channels, image_size)
 
     images: np.ndarray | None = None
     for index, path in enumerate(paths):
-        with _open(path) as image:
-            try:
-                pixels = image.convert("L" if channels == 1 else "RGB")
-            except (OSError, SyntaxError, ValueError) as error:
-                raise InputError(f"{path}: a damaged image ({error}); remove or replace it") from None
-            if image_size is not None:
-                pixels = pixels.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
-            array = np.asarray(pixels, np.uint8).reshape(pixels.height, pixels.width, channels)
+        array, notes = _named(path, read)
+        counted.update(notes)
         if images is None:
+            _check_memory(root, every * array.nbytes, array.shape)
             images = np.empty((len(paths), *array.shape), np.uint8)
         if array.shape != images.shape[1:]:
             raise InputError(
@@ -106,3 +159,11 @@ def _stack(root: Path, paths: list[Path], image_size: tuple[int, int] | None, ch
         images[index] = array
     assert images is not None
     return images
+
+
+def _check_memory(root: Path, size: int, shape: tuple[int, ...]) -> None:
+    if size > memory_limit():
+        raise InputError(
+            f"{root}: its images of {shape[0]}x{shape[1]} pixels take {size / 2**30:.1f} GiB, more than half of this "
+            f"machine's memory ({memory_limit() / 2**30:.1f} GiB); set image_size to resize all of them"
+        )

@@ -14,6 +14,7 @@ from edgenas.data.folders import load_folder
 from edgenas.data.keras_sets import load_keras_set
 from edgenas.data.npz import load_npz
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_path
 
 DATA_DIR_VARIABLE = "EDGENAS_DATA_DIR"
 #: What to use for a named set that is not in the data folder.
@@ -27,6 +28,7 @@ def load_dataset(
     *,
     image_size: tuple[int, int] | None = None,
     channels: int | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Loads the data set that ``spec`` names.
 
@@ -37,21 +39,22 @@ def load_dataset(
       variable ``EDGENAS_DATA_DIR``), else a bundled set. ``fashion_mnist`` without a file of that name there is the
       bundled subset, and the result's ``name`` and ``source`` say so.
 
-    ``image_size`` (height, width) resizes, ``channels`` (1 or 3) converts to grey or RGB. Raises InputError when
+    ``image_size`` (height, width) resizes, ``channels`` (1 or 3) converts to grey or RGB.
+    ``seed`` draws the test part of data that have none. Raises InputError when
     nothing of that name exists or the files are wrong.
     """
     _check_options(image_size, channels)
     if spec.startswith("keras:"):
         dataset = load_keras_set(spec.removeprefix("keras:"))
     elif spec.endswith(".npz"):
-        dataset = load_npz(Path(spec).expanduser())
-    elif "/" in spec or os.sep in spec or Path(spec).is_dir():
-        return load_folder(Path(spec).expanduser(), image_size=image_size, channels=channels)
+        dataset = load_npz(check_path(spec, "data"), seed=seed)
+    elif "/" in spec or os.sep in spec or check_path(spec, "data").is_dir():
+        return load_folder(check_path(spec, "data"), image_size=image_size, channels=channels, seed=seed)
     else:
         folder = data_directory(data_dir)
         if folder is not None and (folder / spec).is_dir():
-            return load_folder(folder / spec, name=spec, image_size=image_size, channels=channels)
-        dataset = _named(spec, folder)
+            return load_folder(folder / spec, name=spec, image_size=image_size, channels=channels, seed=seed)
+        dataset = _named(spec, folder, seed)
     return _converted(dataset, image_size, channels)
 
 
@@ -60,16 +63,16 @@ def data_directory(data_dir: str | Path | None = None) -> Path | None:
     value = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = check_path(value, "--data-dir" if data_dir else DATA_DIR_VARIABLE)
     if not folder.is_dir():
         origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
         raise InputError(f"{origin}: no folder {folder}; expected a folder of .npz files or image folders")
     return folder
 
 
-def _named(name: str, folder: Path | None) -> Dataset:
+def _named(name: str, folder: Path | None, seed: int) -> Dataset:
     if folder is not None and (folder / f"{name}.npz").is_file():
-        return load_npz(folder / f"{name}.npz", name=name, class_names=_KNOWN_CLASSES.get(name))
+        return load_npz(folder / f"{name}.npz", name=name, class_names=_KNOWN_CLASSES.get(name), seed=seed)
     bundled = _BUNDLED_STAND_INS.get(name, name)
     if bundled in BUNDLED_NAMES:
         return load_bundled(bundled)

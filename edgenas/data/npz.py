@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from edgenas.data.dataset import Dataset
+from edgenas.data.archive import array_names, read_arrays
+from edgenas.data.dataset import Dataset, split_off_test
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import one_line
 
-REQUIRED_KEYS = ("x_train", "y_train", "x_test", "y_test")
+REQUIRED_KEYS = ("x_train", "y_train")
+_TEST_KEYS = ("x_test", "y_test")
+#: Larger labels are no class indices, whatever the file says.
+_MAX_LABEL = 10**6
 
 
-def load_npz(path: Path, *, name: str | None = None, class_names: tuple[str, ...] | None = None) -> Dataset:
+def load_npz(
+    path: Path, *, name: str | None = None, class_names: tuple[str, ...] | None = None, seed: int = 0
+) -> Dataset:
     """Reads images (uint8, ``(N, H, W)`` or ``(N, H, W, C)``) and integer labels ``(N,)``.
 
-    Class names come from the file, else from the argument, else they are the numbers. Raises InputError naming the
-    file, the key, what was found and what was expected. Pickled objects in the file are refused.
+    Without ``x_test`` and ``y_test`` a test part is split off, the same for the same seed. Class names come from the
+    file, else from the argument, else they are the numbers. Raises InputError naming the file, the key, what was
+    found and what was expected. Pickled objects in the file are refused.
     """
-    arrays = read_arrays(path)
-    for key in REQUIRED_KEYS:
+    arrays = read_arrays(path, (*REQUIRED_KEYS, *_TEST_KEYS, "class_names", "licence"))
+    parts = ("train", "test") if any(key in arrays for key in _TEST_KEYS) else ("train",)
+    for key in (*REQUIRED_KEYS, *(_TEST_KEYS if "test" in parts else ())):
         if key not in arrays:
             raise InputError(
-                f"{path}: no key {key!r}; found {', '.join(sorted(arrays)) or 'nothing'}; "
-                f"expected {', '.join(REQUIRED_KEYS)}"
+                f"{path}: no key {key!r}; found {', '.join(sorted(array_names(path))[:20]) or 'nothing'}; "
+                f"expected {', '.join((*REQUIRED_KEYS, *_TEST_KEYS))}"
             )
-    labels = {part: _labels(path, f"y_{part}", arrays[f"y_{part}"]) for part in ("train", "test")}
-    images = {part: _images(path, f"x_{part}", arrays[f"x_{part}"]) for part in ("train", "test")}
-    for part in ("train", "test"):
-        if len(images[part]) != len(labels[part]):
+    loaded = {}
+    for part in parts:
+        labels = _labels(path, f"y_{part}", arrays[f"y_{part}"])
+        images = _images(path, f"x_{part}", arrays[f"x_{part}"])
+        if len(images) != len(labels):
             raise InputError(
-                f"{path}: x_{part} has {len(images[part])} images but y_{part} {len(labels[part])} labels; "
+                f"{path}: x_{part} has {len(images)} images but y_{part} {len(labels)} labels; "
                 "expected one label for each image"
             )
+        loaded[part] = (images, labels)
+    names = _class_names(path, arrays) or class_names or _numbers(path, loaded["train"][1])
+    notes: tuple[str, ...] = ()
+    if "test" not in loaded:
+        loaded["train"], loaded["test"], notes = split_off_test(*loaded["train"], seed, f"{path} (no x_test, y_test)")
     return Dataset(
         name=name or path.stem,
-        images=images["train"],
-        labels=labels["train"],
-        test_images=images["test"],
-        test_labels=labels["test"],
-        class_names=_class_names(path, arrays, labels["train"]) or class_names or _numbers(labels["train"]),
-        licence=str(arrays["licence"]) if "licence" in arrays else "not stated in the file",
+        images=loaded["train"][0],
+        labels=loaded["train"][1],
+        test_images=loaded["test"][0],
+        test_labels=loaded["test"][1],
+        class_names=names,
+        licence=one_line(str(arrays["licence"]))[:500] if "licence" in arrays else "not stated in the file",
         source=str(path),
+        notes=notes,
     )
-
-
-def read_arrays(path: Path) -> Mapping[str, np.ndarray]:
-    """All arrays of an ``.npz`` file by key; no pickle. Raises InputError when it cannot be read."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected an .npz file with the keys {', '.join(REQUIRED_KEYS)}")
-    key = "?"
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise InputError(f"{path}: found a single array; expected an .npz archive made by numpy.savez")
-        arrays = {}
-        with loaded as archive:
-            for key in archive.files:
-                arrays[key] = archive[key]
-            return arrays
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error).lower() and key != "?":
-            raise InputError(
-                f"{path}: {key!r} holds Python objects, which are not loaded because they can run code; "
-                "save it as a plain array of numbers or strings"
-            ) from None
-        raise InputError(f"{path}: not a readable .npz file ({error}); make it with numpy.savez") from None
 
 
 def _images(path: Path, key: str, images: np.ndarray) -> np.ndarray:
@@ -96,10 +86,15 @@ def _labels(path: Path, key: str, labels: np.ndarray) -> np.ndarray:
             f"{path}: {key!r} is {labels.dtype} of shape {labels.shape}; expected one integer class index per image, "
             "shape (N,)"
         )
+    wrong = np.flatnonzero(labels > _MAX_LABEL) if labels.size else labels
+    if wrong.size:
+        raise InputError(
+            f"{path}: {key!r} holds {labels[wrong[0]]} (image {wrong[0]}); expected class indices from 0 without gaps"
+        )
     return labels.astype(np.int64)
 
 
-def _class_names(path: Path, arrays: Mapping[str, np.ndarray], labels: np.ndarray) -> tuple[str, ...] | None:
+def _class_names(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
     names = arrays.get("class_names")
     if names is None:
         return None
@@ -107,8 +102,17 @@ def _class_names(path: Path, arrays: Mapping[str, np.ndarray], labels: np.ndarra
         raise InputError(
             f"{path}: 'class_names' is {names.dtype} of shape {names.shape}; expected a list of strings, one per class"
         )
-    return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    try:
+        return tuple(name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    except ValueError as error:  # bytes that are no UTF-8, code points that do not exist
+        raise InputError(f"{path}: 'class_names' holds what is no text ({error}); save UTF-8 strings") from None
 
 
-def _numbers(labels: np.ndarray) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
+def _numbers(path: Path, labels: np.ndarray) -> tuple[str, ...]:
+    classes = int(labels.max(initial=-1)) + 1
+    if classes > len(labels):
+        raise InputError(
+            f"{path}: 'y_train' has labels up to {classes - 1} for {len(labels)} images, so no training image of some "
+            "class; expected class indices from 0 without gaps"
+        )
+    return tuple(str(label) for label in range(classes))

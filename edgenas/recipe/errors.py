@@ -9,23 +9,23 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from edgenas.spaces.text import one_line
+from edgenas.spaces.yaml_reading import decimal_comma, number_as_key
+
 Location = Sequence[int | str]
 
 
-def explain(error: ValidationError, model: type[BaseModel], text: str, source: str) -> str:
-    """One line per problem, in the order of the file."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        root = None
+def explain(error: ValidationError, model: type[BaseModel], root: yaml.Node | None, source: str) -> tuple[str, ...]:
+    """One line per problem, in the order of the file, whose tree ``root`` is."""
     lines = []
     for problem in error.errors(include_url=False):
         location = problem["loc"]
         line = _line(root, location)
         where = ".".join(str(part) for part in location)
         place = f"{source}, line {line}" if line else source
-        lines.append((line or 0, f"{place}: {where + ': ' if where else ''}{_message(dict(problem), model)}"))
-    return "\n".join(message for _, message in sorted(lines, key=lambda item: item[0]))
+        message = one_line(f"{place}: {where + ': ' if where else ''}{_message(dict(problem), model)}")
+        lines.append((line or 0, message))
+    return tuple(message for _, message in sorted(lines, key=lambda item: item[0]))
 
 
 def _message(problem: dict[str, Any], model: type[BaseModel]) -> str:
@@ -41,11 +41,20 @@ def _message(problem: dict[str, Any], model: type[BaseModel]) -> str:
     if kind in ("model_type", "model_attributes_type"):
         names = ", ".join((section_at(model, location) or model).model_fields)
         return f"found {_shown(problem['input'])}, expected a section with the keys {names}"
+    if kind == "invalid_key":
+        return number_as_key(problem["input"])
     words = problem["msg"].removeprefix("Value error, ")
     words = words[0].lower() + words[1:]
     if kind == "value_error":
         return words
-    return f"{words}, found {_shown(problem['input'])}"
+    return f"{words}, found {_shown(problem['input'])}{_advice(kind, problem['input'])}"
+
+
+def _advice(kind: str, value: Any) -> str:
+    if kind == "string_type" and isinstance(value, (int, float)):
+        return "; put it in quotes"
+    comma = decimal_comma(value)
+    return f"; {comma}" if comma else ""
 
 
 def _wanted(model: type[BaseModel], location: Location) -> str:
@@ -72,23 +81,6 @@ def section_at(model: type[BaseModel], location: Location) -> type[BaseModel] | 
             return None
         model = found[0]
     return model
-
-
-def duplicate_key(text: str) -> tuple[str, int] | None:
-    """The first key that a mapping of a YAML text has twice, with its line; YAML itself would keep the last."""
-    pending = [yaml.compose(text, Loader=yaml.SafeLoader)]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, yaml.MappingNode):
-            known: set[str] = set()
-            for key, value in node.value:
-                if key.value in known:
-                    return key.value, key.start_mark.line + 1
-                known.add(key.value)
-                pending.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            pending += node.value
-    return None
 
 
 def _line(node: yaml.Node | None, location: Location) -> int | None:

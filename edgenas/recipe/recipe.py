@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from edgenas.recipe.errors import duplicate_key, explain
+from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
 from edgenas.recipe.section import Section
 from edgenas.recipe.training import FinalTraining, ShortTraining
 from edgenas.search.algorithm import algorithm_class, algorithm_options
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.paths import check_path
+from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, read_document
 from edgenas.study.objectives import Objective
 
 __all__ = ["BudgetRecipe", "DataRecipe", "DeviceRecipe", "ExportRecipe", "Recipe", "SearchRecipe", "SpaceRecipe"]
@@ -39,7 +40,7 @@ class DataRecipe(Section):
     path: str | None = Field(
         default=None,
         description="Instead of a name: an .npz file (x_train, y_train, x_test, y_test), or a folder with train/ and "
-        "test/, each with one folder of images per class.",
+        "test/, each with one folder of images per class. Without a test part, one is split off by the seed.",
     )
     directory: str | None = Field(default=None, description="Folder of full data sets by name; --data-dir sets it.")
     image_size: tuple[int, int] | None = Field(default=None, description="Resize images to [height, width] pixels.")
@@ -171,7 +172,14 @@ class SearchRecipe(Section):
     workers: int = Field(
         default=1,
         ge=1,
-        description="Candidates trained at once, each in its own process on its share of the CPU's cores.",
+        description="Candidates trained at once, each in its own process on its share of the CPU's cores. One gives "
+        "the same search for the same seed; several do, unless a trial takes longer than the 2 * workers - 1 after it.",
+    )
+    time_limit_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="A candidate that takes longer fails, and its process is ended; null: ten times the slowest trial "
+        "so far, at least 2 minutes, and an hour before any has finished.",
     )
     latency_margin: float = Field(
         default=0.05,
@@ -216,6 +224,7 @@ class Recipe(Section):
     def _folder_name(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError("expected letters, digits, '-', '_' and '.', because it names a folder")
+        check_path(name, "name")
         return name
 
     @model_validator(mode="after")
@@ -234,42 +243,40 @@ class Recipe(Section):
         ``resolve`` makes its paths absolute; without it they are as they stand in the file.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as a recipe ({error}); `edgenas recipe` writes one") from None
-        recipe = cls.parse(text, str(path))
+        document = read_document(path, "a recipe")
+        recipe = cls._from_document(document, str(path))
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
     def parse(cls, text: str, source: str = "<recipe>") -> Recipe:
         """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file."""
-        try:
-            data = yaml.safe_load(text)
-            duplicate = duplicate_key(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InputError(f"{source}: not valid YAML: {error}") from None
-        if duplicate is not None:
-            raise InputError(f"{source}, line {duplicate[1]}: the key {duplicate[0]!r} is there twice; remove one")
-        if not isinstance(data, dict):
+        return cls._from_document(parse_document(text, source), source)
+
+    @classmethod
+    def _from_document(cls, document: Document, source: str) -> Recipe:
+        if not isinstance(document.value, dict):
             raise InputError(f"{source}: a recipe is a mapping with the keys {', '.join(cls.model_fields)}")
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(document.value)
         except ValidationError as error:
-            raise InputError(explain(error, cls, text, source)) from None
+            raise InputError(problems=explain(error, cls, document.root, source)) from None
 
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative paths taken from ``folder``."""
         changes: dict[str, Any] = {}
         for section, keys in (("data", ("path", "directory")), ("space", ("path",)), ("device", ("table",))):
             part = getattr(self, section)
-            found = {key: str(folder / Path(getattr(part, key)).expanduser()) for key in keys if getattr(part, key)}
+            found = {
+                key: str(folder / check_path(getattr(part, key), f"{section}.{key}"))
+                for key in keys
+                if getattr(part, key)
+            }
             changes[section] = part.model_copy(update=found)
         return self.model_copy(update=changes)
 
     def with_data_directory(self, directory: Path | str) -> Recipe:
         """The same recipe with another folder of data sets."""
-        data = self.data.model_copy(update={"directory": str(Path(directory).expanduser().resolve())})
+        data = self.data.model_copy(update={"directory": str(check_path(directory, "--data-dir").resolve())})
         return self.model_copy(update={"data": data})
 
     @property
@@ -285,7 +292,7 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         """The whole recipe with all defaults, as YAML that :meth:`parse` reads back."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+        return dump_yaml(self.model_dump(mode="json"))
 
 
 def recipe_template() -> str:

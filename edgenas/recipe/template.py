@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from edgenas.spaces.yaml_reading import dump_yaml
 
 WIDTH = 110
 HEADER = """\
@@ -41,5 +42,5 @@ def _comment(text: str, space: str) -> list[str]:
 def _value(field: FieldInfo) -> str:
     value: Any = field.examples[0] if field.examples else field.get_default(call_default_factory=True)
     value = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    text = dump_yaml(value, flow=True, width=10_000)
     return text.removesuffix("...\n").strip()

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -23,6 +21,7 @@ from edgenas.report.facts import (
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.spaces import EdgeNASError, InputError, Network
+from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
 from edgenas.study.patience import StudyDamagedError
 
@@ -69,7 +68,7 @@ class _Reader:
             return read()
         except StudyDamagedError:
             raise  # a report of wrong figures, or of none, would replace one of right ones
-        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None
 
@@ -163,7 +162,9 @@ class _Reader:
         path = self.folder.bundle_path / "architecture.yaml"
         network = None
         if data.shipped is not None:
-            network = self._try("bundle/architecture.yaml", lambda: Network.from_dict(yaml.safe_load(path.read_text())))
+            network = self._try(
+                "bundle/architecture.yaml", lambda: Network.from_dict(read_document(path, numbers=False).value)
+            )
         elif data.architecture and self.recipe is not None:
             network = self._try("the chosen architecture", lambda: self._decode(data.architecture))
         return dataclasses.replace(data, network=network)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgenas.data.remarks import remarks
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.files import write_atomically
 from edgenas.run.choose import measure_quietly
@@ -14,6 +15,7 @@ from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
+from edgenas.spaces.text import one_line
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import within
 from edgenas.study.study import Trial
@@ -92,7 +94,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             top1_float=top1_float,
             top1_tflite=top1_tflite,
             test_images=len(dataset.test_labels),
-            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"]),
+            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics() | {"quiet": quiet}},
@@ -149,6 +151,12 @@ def _quantize(
     context.log.event("converted", trial=number, **quantized.to_json())
     context.progress.say(f"converted: {quantized.summary()}")
     return quantized
+
+
+def _note(context: RunContext) -> str:
+    """What the model card says about the data besides their name and number."""
+    recipe = context.recipe
+    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
 
 
 def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:

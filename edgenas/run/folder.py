@@ -19,7 +19,7 @@ from edgenas.spaces.errors import InputError, WorkError
 #: Keys of a recipe that may differ when a run is continued: where things lie is no part of what it does. What is in
 #: the files that a recipe names is compared by fingerprint.
 PATHS = tuple(f"{section}.{key}" for section, key in PATH_KEYS)
-FREE_KEYS = ("name", "output", *PATHS)
+FREE_KEYS = ("name", "output", "search.time_limit_seconds", *PATHS)
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 

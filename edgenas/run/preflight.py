@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgenas.data.remarks import remarks
 from edgenas.run.disk import check_space
 from edgenas.run.profile import check_energy_known
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import one_line
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -38,6 +40,8 @@ def check(context: RunContext) -> None:
         )
     check_energy_known(context)
     _check_data(context)
+    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+        context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
     _check_compression(context)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgenas.export.files import write_atomically
 from edgenas.latency.predict.predictor import Predictor, unknown_energy
+from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.spaces.errors import InputError, WorkError
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 def profile(context: RunContext) -> None:
     """Makes ``table.csv`` of the run and checks the budget against it.
 
+    It is a copy of the device's table with the calibration of the run's space alone, so nobody else's changes it.
     Raises InputError when a given table is of another device or lacks blocks, or the budget cannot be reached.
     """
     folder = context.folder
     if not (folder.step("profile").get("done") and folder.table_path.is_file()):
         with context.step("profile"):
             path = _given_table(context) if context.recipe.device.table else _own_table(context)
-            write_atomically(folder.table_path, path.read_bytes())
+            table_for(LatencyTable.load(path), context.space).alone().save(folder.table_path)
             folder.record("profile", {"done": True, "table": str(path)})
     check_budget(context)
 

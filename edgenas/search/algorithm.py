@@ -34,6 +34,7 @@ from edgenas.search.blas_threads import one_blas_thread
 from edgenas.search.history import History, Observation
 from edgenas.search.problem import Population, Problem
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import decimal_comma
 
 ENTRY_POINT_GROUP = "edgenas.algorithms"
 
@@ -159,11 +160,22 @@ def algorithm_options(name: str, options: Mapping[str, Any]) -> Any:
             expected = f"expected one of {', '.join(known)}" if known else "it has none"
             raise InputError(f"algorithm {name!r} has no option {key!r}: {expected}{hint}")
     hints = typing.get_type_hints(cls)
+    options = {key: _as_whole(value, hints[key]) for key, value in options.items()}
     for key, value in options.items():
         if not _is_a(value, hints[key]):
+            comma = decimal_comma(value)
             expected = getattr(hints[key], "__name__", str(hints[key]))
-            raise InputError(f"option {key!r} of algorithm {name!r} must be {expected}, found {value!r}")
+            raise InputError(
+                f"option {key!r} of algorithm {name!r} must be {expected}, found {value!r}{comma and f'; {comma}'}"
+            )
     return cls(**options)
+
+
+def _as_whole(value: Any, hint: Any) -> Any:
+    """``1e2`` as 100 where a whole number is wanted."""
+    if isinstance(value, float) and value.is_integer() and _is_a(1, hint) and not _is_a(value, hint):
+        return int(value)
+    return value
 
 
 def _is_a(value: Any, hint: Any) -> bool:

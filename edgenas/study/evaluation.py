@@ -12,7 +12,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.space import SearchSpace
-from edgenas.study.workers import Candidate, Evaluation, Evaluator
+from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 
 if TYPE_CHECKING:
     from edgenas.data import Dataset
@@ -33,7 +33,7 @@ def load_data(recipe: Recipe) -> Dataset:
     from edgenas.data import load_dataset
 
     data = recipe.data
-    return load_dataset(data.spec, data.directory, image_size=data.image_size, channels=data.channels)
+    return load_dataset(data.spec, data.directory, image_size=data.image_size, channels=data.channels, seed=recipe.seed)
 
 
 def load_space(recipe: Recipe, dataset: Dataset) -> SearchSpace:

@@ -112,7 +112,9 @@ class Study:
         # Connections are made here, because a path may hold what has a meaning in a URL.
         storage = optuna.storages.RDBStorage(
             "sqlite:///study.db",
-            engine_kwargs={"creator": lambda: sqlite3.connect(self.path, timeout=BUSY_SECONDS)},
+            engine_kwargs={
+                "creator": lambda: sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+            },
         )
         try:
             if new:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-import yaml
 
 from edgenas.export.bundle.c_header import header_bytes
 from edgenas.export.bundle.preprocessing import Preprocessing
@@ -21,6 +20,7 @@ from edgenas.export.tflite.reader import check_integer, model_io
 from edgenas.export.verify import tflite_logits
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.network import Network
+from edgenas.spaces.yaml_reading import parse_document
 
 #: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
@@ -235,12 +235,12 @@ def _check_architecture(
     content: bytes, input_shape: tuple[int, ...], classes: int, metrics: Mapping[str, Any]
 ) -> Iterator[str]:
     try:
-        document = yaml.safe_load(content)
+        document = parse_document(content.decode(errors="replace"), "the file", numbers=False).value
         if not isinstance(document, dict):
             raise InputError("expected a mapping with the keys name, inputs, nodes and outputs")
         network = Network.from_dict(document)
         ends = (network.inputs[0][1], network.graph.output_shapes[0][-1])
-    except (yaml.YAMLError, EdgeNASError, IndexError) as error:
+    except (EdgeNASError, IndexError) as error:
         yield f"architecture.yaml: {' '.join(str(error).split())}"
         return
     if ends != (tuple(input_shape[1:]), classes):

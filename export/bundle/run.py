@@ -16,11 +16,16 @@ import ctypes
 import hashlib
 import importlib
 import json
+import os
+import stat  # noqa: F401  (for the text of pictures.py)
 import sys
+import warnings  # noqa: F401  (likewise)
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from edgenas.export.bundle.pictures import read_picture  # in a bundle, the text of that file stands here
 
 HERE = Path(__file__).resolve().parent
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
@@ -53,18 +58,16 @@ def load_edgetpu(runtime: Any) -> Any:
 
 def read_image(path: str, height: int, width: int, channels: int) -> np.ndarray:
     if path.endswith(".npy"):
-        pixels = np.load(path)
+        if not os.path.isfile(path):
+            raise ValueError("no such file, or no regular one")
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise ValueError("expected one array, as numpy.save writes it")
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a shape that is not there takes no memory
         if pixels.dtype != np.uint8 or pixels.size != height * width * channels or pixels.shape[:2] != (height, width):
             raise ValueError(f"expected uint8 {height}x{width}x{channels}, found {pixels.dtype} {pixels.shape}")
-        return pixels.reshape(height, width, channels)
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ValueError("reading pictures needs Pillow: pip install pillow") from None
-
-    with Image.open(path) as image:
-        resized = image.convert("L" if channels == 1 else "RGB").resize((width, height), 2)  # bilinear
-    return np.asarray(resized, np.uint8).reshape(height, width, channels)
+        return np.array(pixels).reshape(height, width, channels)
+    return read_picture(path, channels, (height, width))[0]
 
 
 def read_camera(number: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -139,6 +142,10 @@ def verify(metrics: dict, model_path: Path) -> list[str]:
     return problems
 
 
+def one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Classify images with the model in this folder.")
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="a picture, or a .npy file of uint8 pixels")
@@ -157,6 +164,9 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character shows a replacement
+            stream.reconfigure(errors="replace")
     arguments = parse()
     try:
         metrics = json.loads((HERE / "metrics.json").read_text(encoding="utf-8"))
@@ -176,8 +186,8 @@ def main() -> int:
     for name, read, source in sources:
         try:
             pixels = read(source, *shape)
-        except (ImportError, OSError, ValueError, EOFError) as error:
-            print(f"{name}: {error}", file=sys.stderr)
+        except (ImportError, OSError, ValueError, EOFError, MemoryError, TypeError, OverflowError) as error:
+            print(one_line(f"{name}: {getattr(error, 'strerror', None) or error}"), file=sys.stderr)
             status = 2
             continue
         shares = classify(model, pixels, metrics["preprocessing"])

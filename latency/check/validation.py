@@ -20,7 +20,7 @@ from edgenas.latency.measure.visits import THOROUGH, QuietSettings, Visit, Visit
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
-from edgenas.latency.profile.reference_networks import reference_networks
+from edgenas.latency.profile.reference_networks import reference_networks, table_for
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.cost import weight_bytes
 from edgenas.spaces.errors import InputError, WorkError
@@ -136,6 +136,7 @@ def validate(
     if networks < 2:
         raise InputError(f"validation needs at least 2 networks, not {networks}")
     table.check_device(device)
+    table = table_for(table, space)
     predictor = Predictor(table)
     rng = np.random.default_rng(seed)
     population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)

@@ -100,9 +100,10 @@ class Predictor:
             again = "; that is much: measure again on a quiet device (`edgenas profile --fresh`)"
         error = in_words(self.calibration.mape, self.calibration.max_error, self.calibration.mape_interval)
         adapted = "adapted from another device's, " if self.table.kind == "modelled" else ""
+        created = self.calibration.created or self.table.created
         return (
             f"latency table of {self.table.device} ({adapted}{self.table.runtime} {self.table.runtime_version}, "
-            f"{self.table.precision}, {self.table.created}): {error}, leave-one-out on {self.calibration.networks} "
+            f"{self.table.precision}, {created}): {error}, leave-one-out on {self.calibration.networks} "
             f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
         )
 

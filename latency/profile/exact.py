@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
 from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
@@ -75,14 +76,13 @@ def profile_exact(
     rows, failed = _simulate(graphs, device, precision, progress)
     if graphs and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
-    table = table.with_rows(rows)
+    table, of = table.with_rows(rows), digest(networks, precision)
     if networks or table.calibration is None:
         wholes = _simulate_wholes(table, networks, device)
-        table = table.with_session(
-            anchor_ms=1.0, calibration=_calibrate(table, wholes), created=identity.time_utc or ""
-        )
-        table = dataclasses.replace(table, energy=_energy(table, wholes, device))
-    table.save(path)
+        calibration = dataclasses.replace(_calibrate(table, wholes), of=of)
+        table = table.with_session(anchor_ms=1.0, calibration=calibration, created=identity.time_utc or "")
+        table = dataclasses.replace(table, energy=_energy(table, wholes, device)).marked(entries, of)
+    table = LatencyTable.load(table.save(path)).for_calibration(of)
     missing = {signature: error for signature, error in failed.items() if signature in entries}
     return ExactProfile(table, path, frozenset(rows) & frozenset(entries), missing)
 
@@ -111,7 +111,7 @@ def _simulate_wholes(
 ) -> list[tuple[Measurement, list[Row]]]:
     """Whole networks, and the rows of their blocks; without those that the device cannot run."""
     wholes = []
-    for network in networks:
+    for network in by_key(networks, table.precision).values():  # a small space gives some of them twice
         signatures = network.signatures(table.precision).values()
         outcome = device.measure_many({"network": write_tflite(network.graph, table.precision)})["network"]
         if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgenas.data import load_dataset
+from edgenas.data.remarks import remarks
 from edgenas.spaces.errors import InputError, WorkError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
@@ -150,3 +153,98 @@ def test_keras_set_offline(monkeypatch):
     monkeypatch.setattr(keras().datasets.cifar10, "load_data", fail)
     with pytest.raises(WorkError, match=r"no route to host.*cifar10\.npz"):
         load_dataset("keras:cifar10")
+
+
+def test_what_was_converted_is_counted(tmp_path):
+    root = make_folder(tmp_path / "pets", mode="L")
+    for index in range(2):
+        Image.fromarray(np.full((8, 9), 65535, np.uint16)).save(root / "train" / "cat" / f"{index}.png")
+    turned = Image.new("L", (8, 9), 7)
+    turned.getexif()[0x0112] = 6
+    turned.save(root / "test" / "dog" / "0.png", exif=turned.getexif())
+    dataset = load_dataset(str(root))
+    assert dataset.images[0].max() == dataset.images[0].min() == 255
+    assert dataset.notes == (
+        "2 of 8 pictures: scaled from 16 to 8 bits",
+        "1 of 8 pictures: turned upright by the EXIF orientation",
+    )
+
+
+def test_system_files_are_left_out_and_links_are_followed_once(tmp_path):
+    root = make_folder(tmp_path / "pets")
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "notes.txt"):
+        (root / "train" / "cat" / name).write_bytes(b"no picture")
+    (root / "train" / "__MACOSX").mkdir()
+    (root / "train" / "cat" / "more").mkdir()
+    (root / "train" / "cat" / "more" / "loop").symlink_to(root / "train" / "cat")
+    Image.new("RGB", (9, 8)).save(root / "train" / "cat" / "more" / "é.PNG")
+    strange = os.fsencode(root / "train" / "dog") + b"/\xff.png"
+    os.link(root / "train" / "dog" / "0.png", strange)
+    dataset = load_dataset(str(root))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [0] * 4 + [1] * 4
+
+
+def test_what_is_no_picture_is_named(tmp_path):
+    root = make_folder(tmp_path / "pets")
+    os.mkfifo(root / "train" / "cat" / "pipe.png")
+    with pytest.raises(InputError, match=r"pipe\.png: not a readable image: it is no regular file"):
+        load_dataset(str(root))
+    (root / "train" / "cat" / "pipe.png").unlink()
+    (root / "train" / "cat" / "loop.png").symlink_to(root / "train" / "cat" / "loop.png")
+    with pytest.raises(InputError, match=r"loop\.png: cannot be read"):
+        load_dataset(str(root))
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"\xff", b" ", b"\x1b[31m"])
+def test_class_folders_that_cannot_be_written_down(tmp_path, name):
+    root = make_folder(tmp_path / "pets")
+    os.rename(root / "train" / "cat", os.fsencode(root / "train") + b"/" + name)
+    with pytest.raises(InputError, match=r"class name .* rename the class"):
+        load_dataset(str(root))
+
+
+def test_without_a_test_folder_some_is_split_off_and_told(tmp_path):
+    root = make_folder(tmp_path / "pets")
+    (root / "test").rename(tmp_path / "away")
+    dataset = load_dataset(str(root), seed=1)
+    assert dataset.labels.tolist() == [0, 0, 1, 1]
+    assert dataset.test_labels.tolist() == [0, 1]
+    assert dataset.notes[0].startswith("there is no test part: 2 of 6 images (20% of every class, drawn with seed 1)")
+    assert (load_dataset(str(root), seed=1).test_images == dataset.test_images).all()
+    kept = {tuple(image.flat) for image in dataset.images}
+    assert not kept & {tuple(image.flat) for image in dataset.test_images}
+
+
+def test_more_than_the_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch):
+    from edgenas.data import folders
+
+    monkeypatch.setattr(folders, "memory_limit", lambda: 1000)
+    with pytest.raises(InputError, match=r"pets: its images of 8x9 pixels take .*set image_size"):
+        load_dataset(str(make_folder(tmp_path / "pets")))
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    for name, words in (("x" * 300, "300 bytes"), ("a\0b/", r"U\+0000"), ("~no_such_user/x", "there is no user")):
+        with pytest.raises(InputError, match=words):
+            load_dataset(name)
+
+
+def test_remarks(tmp_path):
+    images = np.zeros((6, 4, 4), np.uint8)
+    path = save(
+        tmp_path,
+        x_train=images,
+        y_train=np.array([0, 0, 0, 1, 1, 2]),
+        x_test=images[:2],
+        y_test=np.array([0, 1]),
+        class_names=np.array(["Cat", "cat", "dog"]),
+    )
+    assert remarks(load_dataset(path), 0.3, seed=0) == (
+        "the classes 'Cat' and 'cat' differ in case or accents only; are they one class?",
+        "no test image of class 'dog': the accuracy says nothing about these",
+        "one training image only of class 'dog': none is left to compare candidates on",
+        "2 validation images: an accuracy on them is known to within 41 points only (95 % Wilson interval)",
+        "2 test images: an accuracy on them is known to within 41 points only (95 % Wilson interval)",
+    )
+    assert remarks(load_dataset("fashion_mnist_subset"), 0.15, seed=0) == ()

@@ -66,6 +66,12 @@ def test_written_recipes_read_back_equal() -> None:
         ("name: demo", "name: demo\nsearch: {options: {size: 3}}", r"has no option 'size': expected one of start"),
         ("name: demo", "name: demo\nobjective: {costs: [macs]}", r"'macs', which has no budget"),
         ("name: demo", "name: demo\nname: other", r"line 2: the key 'name' is there twice"),
+        ("latency_ms: 0.5", "latency_ms: 0,3", r"budget.3: found the key 3 .* write 0\.3"),
+        ("latency_ms: 0.5", "latency_ms: '0,3'", r"found '0,3'; write 0\.3: decimals have a point"),
+        ("name: demo", "name: no", r"key 'name': found false.*put it in quotes"),
+        ("name: demo", 'name: "a\\0b"', r"key 'name': contains the character U\+0000"),
+        ("name: demo", f"name: {'x' * 300}", r"300 bytes, more than the 255"),
+        ("name: demo", f"name: demo\nseed: {'9' * 5000}", r"a whole number of 5000 characters"),
         ("name: demo", "name: [demo", r"demo.yaml: not valid YAML"),
         ("name: demo", "name: !!python/object/apply:os.system [ls]", r"not valid YAML"),
     ],
@@ -97,6 +103,23 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read as a recipe"):
         Recipe.load(tmp_path / "binary.yaml")
+
+
+def test_numbers_with_exponents_are_numbers_in_options_too() -> None:
+    recipe = parse(
+        MINIMAL.replace("latency_ms: 0.5", "latency_ms: 5e-1, macs: 4e6")
+        + "seed: 1e3\nsearch: {algorithm: regularized_evolution, options: {population: 1e1, tournament: 4}}\n"
+    )
+    assert recipe.budget.limits == {"latency_ms": 0.5, "macs": 4_000_000}
+    assert recipe.seed == 1000
+    named = parse(MINIMAL.replace("name: demo", "name: '4e6'"))
+    assert Recipe.parse(named.to_yaml()) == named
+
+
+def test_a_path_of_an_unknown_user_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(MINIMAL.replace("{name: fashion_mnist}", "{path: ~no_such_user_here/x}"))
+    with pytest.raises(InputError, match=r"data\.path: there is no user"):
+        Recipe.load(tmp_path / "r.yaml")
 
 
 def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:

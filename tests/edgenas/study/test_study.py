@@ -134,3 +134,14 @@ def test_survives_kill_while_writing(tmp_path: Path) -> None:
     complete = [trial.number for trial in trials if trial.state == "complete"]
     assert complete[: len(told)] == told
     assert len(trials) - len(complete) <= 1
+
+
+@pytest.mark.parametrize("name", ["what?", "a#b", "a{x}b", "100%41", "ü 猫"])
+def test_any_folder_name_holds_a_study(tmp_path, name):
+    path = tmp_path / name / "study.db"
+    Study.create(path, {"seed": 3}).close()
+    study = Study.open(path)
+    assert study.facts == {"seed": 3}
+    study.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert path.stat().st_size

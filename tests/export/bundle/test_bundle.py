@@ -99,7 +99,7 @@ def test_model_card_tells_figures_and_where_they_come_from(written: Path, conten
 # ------------------------------------------------------------------------------------------------ the shipped program
 
 
-def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: object, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
     """Runs run.py where TensorFlow and EdgeNAS cannot be imported, in another folder."""
     block = folder.parent / "block"
     for name in ("tensorflow", "keras", "edgenas", "export", "spaces"):
@@ -108,7 +108,7 @@ def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(folder / "run.py"), *map(str, arguments)],
         cwd=block,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(block), "PYTHONIOENCODING": "utf-8"},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(block), "PYTHONIOENCODING": encoding},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -138,6 +138,55 @@ def test_run_prints_probabilities_in_order(copy: Path, trained, int8_model: byte
     logits = tflite_logits(int8_model, trained.test_inputs[:1])[0].astype(float)
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     np.testing.assert_allclose(shares, np.sort(expected)[::-1], atol=1e-3)
+
+
+def test_run_reads_pictures_as_training_does(copy: Path, trained) -> None:
+    """Turned, in 16 bits, and on a transparent ground: the same answer as for the plain picture."""
+    pixels = trained.test_images[0][..., 0]
+    folder = copy.parent
+    np.save(folder / "plain.npy", pixels)
+    Image.fromarray(pixels.astype(np.uint16) * 257).save(folder / "deep.png")
+    turned = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6
+    turned.save(folder / "turned.png", exif=turned.getexif())
+    alpha = Image.new("L", pixels.shape[::-1], 255)
+    Image.merge("LA", (Image.fromarray(pixels), alpha)).save(folder / "alpha.png")
+    names = ("plain.npy", "deep.png", "turned.png", "alpha.png")
+    result = run(copy, *(folder / name for name in names), "--top", 6)
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("\t")[1:] for line in result.stdout.splitlines()]
+    assert rows[:6] == rows[6:12] == rows[12:18] == rows[18:]
+    Image.new("RGBA", pixels.shape[::-1]).save(folder / "clear.png")
+    np.save(folder / "white.npy", np.full_like(pixels, 255))
+    rows = [line.split("\t")[1:] for line in run(copy, folder / "clear.png", folder / "white.npy").stdout.splitlines()]
+    assert rows[:3] == rows[3:]
+
+
+def test_run_prints_replacements_where_the_terminal_lacks_a_character(copy: Path, trained) -> None:
+    np.save(copy.parent / "ü.npy", trained.test_images[0])
+    replace_file(copy, "labels.txt", "".join(f"猫{index}\n" for index in range(6)).encode())
+    result = run(copy, copy.parent / "ü.npy", "--top", 1, encoding="ascii")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{copy.parent}/?.npy\t?")
+    (entry,) = json.loads(run(copy, copy.parent / "ü.npy", "--json", encoding="ascii").stdout)
+    assert "猫" in entry["classes"][0]["label"]
+
+
+def test_run_refuses_pictures_that_would_hang_or_fill_the_memory(copy: Path) -> None:
+    folder = copy.parent
+    os.mkfifo(folder / "pipe.png")
+    os.mkfifo(folder / "pipe.npy")
+    Image.new("1", (20_000, 10_000)).save(folder / "huge.png")
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (20, 20, 1000000000), }\n"
+    (folder / "huge.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    np.savez(folder / "archive.npz", a=np.zeros(3))
+    (folder / "archive.npz").rename(folder / "archive.npy")
+    bad = [folder / name for name in ("pipe.png", "pipe.npy", "huge.png", "huge.npy", "archive.npy", "x" * 300)]
+    result = run(copy, *bad)
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("INFO")]
+    assert [line.split(": ")[0] for line in lines] == [str(path) for path in bad]
+    assert "Traceback" not in result.stderr
 
 
 def test_run_resizes_colour_pictures(copy: Path) -> None:

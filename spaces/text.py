@@ -1,0 +1,33 @@
+"""Text from outside, made safe to print: one line, without control characters."""
+
+from __future__ import annotations
+
+import re
+
+#: Control characters, line and paragraph separators, and halves of surrogate pairs.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def unprintable(text: str) -> str:
+    r"""What in a text cannot be printed on one line, in words; empty when all can.
+
+    >>> unprintable("two\nlines"), unprintable("Grünfink, 猫")
+    ('the character U+000A', '')
+    """
+    match = _UNPRINTABLE.search(text)
+    if match is None:
+        return ""
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"the byte 0x{code - 0xDC00:02x}, which is not UTF-8"
+    return f"the character U+{code:04X}"
+
+
+def one_line(text: str) -> str:
+    r"""A text as one printable line: line breaks become spaces, other control characters are escaped.
+
+    >>> one_line("a\n  b\x1b[31m")
+    'a b\\x1b[31m'
+    """
+    joined = " ".join(part.strip() for part in re.split("[\r\n\u2028\u2029]+", text) if part.strip())
+    return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], joined)
