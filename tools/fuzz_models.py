@@ -143,7 +143,7 @@ def check(model: bytes) -> object:
 def table() -> LatencyTable:
     """A table whose latencies are made up from multiply-accumulates: here only reading matters."""
     from edgenas.latency.table.latency_table import LatencyTable, Row
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     entries = SearchSpace.load("tiny_edge").signatures("int8")
     return LatencyTable(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgenas.devices import Device
     from edgenas.latency.profile.profiler import ProfileResult
     from edgenas.latency.table.latency_table import LatencyTable
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
 SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
 DEVICE = typer.Option("local-cpu", "--device", help="Name of a device.")
@@ -86,7 +86,7 @@ def _adapt(
     from edgenas.latency.profile.progress import progress_bars
     from edgenas.latency.table.latency_table import LatencyTable
     from edgenas.latency.transfer.adapting import adapt_profile
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     given = LatencyTable.load(source, precision=precision)
     with progress_bars() as progress:
@@ -119,7 +119,7 @@ def _profile(
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.profiler import profile_space as profile
     from edgenas.latency.profile.progress import progress_bars
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     loaded, target = SearchSpace.load(space), get_device(device)
     with progress_bars() as progress:
@@ -165,7 +165,7 @@ def validate_space(
     from edgenas.latency.check.validation import validate
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.progress import progress_bars
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     adapted = _adapted_table(device, precision, table)
     if adapted is None:

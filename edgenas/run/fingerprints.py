@@ -41,15 +41,25 @@ def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
         + [sorted((c.decision, sorted(c.options)) for c in option) for option in decision.valid_when]
         for decision in space.decisions
     ]
-    positions = {}
+    blocks: dict[str, list[Any]] = {}
     for slot in space.slots:
         table = space.slot_table(slot)
-        entries = [
-            None if entry is None else [entry.block.describe(), [list(shape) for shape in entry.input_shapes]]
-            for entry in table.entries
-        ]
-        positions[slot.name] = _short([list(slot.decisions), table.strides.tolist(), entries])
-    whole = [space.task, list(space.input_shape), list(decisions.items()), rules, list(positions.items())]
+        entries = [[entry.block.describe(), [str(shape) for shape in entry.input_shapes]] for entry in table.entries]
+        known = [list(slot.decisions), table.strides.tolist(), table.index.tolist(), entries]
+        blocks.setdefault(table.position, []).append(known)
+    positions = {
+        position.name: _short(
+            [
+                [[list(source.names), source.decision] for source in position.inputs],
+                position.presence and [position.presence.decision, sorted(position.presence.options)],
+                position.zeros_like,
+                blocks.get(position.name),
+            ]
+        )
+        for position in space.positions
+    }
+    inputs = [[name, str(shape)] for name, shape in space.inputs]
+    whole = [space.task, inputs, list(space.outputs), list(decisions.items()), rules, list(positions.items())]
     return {"fingerprint": _short(whole), "decisions": decisions, "positions": positions}
 
 

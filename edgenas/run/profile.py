@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgenas.latency.predict.predictor import Predictor, unknown_energy
 from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+from edgenas.run.budget_range import budget_ranges, describe_ranges
 from edgenas.spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def profile(context: RunContext) -> None:
             table_for(LatencyTable.load(path), context.space).alone().save(folder.table_path)
             folder.record("profile", {"done": True, "table": str(path)})
     check_budget(context)
+    ranges = budget_ranges(context)
+    if folder.step("profile").get("budget") != ranges:
+        folder.record("profile", {"budget": ranges})
+        for line in describe_ranges(ranges, context.recipe.budget.limits):
+            context.progress.say(line)
 
 
 def check_energy_known(context: RunContext) -> None:

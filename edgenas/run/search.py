@@ -24,8 +24,8 @@ from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective

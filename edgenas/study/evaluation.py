@@ -11,7 +11,7 @@ import numpy as np
 from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from edgenas.study.patience import BUSY_SECONDS, Patience, StudyDamagedError, sa
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from edgenas.spaces.decision import Decision
+    from edgenas.spaces.space.decision import Decision
 
 __all__ = ["STUDY_NAME", "Study", "StudyDamagedError", "Trial"]
 

@@ -11,7 +11,7 @@ A task is stateless. The training loop, the evaluation and the recipes read noth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -89,5 +89,5 @@ def get_task(kind: str) -> Task:
         raise InputError(f"unknown task {kind!r}: expected one of {', '.join(task_names())}") from None
 
 
-def _list(shapes: list[Shape]) -> str:
+def _list(shapes: Sequence[Shape]) -> str:
     return " and ".join(map(str, shapes)) or "nothing"

@@ -29,7 +29,7 @@ from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.signature import parse_signature
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 THRESHOLD = 0.05
 SAMPLE = 30

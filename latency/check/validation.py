@@ -25,8 +25,8 @@ from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.cost import weight_bytes
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
-from edgenas.spaces.population import Population
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

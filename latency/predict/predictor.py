@@ -15,12 +15,12 @@ from edgenas.devices import Provenance
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.table.error_figures import in_words
 from edgenas.latency.table.latency_table import LatencyTable, Row
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.population import Population
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.decision import Architecture
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 #: A calibration error above this is worth a word.
 _LARGE_ERROR = 0.05

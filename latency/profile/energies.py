@@ -27,7 +27,7 @@ from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 _LOG = logging.getLogger("edgenas.latency")
 #: Blocks that are measured between two writings of the table.

@@ -27,7 +27,7 @@ from edgenas.latency.table.latency_table import LatencyTable, Row, default_table
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200

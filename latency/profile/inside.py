@@ -19,14 +19,15 @@ import numpy as np
 from edgenas.latency.measure.session import Session, by_key
 from edgenas.latency.predict.calibration import Calibration, calibrate_inside
 from edgenas.latency.predict.coldness import Coldness, Sighting, fit_coldness
+from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.latency.profile.alone import rows_alone
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts
 from edgenas.latency.table.latency_table import LatencyTable, Row
-from edgenas.spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2

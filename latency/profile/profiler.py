@@ -32,8 +32,8 @@ from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibra
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.network import Network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 CALIBRATION_NETWORKS = 24
 #: Apart from the seeds that people validate with.

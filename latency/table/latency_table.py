@@ -69,7 +69,7 @@ class Row:
 
     ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
     reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
-    padded (:func:`edgenas.spaces.cost.wide_depthwise_bytes`); 0 where it is not known. ``networks`` is the number of
+    padded (:mod:`edgenas.latency.predict.wide_depthwise`); 0 where it is not known. ``networks`` is the number of
     networks
     that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add
     (edgenas.latency.predict.coldness).

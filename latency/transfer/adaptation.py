@@ -31,8 +31,8 @@ from edgenas.latency.table.error_figures import error_figures
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 Array = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ from edgenas.latency.transfer.adaptation import (
 )
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

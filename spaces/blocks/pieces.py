@@ -8,6 +8,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder
 from edgenas.spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
 from edgenas.spaces.rounding import round_filters
+from edgenas.spaces.tensor import Shape
 
 KERNELS = (1, 3, 5, 7)
 
@@ -48,6 +49,13 @@ def check_choice(owner: str, name: str, value: object, choices: tuple[object, ..
 
 def check_activation(owner: str, activation: str) -> None:
     check_choice(owner, "activation", activation, ACTIVATIONS)
+
+
+def image_shape(owner: str, shape: Shape) -> tuple[int, int, int]:
+    """Height, width and channels. Raises InputError for anything but an image."""
+    if len(shape) != 3:
+        raise InputError(f"{owner}: takes an image (height, width, channels), not {shape!r}")
+    return shape[0], shape[1], shape[2]
 
 
 def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activation: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgenas.spaces import SearchSpace
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space_spec import parse_spec
+from edgenas.spaces.space.spec import parse_spec
 
 GOOD = """
 name: mine

@@ -12,8 +12,8 @@ import yaml
 
 from edgenas.recipe.recipe import recipe_template
 from edgenas.spaces.references import reference_names
-from edgenas.spaces.space import SearchSpace
-from edgenas.spaces.space_spec import CATALOG, space_names
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.spec import CATALOG, space_names
 from faults.hostile_yaml import hostile
 from faults.mutations import mutate_bytes, mutate_text, mutate_tree
 from faults.runner import Job

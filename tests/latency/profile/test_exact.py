@@ -16,7 +16,7 @@ from edgenas.latency.profile.exact import PROTOCOL
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 SPACE = SearchSpace.load("tiny_edge")
 

@@ -17,7 +17,7 @@ from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]
