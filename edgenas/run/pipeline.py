@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
@@ -67,6 +68,10 @@ class RunResult:
     def _energy_kind(self) -> str:
         return str(self.shipped.get("energy_kind") or "predicted")
 
+    @property
+    def _latency_kind(self) -> str:
+        return str(self.shipped.get("latency_kind") or _bundle_kind(self.bundle or self.run / "bundle"))
+
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
@@ -77,14 +82,24 @@ class RunResult:
             )
         if self.shipped:
             measured = self.shipped["measured"]
-            energy = f", {measured['energy_mj']:.4g} mJ ({self._energy_kind})" if "energy_mj" in measured else ""
+            energy = f", {Figure(measured['energy_mj'], 'mJ', self._energy_kind)}" if "energy_mj" in measured else ""
+            latency = Figure(measured["latency_ms"], "ms", self._latency_kind, "median")
             lines += [
                 f"shipped: trial {self.shipped['trial']} in {self.bundle}: top1 {self.shipped['top1_tflite']:.4f} on "
-                f"the test images (float {self.shipped['top1_float']:.4f}), measured median "
-                f"{measured['latency_ms']:.4g} ms{energy}, {measured['size_bytes']:,} bytes",
+                f"the test images (float {self.shipped['top1_float']:.4f}), {latency}{energy}, "
+                f"{measured['size_bytes']:,} bytes",
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
+
+
+def _bundle_kind(bundle: Path) -> str:
+    """How the latency of a bundle is known, where a run of an earlier version did not keep it itself."""
+    from edgenas.export.bundle.bundle import read_metrics
+
+    with suppress(EdgeNASError, OSError):
+        return common_kind(kind_of(origin) for origin in read_metrics(bundle)["provenance"].values())
+    return UNKNOWN
 
 
 def run_recipe(

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -239,9 +240,18 @@ def _json(text: Any) -> Any:
     return json.loads(text)
 
 
-def _option(index: Any, text: Any) -> Any:
+@lru_cache(maxsize=4096)
+def _choices(text: str) -> tuple[Any, ...]:
+    """The options in Optuna's text of a distribution; the same few texts stand in every trial."""
     choices = _json(text)["attributes"]["choices"]
-    if not isinstance(choices, list) or index != int(index) or not 0 <= index < len(choices):
+    if not isinstance(choices, list):
+        raise TypeError(f"{_short(choices)} are no options")
+    return tuple(choices)
+
+
+def _option(index: Any, text: Any) -> Any:
+    choices = _choices(text)
+    if index != int(index) or not 0 <= index < len(choices):
         raise ValueError(f"option {index} of a decision is none")
     return choices[int(index)]
 
