@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgenas.spaces.decision import Decision
+from edgenas.spaces.space.decision import Decision
 from edgenas.spaces.errors import InputError
 from edgenas.study.damage import back_up, backup_path, file_problem
 from edgenas.study.study import Study, StudyDamagedError, Trial
