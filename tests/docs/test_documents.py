@@ -203,3 +203,32 @@ def test_every_page_is_in_the_navigation():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def registered(decorator: str, *folders: str) -> list[str]:
+    """Names in the code under a decorator; registries may hold those of other tests too."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    found = re.compile(rf'^@{decorator}\("([^"]+)"', re.MULTILINE)
+    return [name for path in files for name in found.findall(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("your-space.md", registered("register_block", "spaces/blocks")),
+        ("search.md", registered("register_algorithm", "edgenas/search/algorithms")),
+        ("devices.md", [path.stem for path in (ROOT / "devices" / "catalog").glob("*.yaml")]),
+        ("energy.md", registered("register_meter", "devices/on_device/energy")),
+        ("benchmarks.md", [path.stem for path in (ROOT / "tools").glob("bench_*.py")]),
+    ],
+)
+def test_a_page_names_all_there_are(page: str, names: list[str]):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert len(names) > 3
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+def test_every_verb_is_shown():
+    shown = " ".join(shown.text for shown in COMMANDS)
+    command: Any = typer.main.get_command(app)
+    assert [verb for verb in command.commands if f"edgenas {verb}" not in shown] == []
