@@ -16,6 +16,7 @@ import yaml
 
 from edgenas.cli.app import app
 from edgenas.devices.device import read_device_spec
+from edgenas.export.figure import KINDS
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces import SearchSpace
 from tests.docs.documents import DOCUMENTS, ROOT, Shown, blocks, commands, inline_commands, links
@@ -219,6 +220,7 @@ def registered(decorator: str, *folders: str) -> list[str]:
         ("search.md", registered("register_algorithm", "edgenas/search/algorithms")),
         ("devices.md", [path.stem for path in (ROOT / "devices" / "catalog").glob("*.yaml")]),
         ("energy.md", registered("register_meter", "devices/on_device/energy")),
+        ("report.md", list(KINDS)),
         ("benchmarks.md", [path.stem for path in (ROOT / "tools").glob("bench_*.py")]),
     ],
 )
@@ -232,3 +234,11 @@ def test_every_verb_is_shown():
     shown = " ".join(shown.text for shown in COMMANDS)
     command: Any = typer.main.get_command(app)
     assert [verb for verb in command.commands if f"edgenas {verb}" not in shown] == []
+
+
+def test_hosted_ci_runs_the_test_command_on_every_supported_python():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))
+    (job,) = workflow["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.10", "3.11", "3.12", "3.13"]
+    assert "bash tools/test.sh" in [step.get("run") for step in job["steps"]]
+    assert 'requires-python = ">=3.10,<3.14"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
