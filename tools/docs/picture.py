@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--output", type=Path, default=Path("docs/images/report.png"))
     parser.add_argument("--width", type=int, default=1000, help="of the page, in CSS pixels")
-    parser.add_argument("--height", type=int, default=1000)
+    parser.add_argument("--height", type=int, default=1250)
     arguments = parser.parse_args()
     report = (arguments.run / "report.html").resolve()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
