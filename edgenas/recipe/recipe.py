@@ -25,7 +25,16 @@ from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, rea
 from edgenas.study.cost_names import cost_name, split_name
 from edgenas.study.objectives import Objective
 
-__all__ = ["BudgetRecipe", "BudgetedDevice", "DataRecipe", "DeviceRecipe", "ExportRecipe", "Recipe", "SearchRecipe", "SpaceRecipe"]
+__all__ = [
+    "BudgetRecipe",
+    "BudgetedDevice",
+    "DataRecipe",
+    "DeviceRecipe",
+    "ExportRecipe",
+    "Recipe",
+    "SearchRecipe",
+    "SpaceRecipe",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

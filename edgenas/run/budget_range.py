@@ -33,8 +33,8 @@ def describe_ranges(ranges: Mapping[str, Mapping[str, float | bool]], budget: Ma
     for name, found in ranges.items():
         unit, (cost, device) = unit_of(name), split_name(name)
         line = (
-            f"{device and f'{device}: '}budget.{cost}: {budget[name]:.4g} {unit}; architectures of the space are predicted at "
-            f"{found['least']:.4g} to {found['most']:.4g} {unit}"
+            f"{device and f'{device}: '}budget.{cost}: {budget[name]:.4g} {unit}; architectures of the space are "
+            f"predicted at {found['least']:.4g} to {found['most']:.4g} {unit}"
         )
         lines.append(line if found["binds"] else f"{line}: it never binds, and any of them keeps it")
     return lines

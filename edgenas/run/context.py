@@ -21,6 +21,7 @@ from edgenas.study.study import Study
 if TYPE_CHECKING:
     from edgenas.data import Dataset
 
+
 class RunContext:
     """Everything that a step needs. What is loaded is kept."""
 

@@ -61,8 +61,7 @@ class RunDevice:
     @property
     def table_path(self) -> Path:
         """The run's own copy of the device's table: ``table.csv``, or ``table-NAME.csv`` of a second device."""
-        path = self.folder.table_path
-        return path if self.number == 0 else path.with_name(f"table-{file_name(self.name)}.csv")
+        return self.folder.device_table_path(self.name, self.number)
 
     @cached_property
     def table(self) -> LatencyTable:
@@ -111,9 +110,7 @@ class RunDevice:
     def limits(self) -> dict[str, float]:
         """Limits on predicted costs that keep the budget on measured ones."""
         factors = {"latency_ms": lambda: self.latency_factor, "energy_mj": lambda: self.energy_factor}
-        return {
-            name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()
-        }
+        return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
 
 
 def file_name(device: str) -> str:

@@ -144,8 +144,8 @@ def _own_table(context: RunContext, device: RunDevice) -> Path:
         seconds=round(result.seconds, 2),
     )
     context.progress.say(
-        f"profile {device.name}: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known already; "
-        f"{Predictor(result.table).describe_error()}"
+        f"profile {device.name}: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known "
+        f"already; {Predictor(result.table).describe_error()}"
         + (f"; {result.table.energy.describe()}" if result.table.energy is not None else "")
     )
     return result.path

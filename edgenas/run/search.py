@@ -26,8 +26,8 @@ from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
-from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
+from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study, Trial

@@ -1,8 +1,8 @@
 """Names of costs: what is counted (``macs``), and what depends on a device (``latency_ms``).
 
 A run for one device calls its latency ``latency_ms``. A run for several names the device behind it:
-``latency_ms@local-cpu`` and ``latency_ms@edgetpu-sim`` are two costs, each with a limit of its own, and the search knows
-no difference between them and ``macs`` and ``params``.
+``latency_ms@local-cpu`` and ``latency_ms@edgetpu-sim`` are two costs, each with a limit of its own, and the search
+knows no difference between them and ``macs`` and ``params``.
 """
 
 from __future__ import annotations

@@ -49,8 +49,11 @@ class CostModel:
     ) -> None:
         self.space = space
         self.precision = precision
-        several = isinstance(predictor, Mapping)
-        self.predictors: dict[str, Predictor] = dict(predictor) if several else {"": predictor} if predictor else {}
+        self.predictors: dict[str, Predictor] = {}
+        if isinstance(predictor, Mapping):
+            self.predictors.update(predictor)
+        elif predictor is not None:
+            self.predictors[""] = predictor
         counted: dict[str, Callable[[SlotEntry], float]] = {
             "macs": lambda entry: entry.graph.macs,
             "params": lambda entry: entry.graph.params,

@@ -9,9 +9,11 @@ hard      Q * min(r ** beta, 1)       MnasNet: no bonus below the target
 ========  ==========================  =============================================================
 
 Several costs give one term (absolute) or one factor (soft, hard) each, and so do several devices (a latency on each):
-the product over all of them is MnasNet's, of which Chu et al. search for several devices at once (arXiv 2008.08178). A
-cost's weight w multiplies its beta, so that its term is w times as large or its factor raised to w. A reward only ranks: a candidate over the
-budget is never a result, whatever its reward, and :func:`within` is what says so.
+the product over all of them is MnasNet's, of which Chu et al. search for several devices at once (arXiv 2008.08178).
+A cost's weight w multiplies its beta, so its term is w times as large, or its factor raised to w.
+
+A reward only ranks: a candidate over the budget is never a result, whatever its reward, and :func:`within` is what
+says so.
 """
 
 from __future__ import annotations
