@@ -27,7 +27,7 @@ def shipped_files(
     context: RunContext, network: Network, converted: bytes, preprocessing: Preprocessing
 ) -> dict[str, bytes]:
     """The shipped file by device: the same one, where they all take the same."""
-    return {device.name: _lowered(context, device, network, converted, preprocessing) for device in context.devices}
+    return {device.name: shipped_file(context, device, network, converted, preprocessing) for device in context.devices}
 
 
 def file_names(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -42,7 +42,7 @@ def file_names(files: Mapping[str, bytes]) -> dict[str, str]:
     return {device: names[content] for device, content in files.items()}
 
 
-def _lowered(
+def shipped_file(
     context: RunContext, device: RunDevice, network: Network, converted: bytes, preprocessing: Preprocessing
 ) -> bytes:
     """A converted model as the device takes it, with metadata and labels inside.
