@@ -54,7 +54,7 @@ def reject(context: RunContext, number: int, reason: str) -> None:
     context.progress.say(f"  trial {number} is not shipped: {reason}")
 
 
-def measure_quietly(context: RunContext, device: RunDevice, model: bytes, limit_ms: float | None) -> Measurement:
+def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit_ms: float | None) -> Measurement:
     """Measures a model on a device of the run, up to :data:`MEASUREMENTS` times while its median is over the limit.
 
     The one with the least median counts; the log holds all of them.
@@ -105,13 +105,13 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
         problem = ""
         for device in context.devices:
             lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
-            measurement = measure_quietly(context, device, lowered, device.budget.get("latency_ms"))
+            measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
             found[device.name] = measurement
             study.record_measured(trial.number, _measured(context, device, measurement))
             if problem := _over(context, device, measurement):
-                slowdown[device.name] = max(
-                    slowdown[device.name], measurement.median / _predicted_ms(context, device, trial, 1.0)
-                )
+                if measurement.median > device.budget.get("latency_ms", math.inf):
+                    ratio = measurement.median / _predicted_ms(context, device, trial)
+                    slowdown[device.name] = max(slowdown[device.name], ratio)
                 break
         if problem:
             reject(context, trial.number, problem)
@@ -129,8 +129,8 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
     raise WorkError(_nothing_fits(context))
 
 
-def _predicted_ms(context: RunContext, device: RunDevice, trial: Trial, unknown: float = 0.0) -> float:
-    return trial.predicted.get(context.recipe.cost_name("latency_ms", device.name), unknown)
+def _predicted_ms(context: RunContext, device: RunDevice, trial: Trial) -> float:
+    return trial.predicted.get(context.recipe.cost_name("latency_ms", device.name), 0.0)
 
 
 def _over(context: RunContext, device: RunDevice, measurement: Measurement) -> str:

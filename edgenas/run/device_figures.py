@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import Figure, kind_of
-from edgenas.run.choose import measure_quietly
+from edgenas.run.choose import measure_deployed
 from edgenas.run.shipping import quiet_latency
 from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.study.objectives import within
@@ -78,7 +78,7 @@ class DeviceFigures:
 
 def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Network) -> DeviceFigures:
     """Measures the shipped file on a device, without the quiet visits, which only what is shipped gets."""
-    measurement = measure_quietly(context, device, model, device.budget.get("latency_ms"))
+    measurement = measure_deployed(context, device, model, device.budget.get("latency_ms"))
     prediction = device.predictor.predict(network)
     costs: dict[str, float] = {
         "latency_ms": measurement.median,
