@@ -12,8 +12,8 @@ from edgenas.study.cost_names import split_name, unit_of
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
 
-#: Costs whose range is told: those that add up over blocks and mean something to a person.
-_TOLD = ("latency_ms", "energy_mj", "size_bytes")
+#: Costs whose range is told: those that add up over blocks.
+_TOLD = ("latency_ms", "energy_mj", "size_bytes", "macs", "params")
 
 
 def budget_ranges(context: RunContext) -> dict[str, dict[str, float | bool]]:
@@ -31,10 +31,11 @@ def describe_ranges(ranges: Mapping[str, Mapping[str, float | bool]], budget: Ma
     """One line a cost."""
     lines = []
     for name, found in ranges.items():
-        unit, (cost, device) = unit_of(name), split_name(name)
+        cost, device = split_name(name)
+        unit = f" {unit_of(name)}".rstrip()
         line = (
-            f"{device and f'{device}: '}budget.{cost}: {budget[name]:.4g} {unit}; architectures of the space are "
-            f"predicted at {found['least']:.4g} to {found['most']:.4g} {unit}"
+            f"{device and f'{device}: '}budget.{cost}: {budget[name]:.4g}{unit}; architectures of the space are "
+            f"predicted at {found['least']:.4g} to {found['most']:.4g}{unit}"
         )
         lines.append(line if found["binds"] else f"{line}: it never binds, and any of them keeps it")
     return lines

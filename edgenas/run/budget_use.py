@@ -53,36 +53,36 @@ class BudgetUse:
         """One sentence: the shares, and what keeps them from 100 %."""
         cost, device = split_name(self.name)
         unit = unit_of(self.name)
-        figure = Figure(self.found, unit, self.kind) if unit and self.kind != "counted" else f"{self.found:,.6g} {unit}"
+        found = _amount(self.found, unit)
+        if self.kind != "counted":
+            found = str(Figure(self.found, unit, self.kind))
         predicted = "" if self.predicted is None else f", {self.predicted / self.limit:.0%} predicted"
-        start = (
-            f"{f'{device}: ' if device else ''}{cost} uses {self.found / self.limit:.0%} of its budget of "
-            f"{self.limit:,.6g} {unit}".rstrip()
+        return (
+            f"{device and f'{device}: '}{cost} uses {self.found / self.limit:.0%} of its budget of "
+            f"{_amount(self.limit, unit)}: {found}{predicted}{self._why()}"
         )
-        return f"{start} ({str(figure).strip()}{predicted}){self._why()}"
 
     def _why(self) -> str:
         if self.found / self.limit >= _NEARLY_ALL:
             return ""
-        unit, reasons = unit_of(self.name), []
         if not self.binds:
-            reasons.append(
-                f"the budget never binds, no architecture of the space is over {self.most:,.4g} {unit}".rstrip()
-            )
+            most = _amount(self.most or 0.0, unit_of(self.name))
+            return f"; why not more: the budget never binds, no architecture of the space is predicted over {most}"
+        reasons = []
         if self.searched_limit < self.limit * (1 - 1e-9):
             free = 1 - self.searched_limit / self.limit
             reasons.append(f"{free:.0%} of it is kept free, because predictions err and devices are disturbed")
-        if self.between and self.best is not None and self.best.top1 is not None and self.shipped_top1 is not None:
+        if self.best is not None and self.best.top1 is not None and self.shipped_top1 is not None:
             trials = "1 trial that uses" if self.between == 1 else f"{self.between} trials that use"
             reasons.append(
                 f"{trials} more of it reached a top1 of at most {self.best.top1:.3f} (trial {self.best.number}), the "
                 f"shipped one {self.shipped_top1:.3f}"
             )
-        elif self.binds:
+        else:
             reasons.append("no trial that uses more of it was evaluated")
         if self.over:
             reasons.append(f"{self.over} better ranked {'trial was' if self.over == 1 else 'trials were'} rejected")
-        return f"; why not more: {'; '.join(reasons)}" if reasons else ""
+        return f"; why not more: {'; '.join(reasons)}"
 
     def to_json(self) -> dict[str, Any]:
         """For ``metrics.json`` and the run's state: shares of the budget, and ``words``."""
@@ -152,3 +152,8 @@ def budget_uses(
             )
         )
     return uses
+
+
+def _amount(value: float, unit: str) -> str:
+    number = f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.4g}"
+    return f"{number} {unit}".rstrip()
