@@ -17,7 +17,7 @@ from edgenas.spaces.space.decision import Decision
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.study import Trial
 
-DECISIONS = (Decision("width", (8, 16)), Decision("depth", (1, 2, 3)))
+DECISIONS = (Decision("width", ("8", "16")), Decision("depth", ("1", "2", "3")))
 
 
 def _raises(kind: type[EdgeNASError], call: Any) -> None:
@@ -75,7 +75,7 @@ class StoreConformance:
         store.stop(2, curve=(0.1,), expected_reward=0.2, error="slow", seconds=1.0)
         assert [trial.state for trial in store.trials] == ["complete", "failed", "stopped"]
         for number in range(3):
-            _raises(WorkError, lambda number=number: store.fail(number, error="again", seconds=1.0))  # type: ignore[misc]
+            _raises(WorkError, lambda number=number: store.fail(number, error="again", seconds=1.0))
         _raises(InputError, lambda: store.trial(3))
         store.close()
 
