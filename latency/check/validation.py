@@ -164,10 +164,10 @@ def validate(
 
     visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
     _visit(device, models, visits, rng, table.threads, progress)
-    found = seen_networks(visits, decoded, references, table.precision)
-    now = np.array([each.latency_ms for each in found.seen])
+    told = seen_networks(visits, decoded, references, table.precision)
+    now = np.array([each.latency_ms for each in told.seen])
     return Validation(
-        accuracy=Accuracy.of(predicted, found.measured_ms),
+        accuracy=Accuracy.of(predicted, told.measured_ms),
         rows=tuple(
             ValidationRow(
                 str(space.architecture(row)),
@@ -176,13 +176,13 @@ def validate(
                 each.fastest_ms,
                 each.quiet_visits,
             )
-            for row, guess, latency, each in zip(population, predicted, found.measured_ms, found.seen, strict=True)
+            for row, guess, latency, each in zip(population, predicted, told.measured_ms, told.seen, strict=True)
         ),
         statistic=table.statistic,
         now=Accuracy.of(predicted, now),
-        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in found.seen])),
+        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in told.seen])),
         clock=visits.session_anchor_ms / table.anchor_ms,
-        drift=found.drift,
+        drift=told.drift,
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class ReplayDevice(Device):
             if kind == "counts":
                 calls.setdefault(call, {})[name] = _measurement(figures)
         self._calls = iter(calls.values())
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nobody is kept from anything."""
+        yield
 
     def identity(self, *, threads: int = 1) -> Provenance:
         return _IDENTITY
