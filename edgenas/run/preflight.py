@@ -33,11 +33,12 @@ def check(context: RunContext) -> None:
 
     if missing := get_recipe(context.recipe.export.quantization).missing():
         raise InputError(f"export.quantization: {missing}")
-    if context.precision not in context.device.precisions:
-        raise InputError(
-            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
-            f"one of {', '.join(context.device.precisions)}"
-        )
+    for device in context.devices:
+        if context.precision not in device.device.precisions:
+            raise InputError(
+                f"export.quantization: device {device.name!r} cannot run {context.precision!r} models, expected "
+                f"one of {', '.join(device.device.precisions)}"
+            )
     check_energy_known(context)
     _check_data(context)
     for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
