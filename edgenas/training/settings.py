@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
+from edgenas.data.augmentation import Augmentation
 
 OPTIMIZERS = ("adamw", "sgd")
 MIXED_PRECISION = ("auto", "off")

@@ -12,6 +12,7 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
+from edgenas.tasks import get_task
 from edgenas.training import Augmentation, Evaluator, TrainingDivergedError, TrainingSettings, evaluate, train
 from edgenas.training.checkpoint import checkpoint_path
 
@@ -25,6 +26,7 @@ NETWORK = chain(
         "head": ClassifierHead(10, dropout=0.1),
     },
 )
+TASK = get_task("classification")
 SETTINGS = TrainingSettings(epochs=3, batch_size=32, learning_rate=1e-2, weight_decay=0.01)
 
 
@@ -48,7 +50,7 @@ def run(data, preprocessing):
         data[0],
         SETTINGS,
         seed=1,
-        preprocessing=preprocessing,
+        task=TASK, preprocessing=preprocessing,
         validation=data[1],
         on_epoch=reports.append,
     )
@@ -62,7 +64,7 @@ def weights(result):
 
 def test_learns(run, data, preprocessing):
     result, _ = run
-    top1 = evaluate(result.model, data[1].images, data[1].labels, preprocessing)
+    top1 = evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"]
     assert top1 > 0.4  # chance is 0.1
     assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.3
     # What is recorded is what the returned model does.
@@ -83,7 +85,7 @@ def test_history_and_progress(run):
 def test_model_is_what_keras_predicts(run, data, preprocessing):
     result, _ = run
     images = data[1].images[:8]
-    outputs = Evaluator(result.model, preprocessing).outputs(images)
+    outputs = Evaluator(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))["output"]
     np.testing.assert_allclose(
         outputs, result.model.predict(preprocessing.apply(images), verbose=0), rtol=1e-4, atol=1e-5
     )
@@ -97,7 +99,7 @@ def test_repeats_with_the_same_seed_and_resumes_after_an_interruption(run, data,
         if report.epoch == 2:
             raise InterruptedTrainingError
 
-    arguments = {"seed": 1, "preprocessing": preprocessing, "validation": data[1], "checkpoint_dir": tmp_path}
+    arguments = {"seed": 1, "task": TASK, "preprocessing": preprocessing, "validation": data[1], "checkpoint_dir": tmp_path}
     with pytest.raises(InterruptedTrainingError):
         train(NETWORK, data[0], SETTINGS, on_epoch=interrupt, **arguments)
     resumed = train(NETWORK, data[0], SETTINGS, **arguments)
@@ -113,13 +115,13 @@ def test_repeats_with_the_same_seed_and_resumes_after_an_interruption(run, data,
 
 def test_checkpoint_of_another_training_or_damaged(data, preprocessing, tmp_path):
     short = dataclasses.replace(SETTINGS, max_steps=2)
-    train(NETWORK, data[0], short, seed=1, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+    train(NETWORK, data[0], short, seed=1, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
     with pytest.raises(InputError, match=r"checkpoint\.npz: of a training with another"):
-        train(NETWORK, data[0], short, seed=2, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+        train(NETWORK, data[0], short, seed=2, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
     path = checkpoint_path(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.npz: not a readable"):
-        train(NETWORK, data[0], short, seed=1, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+        train(NETWORK, data[0], short, seed=1, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
 
 
 def test_average_of_weights(data, preprocessing):
@@ -135,7 +137,7 @@ def test_average_of_weights(data, preprocessing):
                 data[0],
                 dataclasses.replace(settings, ema_decay=decay, max_steps=steps),
                 seed=3,
-                preprocessing=preprocessing,
+                task=TASK, preprocessing=preprocessing,
             )
         )
         for decay, steps in ((0.0, 1), (0.0, 2), (0.9, 1), (0.9, 2))
@@ -147,7 +149,7 @@ def test_average_of_weights(data, preprocessing):
 
 
 def test_seeds_differ(run, data, preprocessing):
-    other = train(NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, preprocessing=preprocessing)
+    other = train(NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, task=TASK, preprocessing=preprocessing)
     assert weights(other).shape == weights(run[0]).shape
     assert np.abs(weights(other) - weights(run[0])).max() > 1e-2
 
@@ -155,21 +157,21 @@ def test_seeds_differ(run, data, preprocessing):
 def test_divergence_is_said_in_words(data, preprocessing):
     wild = dataclasses.replace(SETTINGS, optimizer="sgd", learning_rate=1e30, clip_norm=0.0, warmup=0.0)
     with pytest.raises(TrainingDivergedError, match=r"diverged: .* use a learning_rate below 1e\+30"):
-        train(NETWORK, data[0], wild, seed=0, preprocessing=preprocessing)
+        train(NETWORK, data[0], wild, seed=0, task=TASK, preprocessing=preprocessing)
 
 
 def test_images_that_do_not_fit_the_network(data, preprocessing):
-    with pytest.raises(InputError, match=r"the network takes \[\(28, 28, 1\)\]"):
-        train(NETWORK, Split(data[0].images[:, 1:], data[0].labels), SETTINGS, seed=0, preprocessing=preprocessing)
-    with pytest.raises(InputError, match=r"label 10 found, the network has 10 outputs"):
-        train(NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, preprocessing=preprocessing)
-    with pytest.raises(InputError, match="no training images"):
-        train(NETWORK, Split(data[0].images[:0], data[0].labels[:0]), SETTINGS, seed=0, preprocessing=preprocessing)
+    with pytest.raises(InputError, match=r"the network takes \(28, 28, 1\), the examples are \(27, 28, 1\)"):
+        train(NETWORK, Split(data[0].images[:, 1:], data[0].labels), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
+    with pytest.raises(InputError, match=r"label 10 found, the network has 1 output of 10 classes"):
+        train(NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
+    with pytest.raises(InputError, match="no training examples"):
+        train(NETWORK, Split(data[0].images[:0], data[0].labels[:0]), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
 
 
 def test_evaluate_refuses_floats(run, data, preprocessing):
     with pytest.raises(InputError, match="found float64"):
-        evaluate(run[0].model, data[1].images / 255, data[1].labels, preprocessing)
+        evaluate(run[0].model, Split(data[1].images / 255, data[1].labels), task=TASK, preprocessing=preprocessing)
 
 
 def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatch):
@@ -177,6 +179,6 @@ def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatc
     import sys
 
     monkeypatch.setattr(sys.modules["edgenas.training.train"], "compute_policy", lambda mode: "mixed_bfloat16")
-    result = train(NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, preprocessing=preprocessing)
+    result = train(NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, task=TASK, preprocessing=preprocessing)
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
-    assert evaluate(result.model, data[1].images, data[1].labels, preprocessing) > 0.25
+    assert evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"] > 0.25
