@@ -72,6 +72,7 @@ def _predict(network: Network, device: str, precision: str, strict: bool) -> dic
         return _simulate(network, target, precision)
     table = LatencyTable.load(default_table_path(device, precision), device=device, precision=precision)
     signatures = network.signatures(precision)
+    table = table.for_blocks(signatures.values())
     completed = Completed(table, len(signatures)) if strict else complete(table, signatures.values())
     predictor = Predictor(completed.table)
     prediction = predictor.predict(network)
@@ -112,7 +113,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
         "energy_per_node": {name: getattr(outcome, "energy_mj", None) for name, outcome in outcomes.items()},
         "energy_provenance": None if whole.energy is None else _origin(whole.energy, device),
         "provenance": provenance.to_json()
-        | {"statistic": "simulated", "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
+        | {"statistic": provenance.kind, "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
     }
 
 

@@ -8,29 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph, OpNode
-from edgenas.spaces.ops import (
-    Activation,
-    Add,
-    BatchNorm,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    Dropout,
-    GlobalAveragePool,
-    Multiply,
-    Op,
-    Pool,
-    Shape,
-)
+from edgenas.spaces.ops import Activation, Multiply, Op, Traits
+from edgenas.spaces.tensor import Shape, TensorSpec
 
-#: Ops with a kernel and a bias, into which a batch norm or a constant shift can be folded.
-WEIGHTED = (Convolution, DepthwiseConvolution, Dense)
 #: Activations that operators take along for free.
 FUSABLE_ACTIVATIONS = ("relu", "relu6")
 
@@ -42,6 +29,8 @@ class ConstantOperand(Op):
     kind: str
     value: float | None = None
 
+    traits: ClassVar[Traits] = Traits(fuses_activation=True)
+
     def __post_init__(self) -> None:
         if self.kind not in ("add", "multiply"):
             raise InputError(f"unknown constant operand {self.kind!r}: expected 'add' or 'multiply'")
@@ -50,16 +39,13 @@ class ConstantOperand(Op):
         return inputs[0]
 
 
-_TAKES_ACTIVATION = (*WEIGHTED, Add, Multiply, Pool, ConstantOperand)
-
-
 @dataclass(frozen=True)
 class DeployedNode:
     """One operator of the deployed graph.
 
     ``has_bias``: convolutions always have one once deployed, zeros if need be. ``activation`` is the fused one:
     ``linear``, ``relu`` or ``relu6``. ``bias_offset`` is a constant that was folded into the bias before the activation
-    (the 3 of a hard sigmoid).
+    (the 3 of a hard sigmoid). ``weights`` names the node whose constants this one uses, None for its own.
     """
 
     name: str
@@ -68,22 +54,23 @@ class DeployedNode:
     activation: str = "linear"
     has_bias: bool = False
     bias_offset: float = 0.0
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
 class DeployedGraph:
     """Deployed nodes in the order in which they run; names as in :class:`edgenas.spaces.graph.OpGraph`."""
 
-    inputs: tuple[tuple[str, Shape], ...]
+    inputs: tuple[tuple[str, TensorSpec], ...]
     nodes: tuple[DeployedNode, ...]
     outputs: tuple[str, ...]
 
     @cached_property
-    def shapes(self) -> Mapping[str, Shape]:
-        """Shape of every input and of every node's output, by name."""
-        shapes: dict[str, Shape] = dict(self.inputs)
+    def shapes(self) -> Mapping[str, TensorSpec]:
+        """Spec of every input and of every node's output, by name."""
+        shapes: dict[str, TensorSpec] = {name: TensorSpec.of(shape) for name, shape in self.inputs}
         for node in self.nodes:
-            shapes[node.name] = node.op.output_shape(*(shapes[name] for name in node.inputs))
+            shapes[node.name] = node.op.output(*(shapes[name] for name in node.inputs))
         return shapes
 
 
@@ -103,10 +90,12 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     return _Deployment(graph).run()
 
 
-def _does_nothing(op: Op, input_shapes: tuple[Shape, ...]) -> bool:
-    if isinstance(op, GlobalAveragePool):
-        return op.keep_sides and input_shapes[0][:2] == (1, 1)
-    return isinstance(op, Dropout)
+def _has_kernel(traits: Traits) -> bool:
+    return traits.has_kernel
+
+
+def _fuses_activation(traits: Traits) -> bool:
+    return traits.fuses_activation
 
 
 class _Deployment:
@@ -118,7 +107,7 @@ class _Deployment:
         self._deployed_name = {name: name for name, _ in graph.inputs}
         self._before_nothing: dict[str, str] = {}
         for node in graph.nodes:
-            if _does_nothing(node.op, graph.input_shapes(node)):
+            if node.op.does_nothing(*graph.input_shapes(node)):
                 self._before_nothing[node.name] = self._source(node)
         left = [node for node in graph.nodes if node.name not in self._before_nothing]
         readings = [*(name for node in left for name in node.inputs), *graph.outputs]
@@ -139,28 +128,29 @@ class _Deployment:
 
     def _place(self, node: OpNode) -> str:
         """Adds what is left of a node and returns the name under which its output is now found."""
-        if isinstance(node.op, BatchNorm):
+        if node.op.traits.normalises:
             return self._place_batch_norm(node)
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
         sources = tuple(self._deployed_name[self._skip_nothing(name)] for name in node.inputs)
-        has_bias = isinstance(node.op, WEIGHTED) and (node.op.use_bias or not isinstance(node.op, Dense))
-        return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias))
+        # Convolutions always have a bias; a matrix product has one when it was given one.
+        has_bias = node.op.traits.has_kernel and (node.op.traits.per_channel or getattr(node.op, "use_bias", False))
+        return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias, weights=node.weights))
 
     def _append(self, node: DeployedNode) -> str:
         self._nodes[node.name] = node
         return node.name
 
-    def _open_producer(self, node: OpNode, kinds: tuple[type[Op], ...]) -> DeployedNode | None:
-        """The operator before ``node``, if it is of one of these kinds and can still take something along."""
+    def _open_producer(self, node: OpNode, can: Callable[[Traits], bool]) -> DeployedNode | None:
+        """The operator before ``node``, if its traits allow it and it can still take something along."""
         source = self._source(node)
         producer = self._nodes.get(self._deployed_name[source])
         if producer is None or self._reads[source] != 1:
             return None
-        return producer if isinstance(producer.op, kinds) and producer.activation == "linear" else None
+        return producer if can(producer.op.traits) and producer.activation == "linear" else None
 
     def _place_batch_norm(self, node: OpNode) -> str:
-        producer = self._open_producer(node, WEIGHTED)
+        producer = self._open_producer(node, _has_kernel)
         if producer is not None:
             return self._append(dataclasses.replace(producer, has_bias=True))
         source = self._deployed_name[self._source(node)]
@@ -170,7 +160,7 @@ class _Deployment:
     def _place_activation(self, node: OpNode, kind: str) -> str:
         source = self._deployed_name[self._source(node)]
         if kind in FUSABLE_ACTIVATIONS:
-            producer = self._open_producer(node, _TAKES_ACTIVATION)
+            producer = self._open_producer(node, _fuses_activation)
             if producer is not None:
                 return self._append(dataclasses.replace(producer, activation=kind))
         elif kind == "swish":
@@ -181,7 +171,7 @@ class _Deployment:
         return self._append(DeployedNode(node.name, Activation(kind), (source,)))
 
     def _place_hard_sigmoid(self, node: OpNode, source: str) -> str:
-        producer = self._open_producer(node, WEIGHTED)
+        producer = self._open_producer(node, _has_kernel)
         if producer is not None:
             shifted = self._append(dataclasses.replace(producer, has_bias=True, bias_offset=3.0, activation="relu6"))
         else:

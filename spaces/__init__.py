@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces import blocks as _blocks  # noqa: F401  (registers the block families)
 from edgenas.spaces.block import Block, block_from_dict, register_block, signature
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network, Node
+from edgenas.spaces.space.decision import Architecture
 
 if TYPE_CHECKING:
     from edgenas.spaces.references import published_figures, reference_names, reference_network
-    from edgenas.spaces.space import SearchSpace
-    from edgenas.spaces.space_spec import space_names
+    from edgenas.spaces.space.search_space import SearchSpace
+    from edgenas.spaces.space.spec import space_names
 
 __all__ = [
     "Architecture",
@@ -36,11 +36,11 @@ __all__ = [
 
 # These need NumPy and YAML, which the command line's help should not wait for.
 _LAZY = {
-    "SearchSpace": "edgenas.spaces.space",
+    "SearchSpace": "edgenas.spaces.space.search_space",
     "published_figures": "edgenas.spaces.references",
     "reference_names": "edgenas.spaces.references",
     "reference_network": "edgenas.spaces.references",
-    "space_names": "edgenas.spaces.space_spec",
+    "space_names": "edgenas.spaces.space.spec",
 }
 
 

@@ -1,14 +1,15 @@
 """The block interface: one class per searchable unit, found by name in a registry.
 
 A block is a frozen dataclass of hyper-parameters with one method that matters, :meth:`Block.lower`: the small graph
-of ops that it stands for on given input shapes. Shapes, costs, the Keras model, the TFLite file and the latency
-table all follow from that, so a new block is one class and nothing else.
+of ops that it stands for on given input specs (:class:`edgenas.spaces.tensor.TensorSpec`: a shape with the type of its
+elements). Shapes, costs, the Keras model, the TFLite file and the latency table all follow from that, so a new block
+is one class and nothing else.
 
     @register_block("my_block")
     @dataclass(frozen=True)
     class MyBlock(Block):
         filters: int
-        def lower(self, *input_shapes): ...
+        def lower(self, *inputs): ...
 
 Text form (also the start of a signature): ``my_block(filters=32 kernel=5)``, with the fields that differ from their
 defaults.
@@ -24,9 +25,18 @@ from typing import Any, ClassVar, TypeVar
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
-from edgenas.spaces.ops import Shape, format_shape
+from edgenas.spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
 
-PRECISIONS = ("float32", "float16", "int8")
+__all__ = [
+    "PRECISIONS",
+    "Block",
+    "block_class",
+    "block_from_dict",
+    "block_kinds",
+    "format_value",
+    "register_block",
+    "signature",
+]
 
 _REGISTRY: dict[str, type[Block]] = {}
 BlockType = TypeVar("BlockType", bound="type[Block]")
@@ -37,14 +47,14 @@ class Block(ABC):
     """A searchable unit. Subclasses are frozen dataclasses whose fields are ints, floats, bools, strings or None."""
 
     kind: ClassVar[str] = ""
-    #: How many tensors the block reads.
-    input_count: ClassVar[int] = 1
+    #: How many tensors the block reads; None for one or more, as merges do.
+    input_count: ClassVar[int | None] = 1
     #: Fields that change training but not what is deployed; left out of signatures.
     cost_free_fields: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def lower(self, *input_shapes: Shape) -> OpGraph:
-        """The ops of this block on these input shapes. Raises InputError when it does not fit them."""
+        """The ops of this block on these inputs, with one output. Raises InputError when it does not fit them."""
 
     def canonical(self, *input_shapes: Shape) -> Block:
         """The same block with options that have no effect on these shapes set to one fixed value.
@@ -52,6 +62,12 @@ class Block(ABC):
         Blocks that cost the same by construction (a skip that the stride forbids, say) become equal.
         """
         return self
+
+    def check_count(self, count: int) -> None:
+        """Raises InputError unless the block reads so many tensors."""
+        if count != self.input_count and (self.input_count is not None or not count):
+            wanted = "at least 1" if self.input_count is None else str(self.input_count)
+            raise InputError(f"has {count} inputs, block {self.kind!r} reads {wanted}")
 
     def to_dict(self) -> dict[str, Any]:
         """``{"block": kind, field: value, ...}`` with the fields that differ from their defaults."""
@@ -134,7 +150,6 @@ def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> 
     >>> signature(ConvBnAct(filters=16, kernel=3, stride=2), ((28, 28, 1),), "int8")
     'conv(filters=16 stride=2)@28x28x1/int8'
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-    shapes = "+".join(format_shape(shape) for shape in input_shapes)
+    check_precision(precision)
+    shapes = "+".join(str(TensorSpec.of(shape)) for shape in input_shapes)
     return f"{block.canonical(*input_shapes).describe(cost_only=True)}@{shapes}/{precision}"

@@ -7,44 +7,54 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.ops import Op, Shape
+from edgenas.spaces.ops import Op
+from edgenas.spaces.tensor import Shape, TensorSpec
 
 
 @dataclass(frozen=True)
 class OpNode:
-    """One op at a place in a graph; ``inputs`` name earlier nodes or graph inputs."""
+    """One op at a place in a graph; ``inputs`` name earlier nodes or graph inputs.
+
+    ``weights`` names the earlier node whose trained parameters this one uses, None for its own.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
 class OpGraph:
     """Op nodes in topological order.
 
-    ``inputs`` pairs each input's name with its shape; ``outputs`` names nodes (or, for an empty graph, inputs).
+    ``inputs`` pairs each input's name with its spec; ``outputs`` names nodes (or, for an empty graph, inputs).
     """
 
-    inputs: tuple[tuple[str, Shape], ...]
+    inputs: tuple[tuple[str, TensorSpec], ...]
     nodes: tuple[OpNode, ...]
     outputs: tuple[str, ...]
 
     @cached_property
-    def shapes(self) -> Mapping[str, Shape]:
-        """Shape of every input and of every node's output, by name."""
-        shapes: dict[str, Shape] = dict(self.inputs)
+    def shapes(self) -> Mapping[str, TensorSpec]:
+        """Spec of every input and of every node's output, by name."""
+        shapes: dict[str, TensorSpec] = {name: TensorSpec.of(shape) for name, shape in self.inputs}
         for node in self.nodes:
-            shapes[node.name] = node.op.output_shape(*(shapes[name] for name in node.inputs))
+            shapes[node.name] = node.op.output(*(shapes[name] for name in node.inputs))
         return shapes
 
-    def input_shapes(self, node: OpNode) -> tuple[Shape, ...]:
-        """Shapes of a node's inputs."""
+    def input_shapes(self, node: OpNode) -> tuple[TensorSpec, ...]:
+        """Specs of a node's inputs."""
         return tuple(self.shapes[name] for name in node.inputs)
 
     @property
-    def output_shapes(self) -> tuple[Shape, ...]:
+    def output_shapes(self) -> tuple[TensorSpec, ...]:
         return tuple(self.shapes[name] for name in self.outputs)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the only output is one of the inputs as it came."""
+        return not self.nodes and len(self.outputs) == 1
 
     @cached_property
     def macs(self) -> int:
@@ -53,8 +63,8 @@ class OpGraph:
 
     @cached_property
     def params(self) -> int:
-        """Trainable parameters."""
-        return sum(node.op.params(*self.input_shapes(node)) for node in self.nodes)
+        """Trainable parameters; shared ones count once."""
+        return sum(node.op.params(*self.input_shapes(node)) for node in self.nodes if node.weights is None)
 
 
 class GraphBuilder:
@@ -69,23 +79,36 @@ class GraphBuilder:
 
     def __init__(self, *input_shapes: Shape, input_names: tuple[str, ...] | None = None) -> None:
         self.inputs = input_names or tuple(f"input{index}" for index in range(len(input_shapes)))
-        self._inputs = tuple(zip(self.inputs, input_shapes, strict=True))
-        self._shapes: dict[str, Shape] = dict(self._inputs)
+        specs = (TensorSpec.of(shape) for shape in input_shapes)
+        self._inputs = tuple(zip(self.inputs, specs, strict=True))
+        self._shapes: dict[str, TensorSpec] = dict(self._inputs)
         self._nodes: list[OpNode] = []
 
-    def add(self, name: str, op: Op, *inputs: str) -> str:
+    def add(self, name: str, op: Op, *inputs: str, weights: str | None = None) -> str:
         """Appends a node and returns its name, the handle for later nodes."""
         if name in self._shapes:
             raise InputError(f"two nodes are named {name!r}")
         missing = [source for source in inputs if source not in self._shapes]
         if missing:
             raise InputError(f"node {name!r} reads {missing[0]!r}, which does not come before it")
-        self._shapes[name] = op.output_shape(*(self._shapes[source] for source in inputs))
-        self._nodes.append(OpNode(name, op, inputs))
+        if weights is not None:
+            self._check_owner(name, op, inputs, weights)
+        self._shapes[name] = op.output(*(self._shapes[source] for source in inputs))
+        self._nodes.append(OpNode(name, op, inputs, weights))
         return name
 
-    def shape(self, name: str) -> Shape:
-        """Shape of an input or of a node's output."""
+    def _check_owner(self, name: str, op: Op, inputs: tuple[str, ...], owner: str) -> None:
+        node = next((node for node in self._nodes if node.name == owner), None)
+        if node is None or node.weights is not None:
+            raise InputError(
+                f"node {name!r} shares the weights of {owner!r}, which does not come before it or has none"
+            )
+        shapes = [tuple(self._shapes[source] for source in sources) for sources in (inputs, node.inputs)]
+        if node.op != op or op.params(*shapes[0]) != op.params(*shapes[1]):
+            raise InputError(f"node {name!r} cannot share the weights of {owner!r}: they are other ops or other widths")
+
+    def shape(self, name: str) -> TensorSpec:
+        """Spec of an input or of a node's output."""
         return self._shapes[name]
 
     def build(self, *outputs: str) -> OpGraph:

@@ -10,34 +10,42 @@ from typing import Any
 from edgenas.spaces.block import Block, block_from_dict, signature
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
-from edgenas.spaces.ops import Shape
+from edgenas.spaces.tensor import Shape, TensorSpec
 
 _SEPARATOR = "."
 
 
 @dataclass(frozen=True)
 class Node:
-    """A block at a place in a network; ``inputs`` name earlier nodes or network inputs."""
+    """A block at a place in a network; ``inputs`` name earlier nodes or network inputs.
+
+    ``weights`` names the earlier node whose trained parameters this one uses (the same block on as many channels),
+    None for its own.
+    """
 
     name: str
     block: Block
     inputs: tuple[str, ...]
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
 class Network:
-    """Nodes in topological order, with named inputs (shapes without batch) and named outputs (of nodes).
+    """Nodes in topological order, with named inputs (their specs) and outputs (names of nodes).
 
     Raises InputError on construction when a name is used twice, an input is unknown, or a block does not fit.
     """
 
     name: str
-    inputs: tuple[tuple[str, Shape], ...]
+    inputs: tuple[tuple[str, TensorSpec], ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple((name, TensorSpec.of(shape)) for name, shape in self.inputs))
         names = [name for name, _ in self.inputs]
+        if len(set(names)) < len(names):
+            raise InputError(f"network {self.name!r} has two inputs of one name: {', '.join(names)}")
         for name, shape in self.inputs:
             if not shape or min(shape) < 1:
                 raise InputError(f"network {self.name!r}, input {name!r}: sides must be at least 1, not {shape}")
@@ -47,10 +55,13 @@ class Network:
             missing = [source for source in node.inputs if source not in names]
             if missing:
                 raise InputError(f"node {node.name!r} reads {missing[0]!r}, which does not come before it")
-            if len(node.inputs) != node.block.input_count:
+            try:
+                node.block.check_count(len(node.inputs))
+            except InputError as error:
+                raise InputError(f"node {node.name!r} {error}") from None
+            if node.weights is not None and node.weights not in names:
                 raise InputError(
-                    f"node {node.name!r} has {len(node.inputs)} inputs, block {node.block.kind!r} reads "
-                    f"{node.block.input_count}"
+                    f"node {node.name!r} shares the weights of {node.weights!r}, which does not come before it"
                 )
             names.append(node.name)
         for name in self.outputs:
@@ -60,7 +71,7 @@ class Network:
     @cached_property
     def blocks_lowered(self) -> Mapping[str, OpGraph]:
         """Each node's block lowered on its input shapes, by node name."""
-        shapes: dict[str, Shape] = dict(self.inputs)
+        shapes: dict[str, TensorSpec] = dict(self.inputs)
         lowered: dict[str, OpGraph] = {}
         for node in self.nodes:
             try:
@@ -71,11 +82,11 @@ class Network:
         return lowered
 
     @cached_property
-    def shapes(self) -> Mapping[str, Shape]:
-        """Shape of every input and node output, by name."""
+    def shapes(self) -> Mapping[str, TensorSpec]:
+        """Spec of every input and node output, by name."""
         return dict(self.inputs) | {name: graph.output_shapes[0] for name, graph in self.blocks_lowered.items()}
 
-    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+    def input_shapes(self, node: Node) -> tuple[TensorSpec, ...]:
         return tuple(self.shapes[source] for source in node.inputs)
 
     @cached_property
@@ -87,8 +98,14 @@ class Network:
             lowered = self.blocks_lowered[node.name]
             inner = {name: ends[source] for (name, _), source in zip(lowered.inputs, node.inputs, strict=True)}
             for op_node in lowered.nodes:
+                owner = None if node.weights is None else f"{node.weights}{_SEPARATOR}{op_node.name}"
+                if op_node.weights is not None:
+                    owner = f"{node.weights or node.name}{_SEPARATOR}{op_node.weights}"
                 inner[op_node.name] = builder.add(
-                    f"{node.name}{_SEPARATOR}{op_node.name}", op_node.op, *(inner[s] for s in op_node.inputs)
+                    f"{node.name}{_SEPARATOR}{op_node.name}",
+                    op_node.op,
+                    *(inner[source] for source in op_node.inputs),
+                    weights=owner,
                 )
             ends[node.name] = inner[lowered.outputs[0]]
         return builder.build(*(ends[name] for name in self.outputs))
@@ -101,7 +118,8 @@ class Network:
     @property
     def params(self) -> int:
         """Trainable parameters: weights, biases, batch-norm scales and shifts, not moving statistics."""
-        return sum(graph.params for graph in self.blocks_lowered.values())
+        owners = (node.name for node in self.nodes if node.weights is None)
+        return sum(self.blocks_lowered[name].params for name in owners)
 
     def signatures(self, precision: str) -> dict[str, str]:
         """The latency-table key of every node, by node name."""
@@ -111,8 +129,13 @@ class Network:
         """Plain data that :meth:`from_dict` reads back, for YAML and JSON."""
         return {
             "name": self.name,
-            "inputs": {name: list(shape) for name, shape in self.inputs},
-            "nodes": [{"name": node.name, "inputs": list(node.inputs), **node.block.to_dict()} for node in self.nodes],
+            "inputs": {name: spec.to_data() for name, spec in self.inputs},
+            "nodes": [
+                {"name": node.name, "inputs": list(node.inputs)}
+                | ({} if node.weights is None else {"weights": node.weights})
+                | node.block.to_dict()
+                for node in self.nodes
+            ],
             "outputs": list(self.outputs),
         }
 
@@ -120,20 +143,20 @@ class Network:
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
         """Reads what :meth:`to_dict` wrote. Raises InputError naming the node and key that is wrong."""
         try:
-            inputs = tuple((str(name), tuple(int(s) for s in shape)) for name, shape in data["inputs"].items())
+            inputs = tuple((str(name), TensorSpec.from_data(spec)) for name, spec in data["inputs"].items())
             raw_nodes = [dict(node) for node in data["nodes"]]
             outputs = tuple(data["outputs"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"not a network: expected the keys name, inputs, nodes and outputs (problem: {error!r})"
             ) from None
         nodes = []
         for index, raw in enumerate(raw_nodes):
-            name, sources = raw.pop("name", None), raw.pop("inputs", None)
+            name, sources, weights = raw.pop("name", None), raw.pop("inputs", None), raw.pop("weights", None)
             if not isinstance(name, str) or not isinstance(sources, list):
                 raise InputError(f"node {index} of the network needs a 'name' and a list of 'inputs'")
             try:
-                nodes.append(Node(name, block_from_dict(raw), tuple(sources)))
+                nodes.append(Node(name, block_from_dict(raw), tuple(sources), weights))
             except InputError as error:
                 raise InputError(f"node {name!r}: {error}") from None
         return cls(str(data.get("name", "network")), inputs, tuple(nodes), outputs)
@@ -145,4 +168,4 @@ def chain(name: str, input_shape: Shape, blocks: Mapping[str, Block]) -> Network
     for node_name, block in blocks.items():
         nodes.append(Node(node_name, block, (source,)))
         source = node_name
-    return Network(name, (("image", input_shape),), tuple(nodes), (source,))
+    return Network(name, (("image", TensorSpec.of(input_shape)),), tuple(nodes), (source,))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.paths import check_path
 from edgenas.spaces.references import reference_names, reference_network
-from edgenas.spaces.space import SearchSpace
-from edgenas.spaces.space_spec import space_names
+from edgenas.spaces.space.decision import Architecture
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.spec import space_names
 from edgenas.spaces.yaml_files import Entry
 from edgenas.spaces.yaml_reading import read_document
 

@@ -6,10 +6,10 @@ import re
 
 from edgenas.spaces.block import PRECISIONS, block_from_dict
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.ops import parse_shape
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
+from edgenas.spaces.tensor import TensorSpec
 
-_FORM = re.compile(r"(?P<kind>[^()@/]+)\((?P<options>[^()]*)\)@(?P<shapes>[0-9x+]+)/(?P<precision>\w+)")
+_FORM = re.compile(r"(?P<kind>[^()@/]+)\((?P<options>[^()]*)\)@(?P<shapes>[0-9a-z:+]+)/(?P<precision>\w+)")
 _WORDS: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 
 
@@ -36,10 +36,11 @@ def parse_signature(text: str) -> tuple[SlotEntry, str]:
             raise InputError(f"signature {text!r}: {option!r} is not one OPTION=VALUE of its own")
         options[name] = parse_value(value)
     try:
-        shapes = tuple(parse_shape(shape) for shape in match["shapes"].split("+"))
+        shapes = tuple(TensorSpec.parse(shape) for shape in match["shapes"].split("+"))
         block = block_from_dict({"block": match["kind"], **options})
-        if len(shapes) != block.input_count or min(map(min, shapes)) < 1:
-            raise InputError(f"{match['shapes']} is not {block.input_count} input shape(s) with sides of at least 1")
+        if min(map(min, shapes)) < 1:
+            raise InputError(f"{match['shapes']} has a side below 1")
+        block.check_count(len(shapes))
         block.lower(*shapes)
     except (InputError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise InputError(f"signature {text!r}: {error}") from None

@@ -21,7 +21,7 @@ import numpy as np
 from edgenas.latency import LatencyTable, Predictor
 from edgenas.latency.check.validation import Accuracy
 from edgenas.latency.transfer.adaptation import CLASSES, Splitter, choose_networks, fit_adaptation, population_parts
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def main() -> int:
 def measure_networks(arguments: argparse.Namespace, parts: list[str]) -> list[dict[str, Any]]:
     """One row per random network."""
     from edgenas.export.keras.builder import build_keras
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     space = SearchSpace.load(arguments.space)
     rng = np.random.default_rng(arguments.seed)

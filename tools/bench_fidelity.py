@@ -42,7 +42,7 @@ from edgenas.export.quantization.recipes import calibrated
 from edgenas.export.verify import tflite_accuracy
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
 from edgenas.spaces.network import Network, chain
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.training import Augmentation, TrainingSettings, evaluate, train
 from edgenas.training.compress import QuantizationSettings, calibration_images, quantize
 from edgenas.training.fine_tune import FineTuningSettings

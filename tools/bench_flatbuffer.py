@@ -30,7 +30,7 @@ from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.graph import OpGraph
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from edgenas.devices import get_device
 from edgenas.latency import QuietSettings, profile_space, validate
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from edgenas.search.benchmark.replay import Replay, replay_pool, replay_seeds
 from edgenas.search.benchmark.tabular import load_table
 from edgenas.search.models.suggest_latency import suggest_latency
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
 NOTE = (

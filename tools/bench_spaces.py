@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from edgenas.latency.predict.coldness import Coldness
-from edgenas.spaces.space import SearchSpace
-from edgenas.spaces.space_spec import space_names
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.spec import space_names
 
 #: Per multiply-accumulate, of the order of a server CPU's in float32: how fast it is solved depends on the range.
 _WARM_MS, _COLD_MS = 3e-8, 6e-9

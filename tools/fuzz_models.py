@@ -3,9 +3,10 @@
     python tools/fuzz_models.py --mutations 1000 --commands check,predict,simulate,compare,benchmark --json fuzz.json
 
 Mutations of real models, of fixed seeds: flipped bytes, cut-off files, shifted offsets, huge lengths, swapped ranges.
-``check``, ``predict`` and ``compare``'s reading run in this process: an answer or an InputError is right, anything else
-is counted as a crash. ``bundle`` (``edgenas bundle verify``) and ``benchmark`` run the model in another process, which
-may die: the parent must go on.
+``check``, ``predict``, ``choose`` (entries, open sides, inputs) and ``compare``'s reading run in this process: an
+answer or an InputError is right, anything else is counted as a crash. ``answers`` (``edgenas compare`` as a whole),
+``bundle`` (``edgenas bundle verify``) and ``benchmark`` run the model in another process, which may die: the parent
+must go on.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def check(model: bytes) -> object:
 def table() -> LatencyTable:
     """A table whose latencies are made up from multiply-accumulates: here only reading matters."""
     from edgenas.latency.table.latency_table import LatencyTable, Row
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     entries = SearchSpace.load("tiny_edge").signatures("int8")
     return LatencyTable(
@@ -184,7 +185,28 @@ def figures(model: bytes) -> object:
     return model_figures(model)
 
 
-READERS: dict[str, Command] = {"check": check, "predict": predict, "simulate": simulate, "compare": figures}
+def choose(model: bytes) -> object:
+    """What all verbs read first: entries, open sides, what inputs are fed."""
+    from edgenas.cli.model_options import choose_model
+
+    return choose_model(model).to_json()
+
+
+def answers(model: bytes) -> object:
+    """What ``edgenas compare`` does: both files are run, in a process of its own."""
+    from edgenas.compare.models import compare_models
+
+    return compare_models(model, model)
+
+
+READERS: dict[str, Command] = {
+    **{"check": check, "predict": predict, "simulate": simulate, "compare": figures},
+    "choose": choose,
+}
+
+
+#: Readers that start processes: seconds a model.
+RUNNERS: dict[str, Command] = {"answers": answers}
 
 
 def outcome(command: Command, model: bytes) -> str:
@@ -206,10 +228,10 @@ def read_all(count: int, seed: int, names: list[str]) -> dict[str, Counter[str]]
     """Outcomes of the commands that read in this process."""
     counts = {name: Counter[str]() for name in names}
     for name in names:  # loads what a first call loads, and shows that whole models are answered
-        READERS[name](seeds()[0])
+        (READERS | RUNNERS)[name](seeds()[0])
     for model in mutations(count, seed):
         for name in names:
-            counts[name][outcome(READERS[name], model)] += 1
+            counts[name][outcome((READERS | RUNNERS)[name], model)] += 1
     return counts
 
 
@@ -269,11 +291,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--commands", default="check,predict,simulate,compare,benchmark")
+    parser.add_argument("--commands", default="check,predict,simulate,compare,choose,benchmark")
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     names = arguments.commands.split(",")
-    counts = read_all(arguments.mutations, arguments.seed, [name for name in names if name in READERS])
+    counts = read_all(arguments.mutations, arguments.seed, [name for name in names if name in READERS | RUNNERS])
     if "bundle" in names:
         counts["bundle"] = bundle_all(arguments.mutations, arguments.seed)
     if "benchmark" in names:

@@ -11,8 +11,10 @@ import sys
 
 from edgenas.cli.app import app
 from edgenas.cli.output import printable_output
+from edgenas.cli.signals import Interrupts
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.text import one_line
+from edgenas.streams import keep_streams_open
 
 __all__ = ["main"]
 
@@ -22,22 +24,41 @@ _WRONG_NAMES = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.E
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    streams = sys.stdout, sys.stderr
+    keep_streams_open()
     printable_output()
     try:
-        app()
+        with Interrupts() as interrupts:
+            code = _exit_code(interrupts)
+    finally:
+        sys.stdout, sys.stderr = streams
+    sys.exit(code)
+
+
+def _exit_code(interrupts: Interrupts) -> int:
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EdgeNASError as error:
         for problem in error.problems:
             print(f"error: {one_line(problem)}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("interrupted; a run continues with: edgenas run RECIPE --resume", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough. Standard output is gone, so nothing may be flushed at exit.
-        sys.stderr.close()
-        sys.exit(1)
+        return _interrupted()
     except OSError as error:
         # Whatever file it is, the user knows it better than a traceback would tell.
         name = "" if error.filename is None else f"{error.filename}: "
         print(f"error: {one_line(f'{name}{error.strerror or error}')}", file=sys.stderr)
-        sys.exit(2 if error.errno in _WRONG_NAMES else 1)
+        return 2 if error.errno in _WRONG_NAMES else 1
+    except SystemExit as end:  # how the command line's parser says that it is done
+        if interrupts.received is not None and end.code not in (0, None):
+            return _interrupted()
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _interrupted() -> int:
+    print("interrupted; a run continues with: edgenas run RECIPE --resume", file=sys.stderr)
+    return 1

@@ -40,6 +40,8 @@ def show(
     if data["inside_summary"]:
         print(data["inside_summary"])
     print(data["summary"])
+    if len(data["calibrations"]) > 1:
+        print(f"calibrated for {len(data['calibrations'])} spaces, each of which is predicted with its own calibration")
     if data["deployed_summary"]:
         print(data["deployed_summary"])
     if data["energy"]:
@@ -78,6 +80,10 @@ def _facts(path: Path, table: LatencyTable, count: int) -> dict[str, Any]:
         "total_visits": sum(row["visits"] for row in rows),
         "not_quiet": sum(row["visits"] > 0 and row["quiet_visits"] == 0 for row in rows),
         "error": predictor.error,
+        "calibrations": [
+            {"networks_of": of, "networks": each.networks, "mape": each.mape, "created": each.created}
+            for of, each in table.calibrations.items()
+        ],
         "deployed_median": None if table.calibration is None else table.calibration.deployed_median,
         "energy": energy,
         "slowest": sorted(rows, key=lambda row: -row["latency_ms"])[:count],
@@ -173,7 +179,7 @@ def drift(
             title="largest differences",
         )
         for signature, error in found.failed.items():
-            remark(f"not measured: {signature}: {error}")
+            remark(f"without a latency: {signature}: {error}")
     if found.holds is None:
         raise WorkError(f"{where}: {found.describe()}. Give the same command again when less runs")
     if not found.holds:

@@ -14,8 +14,8 @@ app = typer.Typer(help="List, show and sample search spaces.", no_args_is_help=T
 @app.command("list")
 def list_spaces(as_json: bool = JSON_OPTION) -> None:
     """The spaces of the catalog, with their exact sizes."""
-    from edgenas.spaces.space import SearchSpace
-    from edgenas.spaces.space_spec import space_names
+    from edgenas.spaces.space.search_space import SearchSpace
+    from edgenas.spaces.space.spec import space_names
 
     rows: list[dict[str, Any]] = []
     for name in space_names():
@@ -53,7 +53,7 @@ def show_space(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """The decisions of a space and their options."""
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     loaded = SearchSpace.load(space)
     decisions = [{"name": decision.name, "options": list(decision.options)} for decision in loaded.decisions]
@@ -82,7 +82,7 @@ def sample_space(
     """Random networks of a space: every active decision takes each of its valid options with equal chance."""
     import numpy as np
 
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     loaded = SearchSpace.load(space)
     rows = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from edgenas.spaces.errors import InputError
 
 #: Random inputs are cheap; more of them change the figures in the second digit only.
 RANDOM_INPUTS = 8
+#: Inputs of more numbers than these take gigabytes.
+_MOST_NUMBERS = 1 << 26
 #: By the place of an input: the ends of a range, or values.
 Fed = Mapping[int, tuple[float, float] | np.ndarray]
 
@@ -120,6 +123,8 @@ def _input_order(first: bytes, second: bytes) -> tuple[list[int] | None, str | N
         return None, f"the inputs differ: {shapes[0]} and {shapes[1]}"
     if not shapes[0] or any(side < 1 for shape in shapes[0] for side in shape):
         return None, f"models with inputs of known shapes can be compared, these take {shapes[0]}"
+    if sum(math.prod(shape) for shape in shapes[0]) > _MOST_NUMBERS:
+        return None, f"the inputs are too large to compare answers: {shapes[0]}"
     return order, None
 
 

@@ -1,6 +1,6 @@
 """One trained network in every quantization: accuracy, size and latency side by side, and where each loses.
 
-All files are measured in the same quiet rounds of one session, never minutes apart.
+All files are visited in the same quiet rounds of one session, never minutes apart.
 """
 
 from __future__ import annotations

@@ -172,7 +172,14 @@ class SearchRecipe(Section):
     workers: int = Field(
         default=1,
         ge=1,
-        description="Candidates trained at once, each in its own process on its share of the CPU's cores.",
+        description="Candidates trained at once, each in its own process on its share of the CPU's cores. One gives "
+        "the same search for the same seed; several do, unless a trial takes longer than the 2 * workers - 1 after it.",
+    )
+    time_limit_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="A candidate that takes longer fails, and its process is ended; null: ten times the slowest trial "
+        "so far, at least 2 minutes, and an hour before any has finished.",
     )
     latency_margin: float = Field(
         default=0.05,

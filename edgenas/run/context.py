@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space
 

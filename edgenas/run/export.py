@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.data.remarks import remarks
 from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
 from edgenas.run.choose import measure_quietly, reject
 from edgenas.run.shipping import accuracy_shortfall, float_equality, quiet_latency, shipped_file
@@ -67,7 +68,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     if (energy_mj := _energy_mj(context, measurement, network)) is not None:
         measured["energy_mj"] = energy_mj
     over = [
-        f"{name} is {measured[name]:.6g}, over the budget of {limit:.6g}"
+        f"{name} is {measured[name]:.6g}{_told(name, measurement)}, over the budget of {limit:.6g}"
         for name, limit in recipe.budget.limits.items()
         if not within(measured, {name: limit})
     ]
@@ -99,7 +100,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics() | {"quiet": quiet}},
-            energy_mj=_measured_energy(device, measurement),
+            energy_mj={} if measurement.energy is None else {device: measurement.energy.energy_mj},
             provenance={device: _provenance(measurement)},
             predicted={device: _predicted(context, trial, network)},
             budget=recipe.budget.limits,
@@ -111,14 +112,15 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
     if "quiet_ms" in quiet:
         measured["latency_quiet_ms"] = quiet["quiet_ms"]
+    facts["latency_kind"] = measurement.provenance.kind
     facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind
     context.folder.record("export", facts | {"measured": measured, "conversion": quantized.to_json()})
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(
         f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; median {measurement.median:.4g} ms, quiet "
-        f"{quiet.get('quiet_ms', float('nan')):.4g} ms on {device}, "
-        f"{len(converted):,} bytes"
+        f"{len(dataset.test_labels)} test images; "
+        f"{Figure(measurement.median, 'ms', measurement.provenance.kind, 'median')}, "
+        f"{Figure(quiet.get('quiet_ms'), 'ms', kind_of(quiet), 'quiet')} on {device}, {len(converted):,} bytes"
     )
     return True
 
@@ -168,11 +170,13 @@ def _energy_mj(context: RunContext, measurement: Measurement, network: Network) 
     return context.predictor.predict(network).energy_mj
 
 
-def _measured_energy(device: str, measurement: Measurement) -> dict[str, float]:
-    """Energies that are of the same kind as the latencies beside them; a modelled one is told in the provenance."""
-    energy = measurement.energy
-    same = energy is not None and energy.kind == measurement.provenance.kind
-    return {device: energy.energy_mj} if energy is not None and same else {}
+def _told(name: str, measurement: Measurement) -> str:
+    """How a cost that is held against its budget is known; nothing for what was counted."""
+    kinds = {
+        "latency_ms": measurement.provenance.kind,
+        "energy_mj": "predicted" if measurement.energy is None else measurement.energy.kind,
+    }
+    return f" ({kinds[name]})" if name in kinds else ""
 
 
 def _provenance(measurement: Measurement) -> dict[str, Any]:
@@ -183,6 +187,7 @@ def _provenance(measurement: Measurement) -> dict[str, Any]:
 def _predicted(context: RunContext, trial: Trial, network: Network) -> dict[str, Any]:
     prediction = context.predictor.predict(network)
     return {
+        "kind": "predicted",
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
         "provenance": context.table.provenance.to_json() | {"statistic": context.table.statistic},

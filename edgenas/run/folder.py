@@ -15,7 +15,7 @@ from edgenas.run.log import RunLog
 from edgenas.spaces.errors import InputError, WorkError
 
 #: Keys of a recipe that may differ when a run is continued: where it lies is no part of what it does.
-FREE_KEYS = ("name", "output")
+FREE_KEYS = ("name", "output", "search.time_limit_seconds")
 
 
 class RunFolder:

@@ -6,6 +6,7 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgenas.data.remarks import remarks
+from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose
 from edgenas.run.context import RunContext
@@ -23,7 +25,7 @@ from edgenas.run.profile import check_energy_known, profile
 from edgenas.run.progress import Progress, duration
 from edgenas.run.search import search
 from edgenas.run.train import train_final
-from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.text import one_line
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import EvaluatorFactory
@@ -61,6 +63,10 @@ class RunResult:
     def _energy_kind(self) -> str:
         return str(self.shipped.get("energy_kind") or "predicted")
 
+    @property
+    def _latency_kind(self) -> str:
+        return str(self.shipped.get("latency_kind") or _bundle_kind(self.run / "bundle"))
+
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
@@ -71,14 +77,24 @@ class RunResult:
             )
         if self.shipped:
             measured = self.shipped["measured"]
-            energy = f", {measured['energy_mj']:.4g} mJ ({self._energy_kind})" if "energy_mj" in measured else ""
+            energy = f", {Figure(measured['energy_mj'], 'mJ', self._energy_kind)}" if "energy_mj" in measured else ""
+            latency = Figure(measured["latency_ms"], "ms", self._latency_kind, "median")
             lines += [
                 f"shipped: {self.run / 'bundle'}: top1 {self.shipped['top1_tflite']:.4f} on the test images (float "
-                f"{self.shipped['top1_float']:.4f}), measured median {measured['latency_ms']:.4g} ms{energy}, "
+                f"{self.shipped['top1_float']:.4f}), {latency}{energy}, "
                 f"{measured['size_bytes']:,} bytes",
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
+
+
+def _bundle_kind(bundle: Path) -> str:
+    """How the latency of a bundle is known, where a run of an earlier version did not keep it itself."""
+    from edgenas.export.bundle.bundle import read_metrics
+
+    with contextlib.suppress(EdgeNASError, OSError):
+        return common_kind(kind_of(origin) for origin in read_metrics(bundle)["provenance"].values())
+    return UNKNOWN
 
 
 def run_recipe(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgenas.export.files import write_atomically
 from edgenas.latency.predict.predictor import Predictor, unknown_energy
+from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+from edgenas.run.budget_range import budget_ranges, describe_ranges
 from edgenas.spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -17,15 +18,21 @@ if TYPE_CHECKING:
 def profile(context: RunContext) -> None:
     """Makes ``table.csv`` of the run and checks the budget against it.
 
+    It is a copy of the device's table with the calibration of the run's space alone, so nobody else's changes it.
     Raises InputError when a given table is of another device or lacks blocks, or the budget cannot be reached.
     """
     folder = context.folder
     if not (folder.step("profile").get("done") and folder.table_path.is_file()):
         with context.step("profile"):
             path = _given_table(context) if context.recipe.device.table else _own_table(context)
-            write_atomically(folder.table_path, path.read_bytes())
+            table_for(LatencyTable.load(path), context.space).alone().save(folder.table_path)
             folder.record("profile", {"done": True, "table": str(path)})
     check_budget(context)
+    ranges = budget_ranges(context)
+    if folder.step("profile").get("budget") != ranges:
+        folder.record("profile", {"budget": ranges})
+        for line in describe_ranges(ranges, context.recipe.budget.limits):
+            context.progress.say(line)
 
 
 def check_energy_known(context: RunContext) -> None:
@@ -112,18 +119,19 @@ def _own_table(context: RunContext) -> Path:
         signature, error = next(iter(result.failed.items()))
         raise WorkError(
             f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {context.device.name!r}, such "
-            f"as {signature}: {error}. What was measured is kept in {result.path}; take these blocks out of the space"
+            f"as {signature}: {error}. The others are kept in {result.path}; take these blocks out of the space"
         )
     context.log.event(
         "profiled",
         table=result.path,
         signatures=result.signatures,
         measured=result.measured,
+        provenance=result.table.provenance.kind,
         reused=result.reused,
         seconds=round(result.seconds, 2),
     )
     context.progress.say(
-        f"profile: {result.measured} blocks measured, {result.reused} known already; "
+        f"profile: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known already; "
         f"{Predictor(result.table).describe_error()}"
         + (f"; {result.table.energy.describe()}" if result.table.energy is not None else "")
     )

@@ -1,14 +1,21 @@
 """Step 2: the search. Candidates are suggested, trained shortly in workers, and recorded in the study.
 
-Candidates come in batches of as many as there are workers. What a batch suggests depends on the trials before it
-only, never on who finishes first, so the same seed gives the same search, interrupted or not.
+A worker that is free gets the next candidate at once. Its suggestion goes by the results of trials that lie at least
+twice as many numbers back as there are workers, and knows of later ones only that they were suggested: who finishes
+first of trials that run at the same time makes no difference. So one worker always gives the same search for the same
+seed, interrupted or not; several do as long as no trial takes longer than the ``2 * workers - 1`` after it, and none
+is ended by its time limit. A slower trial is not waited for: the suggestions go on without its result.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.files import write_atomically
@@ -16,12 +23,14 @@ from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.space.decision import Architecture
+from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study, Trial
-from edgenas.study.workers import Candidate, EvaluatorFactory, Outcome, WorkerPool
+from edgenas.study.time_limit import TimeLimit
+from edgenas.study.workers import WorkerPool
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Workers shield the run from crashes of a candidate. If the run still ended this often during one, it is the cause.
 MAX_ATTEMPTS = 10
+#: A worker that was killed says nothing about its candidate, unless it happens to the same one this often.
+MAX_KILLS = 3
 _SEED_PURPOSE = 1
 
 
@@ -52,7 +63,7 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
                 evaluator = ShortTrainingEvaluator(recipe)
             run = _Search(context, study, problem, recipe.make_objective(targets))
             try:
-                with WorkerPool(evaluator, recipe.search.workers) as pool:
+                with WorkerPool(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
                     run.loop(pool)
             finally:
                 run.record_overhead()
@@ -62,7 +73,7 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
 
 
 class _Search:
-    """The loop over batches."""
+    """The loop over candidates."""
 
     def __init__(self, context: RunContext, study: Study, problem: Problem, objective: Objective) -> None:
         self.context = context
@@ -72,49 +83,73 @@ class _Search:
         wanted, seed = context.recipe.search, context.recipe.seed
         self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
         self.overhead = SearchOverhead(context.folder.step("search").get("overhead"))
+        #: Results of trials that lie so many numbers back are what a suggestion goes by.
+        self.lag = 1 if wanted.workers == 1 else 2 * wanted.workers
+        self._again: deque[Trial] = deque()
+        self._kills: Counter[int] = Counter()
 
     def record_overhead(self) -> None:
         """Keeps what the search itself has cost so far, for the report and for a resumed call."""
         with contextlib.suppress(EdgeNASError, OSError):  # a full disk has its own message already
             self.context.folder.record("search", {"overhead": self.overhead.to_json()})
 
+    def time_limit(self) -> TimeLimit:
+        """The limit for candidates, with what earlier calls of this run have found."""
+        limit = TimeLimit(self.context.recipe.search.time_limit_seconds)
+        for trial in self.study.trials:
+            if trial.state in ("complete", "stopped") and trial.seconds is not None:
+                limit.finished(trial.seconds)
+        return limit
+
     def loop(self, pool: WorkerPool) -> None:
-        """Evaluates batch after batch."""
+        """Evaluates one candidate after the other, as workers get free."""
         settings = self.context.recipe.search
-        finished = sum(trial.state != "running" for trial in self.study.trials)
-        with self.context.progress.task("search", settings.trials, finished) as task:
+        trials = self.study.trials
+        interrupted = [trial.number for trial in trials if trial.state == "running"]
+        with self.context.progress.task("search", settings.trials, len(trials) - len(interrupted)) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
+                if trial.state == "running":
+                    return
                 best = self.study.ranking
                 task.advance(
                     note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
                 )
 
-            while batch := self._next_batch(settings.trials, settings.workers):
-                pool.run(self._candidates(batch, settings.workers), tell)
+            self._again.extend(self._retry(number) for number in interrupted)
+            pool.run(self._candidates(settings.trials), tell)
 
-    def _next_batch(self, total: int, size: int) -> list[Trial]:
-        """The running trials of an unfinished batch, completed with new ones; empty when the search is over."""
+    def _candidates(self, total: int) -> Iterator[Candidate | None]:
+        """The next candidate, whenever one is asked for; None while only an outcome can bring another."""
+        while True:
+            trial = self._next(total)
+            if trial is not None:
+                known = self.study.trials[: max(trial.number - self.lag + 1, 0)]
+                earlier = {one.number: one.curve for one in known if one.curve and one.state != "running"}
+                yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
+            elif any(one.state == "running" for one in self.study.trials):
+                yield None
+            else:
+                return
+
+    def _next(self, total: int) -> Trial | None:
+        """A trial to evaluate: one that was interrupted, else a new one; None when there is neither."""
+        while self._again:
+            trial = self._again.popleft()
+            if trial.state == "running":
+                return trial
         trials = self.study.trials
-        running = [trial.number for trial in trials if trial.state == "running"]
-        start = min(running, default=len(trials)) // size * size
-        batch = [self._retry(trials[number]) for number in running]
-        batch += self._new(trials, start, min(start + size, total) - len(trials))
-        batch = [trial for trial in batch if trial.state == "running"]
-        if not batch and running:  # all of them had been interrupted too often
-            return self._next_batch(total, size)
-        return batch
-
-    def _new(self, trials: tuple[Trial, ...], start: int, count: int) -> list[Trial]:
-        """``count`` new trials, suggested from what was finished before number ``start``."""
-        if count <= 0:
-            return []
+        number = len(trials)
+        if number >= total:
+            return None
         with self.overhead.suggesting():
-            self.algorithm.update(_observed(trial, pending=trial.number >= start) for trial in trials)
-            suggestions = self.algorithm.suggest(count)
-        started = [self._start(len(trials) + index, choices) for index, choices in enumerate(suggestions)]
-        self.overhead.count(len(started))
+            self.algorithm.update(_observed(trial, pending=trial.number > number - self.lag) for trial in trials)
+            suggestions = self.algorithm.suggest(1)
+        if not suggestions:
+            return None
+        started = self._start(number, suggestions[0])
+        self.overhead.count(1)
         if lately := self.overhead.lately():
             self.context.log.event("search_overhead", **lately)
         return started
@@ -134,26 +169,30 @@ class _Search:
         self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
 
-    def _candidates(self, batch: list[Trial], size: int) -> list[Candidate]:
-        """What workers get of a batch: with the curves of the trials before it, which do not depend on who is quick."""
-        start = batch[0].number // size * size
-        earlier = {trial.number: trial.curve for trial in self.study.trials[:start] if trial.curve}
-        return [Candidate(trial.number, trial.architecture, trial.seed, earlier) for trial in batch]
-
-    def _retry(self, trial: Trial) -> Trial:
+    def _retry(self, number: int) -> Trial:
         """An interrupted trial again, or failed when that happened too often."""
+        trial = self.study.trial(number)
         if trial.attempts >= MAX_ATTEMPTS:
-            return self._fail(trial.number, f"the run ended {trial.attempts} times while this was evaluated", 0.0)
+            return self._fail(
+                Outcome(number, 0.0, error=f"the run ended {trial.attempts} times while this was evaluated")
+            )
         self.context.log.event("trial_retried", trial=trial.number, attempt=trial.attempts + 1)
         return self.study.retry(trial.number)
 
     def _record(self, outcome: Outcome) -> Trial:
-        if outcome.top1 is None:
-            return self._fail(outcome.number, outcome.error or "no reason given", outcome.seconds)
+        """Writes down what became of a candidate; one whose worker was killed stays running and comes again."""
         trial = self.study.trial(outcome.number)
+        if outcome.killed:
+            return self._killed(trial, outcome)
+        if outcome.top1 is None:
+            return self._fail(outcome)
         if outcome.stopped:
             return self._stop(trial, outcome)
         reward = self.objective.reward(outcome.top1, trial.predicted)
+        if not (math.isfinite(outcome.top1) and math.isfinite(reward)):
+            return self._fail(
+                replace(outcome, error=f"accuracy {outcome.top1} gives the reward {reward}, not a number")
+            )
         trial = self.study.complete(
             outcome.number, top1=outcome.top1, reward=reward, seconds=outcome.seconds, curve=outcome.curve
         )
@@ -161,6 +200,15 @@ class _Search:
             "trial_complete", trial=trial.number, top1=trial.top1, reward=trial.reward, seconds=trial.seconds
         )
         return self._write(trial)
+
+    def _killed(self, trial: Trial, outcome: Outcome) -> Trial:
+        self._kills[trial.number] += 1
+        if self._kills[trial.number] >= MAX_KILLS:
+            return self._fail(replace(outcome, error=f"{outcome.error}, {MAX_KILLS} times"))
+        self.context.progress.say(f"  trial {trial.number}: {outcome.error}; it is evaluated again")
+        trial = self._retry(trial.number)
+        self._again.append(trial)
+        return trial
 
     def _stop(self, trial: Trial, outcome: Outcome) -> Trial:
         settings = self.context.recipe.search
@@ -176,10 +224,12 @@ class _Search:
         self.context.log.event("trial_stopped", trial=trial.number, curve=list(trial.curve))
         return self._write(trial)
 
-    def _fail(self, number: int, error: str, seconds: float) -> Trial:
-        trial = self.study.fail(number, error=error, seconds=seconds)
-        self.context.log.event("trial_failed", trial=number, error=error)
-        self.context.progress.say(f"  trial {number} failed: {error}")
+    def _fail(self, outcome: Outcome) -> Trial:
+        trial = self.study.fail(outcome.number, error=outcome.reason, seconds=outcome.seconds)
+        self.context.log.event("trial_failed", trial=trial.number, error=trial.error)
+        self.context.progress.say(f"  trial {trial.number} failed: {trial.error}")
+        if outcome.details:
+            write_atomically(self.context.folder.trial_path(trial.number) / "error.log", outcome.details)
         return self._write(trial)
 
     def _write(self, trial: Trial) -> Trial:

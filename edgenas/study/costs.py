@@ -1,24 +1,24 @@
 """Costs of architectures without training or measuring anything: exact counts; latency and energy from the table.
 
-Every cost here is a sum (or, for memory, a maximum) over the blocks of a chain of blocks, so a population of
-thousands costs a few array look-ups.
+Every cost here but memory is a sum over blocks, so a population of thousands costs a few array look-ups; memory
+follows from what is alive at each block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from edgenas.search.problem import Population, Problem
-from edgenas.spaces.cost import peak_activation_bytes, weight_bytes
-from edgenas.spaces.decision import Architecture
+from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.network import Network, chain
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.space.decision import Architecture
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ class CostModel:
         counted: dict[str, Callable[[SlotEntry], float]] = {
             "macs": lambda entry: entry.graph.macs,
             "params": lambda entry: entry.graph.params,
-            "size_bytes": lambda entry: _file_bytes(_alone(entry), precision),
+            "size_bytes": lambda entry: _file_bytes(entry.graph, precision),
         }
         self._sums = {name: space.cost_arrays(cost) for name, cost in counted.items()}
-        self._peaks = space.cost_arrays(lambda entry: peak_activation_bytes(_alone(entry), precision))
 
     def population(self, population: Population, names: Sequence[str]) -> dict[str, Array]:
         """The named costs of every row, each of shape (N,)."""
@@ -84,6 +83,19 @@ class CostModel:
             random = self.space.sample(np.random.default_rng(0), _START_SAMPLES)
             rows = np.concatenate([self.space.to_population([self.cheapest("macs")[0]]), random])
             architecture = self.space.architecture(rows[np.argmin(self._one(name, rows))])
+        return architecture, self.architecture(architecture)[name]
+
+    def dearest(self, name: str) -> tuple[Architecture, float]:
+        """The architecture with the most of a cost that adds up over blocks, and that cost, as :meth:`cheapest`."""
+        arrays = self._sums.get(name)
+        if arrays is None and self.predictor is not None:
+            arrays = (
+                self.predictor.cost_arrays(self.space)
+                if name == "latency_ms"
+                else self.predictor.energy_arrays(self.space)
+            )
+        assert arrays is not None, name
+        architecture, _ = self.space.cheapest({slot: -costs for slot, costs in arrays.items()})
         return architecture, self.architecture(architecture)[name]
 
     def problem(self, limits: Mapping[str, float], trials: int) -> Problem:
@@ -127,32 +139,19 @@ class CostModel:
             total = self.space.population_cost(population, self._sums[name])
             return total + _FILE_BYTES if name == "size_bytes" else total
         if name == "peak_activation_bytes":
-            return self._peak(population)
+            return self.space.population_peak(population, self.precision)
         if name == "latency_ms" and self.predictor is not None:
             return np.asarray(self.predictor.population(self.space, population), np.float64)
         if name == "energy_mj" and self.predictor is not None:
             return np.asarray(self.predictor.population_energy(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")
 
-    def _peak(self, population: Population) -> Array:
-        """Networks of a space are chains, so their peak is the largest peak of a block."""
-        peak: Any = np.zeros(len(population), np.float64)
-        for slot in self.space.slots:
-            table = self.space.slot_table(slot)
-            peak = np.maximum(peak, self._peaks[slot.name][table.indices(population)])
-        return peak
 
-
-def _alone(entry: SlotEntry) -> Network:
-    return chain("block", entry.input_shapes[0], {"block": entry.block})
-
-
-def _file_bytes(network: Network, precision: str) -> float:
-    graph = network.graph
+def _file_bytes(graph: OpGraph, precision: str) -> float:
     filters = operators = 0
     for node in graph.nodes:
         shapes = graph.input_shapes(node)
         if node.op.weights(*shapes):
             filters += node.op.output_shape(*shapes)[-1]
-        operators += type(node.op).__name__ not in ("BatchNorm", "Dropout")
-    return weight_bytes(network, precision) + operators * _OPERATOR_BYTES + filters * _FILTER_BYTES
+        operators += not (node.op.traits.normalises or node.op.traits.gone_when_deployed)
+    return graph_weight_bytes(graph, precision) + operators * _OPERATOR_BYTES + filters * _FILTER_BYTES

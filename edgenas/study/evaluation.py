@@ -11,8 +11,8 @@ import numpy as np
 from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import WorkError
-from edgenas.spaces.space import SearchSpace
-from edgenas.study.workers import Candidate, Evaluation, Evaluator
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 
 if TYPE_CHECKING:
     from edgenas.data import Dataset

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.study.rows import read_rows
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from edgenas.spaces.decision import Decision
+    from edgenas.spaces.space.decision import Decision
 
 STUDY_NAME = "edgenas"
 _STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
@@ -133,15 +134,18 @@ class Study:
     def trials(self) -> tuple[Trial, ...]:
         """All trials by number, as they are in the file now."""
         measured = {key: value for key, value in self._study.user_attrs.items() if key.startswith("measured:")}
-        trials = []
-        for frozen in self._study.get_trials(deepcopy=False):
-            self._ids[frozen.number] = frozen._trial_id
-            trial = self._finished.get(frozen.number) or _from_optuna(frozen)
+        numbers, rows = read_rows(self._storage.engine, self._study._study_id, self._finished)
+        found = dict(self._finished)
+        for row in rows:
+            self._ids[row.number] = row.trial_id
+            trial = found[row.number] = _trial(row.number, row.state, row.attributes, row.value)
             if trial.state != "running":
-                self._finished[frozen.number] = trial
-            costs = measured.get(f"measured:{trial.number}")
-            trials.append(trial if costs is None else dataclasses.replace(trial, measured=costs))
-        return tuple(sorted(trials, key=lambda trial: trial.number))
+                self._finished[row.number] = trial
+        trials = [found[number] for number in numbers]
+        for name, costs in measured.items():
+            number = int(name.removeprefix("measured:"))
+            trials = [dataclasses.replace(t, measured=costs) if t.number == number else t for t in trials]
+        return tuple(trials)
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""
@@ -253,22 +257,25 @@ class Study:
 
 
 def _from_optuna(frozen: FrozenTrial) -> Trial:
-    attributes = frozen.user_attrs
+    return _trial(frozen.number, frozen.state.name, frozen.user_attrs, frozen.values[0] if frozen.values else None)
+
+
+def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float | None) -> Trial:
     return Trial(
-        number=frozen.number,
+        number=number,
         architecture=attributes.get("architecture", ""),
         choices=tuple(attributes.get("choices", ())),
-        state=_STATES[frozen.state.name],
+        state=_STATES[state],
         seed=attributes.get("seed", 0),
         predicted=attributes.get("predicted", {}),
         attempts=attributes.get("attempts", 1),
         top1=attributes.get("top1"),
-        reward=frozen.values[0] if frozen.values else None,
+        reward=value,
         seconds=attributes.get("seconds"),
         error=attributes.get("error"),
         curve=tuple(attributes.get("curve", ())),
         expected_reward=attributes.get("expected_reward"),
-        files=str(attributes.get("files", "")).replace("{number}", str(frozen.number)),
+        files=str(attributes.get("files", "")).replace("{number}", str(number)),
     )
 
 

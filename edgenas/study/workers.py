@@ -1,7 +1,8 @@
 """Processes that evaluate candidates: a crash, a hang of one or a kill is the end of a candidate, not of the search.
 
 Each worker is a fresh process (spawned, so it shares nothing with the parent), makes its evaluator once, and then
-takes one candidate after the other. It ends itself when the parent is gone.
+takes one candidate after the other. It ends itself when the parent is gone. What happens inside is in
+:mod:`edgenas.study.worker_process`.
 """
 
 from __future__ import annotations
@@ -10,59 +11,31 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 
 from edgenas.environment import environment
-from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.errors import WorkError
+from edgenas.study.candidates import Candidate, Evaluation, Evaluator, EvaluatorFactory, Outcome, outcome_of, words_of
+from edgenas.study.time_limit import TimeLimit
+from edgenas.study.worker_process import serve
+
+__all__ = ["Candidate", "Evaluation", "Evaluator", "EvaluatorFactory", "Outcome", "WorkerPool", "outcome_of"]
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_END = object()
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """What is evaluated: a trial's number, its architecture as text, and its seed.
-
-    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping.
-    """
-
-    number: int
-    architecture: str
-    seed: int
-    earlier: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluator found: ``top1`` in [0, 1], the same after each epoch, and whether it stopped early."""
-
-    top1: float
-    curve: tuple[float, ...] = ()
-    stopped: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it went: ``top1`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words."""
-
-    number: int
-    seconds: float
-    top1: float | None = None
-    error: str | None = None
-    curve: tuple[float, ...] = ()
-    stopped: bool = False
-
-
-#: Evaluates a candidate: its accuracy in [0, 1], or an Evaluation. An exception fails the candidate with its words.
-Evaluator = Callable[[Candidate], "float | Evaluation"]
-#: Makes the evaluator inside the worker. Must be picklable: a function or an object of a module.
-EvaluatorFactory = Callable[[], Evaluator]
+#: A pool that stands still (Ctrl-Z, a busy machine) is no fault of a candidate: no more than this counts at a time.
+_LONGEST_GAP_SECONDS = 5.0
+_POLL_SECONDS = 1.0
+#: Signals that end a worker from outside; others are crashes of what it does.
+_ENDED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
 class WorkerPool:
@@ -75,12 +48,20 @@ class WorkerPool:
             wrong, not a candidate.
         count: processes at once.
         threads: threads that each may use; None shares the machine's cores among them.
+        limit: how long a candidate may take; its worker is ended when it takes longer.
     """
 
-    def __init__(self, factory: EvaluatorFactory, count: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        factory: EvaluatorFactory,
+        count: int = 1,
+        threads: int | None = None,
+        limit: TimeLimit | None = None,
+    ) -> None:
         self.factory = factory
         self.count = count
         self.threads = threads or max(1, available_cores() // count)
+        self.limit = limit or TimeLimit()
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> WorkerPool:
@@ -90,85 +71,167 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
+            worker.kill()  # all at once, then wait for each
+        for worker in self._workers:
             worker.end()
         self._workers.clear()
 
-    def run(self, candidates: Iterable[Candidate], on_outcome: Callable[[Outcome], None]) -> None:
-        """Evaluates all candidates; ``on_outcome`` hears of each, here, as soon as it is done."""
-        waiting = list(candidates)
-        while waiting or any(worker.candidate for worker in self._workers):
-            for worker in self._idle(len(waiting)):
-                worker.start(waiting.pop(0))
-            busy = [worker for worker in self._workers if worker.candidate]
-            ready = wait([worker.pipe for worker in busy])
-            for worker in busy:
-                if worker.pipe in ready:
-                    outcome = worker.finish()
-                    if not worker.alive:
-                        self._workers.remove(worker)
-                    on_outcome(outcome)
+    def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
+        """Evaluates all candidates; ``on_outcome`` hears of each, here, as soon as it is done.
 
-    def _idle(self, wanted: int) -> list[_Worker]:
-        idle = [worker for worker in self._workers if not worker.candidate]
-        while len(idle) < wanted and len(self._workers) < self.count:
-            worker = _Worker(self.factory, self.threads)
-            self._workers.append(worker)
-            idle.append(worker)
-        return idle[:wanted]
+        ``candidates`` is asked for the next one when a worker is free. None says that there is none before another
+        outcome is in.
+        """
+        source = iter(candidates)
+        more = True
+        while True:
+            while more and len(self._busy) < self.count:
+                candidate = next(source, _END)
+                if candidate is None:
+                    break
+                if isinstance(candidate, Candidate):
+                    self._free_worker().start(candidate)
+                else:
+                    more = False
+            if not self._busy:
+                if more:
+                    raise AssertionError("candidates wait for an outcome although none is evaluated")
+                return
+            for outcome in self._next_outcomes():
+                on_outcome(outcome)
+
+    @property
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.candidate]
+
+    def _free_worker(self) -> _Worker:
+        free = next((worker for worker in self._workers if not worker.candidate), None)
+        if free is None:
+            free = _Worker(self.factory, self.threads)
+            self._workers.append(free)
+        return free
+
+    def _next_outcomes(self) -> Iterator[Outcome]:
+        """Waits until a candidate is done or has run out of time."""
+        last = time.monotonic()
+        while True:
+            busy = self._busy
+            left = min(self.limit.seconds - worker.used_seconds for worker in busy)
+            ready = wait([worker.pipe for worker in busy], min(max(left, 0.0), _POLL_SECONDS))
+            now = time.monotonic()
+            gap, last = min(now - last, _LONGEST_GAP_SECONDS), now
+            for worker in busy:
+                worker.used_seconds += gap
+            done = [worker for worker in busy if worker.pipe in ready]
+            late = [worker for worker in busy if worker not in done and worker.used_seconds >= self.limit.seconds]
+            if done or late:
+                break
+        for worker in done:
+            outcome = worker.finish()
+            if not worker.alive:
+                self._workers.remove(worker)
+            if outcome.error is None:
+                self.limit.finished(outcome.seconds)
+            yield outcome
+        for worker in late:
+            self._workers.remove(worker)
+            outcome = worker.give_up(self.limit)
+            self.limit.expired += 1
+            yield outcome
 
 
 class _Worker:
     """The parent's end of one worker process."""
 
     def __init__(self, factory: EvaluatorFactory, threads: int) -> None:
+        try:
+            packed = ForkingPickler.dumps(factory)
+        except Exception as error:
+            raise WorkError(
+                f"the evaluator {factory!r} cannot be sent to a worker process ({words_of(error)}); make it a function "
+                "or an object of a class at the top level of a module"
+            ) from None
         self.pipe, other = _CONTEXT.Pipe()
         with _inherited(threads):
-            self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(factory, other), daemon=True)
+            self.process: BaseProcess = _CONTEXT.Process(target=serve, args=(bytes(packed), other), daemon=True)
             self.process.start()
         other.close()
         self.candidate: Candidate | None = None
-        self._since = time.monotonic()
+        self.used_seconds = 0.0
+        self._ready = False
 
     @property
     def alive(self) -> bool:
         return not self.pipe.closed
 
     def start(self, candidate: Candidate) -> None:
-        self.candidate, self._since = candidate, time.monotonic()
+        self.candidate, self.used_seconds = candidate, 0.0
         with contextlib.suppress(OSError):  # it died while idle: finish() finds the pipe closed and says so
             self.pipe.send(candidate)
 
     def finish(self) -> Outcome:
+        """The outcome of the candidate, or what ended the process. Raises WorkError when no evaluator can be made."""
         assert self.candidate is not None
         candidate, self.candidate = self.candidate, None
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
             self.end(5.0)  # it is dying by itself: its exit code says of what
-            return Outcome(candidate.number, time.monotonic() - self._since, error=self._last_words())
+            return self._last_words(candidate)
         if isinstance(answer, str):
             self.end()
             raise WorkError(f"candidates cannot be evaluated: {answer}")
         assert isinstance(answer, Outcome)
+        self._ready = True
         return answer
+
+    def give_up(self, limit: TimeLimit) -> Outcome:
+        """Ends a process that takes too long with its candidate."""
+        assert self.candidate is not None
+        number, seconds = self.candidate.number, self.used_seconds
+        self.end()
+        words = f"ended after {seconds:.3g} s, over the time limit of {limit.seconds:.3g} s ({limit.explain()})"
+        return Outcome(number, seconds, error=words)
+
+    def kill(self) -> None:
+        """Ends the process at once if it is at work, and what it started."""
+        if self.candidate is not None:
+            self._kill_all()
 
     def end(self, patience_seconds: float = 1.0) -> None:
         """Ends the process: one at work at once, an idle or dying one by itself if it does so in time."""
-        if self.candidate is not None:
-            self.process.kill()
+        self.kill()
+        self.candidate = None
         self.pipe.close()
         self.process.join(patience_seconds)
+        self._kill_all()
+        self.process.join()
+
+    def _kill_all(self) -> None:
+        """Also ends what an evaluator started: a worker leads a group of its own, once it runs."""
         if self.process.is_alive():
             self.process.kill()
-            self.process.join()
+        if self.process.pid:
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
-    def _last_words(self) -> str:
+    def _last_words(self, candidate: Candidate) -> Outcome:
         code = self.process.exitcode or 0
+        killed = -code in _ENDED_FROM_OUTSIDE
         if code == -signal.SIGKILL:
-            return "the worker process was killed (out of memory?)"
-        if code < 0:
-            return f"the worker process crashed with {signal.Signals(-code).name}"
-        return f"the worker process ended with exit code {code}"
+            words = "the worker process was killed (out of memory?)"
+        elif killed:
+            words = f"the worker process was ended with {signal.Signals(-code).name}"
+        elif code < 0:
+            words = f"the worker process crashed with {signal.Signals(-code).name}"
+        elif not self._ready and code == 1:
+            raise WorkError(
+                "candidates cannot be evaluated: a worker process ended before it began; a script that starts a run "
+                "must do so under `if __name__ == '__main__':`"
+            )
+        else:
+            words = f"the worker process ended with exit code {code}"
+        return Outcome(candidate.number, self.used_seconds, error=words, killed=killed)
 
 
 @contextlib.contextmanager
@@ -189,48 +252,3 @@ def _inherited(threads: int) -> Iterator[None]:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _serve(factory: EvaluatorFactory, pipe: Connection) -> None:
-    """The worker process: candidates in, outcomes out; a text says that the evaluator cannot be made."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    evaluate: Evaluator | None = None
-    while True:
-        try:
-            candidate = pipe.recv()
-        except (EOFError, OSError):
-            return
-        start = time.monotonic()
-        if evaluate is None:
-            try:
-                evaluate = factory()
-            except Exception as error:
-                pipe.send(_words(error))
-                return
-        outcome = outcome_of(evaluate, candidate)
-        pipe.send(replace(outcome, seconds=time.monotonic() - start))
-
-
-def outcome_of(evaluate: Evaluator, candidate: Candidate) -> Outcome:
-    """Evaluates a candidate here, in this process; ``seconds`` is left 0."""
-    try:
-        found = evaluate(candidate)
-        if not isinstance(found, Evaluation):
-            found = Evaluation(float(found))
-        return Outcome(candidate.number, 0.0, found.top1, None, found.curve, found.stopped)
-    except Exception as error:
-        return Outcome(candidate.number, 0.0, error=_words(error))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _words(error: Exception) -> str:
-    text = str(error).strip()
-    first = text.splitlines()[0] if text else "no message"
-    return first if isinstance(error, EdgeNASError) else f"{type(error).__name__}: {first}"

@@ -16,7 +16,7 @@ from edgenas.export._tensorflow import tensorflow
 from edgenas.export.bundle.words import TaskWords, classifier_words
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.ops import Shape
+from edgenas.spaces.tensor import Shape
 from edgenas.tasks.ends import only
 from edgenas.tasks.images import ImageTask
 from edgenas.tasks.registry import register_task

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.ops import Shape
+from edgenas.spaces.tensor import Shape
 
 Value = TypeVar("Value")
 

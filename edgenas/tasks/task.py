@@ -28,7 +28,7 @@ from edgenas.data.task_data import DataRequest, TaskData
 from edgenas.export.bundle.words import TaskWords
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.ops import Shape
+from edgenas.spaces.tensor import Shape
 from edgenas.tasks.ends import bound, listed
 from edgenas.data.augmentation import Augmentation
 

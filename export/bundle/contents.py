@@ -52,10 +52,10 @@ class BundleContents:
     architecture: str | None = None
     """The architecture's string in that space."""
     latency_ms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Measured statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
+    """Statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
     visits too, those are under ``quiet``."""
     energy_mj: Mapping[str, float] = field(default_factory=dict)
-    """Measured energy of one inference by device, where there is a meter."""
+    """Energy of one inference by device; how it is known stands in its ``provenance`` under ``energy``."""
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Where the latency comes from, by device: ``kind``, ``runtime``, ``runtime_version``, ``threads``, ..."""
     predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -165,10 +165,11 @@ def _convolution(op: Convolution, settings: LayerSettings) -> Any:
         op.kernel,
         strides=op.stride,
         padding="same",
+        dilation_rate=op.dilation,
         groups=op.groups,
         use_bias=op.use_bias,
         # Fan-out, as in the MobileNet and EfficientNet code; one group sees only its own share of the filters.
-        kernel_initializer=settings.normal(op.kernel**2 * op.filters / op.groups),
+        kernel_initializer=settings.normal(op.taps * op.filters / op.groups),
         name=settings.name,
     )
 
@@ -179,8 +180,9 @@ def _depthwise_convolution(op: DepthwiseConvolution, settings: LayerSettings) ->
         op.kernel,
         strides=op.stride,
         padding="same",
+        dilation_rate=op.dilation,
         use_bias=op.use_bias,
-        depthwise_initializer=settings.normal(op.kernel**2),
+        depthwise_initializer=settings.normal(op.taps),
         name=settings.name,
     )
 

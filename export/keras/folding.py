@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 
 from edgenas.spaces.graph import OpGraph, OpNode
-from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution
+from edgenas.spaces.ops import BatchNorm
 
 #: By op name, the arrays of its layer in the order of Keras: kernel, bias; scale, shift, mean, variance.
 Weights = dict[str, list[np.ndarray]]
-
-_FOLDABLE = (Convolution, DepthwiseConvolution, Dense)
 
 
 def layer_weights(model: Any) -> Weights:
@@ -43,9 +41,11 @@ def fold_batch_norms(graph: OpGraph, weights: Mapping[str, list[np.ndarray]]) ->
     for node in graph.nodes:
         inputs = tuple(renamed.get(source, source) for source in node.inputs)
         before = nodes.get(node.inputs[0])
-        if isinstance(node.op, BatchNorm) and before and isinstance(before.op, _FOLDABLE) and reads[before.name] == 1:
-            folded[before.name] = _folded(before, folded[before.name], folded.pop(node.name), node.op.epsilon)
-            kept[before.name] = dataclasses.replace(kept[before.name], op=dataclasses.replace(before.op, use_bias=True))
+        if isinstance(node.op, BatchNorm) and before and before.op.traits.has_kernel and reads[before.name] == 1:
+            if node.weights is None:
+                folded[before.name] = _folded(before, folded[before.name], folded.pop(node.name), node.op.epsilon)
+            with_bias = dataclasses.replace(before.op, use_bias=True)  # type: ignore[call-arg]
+            kept[before.name] = dataclasses.replace(kept[before.name], op=with_bias)
             renamed[node.name] = before.name
         else:
             kept[node.name] = dataclasses.replace(node, inputs=inputs)
@@ -58,6 +58,5 @@ def _folded(node: OpNode, arrays: list[np.ndarray], norm: list[np.ndarray], epsi
     kernel = arrays[0].astype(np.float64)
     bias = arrays[1].astype(np.float64) if len(arrays) > 1 else np.zeros_like(mean)
     factor = scale / np.sqrt(variance + epsilon)
-    # Depthwise kernels are (k, k, channels, 1): their channels are not the last axis.
-    by_channel = factor[:, None] if isinstance(node.op, DepthwiseConvolution) else factor
+    by_channel = factor.reshape((-1,) + (1,) * (-1 - node.op.traits.kernel_axis))
     return [(kernel * by_channel).astype(np.float32), ((bias - mean) * factor + shift).astype(np.float32)]

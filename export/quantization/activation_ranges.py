@@ -8,9 +8,11 @@ from a constant, so that a model written without any data still computes somethi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +56,9 @@ STANDARD_NORMAL = ActivationRange(-_COVERED, _COVERED, 0.0, 1.0)
 #: The runtime fixes the scale of a sigmoid's output to 1/256 and its zero point to -128.
 SIGMOID_OUTPUT = Quantization(np.array([1 / 256], np.float32), -128)
 
+#: Likewise of a hyperbolic tangent's: 1/128 around 0.
+TANH_OUTPUT = Quantization(np.array([1 / 128], np.float32), 0)
+
 
 def normal(mean: float, variance: float) -> ActivationRange:
     """A normal distribution."""
@@ -61,12 +66,15 @@ def normal(mean: float, variance: float) -> ActivationRange:
     return ActivationRange(mean - reach, mean + reach, mean, mean**2 + variance)
 
 
-_FUNCTIONS = {
+_NORMAL_SHARE = np.vectorize(NormalDist().cdf)
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "gelu": lambda x: x * _NORMAL_SHARE(x),
 }
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 255) for i in range(255)])
 

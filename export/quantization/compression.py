@@ -17,7 +17,6 @@ import numpy as np
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
-from edgenas.spaces.ops import Convolution, Dense
 
 _LLOYD_ITERATIONS = 50
 #: Smaller kernels are left alone: nothing to save there, and the first convolution is the most sensitive.
@@ -68,7 +67,10 @@ def compressible_ops(graph: OpGraph) -> tuple[str, ...]:
     return tuple(
         node.name
         for node in graph.nodes
-        if isinstance(node.op, (Convolution, Dense)) and node.op.weights(*graph.input_shapes(node)) >= _LEAST_WEIGHTS
+        if node.op.traits.has_kernel
+        and node.op.traits.kernel_axis == -1
+        and node.weights is None
+        and node.op.weights(*graph.input_shapes(node)) >= _LEAST_WEIGHTS
     )
 
 

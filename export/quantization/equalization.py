@@ -24,7 +24,8 @@ from edgenas.spaces.graph import OpGraph, OpNode
 from edgenas.spaces.network import Network
 from edgenas.spaces.ops import Activation, Convolution, Dense, DepthwiseConvolution, Op
 
-_WEIGHTED = (Convolution, DepthwiseConvolution, Dense)
+#: Kernels of which it is known how inputs and outputs lie in them.
+_KNOWN_KERNELS = (Convolution, DepthwiseConvolution, Dense)
 _ITERATIONS = 20
 _SMALLEST_RANGE = 1e-8
 #: Factors beyond this only move a useless channel around.
@@ -105,13 +106,18 @@ def equalizable_pairs(graph: OpGraph) -> tuple[tuple[str, str], ...]:
             if source in readers:
                 readers[source].append(node)
     pairs = []
+    shared = {name for node in graph.nodes if node.weights is not None for name in (node.name, node.weights)}
     for node in graph.nodes:
-        following = _only_reader(graph, readers, node) if isinstance(node.op, _WEIGHTED) else None
+        following = _only_reader(graph, readers, node) if _is_scalable(node) else None
         if following is not None and isinstance(following.op, Activation) and following.op.kind == "relu":
             following = _only_reader(graph, readers, following)
-        if following is not None and isinstance(following.op, _WEIGHTED):
+        if following is not None and _is_scalable(following) and not shared & {node.name, following.name}:
             pairs.append((node.name, following.name))
     return tuple(pairs)
+
+
+def _is_scalable(node: OpNode) -> bool:
+    return isinstance(node.op, _KNOWN_KERNELS)
 
 
 def equalize(graph: OpGraph, weights: Mapping[str, list[np.ndarray]]) -> Weights:

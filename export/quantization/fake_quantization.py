@@ -23,22 +23,11 @@ from edgenas.export.keras.builder import build_graph
 from edgenas.export.keras.folding import Weights
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph, OpNode
-from edgenas.spaces.ops import (
-    Activation,
-    Add,
-    Convolution,
-    Dense,
-    DepthwiseConvolution,
-    Dropout,
-    GlobalAveragePool,
-    Op,
-    Pool,
-)
+from edgenas.spaces.ops import Activation, Op
 
 #: By op name (and by input name), the smallest and the largest value seen.
 Ranges = dict[str, tuple[float, float]]
 
-_WEIGHTED = (Convolution, DepthwiseConvolution, Dense)
 _FUSED = ("relu", "relu6")
 #: The runtime fixes the scale of a sigmoid's output to 1/256.
 _SIGMOID_RANGE = (0.0, 255 / 256)
@@ -119,21 +108,19 @@ def _toolkit_classes(quantization: Any, quantizers: Any, tf_keras: Any) -> tuple
 
         def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
             tf = tensorflow()
-            depthwise = isinstance(self.op, DepthwiseConvolution)
-            kernel = tf.transpose(inputs, (0, 1, 3, 2)) if depthwise else inputs
+            traits = self.op.traits
+            kernel = tf.transpose(inputs, (0, 1, 3, 2)) if traits.kernel_axis == -2 else inputs
             bounds: Any = weights["bounds"]
             if training:
-                axes = None if isinstance(self.op, Dense) else tuple(range(len(kernel.shape) - 1))
+                axes = tuple(range(len(kernel.shape) - 1)) if traits.per_channel else None
                 bounds = tf.maximum(tf.reduce_max(tf.abs(tf.stop_gradient(kernel)), axes), _SMALLEST_BOUND)
             functions = tf.quantization
             per_tensor, per_channel = (
                 functions.fake_quant_with_min_max_vars,
                 functions.fake_quant_with_min_max_vars_per_channel,
             )
-            rounded = (per_tensor if isinstance(self.op, Dense) else per_channel)(
-                kernel, -bounds, bounds, narrow_range=True
-            )
-            return tf.transpose(rounded, (0, 1, 3, 2)) if depthwise else rounded
+            rounded = (per_channel if traits.per_channel else per_tensor)(kernel, -bounds, bounds, narrow_range=True)
+            return tf.transpose(rounded, (0, 1, 3, 2)) if traits.kernel_axis == -2 else rounded
 
         def get_config(self) -> dict[str, Any]:
             return {"op": self.op}
@@ -146,7 +133,7 @@ def _toolkit_classes(quantization: Any, quantizers: Any, tf_keras: Any) -> tuple
             self.bounds = bounds
 
         def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
-            if not isinstance(self.op, _WEIGHTED):
+            if not self.op.traits.has_kernel:
                 return []
             return [(_kernel_variable(layer), Kernels(self.op))]
 
@@ -178,8 +165,8 @@ def _kernel_variable(layer: Any) -> Any:
 
 
 def _kernel_bounds(op: Op, kernel: np.ndarray) -> np.ndarray:
-    magnitudes = np.abs(kernel[..., 0] if isinstance(op, DepthwiseConvolution) else kernel)
-    axes = None if isinstance(op, Dense) else tuple(range(magnitudes.ndim - 1))
+    magnitudes = np.moveaxis(np.abs(kernel), op.traits.kernel_axis, -1)
+    axes = tuple(range(magnitudes.ndim - 1)) if op.traits.per_channel else None
     return np.maximum(magnitudes.max(axis=axes), _SMALLEST_BOUND).astype(np.float32)
 
 
@@ -219,7 +206,7 @@ def quantize_aware(graph: OpGraph, weights: Weights, ranges: Mapping[str, tuple[
         if isinstance(node.op, Activation) and node.op.kind in _INTEGER_GATES:
             layer = toolkit.layers.Activation(_INTEGER_GATES[node.op.kind], name=node.name)
         bounds = ranges[node.name] if node.name in stored else None
-        if bounds is None and not isinstance(node.op, _WEIGHTED):
+        if bounds is None and not node.op.traits.has_kernel:
             return layer
         if isinstance(node.op, Activation) and node.op.kind == "sigmoid":
             bounds = _SIGMOID_RANGE
@@ -279,18 +266,14 @@ def stored_tensors(graph: OpGraph) -> frozenset[str]:
                 readers[source].append(node.op)
     stored = set()
     for node in graph.nodes:
-        if isinstance(node.op, (Pool, Dropout)) or _is_identity(node.op, graph.input_shapes(node)):
+        if node.op.traits.keeps_range or node.op.does_nothing(*graph.input_shapes(node)):
             continue
-        fusable = (*_FUSED, "hard_sigmoid") if isinstance(node.op, _WEIGHTED) else _FUSED
+        fusable = (*_FUSED, "hard_sigmoid") if node.op.traits.has_kernel else _FUSED
         only = readers[node.name][0] if len(readers[node.name]) == 1 and node.name not in graph.outputs else None
-        fused = isinstance(only, Activation) and only.kind in fusable and isinstance(node.op, (*_WEIGHTED, Add))
+        fused = isinstance(only, Activation) and only.kind in fusable and node.op.traits.fuses_activation
         if not fused:
             stored.add(node.name)
     return frozenset(stored)
-
-
-def _is_identity(op: Op, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    return isinstance(op, GlobalAveragePool) and op.keep_sides and shapes[0][:2] == (1, 1)
 
 
 def _hard_sigmoid(x: Any) -> Any:

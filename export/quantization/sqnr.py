@@ -22,7 +22,7 @@ from edgenas.export.quantization.channels import PoorChannels, poor_channels
 from edgenas.export.quantization.layer_matching import MatchedLayer, match_layers
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.reader import TfliteTensor, model_io
-from edgenas.export.worker import check_worker, worker_environment
+from edgenas.export.worker import CrashError, check_worker, worker_environment
 from edgenas.spaces.errors import InputError, WorkError
 
 #: Equal tensors have no noise; JSON has no infinity.
@@ -38,6 +38,8 @@ _GOOD_GRID_DB = 30.0
 #: A layer that adds less than this passes on what reaches it: as much noise again of its own would be 3 dB.
 _OWN_DB = 3.0
 
+#: Large models on a slow machine take minutes; one that never ends is damaged.
+_TIMEOUT_SECONDS = 900.0
 _WORKER = ("-m", "edgenas.export.quantization.sqnr_worker")
 
 
@@ -199,9 +201,18 @@ def _run_both(
         (folder / "job.json").write_text(json.dumps({"pairs": pairs, "order": order}))
         files = ("reference.tflite", "other.tflite", "inputs.npz", "job.json", "out.json")
         command = [sys.executable, *_WORKER, *(str(folder / file) for file in files)]
-        process = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", env=worker_environment(), check=False
-        )
+        try:
+            process = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=worker_environment(),
+                check=False,
+                timeout=_TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise CrashError(f"the models did not run within {_TIMEOUT_SECONDS:g} s") from None
         check_worker(process.returncode, process.stderr)
         found: dict[str, Any] = json.loads((folder / "out.json").read_text())
         return found

@@ -7,6 +7,7 @@ import numpy as np
 from edgenas.export.deployed import ConstantOperand, DeployedNode
 from edgenas.export.quantization.activation_ranges import (
     SIGMOID_OUTPUT,
+    TANH_OUTPUT,
     ActivationRange,
     after_activation,
     after_global_mean,
@@ -25,6 +26,7 @@ from edgenas.spaces.ops import (
     GlobalAveragePool,
     Multiply,
     Pool,
+    pair,
 )
 
 
@@ -33,8 +35,8 @@ def _write_convolution(writer: ModelWriter, node: DeployedNode) -> None:
     op = node.op
     assert isinstance(op, Convolution)
     channels = writer.graph.shapes[node.inputs[0]][-1] // op.groups
-    shape = (op.filters, op.kernel, op.kernel, channels)
-    inputs = writer.add_kernel(node, shape, channel_axis=0, fan_in=op.kernel**2 * channels)
+    shape = (op.filters, *pair(op.kernel), channels)
+    inputs = writer.add_kernel(node, shape, channel_axis=0, fan_in=op.taps * channels)
     # As the converter: one CONV_2D whose kernel is shallower than the input, known from version 6 on.
     version = 6 if op.groups > 1 else 3 if writer.is_int8 else 1
     writer.add_operator(
@@ -43,26 +45,31 @@ def _write_convolution(writer: ModelWriter, node: DeployedNode) -> None:
         writer.add_weighted_output(node),
         version=version,
         options="Conv2DOptions",
-        strideW=op.stride,
-        strideH=op.stride,
+        **_window(op.stride, op.dilation),
         fusedActivationFunction=writer.fused(node),
     )
+
+
+def _window(stride: int | tuple[int, int], dilation: int | tuple[int, int] = 1) -> dict[str, int]:
+    """Options of a window; dilations only where there are any, as the schema has 1 for its default."""
+    (down, right), (rows, columns) = pair(stride), pair(dilation)
+    options = {"strideW": right, "strideH": down}
+    return options if (rows, columns) == (1, 1) else {**options, "dilationWFactor": columns, "dilationHFactor": rows}
 
 
 @op_writer(DepthwiseConvolution)
 def _write_depthwise_convolution(writer: ModelWriter, node: DeployedNode) -> None:
     op = node.op
     assert isinstance(op, DepthwiseConvolution)
-    shape = (1, op.kernel, op.kernel, writer.graph.shapes[node.name][-1])
-    inputs = writer.add_kernel(node, shape, channel_axis=3, fan_in=op.kernel**2)
+    shape = (1, *pair(op.kernel), writer.graph.shapes[node.name][-1])
+    inputs = writer.add_kernel(node, shape, channel_axis=3, fan_in=op.taps)
     writer.add_operator(
         "DEPTHWISE_CONV_2D",
         inputs,
         writer.add_weighted_output(node),
         version=3 if writer.is_int8 else 1,
         options="DepthwiseConv2DOptions",
-        strideW=op.stride,
-        strideH=op.stride,
+        **_window(op.stride, op.dilation),
         depthMultiplier=1,
         fusedActivationFunction=writer.fused(node),
     )
@@ -84,7 +91,16 @@ def _write_dense(writer: ModelWriter, node: DeployedNode) -> None:
     )
 
 
-_ACTIVATION_OPERATORS = {"relu": "RELU", "relu6": "RELU6", "hard_swish": "HARD_SWISH", "sigmoid": "LOGISTIC"}
+_ACTIVATION_OPERATORS = {
+    "relu": "RELU",
+    "relu6": "RELU6",
+    "hard_swish": "HARD_SWISH",
+    "sigmoid": "LOGISTIC",
+    "gelu": "GELU",
+    "tanh": "TANH",
+}
+_ACTIVATION_OPTIONS = {"hard_swish": "HardSwishOptions", "gelu": "GeluOptions"}
+_ACTIVATION_OUTPUTS = {"sigmoid": SIGMOID_OUTPUT, "tanh": TANH_OUTPUT}
 
 
 @op_writer(Activation)
@@ -94,14 +110,14 @@ def _write_activation(writer: ModelWriter, node: DeployedNode) -> None:
     output = writer.add_activation(
         node.name,
         after_activation(kind, writer.ranges[node.inputs[0]]),
-        quantization=SIGMOID_OUTPUT if kind == "sigmoid" else None,
+        quantization=_ACTIVATION_OUTPUTS.get(kind),
     )
     writer.add_operator(
         _ACTIVATION_OPERATORS[kind],
         [writer.tensor(node.inputs[0])],
         output,
         version=2 if writer.is_int8 and kind != "hard_swish" else 1,
-        options="HardSwishOptions" if kind == "hard_swish" else None,
+        options=_ACTIVATION_OPTIONS.get(kind),
     )
 
 
@@ -169,10 +185,9 @@ def _write_pool(writer: ModelWriter, node: DeployedNode) -> None:
         writer.add_like(node.name, source, values),
         version=2 if writer.is_int8 else 1,
         options="Pool2DOptions",
-        strideW=op.stride,
-        strideH=op.stride,
-        filterWidth=op.kernel,
-        filterHeight=op.kernel,
+        **_window(op.stride),
+        filterWidth=pair(op.kernel)[1],
+        filterHeight=pair(op.kernel)[0],
         fusedActivationFunction=writer.fused(node),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,12 @@ class Session:
 def network_key(network: Network, precision: str) -> str:
     """A name under which the journal finds the network again."""
     return "network: " + " > ".join(network.signatures(precision).values())
+
+
+def digest(networks: Sequence[Network], precision: str) -> str:
+    """A short name of the networks that a calibration was fitted on."""
+    keys = sorted(network_key(network, precision) for network in networks)
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
 
 
 def by_key(networks: Iterable[Network], precision: str) -> dict[str, Network]:

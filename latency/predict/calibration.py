@@ -72,7 +72,8 @@ class Calibration:
     ``cold_decay_ms`` tell how they differ between fast and slow ones
     (:class:`edgenas.latency.predict.coldness.Coldness`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
-    networks: constants that were fitted on networks of one space do not hold for those of another.
+    networks: constants that were fitted on networks of one space do not hold for those of another, so a table keeps
+    one calibration a space. ``created`` is when it was fitted.
     """
 
     scale: float = 1.0
@@ -93,6 +94,7 @@ class Calibration:
     mape_interval: tuple[float, float] | None = None
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
+    created: str = ""
 
     def contributions(
         self,
@@ -143,6 +145,13 @@ class Calibration:
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
 
+    def at_clock(self, factor: float) -> Calibration:
+        """A copy for latencies that were multiplied with ``factor``."""
+        names = ("overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb", "cold_ms_per_mb", "cold_decay_ms")
+        scaled: dict[str, Any] = {name: round(getattr(self, name) * factor, 6) for name in names}
+        pairs = tuple((round(predicted * factor, 6), round(measured * factor, 6)) for predicted, measured in self.pairs)
+        return self if factor == 1 else dataclasses.replace(self, **scaled, pairs=pairs)
+
     def with_deployed(self, medians: NDArray[np.float64], p95s: NDArray[np.float64]) -> Calibration:
         """A copy that knows the ratios of deployed to quiet latency of some networks, (networks,) each, above 0."""
         error = None
@@ -187,6 +196,7 @@ class Calibration:
             cold_part=float(data.get("cold_part", 0.0)),
             mape_interval=interval_from(data.get("mape_interval")),
             of=str(data.get("of", "")),
+            created=str(data.get("created", "")),
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
         )

@@ -92,6 +92,7 @@ def predict_model(model: bytes, table: LatencyTable, *, strict: bool = False) ->
     left = [work for piece in pieces if piece.signature is None for work in piece.works]
     if strict and left:
         raise InputError(_refusal(table, left, len(works)))
+    table = table.for_blocks(piece.signature for piece in pieces if piece.signature is not None)
     interpolation = Interpolation(table) if left else None
     if interpolation is not None:
         pieces = [part for piece in pieces for part in _apart(piece, interpolation.kinds)]

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from edgenas.export.tflite.operator_list import list_operators
 from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor
-from edgenas.spaces.cost import MOST_TAPS
+from edgenas.latency.predict.wide_depthwise import MOST_TAPS
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.signature import parse_signature
 
@@ -75,7 +75,7 @@ class OperatorWork:
     @property
     def is_wide(self) -> bool:
         """Whether it is a depthwise convolution of more than 25 taps
-        (:func:`edgenas.spaces.cost.wide_depthwise_bytes`).
+        (:mod:`edgenas.latency.predict.wide_depthwise`).
         """
         found = _DEPTHWISE.match(self.kind)
         return found is not None and int(found[1]) * int(found[2]) > MOST_TAPS

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from edgenas.latency.measure.session import Session, by_key
 from edgenas.latency.measure.visits import THOROUGH
 from edgenas.latency.predict.calibration import Calibration, calibrate
+from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.latency.table.latency_table import Row
 from edgenas.spaces.blocks import ConvBnAct
-from edgenas.spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 # So many models are on disk and in one set of rounds at once.
 _BATCH = 1000

@@ -27,7 +27,7 @@ from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 _LOG = logging.getLogger("edgenas.latency")
 #: Blocks that are measured between two writings of the table.
@@ -91,7 +91,8 @@ def _measured(
     same = table.energy is not None and table.energy.kind == "measured" and table.energy.meter == meter
     energies = {name: row.energy_mj for name, row in table.rows.items() if row.energy_mj is not None} if same else {}
     lacking = [signature for signature in graphs if signature not in energies]
-    if not lacking and same:
+    fitted = table.calibration is None or table.calibration.of in table.energies
+    if not lacking and same and fitted:
         return table
     settings = dataclasses.replace(_SETTINGS, threads=table.threads)
     report = Reporter(progress, f"measuring the energy of {len(lacking)} blocks", len(lacking) + len(networks))
@@ -125,7 +126,7 @@ def _measured(
     origin = calibrated(origin, table, networks, measured_mj)
     table = table.with_energies(energies, origin)
     table.save(path)
-    return LatencyTable.load(path)
+    return LatencyTable.load(path).for_calibration(table.calibration.of if table.calibration else "")
 
 
 def _outcomes(

@@ -17,20 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
+from edgenas.devices.measurement import Kind
 from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
-from edgenas.latency.table.latency_table import LatencyTable, Row, default_table_path
+from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable, Row, default_table_path
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200
-PROTOCOL = "simulated: each block inside a network, a constant for what a network costs besides"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +76,13 @@ def profile_exact(
     rows, failed = _simulate(graphs, device, precision, progress)
     if graphs and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
-    table = table.with_rows(rows)
+    table, of = table.with_rows(rows), digest(networks, precision)
     if networks or table.calibration is None:
         wholes = _simulate_wholes(table, networks, device)
-        table = table.with_session(
-            anchor_ms=1.0, calibration=_calibrate(table, wholes), created=identity.time_utc or ""
-        )
-        table = dataclasses.replace(table, energy=_energy(table, wholes, device))
-    table.save(path)
+        calibration = dataclasses.replace(_calibrate(table, wholes), of=of)
+        table = table.with_session(anchor_ms=1.0, calibration=calibration, created=identity.time_utc or "")
+        table = dataclasses.replace(table, energy=_energy(table, wholes, device)).marked(entries, of)
+    table = LatencyTable.load(table.save(path)).for_calibration(of)
     missing = {signature: error for signature, error in failed.items() if signature in entries}
     return ExactProfile(table, path, frozenset(rows) & frozenset(entries), missing)
 
@@ -111,7 +111,7 @@ def _simulate_wholes(
 ) -> list[tuple[Measurement, list[Row]]]:
     """Whole networks, and the rows of their blocks; without those that the device cannot run."""
     wholes = []
-    for network in networks:
+    for network in by_key(networks, table.precision).values():  # a small space gives some of them twice
         signatures = network.signatures(table.precision).values()
         outcome = device.measure_many({"network": write_tflite(network.graph, table.precision)})["network"]
         if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):
@@ -140,7 +140,9 @@ def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]
     power = device.spec.power
     if power.idle_watts is None or power.active_watts is None:
         return None
-    energy = TableEnergy("simulated", power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte)
+    energy = TableEnergy(
+        _energy_kind(table, wholes), power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte
+    )
     if not wholes:
         return energy
     fixed_mj, errors = _constant(
@@ -148,6 +150,16 @@ def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]
         [sum(row.energy_mj or 0.0 for row in rows) for _, rows in wholes],
     )
     return energy.with_calibration(1.0, fixed_mj, errors)
+
+
+def _energy_kind(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]) -> Kind:
+    """What the device says of its energies; where it gave none, what it says of its latencies."""
+    kinds = [whole.energy.kind for whole, _ in wholes if whole.energy is not None]
+    return kinds[0] if kinds else table.provenance.kind
+
+
+def _protocol(identity: Provenance) -> str:
+    return f"{identity.kind}: {EXACT_PROTOCOL}"
 
 
 def _constant(wholes: Sequence[float], sums: Sequence[float]) -> tuple[float, NDArray[np.float64]]:
@@ -168,7 +180,7 @@ def _existing(path: Path, precision: str, identity: Provenance, device: Device) 
     now, then = device.spec.power, table.energy
     counted = None if then is None else (then.idle_watts, then.active_watts, then.pj_per_byte)
     same_power = counted == ((now.idle_watts, now.active_watts, now.pj_per_byte) if now.has_watts else None)
-    return table if not table.differences(identity) and table.protocol == PROTOCOL and same_power else None
+    return table if not table.differences(identity) and table.protocol == _protocol(identity) and same_power else None
 
 
 def _empty(precision: str, identity: Provenance) -> LatencyTable:
@@ -178,9 +190,9 @@ def _empty(precision: str, identity: Provenance) -> LatencyTable:
         runtime=identity.runtime,
         runtime_version=identity.runtime_version,
         threads=identity.threads,
-        protocol=PROTOCOL,
+        protocol=_protocol(identity),
         anchor_ms=1.0,
         created=identity.time_utc or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        statistic="simulated",
+        statistic=identity.kind,
         kind=identity.kind,
     )

@@ -19,14 +19,15 @@ import numpy as np
 from edgenas.latency.measure.session import Session, by_key
 from edgenas.latency.predict.calibration import Calibration, calibrate_inside
 from edgenas.latency.predict.coldness import Coldness, Sighting, fit_coldness
+from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.latency.profile.alone import rows_alone
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts
 from edgenas.latency.table.latency_table import LatencyTable, Row
-from edgenas.spaces.cost import graph_weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2
@@ -84,7 +85,7 @@ def measure_inside(
         session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
         rows |= rows_alone(session, left)
     session.errors = {name: error for name, error in session.errors.items() if name in left}
-    return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness)
+    return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness, before or Calibration())
 
 
 def look_inside(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
@@ -180,15 +181,17 @@ def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Col
 
 
 def _calibrated(
-    session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness
+    session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness, before: Calibration
 ) -> Calibration:
+    """``before`` says what blocks add that were measured alone, for a space of fast networks."""
+    plain_of = dataclasses.replace(before, inside_scale=1.0)
     seen = session.visits.latencies(wholes)
     sums_ms, networks_ms, used = [], [], []
     for key, network in wholes.items():
         signatures = network.signatures(session.precision).values()
         if key in seen and all(signature in rows for signature in signatures):
             blocks = [rows[signature] for signature in signatures]
-            plain, cold = sum(block.latency_ms for block in blocks), sum(block.cold_ms for block in blocks)
+            plain, cold = float(plain_of.parts(blocks).sum()), sum(block.cold_ms for block in blocks)
             sums_ms.append(float(coldness.network_ms(plain, cold)))
             networks_ms.append(seen[key].latency_ms)
             used.append(network)

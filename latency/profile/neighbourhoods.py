@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.decision import Architecture
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.ops import Shape
-from edgenas.spaces.population import Population
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.decision import Architecture
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 #: Random networks to choose from, and how often so many more are drawn while a block is too rare among them.
 _POOL = 10_000

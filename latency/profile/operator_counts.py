@@ -20,7 +20,7 @@ from edgenas.latency.measure.quiet import visit_in_rounds
 from edgenas.latency.measure.visits import QuietSettings, Visits
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 # So many networks tell whether networks are slow, and whether operators add up.
 _TRIED = 3

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgenas.devices import Device, DeviceLostError, MeasurementError, Provenance
 from edgenas.latency.measure.journal import Journal
-from edgenas.latency.measure.session import Session
+from edgenas.latency.measure.session import Session, digest
 from edgenas.latency.measure.visits import QuietSettings, Visits
 from edgenas.latency.profile.alone import blocks_of, measure_alone
 from edgenas.latency.profile.energies import complete_energies
@@ -28,12 +28,12 @@ from edgenas.latency.profile.inside import measure_inside
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.profile.progress import ProgressCallback
-from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks, digest
+from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ def _measure(
     if table is None:
         table = _empty_table(precision, identity, settings)
     missing = [signature for signature in entries if signature not in table.rows]
-    calibrated = table.calibration is not None and (
-        not networks or (table.calibration.networks > 0 and table.calibration.of == digest(networks, precision))
-    )
+    of = digest(networks, precision)
+    known = table.calibrations.get(of)
+    calibrated = table.calibration is not None and (not networks or (known is not None and known.networks > 0))
     if not missing and calibrated:
-        table = complete_energies(table, entries, networks, device, path, progress=progress)
+        table = complete_energies(table.for_calibration(of), entries, networks, device, path, progress=progress)
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
 
     visits = Visits(settings, table.anchor_ms if np.isfinite(table.anchor_ms) else None)
@@ -178,7 +178,8 @@ def _measure(
             if counts is None or neighbourhoods is None:
                 rows, calibration = measure_alone(session, {name: entries[name] for name in missing}, networks)
             else:
-                missing = [name for name in entries if name not in table.rows or not table.rows[name].networks]
+                own = {name for name, row in table.rows.items() if not row.networks and set(row.profiled_for) <= {of}}
+                missing = [name for name in entries if name not in table.rows or name in own]
                 wanted = {name: entries[name] for name in missing}
                 rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
             if missing and not rows:
@@ -187,15 +188,18 @@ def _measure(
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
             ) from error
-        table = table.with_rows(rows)
+        # Rows of other spaces stay as they are: what is predicted from them does not change.
+        others = {name for name, row in table.rows.items() if set(row.profiled_for) - {of}}
+        table = table.with_rows({name: row for name, row in rows.items() if name not in others})
         if len({row.networks > 0 for row in table.rows.values()}) > 1:
             calibration = calibration.keeping(table.calibration, inside=counts is not None)
         table = table.with_session(
             anchor_ms=float(f"{visits.reference_ms:.5g}"),
-            calibration=dataclasses.replace(calibration, of=digest(networks, precision)),
+            calibration=dataclasses.replace(calibration, of=of),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        )
-        table = LatencyTable.load(table.save(path))  # what is returned is what is stored, to the last digit
+        ).marked(entries, of)
+        # What is returned is what is stored, to the last digit.
+        table = LatencyTable.load(table.save(path)).for_calibration(of)
         journal.remove()
     table = complete_energies(table, entries, networks, device, path, progress=progress)
     failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}

@@ -7,15 +7,12 @@ bandwidth, which no look at the CPU's clock shows.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-
 import numpy as np
 
-from edgenas.latency.measure.session import by_key, network_key
+from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.network import Network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 CALIBRATION_NETWORKS = 24
 #: Apart from the seeds that people validate with.
@@ -30,10 +27,15 @@ def calibration_networks(space: SearchSpace) -> list[Network]:
     return [space.decode(row) for row in space.sample(rng, CALIBRATION_NETWORKS)]
 
 
-def digest(networks: Sequence[Network], precision: str) -> str:
-    """A short name of the networks that a calibration was fitted on."""
-    keys = sorted(network_key(network, precision) for network in networks)
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
+def table_for(table: LatencyTable, space: SearchSpace) -> LatencyTable:
+    """The table as it speaks about networks of a space: with the calibration of that space, where it has one.
+
+    A space that was not profiled itself gets that of the space that most of its blocks were profiled for.
+    """
+    of = digest(calibration_networks(space), table.precision)
+    if of in table.calibrations:
+        return table.for_calibration(of)
+    return table.for_blocks(space.signatures(table.precision))
 
 
 def reference_networks(space: SearchSpace, table: LatencyTable) -> list[tuple[Network, float]]:
@@ -41,8 +43,9 @@ def reference_networks(space: SearchSpace, table: LatencyTable) -> list[tuple[Ne
 
     Empty where the calibration is that of another space, or of other networks, or some of them could not be measured.
     """
-    calibration, networks = table.calibration, calibration_networks(space)
-    if calibration is None or calibration.of != digest(networks, table.precision):
+    networks = calibration_networks(space)
+    calibration = table.calibrations.get(digest(networks, table.precision))
+    if calibration is None:
         return []
     distinct = by_key(networks, table.precision).values()
     if not _FEWEST <= len(distinct) == len(calibration.pairs):

@@ -80,6 +80,9 @@ def compare_tables(first: LatencyTable, second: LatencyTable) -> TableDifference
     ]
     changes.sort(key=lambda change: -abs(math.log(change.ratio)))
     header = {key: (_text(first, key), _text(second, key)) for key in _SHOWN if _text(first, key) != _text(second, key)}
+    calibrations = (_calibrations(first), _calibrations(second))
+    if calibrations[0] != calibrations[1]:
+        header["calibrations"] = calibrations
     return TableDifference(
         header,
         tuple(signature for signature in first.rows if signature not in second.rows),
@@ -92,9 +95,10 @@ def compare_tables(first: LatencyTable, second: LatencyTable) -> TableDifference
 def merge_tables(first: LatencyTable, second: LatencyTable) -> LatencyTable:
     """One table with the rows of both; where both have a row, that of the newer table (the second when as new).
 
-    Latencies of the older table are brought to the reference clock of the newer, whose header and calibration the
-    result has (the older's calibration when the newer has none). Energies are kept only where both tables' have one
-    origin. Raises InputError naming everything that keeps the two from being merged.
+    Latencies of the older table are brought to the reference clock of the newer, whose header the result has. It has
+    the calibrations of both, and of one space that of the newer (the older's when the newer's is of no network).
+    Energies are kept only where both tables' have one origin. Raises InputError naming everything that keeps the two
+    from being merged.
     """
     differences = [
         f"{key} is {mine!r} in the first and {theirs!r} in the second"
@@ -116,10 +120,24 @@ def merge_tables(first: LatencyTable, second: LatencyTable) -> LatencyTable:
     energy = newer.energy or older.energy
     if newer.energy is not None and older.energy is not None and not _one_origin(older, newer):
         rows = {signature: dataclasses.replace(row, energy_mj=None) for signature, row in rows.items()}
-    merged: dict[str, Row] = {**rows, **newer.rows}
-    calibrated = newer.calibration is not None and newer.calibration.networks > 0
-    calibration = newer.calibration if calibrated or older.calibration is None else older.calibration
-    return dataclasses.replace(newer, rows=merged, energy=energy, calibration=calibration)
+    merged: dict[str, Row] = {
+        **rows,
+        **{
+            name: dataclasses.replace(row, profiled_for=_both(row, rows[name])) if name in rows else row
+            for name, row in newer.rows.items()
+        },
+    }
+    calibrations = dict(newer.calibrations)
+    for of, calibration in older.calibrations.items():
+        if of not in calibrations or not calibrations[of].networks:
+            calibrations[of] = calibration.at_clock(factor)
+    energies = {**older.energies, **newer.energies} if _one_origin(older, newer) else newer.energies or older.energies
+    empty = dataclasses.replace(newer, rows={}, energy=energy, calibration=None)
+    return dataclasses.replace(empty, rows=merged, calibrations=calibrations, energies=energies).as_usual()
+
+
+def _both(row: Row, other: Row) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*row.profiled_for, *other.profiled_for)))
 
 
 def _one_origin(first: LatencyTable, second: LatencyTable) -> bool:
@@ -129,6 +147,13 @@ def _one_origin(first: LatencyTable, second: LatencyTable) -> bool:
 
 def _identity(table: LatencyTable) -> dict[str, object]:
     return {key: getattr(table, key) for key in _IDENTITY}
+
+
+def _calibrations(table: LatencyTable) -> str:
+    """Which networks a table is calibrated with, in the order of their names."""
+    return ", ".join(
+        f"{of or 'unnamed'} ({table.calibrations[of].networks} networks)" for of in sorted(table.calibrations)
+    )
 
 
 def _text(table: LatencyTable, key: str) -> str | None:

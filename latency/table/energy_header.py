@@ -74,6 +74,13 @@ class TableEnergy:
             "networks": self.networks,
         }
 
+    def has_origin(self, other: TableEnergy) -> bool:
+        """Whether both are of one kind, by one meter (or one model with the same figures)."""
+        ours, theirs = ((each.kind, each.meter, each.pj_per_byte) for each in (self, other))
+        if ours != theirs:
+            return False
+        return self.kind == "measured" or (self.idle_watts, self.active_watts) == (other.idle_watts, other.active_watts)
+
     def contributions(
         self, energies_mj: NDArray[np.float64], latencies_ms: NDArray[np.float64], parts_ms: NDArray[np.float64]
     ) -> NDArray[np.float64]:

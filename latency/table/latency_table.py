@@ -1,16 +1,19 @@
 """Latency tables: signature -> quiet latency, for one device, precision and runtime, in a file that people can read.
 
-    # edgenas-latency-table: 1
+    # edgenas-latency-table: 3
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
-    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms
-    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0,0.0
+    # calibration 0a1b2c3d4e5f: {...}
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms,profiled_for
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0,0.0,0a1b2c3d4e5f
     # sha256: 0f3c...
 
 Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
 was cut off or changed is refused. ``energy_mj`` is empty where it is not known; tables from before there were the last
-columns are read all the same.
+columns are read all the same. There is one calibration for each space that was profiled
+(:mod:`edgenas.latency.predict.calibrations`),
+and rows tell which ones they were profiled for; a table of schema 2 has a single one, for all its rows.
 """
 
 from __future__ import annotations
@@ -20,20 +23,25 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from edgenas.devices import Device, Provenance, edgenas_home
 from edgenas.devices.measurement import Kind
 from edgenas.export.files import write_atomically
 from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.predict.calibrations import calibration_of_blocks, default_calibration
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError
 
-SCHEMA = 2
+Named = TypeVar("Named", Calibration, TableEnergy)
+
+SCHEMA = 3
+_READ_SCHEMAS = ("2", "3")
 _MAGIC = "edgenas-latency-table"
 _FIGURES = (
     "latency_ms",
@@ -45,12 +53,15 @@ _FIGURES = (
     "wide_bytes",
     "networks",
     "cold_ms",
+    "profiled_for",
 )
 _COLUMNS = ("signature", *_FIGURES)
 # Older tables lack the last columns.
 _FEWEST_COLUMNS = 5
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
+#: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
+EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
@@ -60,10 +71,11 @@ class Row:
 
     ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
     reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
-    padded (:func:`edgenas.spaces.cost.wide_depthwise_bytes`); 0 where it is not known. ``networks`` is the number of
+    padded (:mod:`edgenas.latency.predict.wide_depthwise`); 0 where it is not known. ``networks`` is the number of
     networks
     that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add
     (edgenas.latency.predict.coldness).
+    ``profiled_for`` names the calibrations of the spaces that the block was profiled for.
     """
 
     latency_ms: float
@@ -75,11 +87,17 @@ class Row:
     wide_bytes: int = 0
     networks: int = 0
     cold_ms: float = 0.0
+    profiled_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Costs by signature, and what they were measured on. See the module for the file."""
+    """Costs by signature, and what they were measured on. See the module for the file.
+
+    ``calibration`` and ``energy`` are those in use: of networks that nothing is known of, or, in a copy that
+    :meth:`for_calibration` made, of the networks of one space. ``calibrations`` and ``energies`` hold them all, by
+    :attr:`Calibration.of`, in the order in which the spaces were profiled.
+    """
 
     device: str
     precision: str
@@ -103,8 +121,15 @@ class LatencyTable:
     kind: str | None = None
     #: Where the energies of the rows come from; None: there are none.
     energy: TableEnergy | None = None
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    energies: Mapping[str, TableEnergy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.calibration is not None:
+            of = self.calibration.of
+            object.__setattr__(self, "calibrations", {**self.calibrations, of: self.calibration})
+            if self.energy is not None:
+                object.__setattr__(self, "energies", {**self.energies, of: self.energy})
         if self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}")
         object.__setattr__(self, "rows", dict(sorted(self.rows.items())))
@@ -123,6 +148,18 @@ class LatencyTable:
         settings = settings or QuietSettings()
         inside = any(row.networks for row in self.rows.values())
         return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether it was made from the table of another device."""
+        return self.kind == "modelled" and not self.protocol.endswith(EXACT_PROTOCOL)
+
+    @property
+    def networks_kind(self) -> Kind:
+        """How the latencies of the whole networks are known that its error was found on."""
+        if not self.is_adapted:
+            return self.provenance.kind
+        return _KINDS.get(self.statistic, "measured")
 
     @property
     def provenance(self) -> Provenance:
@@ -148,10 +185,13 @@ class LatencyTable:
         header |= {key: str(getattr(self, key)) for key in _TEXT_KEYS}
         header |= {"threads": str(self.threads), "anchor_ms": repr(self.anchor_ms)}
         header |= {key: str(value) for key in _OPTIONAL_KEYS if (value := getattr(self, key)) is not None}
-        if self.calibration is not None:
-            header["calibration"] = json.dumps(self.calibration.to_json(), sort_keys=True)
-        if self.energy is not None:
-            header |= self.energy.to_header()
+        for of, calibration in self.calibrations.items():
+            header[_key("calibration", of)] = json.dumps(calibration.to_json(), sort_keys=True)
+        usual = self.as_usual()
+        if usual.energy is not None:
+            header |= usual.energy.to_header()
+        for of, fitted in self.energies.items():
+            header[_key("energy", of)] = json.dumps(fitted.to_header(), sort_keys=True)
         text = io.StringIO()
         for key, value in header.items():
             text.write(f"# {key}: {' '.join(value.split())}\n")
@@ -160,7 +200,8 @@ class LatencyTable:
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
             figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy)
-            writer.writerow([signature, *figures, row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms)])
+            rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms), " ".join(row.profiled_for))
+            writer.writerow([signature, *figures, *rest])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -189,16 +230,22 @@ class LatencyTable:
         if missing:
             raise InputError(f"{source}: the header lacks the key {missing[0]!r}: run `edgenas profile` again")
         try:
-            calibration = Calibration.from_json(json.loads(header["calibration"])) if "calibration" in header else None
-            return cls(
+            calibrations = {each.of: each for each in _named(header, "calibration", Calibration.from_json).values()}
+            if header[_MAGIC] == "2":  # one calibration, whatever its rows had been profiled for
+                marks = tuple(of for of in calibrations if of)
+                rows = {signature: dataclasses.replace(row, profiled_for=marks) for signature, row in rows.items()}
+            table = cls(
                 **{key: header[key] for key in _TEXT_KEYS},
                 **{key: header[key] for key in _OPTIONAL_KEYS if key in header},
                 threads=int(header["threads"]),
                 anchor_ms=float(header["anchor_ms"]),
                 rows=rows,
-                calibration=calibration,
+                calibration=None,
                 energy=TableEnergy.from_header(header),
+                calibrations=calibrations,
+                energies=_named(header, "energy", _energy_from),
             )
+            return table.as_usual()
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{source}: the header makes no sense ({error}): run `edgenas profile` again") from None
 
@@ -235,13 +282,55 @@ class LatencyTable:
         return dataclasses.replace(self, rows={**self.rows, **rows})
 
     def with_energies(self, energies_mj: Mapping[str, float], energy: TableEnergy | None) -> LatencyTable:
-        """A copy with these energies by signature, and none for other rows: energies of a table are of one origin."""
+        """A copy with these energies by signature, and none for other rows: energies of a table are of one origin.
+
+        What was fitted for other calibrations is kept where it has that origin.
+        """
         rows = {name: dataclasses.replace(row, energy_mj=energies_mj.get(name)) for name, row in self.rows.items()}
-        return dataclasses.replace(self, rows=rows, energy=energy)
+        kept = {of: each for of, each in self.energies.items() if energy is not None and each.has_origin(energy)}
+        return dataclasses.replace(self, rows=rows, energy=energy, energies=kept)
 
     def with_session(self, *, anchor_ms: float, calibration: Calibration, created: str) -> LatencyTable:
-        """A copy after a session of measuring."""
-        return dataclasses.replace(self, anchor_ms=anchor_ms, calibration=calibration, created=created)
+        """A copy after a session of measuring, with the calibration of its networks in use; others stay as they are."""
+        new = dataclasses.replace(calibration, created=created)
+        energy = self.energies.get(new.of, self.energy)
+        return dataclasses.replace(self, anchor_ms=anchor_ms, calibration=new, energy=energy, created=created)
+
+    def marked(self, signatures: Iterable[str], of: str) -> LatencyTable:
+        """A copy whose rows of these signatures say that they were profiled for a calibration."""
+        rows = {name: self.rows[name] for name in signatures if name in self.rows}
+        return self.with_rows(
+            {
+                name: dataclasses.replace(row, profiled_for=(*row.profiled_for, of))
+                for name, row in rows.items()
+                if of not in row.profiled_for
+            }
+        )
+
+    def for_calibration(self, of: str) -> LatencyTable:
+        """A copy that speaks about the networks of one calibration, or as usual where it has no such calibration."""
+        if of not in self.calibrations:
+            return self.as_usual()
+        return self._using(self.calibrations[of])
+
+    def for_blocks(self, signatures: Iterable[str]) -> LatencyTable:
+        """A copy that speaks about a network of these blocks."""
+        known = [self.rows[signature].profiled_for for signature in signatures if signature in self.rows]
+        return self._using(calibration_of_blocks(self.calibrations, known))
+
+    def alone(self) -> LatencyTable:
+        """A copy that knows no other calibration than the one in use."""
+        return dataclasses.replace(self, calibrations={}, energies={})
+
+    def as_usual(self) -> LatencyTable:
+        """A copy that speaks about networks that nothing is known of."""
+        return self._using(default_calibration(self.calibrations))
+
+    def _using(self, calibration: Calibration | None) -> LatencyTable:
+        if calibration is None:
+            return self
+        energy = self.energy and self.energies.get(calibration.of, self.energy)
+        return dataclasses.replace(self, calibration=calibration, energy=energy)
 
     def differences(self, identity: Provenance) -> list[str]:
         """What differs between the table's device and a device as it is now; the numbers then do not hold."""
@@ -271,9 +360,10 @@ def default_table_path(device: str, precision: str) -> Path:
 def _check_schema(header: Mapping[str, str], source: str) -> None:
     if _MAGIC not in header:
         raise InputError(f"{source}: is not a latency table: its first line should be '# {_MAGIC}: {SCHEMA}'")
-    if header[_MAGIC] != str(SCHEMA):
+    if header[_MAGIC] not in _READ_SCHEMAS:
         raise InputError(
-            f"{source}: has schema {header[_MAGIC]!r}, this version reads {SCHEMA}: run `edgenas profile` again"
+            f"{source}: has schema {header[_MAGIC]!r}, this version reads {' and '.join(_READ_SCHEMAS)}: run "
+            "`edgenas profile` again"
         )
 
 
@@ -286,10 +376,32 @@ def _check_sum(text: str, lines: list[str], source: str) -> None:
         raise InputError(f"{source}: was changed or damaged: its checksum does not match; run `edgenas profile` again")
 
 
+def _key(what: str, of: str) -> str:
+    return f"{what} {of}" if of else what
+
+
+def _named(header: Mapping[str, str], what: str, read: Callable[[Any], Named]) -> dict[str, Named]:
+    """What the header holds once for each calibration, by the calibration's name."""
+    found = {}
+    for key, value in header.items():
+        first, _, of = key.partition(" ")
+        if first == what:
+            found[of] = read(json.loads(value))
+    return found
+
+
+def _energy_from(plain: Mapping[str, str]) -> TableEnergy:
+    energy = TableEnergy.from_header(plain)
+    if energy is None:
+        raise ValueError("an energy without its kind")
+    return energy
+
+
 def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for number, fields in enumerate(csv.reader(lines), start=first_line):
+    for number, line in enumerate(lines, start=first_line):
         try:
+            fields = next(csv.reader([line]), [])
             values = dict(zip(columns, fields, strict=True))
             row = Row(
                 float(values["latency_ms"]),
@@ -301,9 +413,10 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values.get("wide_bytes", 0)),
                 int(values.get("networks", 0)),
                 float(values.get("cold_ms", 0.0)),
+                tuple(values.get("profiled_for", "").split()),
             )
-        except ValueError:
-            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None
+        except (ValueError, csv.Error):
+            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {line!r}") from None
         signature = values["signature"]
         if signature in rows:
             raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")

@@ -31,8 +31,8 @@ from edgenas.latency.table.error_figures import error_figures
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.slots import SlotEntry
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.slots import SlotEntry
 
 Array = NDArray[np.float64]
 
@@ -135,7 +135,7 @@ class Adaptation:
     def describe(self) -> str:
         """The errors in words."""
         return (
-            f"leave-one-out on {self.networks} measured networks: mean error {self.accuracy.mape:.1%}, largest "
+            f"leave-one-out on {self.networks} networks: mean error {self.accuracy.mape:.1%}, largest "
             f"{self.accuracy.max_error:.1%}, Spearman {self.accuracy.spearman:.3f} (one scale for all: mean error "
             f"{self.scale_only.mape:.1%}, largest {self.scale_only.max_error:.1%})"
         )

@@ -7,12 +7,24 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
     GroupConvInvertedBottleneck,
     InvertedBottleneck,
 )
+from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
+from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 
 __all__ = [
     "ClassifierHead",
+    "Concat",
     "ConvBnAct",
     "FusedInvertedBottleneck",
+    "Fusion",
     "GroupConvInvertedBottleneck",
+    "Identity",
     "InvertedBottleneck",
+    "NormAct",
     "Pooling",
+    "ReluConv",
+    "Resample",
+    "ResidualReduction",
+    "Sum",
+    "WeightedFusion",
+    "Zeros",
 ]

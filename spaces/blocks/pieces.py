@@ -8,8 +8,11 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder
 from edgenas.spaces.ops import ACTIVATIONS, GATES, Activation, BatchNorm, Convolution, GlobalAveragePool, Multiply, Op
 from edgenas.spaces.rounding import round_filters
+from edgenas.spaces.tensor import Shape
 
 KERNELS = (1, 3, 5, 7)
+#: Nothing in a network (filters, classes, strides) is larger: what is, is a slip of the pen, and would take gigabytes.
+MOST_WHOLE = 1_000_000
 
 
 def check_positive(owner: str, **values: int | float) -> None:
@@ -20,10 +23,12 @@ def check_positive(owner: str, **values: int | float) -> None:
 
 
 def check_whole(owner: str, least: int = 1, **values: int) -> None:
-    """Raises InputError unless every value is a whole number of at least ``least``."""
+    """Raises InputError unless every value is a whole number of at least ``least`` and at most a million."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{owner}: {name} must be a whole number of at least {least}, not {value!r}")
+        if value > MOST_WHOLE:
+            raise InputError(f"{owner}: {name} must be at most {MOST_WHOLE:,}, not {value!r}")
 
 
 def check_share(owner: str, **values: float) -> None:
@@ -48,6 +53,13 @@ def check_choice(owner: str, name: str, value: object, choices: tuple[object, ..
 
 def check_activation(owner: str, activation: str) -> None:
     check_choice(owner, "activation", activation, ACTIVATIONS)
+
+
+def image_shape(owner: str, shape: Shape) -> tuple[int, int, int]:
+    """Height, width and channels. Raises InputError for anything but an image."""
+    if len(shape) != 3:
+        raise InputError(f"{owner}: takes an image (height, width, channels), not {shape!r}")
+    return shape[0], shape[1], shape[2]
 
 
 def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activation: str) -> str:

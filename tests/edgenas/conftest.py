@@ -41,7 +41,7 @@ def table_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A table of this machine whose latencies are made up from multiply-accumulates: for tests that measure nothing."""
     from edgenas.devices import get_device
     from edgenas.latency.table.latency_table import LatencyTable, Row
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
     path = tmp_path_factory.mktemp("space") / "space.yaml"
     path.write_text(SPACE)

@@ -13,7 +13,7 @@ import pytest
 from edgenas.devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
 from edgenas.devices.device import Model, Outcome
 from edgenas.export.tflite.reader import read_operators
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 SPACE = """\
 name: tiny_test

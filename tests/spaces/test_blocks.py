@@ -7,11 +7,21 @@ import pytest
 from edgenas.spaces.block import Block, block_class, block_kinds, register_block, signature
 from edgenas.spaces.blocks import (
     ClassifierHead,
+    Concat,
     ConvBnAct,
     FusedInvertedBottleneck,
+    Fusion,
     GroupConvInvertedBottleneck,
+    Identity,
     InvertedBottleneck,
+    NormAct,
     Pooling,
+    ReluConv,
+    Resample,
+    ResidualReduction,
+    Sum,
+    WeightedFusion,
+    Zeros,
 )
 from edgenas.spaces.conformance import BlockConformance
 from edgenas.spaces.errors import InputError
@@ -21,7 +31,7 @@ IMAGES = (((8, 8, 16),), ((7, 7, 24),), ((1, 1, 8),), ((15, 9, 3),))
 NUMBERS = [{"filters": bad} for bad in (0, -8, 1.5, 16.0, True, "16", None, [16])]
 STRIDES = [{"stride": bad} for bad in (0, 1.5, True, "2", None)]
 KERNELS = [{"kernel": bad} for bad in (0, 2, 4, 3.0, True, "3", None)]
-ACTIVATION = [{"activation": bad} for bad in ("", "gelu", None, 1, [])]
+ACTIVATION = [{"activation": bad} for bad in ("", "elu", None, 1, [])]
 BOTTLENECK = [
     *NUMBERS,
     *STRIDES,
@@ -113,6 +123,82 @@ class TestClassifierHead(BlockConformance):
         *({"dropout": bad} for bad in (-0.1, 1, "0.1", None)),
         *ACTIVATION,
     )
+
+
+SAME = (((8, 8, 16),), ((8, 8, 16), (8, 8, 16)), ((8, 8, 16),) * 3)
+
+
+class TestSum(BlockConformance):
+    blocks = tuple((Sum(activation), shapes) for shapes in SAME for activation in ("linear", "relu6"))
+    bad_options = (*ACTIVATION,)
+
+
+class TestWeightedFusion(BlockConformance):
+    blocks = tuple((WeightedFusion(activation), shapes) for shapes in SAME for activation in ("linear", "relu6"))
+    bad_options = (*ACTIVATION,)
+
+
+class TestConcat(BlockConformance):
+    blocks = tuple((Concat(), shapes) for shapes in (*SAME, ((8, 8, 16), (8, 8, 24)), ((12,), (3,))))
+    bad_options = ({"axis": 1},)
+
+
+class TestIdentity(BlockConformance):
+    blocks = tuple((Identity(), shapes) for shapes in IMAGES)
+    bad_options = ({"filters": 8},)
+
+
+class TestZeros(BlockConformance):
+    blocks = tuple((Zeros(), shapes) for shapes in IMAGES)
+    bad_options = ({"filters": 8},)
+
+
+class TestResample(BlockConformance):
+    blocks = tuple(
+        (Resample(filters, up, down, pooling, resizing), shapes)
+        for shapes in IMAGES
+        for filters in (0, 24)
+        for up, down in ((1, 1), (2, 1), (1, 2), (1, 4), (3, 2))
+        for pooling, resizing in (("max", "nearest"), ("average", "bilinear"))
+    )
+    bad_options = (
+        *({"up": bad} for bad in (0, 1.5, "2", None)),
+        *({"down": bad} for bad in (0, True)),
+        *({"filters": bad} for bad in (-1, 1.5)),
+        {"pooling": "mean"},
+        {"resizing": "cubic"},
+    )
+
+
+class TestFusion(BlockConformance):
+    blocks = tuple(
+        (Fusion(filters, weighted, "relu6"), shapes)
+        for filters in (16, 24)
+        for weighted in (False, True)
+        for shapes in (((8, 8, 16),), ((8, 8, 16), (16, 16, 16)), ((7, 5, 16), (14, 9, 24), (3, 3, 8)))
+    )
+    bad_options = (*NUMBERS, *ACTIVATION, {"weighted": 1}, {"pooling": "mean"}, {"resizing": "cubic"})
+
+
+class TestReluConv(BlockConformance):
+    blocks = tuple(
+        (ReluConv(kernel, stride, filters), shapes)
+        for shapes in IMAGES
+        for kernel in (1, 3)
+        for stride in (1, 2)
+        for filters in (0, 32)
+    )
+    bad_options = (*STRIDES, *KERNELS, *({"filters": bad} for bad in (-1, 1.5, None)))
+
+
+class TestResidualReduction(BlockConformance):
+    blocks = tuple((ResidualReduction(filters), shapes) for shapes in IMAGES for filters in (16, 32))
+    bad_options = (*NUMBERS,)
+
+
+class TestNormAct(BlockConformance):
+    blocks = tuple((NormAct(activation), shapes) for shapes in (*IMAGES, ((12,),)) for activation in ACTIVATIONS)
+    bad_options = (*ACTIVATION,)
 
 
 def test_every_registered_block_is_tested():

@@ -2,8 +2,9 @@
 
 import pytest
 
+from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, InvertedBottleneck
-from edgenas.spaces.cost import peak_activation_bytes, weight_bytes, wide_depthwise_bytes
+from edgenas.spaces.cost import peak_activation_bytes, weight_bytes
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
 from edgenas.spaces.references import reference_network

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgenas.spaces.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
-from edgenas.spaces.population import Populations
+from edgenas.spaces.space.decision import Architecture, Condition, Decision, check_canonical, parse_architecture
+from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.space.population import Populations
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -265,7 +265,7 @@ def test_wrong_arguments_are_refused():
         Populations(decisions).crossover(rng, population, population[:2])
     with pytest.raises(InputError, match="shape"):
         Populations(decisions).is_canonical(np.zeros((2, 3)))
-    with pytest.raises(InputError, match="2 to 36"):
+    with pytest.raises(InputError, match="2 to 32767"):
         Decision("a", ("only",))
     with pytest.raises(InputError, match="too many to enumerate"):
         Populations(decisions * 8).enumerate(limit=100)

@@ -15,7 +15,7 @@ from edgenas.spaces.blocks import (
 )
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.signature import parse_signature, parse_value
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 shared = {
     "filters": st.sampled_from([8, 16, 24, 96]),

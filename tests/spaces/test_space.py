@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edgenas.spaces import Architecture, SearchSpace, reference_network
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, chain
-from edgenas.spaces.space_spec import parse_spec, space_names
+from edgenas.spaces.space.spec import parse_spec, space_names
 
 SMALL = {
     "name": "small",
@@ -89,8 +89,11 @@ def test_costs_by_slots_equal_costs_of_networks(space, figure):
 def test_decoded_networks_read_back(space):
     for row in space.sample(np.random.default_rng(2), 25):
         network = space.decode(row)
-        assert space.encode(network).choices == tuple(row.tolist())
-        assert space.encode(Network.from_dict(network.to_dict())).choices == tuple(row.tolist())
+        found = space.encode(Network.from_dict(network.to_dict()))
+        if space.name == "nas_bench_201":  # what is not read is not built, so several strings build the same
+            assert space.decode(found).nodes == network.nodes
+        else:
+            assert space.encode(network).choices == found.choices == tuple(row.tolist())
 
 
 def test_signatures_of_networks_are_in_the_space(space):

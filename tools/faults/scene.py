@@ -12,7 +12,7 @@ import numpy as np
 
 from edgenas.devices import get_device
 from edgenas.latency.table.latency_table import LatencyTable, Row
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 SPACE = """\
 name: small

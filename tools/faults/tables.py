@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from faults.mutations import mutate_bytes, mutate_text
 from faults.runner import Job
 from faults.scene import Scene

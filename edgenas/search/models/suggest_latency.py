@@ -11,7 +11,7 @@ from edgenas.search.algorithm import create_algorithm
 from edgenas.search.history import Observation
 from edgenas.search.problem import Problem
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 BUDGET_QUANTILE = 0.5
 """The budget, in MACs, is kept by this share of random architectures."""

@@ -19,8 +19,8 @@ from edgenas.export.tflite.schema import enum_names
 
 #: The last builtin operator of TensorFlow Lite 2.5, COMPLEX_ABS.
 _NEWEST_OPERATOR = 135
-#: Custom operators that the compiler knows: it leaves them to the CPU.
-_KNOWN_CUSTOM = frozenset({"TFLite_Detection_PostProcess", "edgetpu-custom-op"})
+#: Custom operators that the compiler knows (compiled models of the maker hold them): it leaves them to the CPU.
+_KNOWN_CUSTOM = frozenset({"TFLite_Detection_PostProcess", "PosenetDecoderOp", "edgetpu-custom-op"})
 _DYNAMIC = (
     "Attempting to use a delegate that only supports static-sized tensors with a graph that has dynamic-sized tensors"
 )

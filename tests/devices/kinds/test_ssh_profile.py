@@ -10,7 +10,7 @@ from edgenas.latency.profile.profiler import profile
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.blocks import ConvBnAct
 from edgenas.spaces.errors import WorkError
-from edgenas.spaces.slots import SlotEntry
+from edgenas.spaces.space.slots import SlotEntry
 
 SETTINGS = QuietSettings(visits=2, max_visits=3, timeout_seconds=20)
 

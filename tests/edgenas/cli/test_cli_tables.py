@@ -15,7 +15,7 @@ from edgenas.latency.check.validation import Accuracy, validate
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.table.latency_table import LatencyTable, Row
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Trainings here follow a formula.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ EPOCHS = 9
 
 
 class SameProcess(WorkerPool):
-    """Evaluates here, the newest candidate first: nothing may depend on who finishes first."""
+    """Evaluates here, the newest of those at work first: nothing may depend on who finishes first."""
 
-    def run(self, candidates: Iterable[Candidate], on_outcome: Callable[[Outcome], None]) -> None:
+    def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
         evaluate = self.factory()
-        for candidate in reversed(list(candidates)):
-            on_outcome(outcome_of(evaluate, candidate))
+        source = iter(candidates)
+        while at_work := list(islice(source, self.count)):
+            for candidate in reversed(at_work):
+                if candidate is not None:
+                    on_outcome(outcome_of(evaluate, candidate))
 
 
 def quality(architecture: str) -> float:

@@ -21,7 +21,7 @@ from edgenas.report.load import load_report_data
 from edgenas.report.page import render_page
 from edgenas.run.folder import RunFolder
 from edgenas.spaces import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.evaluation import load_data, load_space
 from edgenas.study.study import Study
 

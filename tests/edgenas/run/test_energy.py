@@ -21,7 +21,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import over_energy
 from edgenas.run.pipeline import run
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.study import Study
 from edgenas.study.workers import Candidate, Evaluator

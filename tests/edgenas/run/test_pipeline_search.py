@@ -20,7 +20,7 @@ from edgenas.run.log import read_log
 from edgenas.run.pipeline import run
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.study import Study, Trial
-from edgenas.study.workers import Candidate, Evaluator, Outcome, WorkerPool
+from edgenas.study.workers import Candidate, Evaluator, Outcome, WorkerPool, outcome_of
 
 Make = Callable[..., Recipe]
 
@@ -44,13 +44,11 @@ class Formula:
 class SameProcess(WorkerPool):
     """Evaluates here: starting processes takes longer than what most of these tests look at."""
 
-    def run(self, candidates: Iterable[Candidate], on_outcome: Callable[[Outcome], None]) -> None:
+    def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
         evaluate = self.factory()
         for candidate in candidates:
-            try:
-                on_outcome(Outcome(candidate.number, 0.0, top1=evaluate(candidate)))
-            except WorkError as error:
-                on_outcome(Outcome(candidate.number, 0.0, error=str(error)))
+            assert candidate is not None, "nothing is at work that could bring news"
+            on_outcome(outcome_of(evaluate, candidate))
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +102,57 @@ def test_when_everything_fails_the_reason_is_told(make_recipe: Make, table_path:
     recipe = make_recipe("search: {trials: 2}\n", table=table_path)
     with pytest.raises(WorkError, match=r"none of 2 trials could be evaluated.*the loss became NaN"):
         search(recipe, evaluator=Formula(fail_every=1))
+
+
+class Answers:
+    """Evaluators that answer what is no accuracy for some trials."""
+
+    def __init__(self, answers: dict[int, object]) -> None:
+        self.answers = answers
+
+    def __call__(self) -> Evaluator:
+        return lambda candidate: self.answers.get(candidate.number, 0.5)  # type: ignore[arg-type,return-value]
+
+
+def test_no_answer_of_an_evaluator_ends_the_search(make_recipe: Make, table_path: Path) -> None:
+    wrong = {0: float("nan"), 2: True, 3: "0.5", 5: 2.0, 6: None}
+    recipe = make_recipe("search: {trials: 8, workers: 2}\n", table=table_path)
+    found = search(recipe, evaluator=Answers(wrong))
+    assert [trial.number for trial in found if trial.state == "failed"] == sorted(wrong)
+    assert [trial.number for trial in found if trial.state == "complete"] == [1, 4, 7]
+    assert "returned nan as accuracy" in (found[0].error or "")
+
+
+class Flaky(SameProcess):
+    """Workers that are killed, trial 1 once and trial 3 always."""
+
+    def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
+        once = {1}
+        for candidate in candidates:
+            assert candidate is not None
+            if candidate.number == 3 or candidate.number in once:
+                once.discard(candidate.number)
+                on_outcome(Outcome(candidate.number, 0.1, error="the worker process was killed", killed=True))
+            else:
+                on_outcome(Outcome(candidate.number, 0.1, top1=0.5))
+
+
+def test_a_killed_trial_comes_again_and_not_for_ever(
+    make_recipe: Make, table_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgenas.run.search.WorkerPool", Flaky)
+    found = search(make_recipe("search: {trials: 5}\n", table=table_path))
+    assert [trial.state for trial in found] == ["complete"] * 3 + ["failed", "complete"]
+    assert [trial.attempts for trial in found] == [1, 2, 1, 3, 1]
+    assert found[3].error == "the worker process was killed, 3 times"
+
+
+def test_a_failure_leaves_its_traceback_in_the_trials_folder(make_recipe: Make, table_path: Path) -> None:
+    recipe = make_recipe("search: {trials: 2}\n", table=table_path)
+    found = search(recipe, evaluator=Formula(fail_every=2))
+    folder = Path(recipe.output) / recipe.name / "trials" / "0"
+    assert found[0].error == "the loss became NaN"
+    assert "Traceback" in (folder / "error.log").read_text()
 
 
 def test_a_search_ends_when_the_space_is_used_up(make_recipe: Make, table_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from edgenas.run.search import _observed
 from edgenas.search import Observation
 from edgenas.search.pruning import EarlyStopping
-from edgenas.spaces.decision import Decision
 from edgenas.spaces.errors import WorkError
+from edgenas.spaces.space.decision import Decision
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study
 from edgenas.study.workers import Candidate, Evaluation, Outcome, WorkerPool, outcome_of

@@ -11,7 +11,7 @@ from edgenas.search.algorithm import Observation
 from edgenas.search.models.encoding import fresh_rows, marked_options, option_counts, row_keys
 from edgenas.search.problem import Problem
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 @pytest.fixture(scope="module")

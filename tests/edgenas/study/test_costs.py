@@ -12,7 +12,7 @@ from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 
 NAMES = ("macs", "params", "size_bytes", "peak_activation_bytes")

@@ -10,8 +10,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from edgenas.spaces.decision import Decision
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.space.decision import Decision
 from edgenas.study.study import STUDY_NAME, Study, Trial
 
 DECISIONS = (Decision("kernel", ("3", "5", "7")), Decision("filters", ("16", "24")))
@@ -117,7 +117,7 @@ def test_survives_kill_while_writing(tmp_path: Path) -> None:
         "    start(study)\n    study.complete(number, top1=0.5, reward=0.5, seconds=1)\n    print(number, flush=True)\n"
     )
     (tmp_path / "tests_helper.py").write_text(
-        "from edgenas.spaces.decision import Decision\n"
+        "from edgenas.spaces.space.decision import Decision\n"
         "def start(study):\n"
         "    return study.start('0', (0,), (Decision('kernel', ('3', '5')),), seed=0, predicted={})\n"
     )

@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edgenas.cli.signals import descendants
 from edgenas.spaces.errors import WorkError
+from edgenas.study.time_limit import TimeLimit
 from edgenas.study.workers import Candidate, Outcome, WorkerPool
 
 EVALUATORS = """
-import os, signal, time
+import os, signal, subprocess, sys, time
 from edgenas.spaces.errors import WorkError
 
 def behave(candidate):
@@ -29,12 +32,28 @@ def behave(candidate):
         raise KeyError("x")
     if candidate.architecture == "sleep":
         time.sleep(1)
+    if candidate.architecture == "hang":
+        subprocess.Popen(["sleep", "1000"])
+        time.sleep(1000)
+    if candidate.architecture == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if candidate.architecture == "quit":
+        sys.exit("no such file")
+    if candidate.architecture == "prints":
+        print("not data")
     if candidate.architecture == "threads":
-        return float(os.environ["OMP_NUM_THREADS"])
+        return float(os.environ["OMP_NUM_THREADS"]) / 10
     return candidate.seed / 100
 
 def make():
     return behave
+
+def slow_first(candidate):
+    time.sleep(2.0 if candidate.number == 0 else 0.1)
+    return 0.5
+
+def make_slow_first():
+    return slow_first
 
 def cannot():
     raise WorkError("no data here")
@@ -90,9 +109,74 @@ def test_candidates_run_side_by_side(evaluators) -> None:  # type: ignore[no-unt
     assert seconds["second"] < 1.8
 
 
+def test_a_candidate_that_hangs_fails_and_the_search_goes_on(evaluators) -> None:  # type: ignore[no-untyped-def]
+    pool = WorkerPool(evaluators.make, limit=TimeLimit(2.0))
+    start = time.monotonic()
+    outcomes = run(pool, "fine", "hang", "stopped", "fine")
+    assert time.monotonic() - start < 30
+    assert [outcomes[number].top1 is None for number in range(4)] == [False, True, True, False]
+    for number in (1, 2):
+        assert "over the time limit of 2 s (search.time_limit_seconds)" in (outcomes[number].error or "")
+        assert outcomes[number].seconds == pytest.approx(2, abs=1)
+    assert not descendants(os.getpid()) or all(_name(pid) != "sleep" for pid in descendants(os.getpid()))
+
+
+def test_the_time_limit_follows_the_slowest_trial() -> None:
+    limit = TimeLimit()
+    assert limit.seconds == 3600
+    limit.expired = 2
+    assert limit.seconds == 4 * 3600
+    limit.finished(1.0)
+    assert limit.seconds == 120
+    limit.finished(100.0)
+    limit.finished(5.0)
+    assert limit.seconds == 1000
+    assert TimeLimit(7.0).seconds == 7.0
+
+
+def test_a_free_worker_does_not_wait_for_the_others(evaluators) -> None:  # type: ignore[no-untyped-def]
+    order: list[int] = []
+    with WorkerPool(evaluators.make_slow_first, count=2) as pool:
+        pool.run([Candidate(n, "", n) for n in range(8)], lambda outcome: order.append(outcome.number))
+    assert order.index(0) >= 4, "the slow one held up the others"
+    assert sorted(order) == list(range(8))
+
+
+def test_candidates_that_depend_on_outcomes_are_asked_for_again(evaluators) -> None:  # type: ignore[no-untyped-def]
+    heard: list[int] = []
+
+    def candidates() -> Iterator[Candidate | None]:
+        yield Candidate(0, "fine", 0)
+        while 0 not in heard:
+            yield None
+        yield Candidate(1, "fine", 1)
+
+    with WorkerPool(evaluators.make, count=2) as pool:
+        pool.run(candidates(), lambda outcome: heard.append(outcome.number))
+    assert heard == [0, 1]
+
+
+def test_who_was_killed_is_told_from_who_crashed(evaluators) -> None:  # type: ignore[no-untyped-def]
+    outcomes = run(WorkerPool(evaluators.make), "killed", "crash", "exit", "quit")
+    assert [outcomes[number].killed for number in range(4)] == [True, False, False, False]
+    assert outcomes[3].error == "SystemExit: no such file"
+
+
+def test_an_evaluator_that_cannot_be_sent_is_told() -> None:
+    with pytest.raises(WorkError, match="top level of a module"):
+        run(WorkerPool(lambda: lambda candidate: 0.5), "fine")
+
+
+def test_what_an_evaluator_prints_is_no_data(evaluators, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    assert run(WorkerPool(evaluators.make), "prints")[0].top1 == 0.0
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "not data" in printed.err
+
+
 def test_threads_are_shared_out_and_the_parent_is_left_alone(evaluators) -> None:  # type: ignore[no-untyped-def]
     before = dict(os.environ)
-    assert run(WorkerPool(evaluators.make, threads=3), "threads")[0].top1 == 3
+    assert run(WorkerPool(evaluators.make, threads=3), "threads")[0].top1 == 0.3
     assert dict(os.environ) == before
 
 
@@ -127,3 +211,10 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""

@@ -44,8 +44,9 @@ def test_the_whole_file_is_refused_with_a_fix(refused: TfliteOperator, words: st
     assert "quantize the whole model" not in " ".join(report.changes)
 
 
-def test_what_the_compiler_knows_is_not_refused() -> None:
-    last = operator("TFLite_Detection_PostProcess", tensor(1, (1, 8, 8, 4)), index=2, is_custom=True)
+@pytest.mark.parametrize("name", ["TFLite_Detection_PostProcess", "PosenetDecoderOp"])
+def test_what_the_compiler_knows_is_not_refused(name: str) -> None:
+    last = operator(name, tensor(1, (1, 8, 8, 4)), index=2, is_custom=True)
     report = check_operators([RELU, last])
     assert report.failure is None
     assert [found.mapped for found in report.operators] == [True, False]

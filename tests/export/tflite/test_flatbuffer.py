@@ -187,6 +187,12 @@ def test_an_unknown_precision_is_refused():
         write_tflite(InvertedBottleneck(16).lower((8, 8, 16)), "int4")
 
 
+def test_a_model_that_no_file_holds_is_refused_at_once():
+    graph = InvertedBottleneck(filters=16, expansion=4096).lower((3, 3, 4096))
+    with pytest.raises(InputError, match=r"a model of [0-9,]+ parameters is not written: expected at most 268,435,456"):
+        write_tflite(graph, "int8")
+
+
 def test_an_op_without_writer_is_refused_by_name():
     @dataclass(frozen=True)
     class Roll(Op):

@@ -9,7 +9,7 @@ from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.references import reference_network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def _seen(operators, options):

@@ -12,7 +12,7 @@ from edgenas.latency.check.drift import measure_drift, median_interval, sign_tes
 from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 QUICK = QuietSettings(visits=4, max_visits=8)
 

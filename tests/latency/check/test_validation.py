@@ -14,7 +14,7 @@ from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=9)
 Server = Callable[..., Any]

@@ -11,7 +11,7 @@ from edgenas.latency.predict.operators import signature_work
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def true_ms(signature: str) -> float:

@@ -19,7 +19,7 @@ from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.references import reference_network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 
 def make_table(space: SearchSpace, precision: str) -> LatencyTable:

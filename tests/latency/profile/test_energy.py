@@ -21,7 +21,7 @@ from edgenas.latency.profile.reference_networks import CALIBRATION_NETWORKS
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]

@@ -14,7 +14,7 @@ from edgenas.latency.measure.quiet import QuietSettings
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 SETTINGS = QuietSettings(visits=2, max_visits=3)
 

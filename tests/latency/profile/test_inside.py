@@ -15,7 +15,7 @@ from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.table.latency_table import LatencyTable
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=4, max_visits=8)
 Server = Callable[..., Any]

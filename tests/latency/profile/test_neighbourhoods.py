@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods, chains_through
 from edgenas.spaces.network import Network
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 SPACE = SearchSpace.load("mobilenet_v2", input_shape=(32, 32, 3))
 BLOCKS = SPACE.signatures("int8")

@@ -21,7 +21,7 @@ from edgenas.latency.profile.progress import Progress
 from edgenas.latency.profile.reference_networks import CALIBRATION_NETWORKS
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 FEW = QuietSettings(visits=3, max_visits=6)
 Server = Callable[..., Any]
@@ -108,7 +108,7 @@ from pathlib import Path
 from edgenas.devices import get_device
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.measure.visits import QuietSettings
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 few = QuietSettings(visits=3, max_visits=6)
 space = SearchSpace.load({str(tmp_path / "space.yaml")!r})
 profile_space(space, get_device("local-cpu"), precision="int8", table_path=Path({str(path)!r}), settings=few)

@@ -41,7 +41,8 @@ def test_ratios_are_at_one_clock() -> None:
     (change,) = found.changes
     assert (change.signature, change.first_ms, change.second_ms) == (B, 2.0, 4.4)
     assert change.ratio == pytest.approx(2.0)
-    assert set(found.header) == {"anchor_ms", "created"}
+    assert set(found.header) == {"anchor_ms", "created", "calibrations"}
+    assert found.header["calibrations"] == ("unnamed (12 networks)", "unnamed (10 networks)")
     assert found.to_json()["ratio"]["p50"] == pytest.approx(2.0)
 
 
@@ -75,8 +76,35 @@ def test_the_newer_row_wins_at_the_newer_clock(swap: bool) -> None:
 
 
 def test_an_older_calibration_is_better_than_none() -> None:
-    assert merge_tables(FIRST, dataclasses.replace(SECOND, calibration=None)).calibration == FIRST.calibration
-    assert merge_tables(FIRST, dataclasses.replace(SECOND, calibration=Calibration())).calibration == FIRST.calibration
+    """At the clock of the newer table, as the rows are."""
+    assert FIRST.calibration is not None
+    older = FIRST.calibration.at_clock(SECOND.anchor_ms / FIRST.anchor_ms)
+    without = dataclasses.replace(SECOND, calibration=None, calibrations={})
+    assert merge_tables(FIRST, without).calibration == older
+    assert merge_tables(FIRST, dataclasses.replace(SECOND, calibration=Calibration())).calibration == older
+
+
+def test_a_merged_table_has_the_calibrations_of_both() -> None:
+    first = dataclasses.replace(
+        FIRST,
+        rows={name: dataclasses.replace(row, profiled_for=("one",)) for name, row in FIRST.rows.items()},
+        calibration=dataclasses.replace(FIRST.calibration or Calibration(), of="one"),
+        calibrations={},
+    )
+    second = dataclasses.replace(
+        SECOND,
+        rows={name: dataclasses.replace(row, profiled_for=("two",)) for name, row in SECOND.rows.items()},
+        calibration=dataclasses.replace(SECOND.calibration or Calibration(), of="two"),
+        calibrations={},
+    )
+    merged = merge_tables(first, second)
+    assert list(merged.calibrations) == ["two", "one"]
+    assert merged.for_calibration("one").calibration.networks == 12  # type: ignore[union-attr]
+    assert merged.rows[A].profiled_for == ("one",)
+    assert set(merged.rows[B].profiled_for) == {"one", "two"}
+    assert merged.for_blocks([A]).calibration == merged.calibrations["one"]
+    assert merged.for_blocks([C]).calibration == merged.calibrations["two"]
+    assert LatencyTable.from_text(merged.to_text()) == merged
 
 
 @pytest.mark.parametrize(

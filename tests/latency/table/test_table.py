@@ -82,7 +82,7 @@ def test_rows_are_sorted_and_end_with_a_checksum() -> None:
     lines = TABLE.to_text().splitlines()
     rows = [line for line in lines if not line.startswith("#")][1:]
     assert rows == sorted(rows)
-    assert lines[0] == "# edgenas-latency-table: 2"
+    assert lines[0] == "# edgenas-latency-table: 3"
     assert lines[-1].startswith("# sha256: ")
 
 
@@ -98,7 +98,7 @@ def test_any_cut_or_changed_byte_is_refused(data: st.DataObject) -> None:
 
 
 def test_other_schemas_and_other_files_are_refused_by_name() -> None:
-    older = TABLE.to_text().replace("latency-table: 2", "latency-table: 1")
+    older = TABLE.to_text().replace("latency-table: 3", "latency-table: 1")
     with pytest.raises(InputError, match=r"mine\.csv.*schema '1'.*profile"):
         LatencyTable.from_text(older, "mine.csv")
     with pytest.raises(InputError, match=r"mine\.csv.*not a latency table"):
@@ -147,11 +147,10 @@ def test_energies_and_weights_stand_in_the_last_columns() -> None:
     table = TABLE.with_energies({known: 0.0212}, energy)
     text = table.to_text()
     rows = [line for line in text.splitlines() if not line.startswith("#")]
-    assert (
-        rows[0] == "signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms"
-    )
-    assert sorted(row.split(",")[-5] for row in rows[1:]) == ["", "0.0212"]
-    assert sorted(row.rsplit(",", 4)[1:] for row in rows[1:]) == [["0", "0", "0", "0.0"]] * 2
+    figures = "latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms"
+    assert rows[0] == f"signature,{figures},profiled_for"
+    assert sorted(row.split(",")[-6] for row in rows[1:]) == ["", "0.0212"]
+    assert sorted(row.rsplit(",", 5)[1:] for row in rows[1:]) == [["0", "0", "0", "0.0", ""]] * 2
     heavy = TABLE.with_rows(
         {known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234, wide_bytes=56, networks=2, cold_ms=0.5)}
     )
@@ -167,7 +166,7 @@ def _signed(body: str) -> str:
 
 def test_a_table_from_before_energies_is_read() -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
-    old = [line if line.startswith("#") else line.rsplit(",", 5)[0] + "\n" for line in lines]
+    old = [line if line.startswith("#") else line.rsplit(",", 6)[0] + "\n" for line in lines]
     assert "energy" not in "".join(old)
     assert "weight_bytes" not in "".join(old)
     assert LatencyTable.from_text(_signed("".join(old))) == TABLE
@@ -179,7 +178,14 @@ def test_a_table_from_before_energies_is_read() -> None:
 def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
     lines = TABLE.to_text().splitlines(keepends=True)[:-1]
     with pytest.raises(InputError, match=words):
-        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rsplit(",", 5)[0] + f",{cell},0,0,0,0\n"))
+        LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rsplit(",", 6)[0] + f",{cell},0,0,0,0,\n"))
+
+
+@pytest.mark.parametrize("row", ["x" * 200_000 + ",1.0,0,1,1", '"x,1.0,0,1,1', "x,9" * 3000, ""])
+def test_rows_of_any_content_are_read_or_refused_with_their_line(row: str) -> None:
+    body = TABLE.to_text().rpartition("# sha256")[0] + row + "\n"
+    with pytest.raises(InputError, match=r"<text>: line 1[0-9]: expected signature,latency_ms"):
+        LatencyTable.from_text(f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n")
 
 
 def test_a_nonsense_origin_of_energies_is_refused() -> None:

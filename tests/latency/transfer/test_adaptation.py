@@ -23,7 +23,7 @@ from edgenas.latency.transfer.adaptation import (
 )
 from edgenas.latency.transfer.adapting import adapt_profile
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 
 QUICK = QuietSettings(visits=4, max_visits=8)
 WIDTH = len(CLASSES) + len(AMOUNTS)

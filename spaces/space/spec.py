@@ -22,6 +22,11 @@
       - {block: conv, filters: [128, 256], kernel: 1}
       - {block: classifier, dropout: 0.1}
 
+``stem``, ``stages`` and ``head`` are the short form for a chain. The general form is ``nodes`` (see
+:mod:`edgenas.spaces.space.nodes`), which may stand alone or between the stages and the head, with ``inputs`` and
+``outputs``
+where there are several.
+
 A value is a scalar, a list of options, or a list whose elements may be ``{value, when}``. ``when`` offers a block or
 an option only where all its keys hold: ``filters`` (of this layer), ``input_filters`` (of the layer before), or an
 option of the same block that is written above it; a list of values means any of them.
@@ -32,15 +37,22 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.block import Block, block_class
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
+
+if TYPE_CHECKING:
+    from edgenas.spaces.space.nodes import NodeSpec
 
 #: Fields that the place of a block in the space decides, so that a block choice does not list them as options.
 PLACE_FIELDS = ("filters", "stride", "classes")
 WIDTH_KEYS = ("filters", "input_filters")
+
+#: No stage is deeper than this.
+MOST_LAYERS = 200
 
 
 @dataclass(frozen=True)
@@ -100,11 +112,14 @@ class SpaceSpec:
     file: str
     name: str
     task: str
-    input_shape: tuple[int, int, int]
+    inputs: tuple[tuple[str, TensorSpec], ...]
     classes: int
-    stem: Single
+    stem: Single | None
     stages: tuple[Stage, ...]
+    nodes: tuple[NodeSpec, ...]
     head: tuple[Single, ...]
+    #: Names of stages, nodes or positions; the last position when empty.
+    outputs: tuple[Entry, ...]
 
 
 def space_names() -> tuple[str, ...]:
@@ -127,38 +142,70 @@ def load_spec(name_or_path: str | Path) -> SpaceSpec:
 
 def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
     """Checks a document. Raises InputError naming the key path that is wrong."""
-    entries = Entry(file, "", document).mapping(
-        ("name", "input_shape", "classes", "stem", "stages", "head"), ("task", "description")
-    )
+    from edgenas.spaces.space.nodes import parse_nodes
+
+    whole = Entry(file, "", document)
+    given = whole.any_mapping()
+    general = "nodes" in given
+    chain = ("stem", "stages", "head")
+    shape = ("inputs",) if "inputs" in given else ("input_shape",)
+    required = ("name", *shape) if general else ("name", *shape, "classes", *chain)
+    optional = ("task", "description", "nodes", "cells", "outputs", *(("classes", *chain) if general else ()))
+    entries = whole.mapping(required, optional)
+    if "inputs" in entries and ("stem" in entries or "stages" in entries) and "stem" not in entries:
+        whole.refuse("the key 'stem' is missing, and stages need it. Add it")
     return SpaceSpec(
         file=file,
         name=entries["name"].text(),
         task=entries["task"].text() if "task" in entries else "classification",
-        input_shape=_input_shape(entries["input_shape"]),
-        classes=entries["classes"].whole(),
-        stem=_single(entries["stem"], "conv"),
-        stages=tuple(_stage(entry) for entry in entries["stages"].items()),
-        head=tuple(_single(entry) for entry in entries["head"].items()),
+        inputs=_inputs(entries["inputs"])
+        if "inputs" in entries
+        else (("image", _input_shape(entries["input_shape"])),),
+        classes=entries["classes"].whole() if "classes" in entries else 0,
+        stem=_single(entries["stem"], "conv") if "stem" in entries else None,
+        stages=tuple(_stage(entry) for entry in entries["stages"].items()) if "stages" in entries else (),
+        nodes=parse_nodes(entries["nodes"], entries.get("cells")) if general else (),
+        head=tuple(_single(entry) for entry in entries["head"].items()) if "head" in entries else (),
+        outputs=entries["outputs"].items_or_self() if "outputs" in entries else (),
     )
 
 
-def _input_shape(entry: Entry) -> tuple[int, int, int]:
+def _inputs(entry: Entry) -> tuple[tuple[str, TensorSpec], ...]:
+    """``{image: [32, 32, 3], tokens: {shape: [384], dtype: int32}}``."""
+    found = []
+    for name, value in entry.any_mapping().items():
+        shape, dtype = value, "float32"
+        if isinstance(value.value, dict):
+            parts = value.mapping(("shape",), ("dtype",))
+            shape, dtype = parts["shape"], parts["dtype"].text() if "dtype" in parts else dtype
+        try:
+            found.append((name, TensorSpec(tuple(item.whole() for item in shape.items()), dtype)))
+        except InputError as error:
+            if str(error).startswith(value.file):
+                raise
+            value.refuse(error)
+    if not found:
+        entry.fail("a mapping of input names to shapes")
+    return tuple(found)
+
+
+def _input_shape(entry: Entry) -> TensorSpec:
     sides = tuple(item.whole() for item in entry.items())
     if len(sides) != 3:
         entry.fail("[height, width, channels]")
-    return sides[0], sides[1], sides[2]
+    return TensorSpec(sides)
 
 
 def _stage(entry: Entry) -> Stage:
     entries = entry.mapping(("filters", "depth", "layers"), ("stride",))
     layers = tuple(
-        tuple(_choice(choice, ()) for choice in layer.mapping(("blocks",))["blocks"].items())
+        tuple(block_choice(choice, ()) for choice in layer.mapping(("blocks",))["blocks"].items())
         for layer in entries["layers"].items()
     )
     for choice in (choice for layer in layers for choice in layer):
         if not (choice.has("filters") and choice.has("stride")):
             choice.entry.refuse(f"block {choice.block.kind!r} has no filters and stride, which a stage decides")
-    depth = entries["depth"].wholes()
+    depth = entries["depth"].wholes(most=MOST_LAYERS)
     if len(layers) > max(depth):
         entries["layers"].refuse(f"{len(layers)} layers are described but the depth is at most {max(depth)}")
     return Stage(
@@ -170,7 +217,7 @@ def _stage(entry: Entry) -> Stage:
 
 
 def _single(entry: Entry, default_block: str = "") -> Single:
-    choice = _choice(entry, ("filters", "stride"), default_block)
+    choice = block_choice(entry, ("filters", "stride"), default_block)
     entries = entry.any_mapping()
     for field in ("filters", "stride"):
         if field in entries and not choice.has(field):
@@ -184,7 +231,10 @@ def _single(entry: Entry, default_block: str = "") -> Single:
     )
 
 
-def _choice(entry: Entry, place_keys: tuple[str, ...], default_block: str = "") -> BlockChoice:
+def block_choice(
+    entry: Entry, place_keys: tuple[str, ...], default_block: str = "", place_fields: tuple[str, ...] = PLACE_FIELDS
+) -> BlockChoice:
+    """A block with its options. ``place_fields`` are decided by its place; ``place_keys`` are read elsewhere."""
     entries = entry.any_mapping()
     if "block" in entries:
         kind = entries["block"].text()
@@ -196,7 +246,7 @@ def _choice(entry: Entry, place_keys: tuple[str, ...], default_block: str = "") 
         cls = block_class(kind)
     except InputError as error:
         entries["block"].refuse(error)
-    fields = [field.name for field in dataclasses.fields(cls) if field.name not in PLACE_FIELDS]
+    fields = [field.name for field in dataclasses.fields(cls) if field.name not in place_fields]
     entry.mapping((), ("block", "when", *place_keys, *fields))
     options = {name: _values(entries[name], fields) for name in entries if name in fields}
     for field in dataclasses.fields(cls):

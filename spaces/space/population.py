@@ -2,21 +2,21 @@
 
 A population is an ``int16`` array of shape (N, number of decisions) in canonical form: each active decision holds an
 allowed option, each inactive one holds 0. Every method here takes and returns canonical populations, loops neither
-over rows nor over decisions (:mod:`edgenas.spaces.decision_tables` is how), and draws only from the generator it is
-given.
+over rows nor over decisions (:mod:`edgenas.spaces.space.decision_tables` is how), and draws only from its generator
+argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.decision import Decision
-from edgenas.spaces.decision_tables import DecisionTables, Indices, Mask
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Decision
+from edgenas.spaces.space.decision_tables import DecisionTables, Indices, Mask
 
 Population = NDArray[np.int16]
 #: Rows that are sampled at once: few enough for a processor's cache.
@@ -54,8 +54,10 @@ class Populations:
             marked[level.decisions] = tables.nth[rows * tables.width + places]
         return tables.unmarked(marked)
 
-    def enumerate(self, limit: int = 1_000_000) -> Population:
+    def enumerate(self, limit: int = 1_000_000, fixed: Mapping[int, int] | None = None) -> Population:
         """Every architecture, in lexicographic order. Raises InputError when more than ``limit`` rows are needed.
+
+        ``fixed`` maps decisions to the only option to list; rows without that option are left out.
 
         Also raises InputError naming the decision when some choices leave an active one without an allowed option.
         """
@@ -70,7 +72,10 @@ class Populations:
             stuck = np.flatnonzero(tables.active[rows] & (tables.number[rows] == 0))
             if len(stuck):
                 self._refuse_stuck(index, marked[:, stuck[0]])
-            parents, options = np.nonzero(tables.allowed.reshape(-1, tables.width)[rows])
+            allowed = tables.allowed.reshape(-1, tables.width)[rows]
+            if fixed and index in fixed:
+                allowed = allowed & (np.arange(tables.width) == fixed[index])
+            parents, options = np.nonzero(allowed)
             if len(parents) > limit:
                 raise InputError(
                     f"more than {limit} combinations of {len(self._decisions)} decisions: too many to enumerate"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.decision import Architecture, Decision
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Architecture, Decision
 
 State = tuple[int, ...]
 _INACTIVE = -1

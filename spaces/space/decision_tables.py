@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.decision import Condition, Decision
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Condition, Decision
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]

@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.decision import Architecture, Decision, check_canonical, parse_architecture
-from edgenas.spaces.encoding import encode_network
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.frontier import AdditiveCost, cheapest_architecture, count_architectures
 from edgenas.spaces.network import Network, Node
-from edgenas.spaces.population import Population, Populations
-from edgenas.spaces.slot_builder import SlotBuilder
-from edgenas.spaces.slots import Slot, SlotEntry, SlotTable
-from edgenas.spaces.space_builder import SpaceBuilder
-from edgenas.spaces.space_spec import SpaceSpec, load_spec
+from edgenas.spaces.space.builder import SpaceBuilder
+from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
+from edgenas.spaces.space.encoding import Encoder
+from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.space.liveness import fold_need
+from edgenas.spaces.space.memory import ActivationMemory
+from edgenas.spaces.space.population import Population, Populations
+from edgenas.spaces.space.position import Position
+from edgenas.spaces.space.slot_builder import NODE, SlotBuilder
+from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space.spec import SpaceSpec, load_spec
+from edgenas.spaces.space.wiring import Wiring, columns_of
+from edgenas.spaces.tensor import TensorSpec
 
 CostArrays = Mapping[str, NDArray[np.float64]]
 #: Rows of a population that are looked up at once: few enough for a processor's cache.
@@ -28,6 +33,8 @@ _CHUNK = 4096
 
 class SearchSpace:
     """A family of networks that differ in finitely many decisions. Immutable.
+
+    ``positions`` are the places of its networks with who decides what stands there, in the order in which they run.
 
     >>> space = SearchSpace.load("tiny_edge")
     >>> population = space.sample(np.random.default_rng(0), 3)
@@ -41,15 +48,33 @@ class SearchSpace:
     ) -> None:
         self.name = spec.name
         self.task = spec.task
-        self.input_shape = _checked_shape(spec.input_shape if input_shape is None else input_shape)
+        self.inputs: tuple[tuple[str, TensorSpec], ...] = _checked_inputs(spec, input_shape)
         self.classes = spec.classes if classes is None else classes
         self.decisions: tuple[Decision, ...]
-        self.decisions, positions = SpaceBuilder(spec, self.input_shape, self.classes).build()
+        self.positions: tuple[Position, ...]
+        self.decisions, self.positions, self.outputs = SpaceBuilder(spec, self.inputs, self.classes).build()
         self._populations = Populations(self.decisions)
-        builder = SlotBuilder(self.decisions, spec.file)
-        tables = [builder.build(position) for position in positions]
+        builder = SlotBuilder(self.decisions, dict(self.inputs), spec.file)
+        self._built = [builder.build(position) for position in self.positions]
+        self._wiring = Wiring([name for name, _ in self.inputs], self._built, self.outputs)
+        for name in self.outputs:
+            if self._wiring.is_ever_gone(name):
+                raise InputError(
+                    f"{spec.file}: the output {name!r} has nothing to read in some architectures. Say 'zeros_like', or "
+                    "keep one of its inputs"
+                )
+        tables, unfolded = fold_need(builder, self._wiring, self._built)
         self.slots: tuple[Slot, ...] = tuple(table.slot for table in tables)
         self._tables = {table.slot.name: table for table in tables}
+        self._of_position: dict[str, list[SlotTable]] = {}
+        for table in tables:
+            self._of_position.setdefault(table.position, []).append(table)
+        self._unfolded = [place for place, table in enumerate(tables) if table.position in unfolded]
+
+    @property
+    def input_shape(self) -> TensorSpec:
+        """The spec of the first input."""
+        return self.inputs[0][1]
 
     @classmethod
     def load(
@@ -73,7 +98,7 @@ class SearchSpace:
     # Architectures -------------------------------------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Reads ``str(architecture)``. Raises InputError for any other text (see ``edgenas.spaces.decision``)."""
+        """Reads ``str(architecture)``. Raises InputError for any other text (see ``spaces.space.decision``)."""
         try:
             return parse_architecture(text, self.decisions)
         except InputError as error:
@@ -85,15 +110,27 @@ class SearchSpace:
         Raises InputError when the choices are not an architecture of this space.
         """
         choices = self.architecture(architecture).choices
-        nodes, source = [], "image"
-        for table in self._tables.values():
-            index = sum(choices[d] * int(s) for d, s in zip(table.slot.decisions, table.strides, strict=True))
-            entry = table.entries[index]
+        row = np.array([choices], np.int16)
+        values = self._wiring.values(columns_of(row), 1)
+        names = [*self._wiring.inputs, *(position.name for position in self.positions)]
+        nodes = []
+        for place, position in enumerate(self.positions):
+            if values.kinds[place, 0] != NODE or not values.needed[place, 0]:
+                continue
+            entry = self.entry_at(position.name, row)
+            assert entry is not None
+            read = [int(number[0]) for number in values.inputs[place]]
+            nodes.append(Node(position.name, entry.block, tuple(names[number] for number in read if number >= 0)))
+        outputs = tuple(names[int(number[0])] for number in values.outputs)
+        return Network(f"{self.name}:{Architecture(choices)}", self.inputs, tuple(nodes), outputs)
+
+    def entry_at(self, position: str, row: Population) -> SlotEntry | None:
+        """What one architecture (a population of one) has at a position; None where that is nothing."""
+        for table in self._of_position[position]:
+            entry = table.entry(int(table.places(row)[0]))
             if entry is not None:
-                nodes.append(Node(table.slot.name, entry.block, (source,)))
-                source = table.slot.name
-        name = f"{self.name}:{Architecture(choices)}"
-        return Network(name, (("image", self.input_shape),), tuple(nodes), (source,))
+                return entry
+        return None
 
     def encode(self, network: Network) -> Architecture:
         """The inverse of :meth:`decode`, for any network of this space wherever it comes from.
@@ -101,7 +138,8 @@ class SearchSpace:
         Blocks are compared by what they build (canonical form), without options that cost nothing (dropout). Raises
         InputError naming the first node that the space does not offer.
         """
-        return encode_network(self, network)
+        choices = Encoder(f"space {self.name!r}", self.inputs, self._built, self.outputs, self._wiring).encode(network)
+        return self.architecture([choices.get(index, 0) for index in range(len(self.decisions))])
 
     def architecture(self, choices: Architecture | NDArray[Any] | Sequence[int]) -> Architecture:
         """An architecture from a population's row. Raises InputError when it is not one of this space."""
@@ -156,8 +194,7 @@ class SearchSpace:
     @cached_property
     def entries(self) -> tuple[SlotEntry, ...]:
         """Every different block on its input shape that some architecture contains, in the order of the slots."""
-        present = (entry for table in self._tables.values() for entry in table.entries if entry is not None)
-        return tuple(dict.fromkeys(present))
+        return tuple(dict.fromkeys(entry for table in self._tables.values() for entry in table.entries))
 
     def signatures(self, precision: str) -> dict[str, SlotEntry]:
         """Every latency-table key of the space with one block that has it, sorted by text."""
@@ -167,16 +204,16 @@ class SearchSpace:
         return dict(sorted(found.items()))
 
     def cost_arrays(self, cost: Callable[[SlotEntry], float]) -> dict[str, NDArray[np.float64]]:
-        """By slot name, the cost of each entry of its table; 0 where the slot is absent. ``cost`` may return NaN."""
-        known: dict[int, float] = {id(None): 0.0}
-        for table in self._tables.values():
+        """By slot name, the cost at each place of its table; 0 where nothing is built. ``cost`` may return NaN."""
+        known: dict[int, float] = {}
+        arrays = {}
+        for name, table in self._tables.items():
             for entry in table.entries:
-                if entry is not None and id(entry) not in known:
+                if id(entry) not in known:
                     known[id(entry)] = float(cost(entry))
-        return {
-            name: np.array([known[id(entry)] for entry in table.entries], np.float64)
-            for name, table in self._tables.items()
-        }
+            costs = np.array([*(known[id(entry)] for entry in table.entries), 0.0], np.float64)
+            arrays[name] = costs[table.index]
+        return arrays
 
     def population_cost(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
         """(N,) sums of a per-block cost over each architecture's blocks."""
@@ -189,29 +226,57 @@ class SearchSpace:
         for start in range(0, len(population), _CHUNK):
             rows = slice(start, start + _CHUNK)
             places = self._slot_places(population[rows])
+            unread = self._unread(population[rows])
             for total, of_entries in zip(totals, values, strict=True):
-                total[rows] = of_entries.take(places).sum(axis=1)
+                found = of_entries.take(places)
+                if unread is not None:
+                    found[unread] = 0.0
+                total[rows] = found.sum(axis=1)
         return totals
 
+    def _unread(self, population: Population) -> NDArray[np.bool_] | None:
+        """(N, slots) where a position is not read, of positions whose tables do not say it; None when all do."""
+        if not self._unfolded:
+            return None
+        needed = self._wiring.needed(columns_of(population), len(population))
+        places = {position.name: place for place, position in enumerate(self.positions)}
+        unread = np.zeros((len(population), len(self._tables)), bool)
+        tables = list(self._tables.values())
+        for slot in self._unfolded:
+            unread[:, slot] = ~needed[places[tables[slot].position]]
+        return unread
+
     def _slot_places(self, population: Population) -> NDArray[np.intp]:
-        """(N, slots) indices into all slots' entries, one table after the other."""
+        """(N, slots) indices into all slots' tables, one after the other."""
         strides, starts = self._slot_strides
-        # A product of floats, which is quick, and exact for indices below 2 ** 24: nobody holds as many entries.
-        return (population.astype(np.float32) @ strides + starts).astype(np.intp)
+        # A product of floats, which is quick, and exact: see below.
+        return (population.astype(strides.dtype) @ strides + starts).astype(np.intp)
 
     @cached_property
-    def _slot_strides(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(decisions, slots) what an option counts in a slot's index, and (slots,) where its entries begin."""
-        strides = np.zeros((len(self.decisions), len(self._tables)), np.float32)
+    def _slot_strides(self) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+        """(decisions, slots) what an option counts in a slot's index, and (slots,) where its table begins."""
+        sizes = [len(table.index) for table in self._tables.values()]
+        exact = np.float32 if sum(sizes) < 2**24 else np.float64
+        strides = np.zeros((len(self.decisions), len(self._tables)), exact)
         for place, table in enumerate(self._tables.values()):
             strides[list(table.slot.decisions), place] = table.strides
-        sizes = [len(table.entries) for table in self._tables.values()]
-        return strides, np.cumsum([0, *sizes[:-1]]).astype(np.float32)
+        return strides, np.cumsum([0, *sizes[:-1]]).astype(exact)
+
+    def population_peak(self, population: Population, precision: str = "int8") -> NDArray[np.float64]:
+        """(N,) the most bytes of activations alive at once, as :func:`edgenas.spaces.cost.peak_activation_bytes`
+        says.
+        """
+        return self._memory.peaks(population, precision)
+
+    @cached_property
+    def _memory(self) -> ActivationMemory:
+        return ActivationMemory(dict(self.inputs), self.positions, self._wiring, self._of_position)
 
     def cheapest(self, cost_arrays: CostArrays) -> tuple[Architecture, float]:
         """The architecture with the least sum of block costs, exactly, and that sum.
 
-        Blocks whose cost is NaN are never chosen; raises InputError when every architecture has one.
+        Blocks whose cost is NaN are never chosen; raises InputError when every architecture has one. Where what is
+        read depends on more decisions than a table holds, unread positions count as well, and the sum is a bound.
         """
         costs = [
             AdditiveCost(table.slot.decisions, tuple(table.strides.tolist()), cost_arrays[name])
@@ -220,7 +285,17 @@ class SearchSpace:
         return cheapest_architecture(self.decisions, costs)
 
 
-def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    if len(shape) != 3 or any(not isinstance(side, (int, np.integer)) or side < 1 for side in shape):
-        raise InputError(f"input_shape must be (height, width, channels) of whole numbers, not {tuple(shape)}")
-    return int(shape[0]), int(shape[1]), int(shape[2])
+def _checked_inputs(spec: SpaceSpec, input_shape: Sequence[int] | None) -> tuple[tuple[str, TensorSpec], ...]:
+    if input_shape is None:
+        return spec.inputs
+    if len(spec.inputs) > 1:
+        raise InputError(
+            f"space {spec.name!r} has the inputs {', '.join(name for name, _ in spec.inputs)}: one input_shape does "
+            "not say which"
+        )
+    name, own = spec.inputs[0]
+    whole = all(isinstance(side, (int, np.integer)) and side >= 1 for side in input_shape)
+    if len(input_shape) != len(own) or not whole:
+        wanted = "(height, width, channels)" if len(own) == 3 else f"{len(own)} sides"
+        raise InputError(f"input_shape must be {wanted} of whole numbers, not {tuple(input_shape)}")
+    return ((name, TensorSpec(tuple(int(side) for side in input_shape), own.dtype)),)

@@ -7,6 +7,7 @@ decision is always 0, so that equal networks have equal architectures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from edgenas.spaces.errors import InputError
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _GROUP = 6
-#: One character writes an option, so a decision has at most as many options.
-MAX_OPTIONS = len(_DIGITS)
+#: Populations hold options in 16 bits.
+MAX_OPTIONS = 2**15 - 1
+#: A choice as text: one character, or from 36 on its number between dots.
+_CHOICE = re.compile(r"[0-9a-z]|\.[0-9]{2,5}\.")
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,18 @@ class Decision:
 class Architecture:
     """One option index per decision of a search space; inactive decisions are 0.
 
-    The text has one character per decision (0-9, then a-z), in groups of six.
+    The text has one character per decision (0-9, then a-z; options from 36 on as their number between dots), in
+    groups of six.
 
-    >>> str(Architecture((0, 1, 0, 2, 10, 0, 3)))
-    '0102a0-3'
+    >>> str(Architecture((0, 1, 0, 2, 10, 0, 3))), str(Architecture((1, 40)))
+    ('0102a0-3', '1.40.')
     """
 
     choices: tuple[int, ...]
 
     def __str__(self) -> str:
-        text = "".join(_DIGITS[choice] for choice in self.choices)
-        return "-".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))
+        texts = [_DIGITS[choice] if choice < len(_DIGITS) else f".{choice}." for choice in self.choices]
+        return "-".join("".join(texts[start : start + _GROUP]) for start in range(0, len(texts), _GROUP))
 
 
 def parse_architecture(text: str, decisions: Sequence[Decision]) -> Architecture:
@@ -93,15 +97,24 @@ def parse_architecture(text: str, decisions: Sequence[Decision]) -> Architecture
     Raises InputError for a wrong length, an unknown character, an option that does not exist, and for a text that is
     not canonical (see :func:`check_canonical`).
     """
-    digits = text.replace("-", "")
-    if len(digits) != len(decisions):
-        raise InputError(
-            f"architecture {text!r} has {len(digits)} characters, expected one for each of {len(decisions)} decisions"
-        )
-    unknown = [digit for digit in digits if digit not in _DIGITS]
+    plain = text.replace("-", "")
+    texts = _CHOICE.findall(plain)
+    unknown = _CHOICE.sub("", plain)
     if unknown:
-        raise InputError(f"architecture {text!r} contains {unknown[0]!r}: expected 0-9 and a-z")
-    architecture = Architecture(tuple(_DIGITS.index(digit) for digit in digits))
+        raise InputError(
+            f"architecture {text!r} contains {unknown[0]!r}: expected 0-9 and a-z, or a number such as .40."
+        )
+    if len(texts) != len(decisions):
+        raise InputError(
+            f"architecture {text!r} has {len(texts)} characters, expected one for each of {len(decisions)} decisions"
+        )
+    numbers = [int(found[1:-1]) if found.startswith(".") else _DIGITS.index(found) for found in texts]
+    short = [found for found, number in zip(texts, numbers, strict=True) if found[0] == "." and number < len(_DIGITS)]
+    if short:
+        raise InputError(
+            f"architecture {text!r} contains {short[0]!r}: an option below {len(_DIGITS)} is one character"
+        )
+    architecture = Architecture(tuple(numbers))
     check_canonical(architecture.choices, decisions)
     return architecture
 

@@ -1,0 +1,84 @@
+"""Slots: tables of the blocks on input specs that may stand at a position, by the few decisions they depend on.
+
+A slot's table maps every combination of those decisions to one of the pairs of block and input specs that
+architectures reach, so the cost of a whole population is a sum of array look-ups. A position whose input depends on
+many decisions, of which few matter at a time, has several slots, each for one option of a searched input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenas.spaces.block import Block, signature
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.tensor import TensorSpec
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A table's name (that of its position, ``name/2`` and so on for more) and its decisions' indices, ascending."""
+
+    name: str
+    decisions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SlotEntry:
+    """A block on input specs: what a latency table has one row for."""
+
+    block: Block
+    input_shapes: tuple[TensorSpec, ...]
+
+    @cached_property
+    def graph(self) -> OpGraph:
+        """The block lowered on its input specs."""
+        return self.block.lower(*self.input_shapes)
+
+    @cached_property
+    def canonical(self) -> Block:
+        """The block without options that have no effect here."""
+        return self.block.canonical(*self.input_shapes)
+
+    def signature(self, precision: str) -> str:
+        """The key of this entry in a latency table."""
+        return signature(self.block, self.input_shapes, precision)
+
+
+@dataclass(frozen=True, eq=False)
+class SlotTable:
+    """The pairs that are reached, and which combination of the slot's decisions has which.
+
+    ``population[:, slot.decisions] @ strides`` is a place in ``index``, which holds a number in ``entries``; -1 where
+    nothing is built (a skipped layer, an unread node) or where no architecture leads. ``rows`` (M, decisions of the
+    slot) lists the combinations that architectures have.
+    """
+
+    slot: Slot
+    position: str
+    strides: NDArray[np.intp]
+    index: NDArray[np.int32]
+    entries: tuple[SlotEntry, ...]
+    rows: Population
+
+    @cached_property
+    def row_indices(self) -> NDArray[np.intp]:
+        """Place in ``index`` of each of ``rows``."""
+        return self.rows.astype(np.intp) @ self.strides
+
+    def places(self, population: Population) -> NDArray[np.intp]:
+        """(N,) place in ``index`` of each architecture."""
+        return population[:, list(self.slot.decisions)].astype(np.intp) @ self.strides
+
+    def indices(self, population: Population) -> NDArray[np.intp]:
+        """(N,) place of each architecture in arrays of :meth:`edgenas.spaces.space.SearchSpace.cost_arrays`."""
+        return self.places(population)
+
+    def entry(self, place: int) -> SlotEntry | None:
+        """The pair at a place in ``index``."""
+        number = int(self.index[place])
+        return None if number < 0 else self.entries[number]
