@@ -25,6 +25,7 @@ from edgenas.run.overhead import overhead_words
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
+from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
@@ -38,7 +39,7 @@ _NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 def load_report_data(run_dir: Path | str) -> ReportData:
     """What a run folder holds, as far as the run has come.
 
-    Raises InputError when the folder is no run: neither a recipe nor a study in it.
+    Raises InputError when the folder is no run (neither a recipe nor a study in it), and when its study is damaged.
     """
     return _Reader(RunFolder(run_dir)).read()
 
@@ -67,6 +68,8 @@ class _Reader:
         """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
+        except StudyDamagedError:
+            raise  # a report of wrong figures, or of none, would replace one of right ones
         except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None

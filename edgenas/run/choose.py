@@ -7,10 +7,11 @@ anybody trains it for minutes.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgenas.export.figure import Figure
-from edgenas.spaces.errors import WorkError
+from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.study import Study
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ def choose(context: RunContext) -> int:
     chosen = context.folder.step("choose").get("trial")
     if chosen is not None:
         return int(chosen)
-    study = Study.open(context.folder.study_path)
+    study = context.open_study()
     try:
         with context.step("choose"):
             return _first_within_budget(context, study)
     except WorkError:
         # The device may have been busy: a resumed run measures again.
-        context.folder.record("choose", {"rejected": {}})
+        with suppress(EdgeNASError):
+            context.folder.record("choose", {"rejected": {}})
         raise
     finally:
         study.close()
