@@ -6,8 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgenas.data.remarks import remarks
-from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
 from edgenas.run.choose import measure_quietly
@@ -22,7 +20,7 @@ from edgenas.study.objectives import within
 from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
-    from edgenas.data.dataset import Split
+    from edgenas.data.examples import Examples
     from edgenas.devices.measurement import Measurement
     from edgenas.run.context import RunContext
     from edgenas.training.compress import Quantized
@@ -42,12 +40,13 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.export.verify import tflite_accuracy
+    from edgenas.tasks.files import file_metrics
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
     record = training_record(context, trial.number)
-    preprocessing = Preprocessing.from_dict(record["preprocessing"])
+    task = context.task
+    preprocessing = task.read_preprocessing(record["preprocessing"])
     model = build_keras(network)
     load_trained(context, trial.number, model)
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
@@ -76,11 +75,12 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     if over:
         return f"the exported file's {'; '.join(over)}"
 
-    test_images = preprocessing.apply(dataset.test_images)
-    equality = float_equality(model, test_images)
-    top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
-    top1_tflite = tflite_accuracy(converted, test_images, dataset.test_labels, processes=2)
-    if short := accuracy_shortfall(context, top1_float, top1_tflite):
+    test = dataset.test
+    equality = float_equality(context, network, model, preprocessing)
+    float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
+    tflite_metrics = file_metrics(converted, test, task=task, network=network, preprocessing=preprocessing)
+    score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
+    if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
     quiet = quiet_latency(context, converted)
     device = context.device.name
@@ -89,12 +89,14 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         BundleContents(
             model=converted,
             network=network,
-            labels=dataset.class_names,
+            labels=context.labels,
             preprocessing=preprocessing,
             quantization=recipe.export.quantization,
-            top1_float=top1_float,
-            top1_tflite=top1_tflite,
-            test_images=len(dataset.test_labels),
+            words=task.words(dataset, network, preprocessing),
+            metric=task.metric,
+            metrics_float=float_metrics,
+            metrics_tflite=tflite_metrics,
+            test_examples=len(test),
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
@@ -108,15 +110,18 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             group_convolution=context.device.group_convolution,
         ),
     )
-    facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
+    facts: dict[str, Any] = {"done": True, "trial": trial.number, "metric": task.metric}
+    facts["metrics"] = {"float": float_metrics, "tflite": tflite_metrics}
+    if "top1" in float_metrics:
+        facts |= {"top1_float": float_metrics["top1"], "top1_tflite": tflite_metrics["top1"]}
     if "quiet_ms" in quiet:
         measured["latency_quiet_ms"] = quiet["quiet_ms"]
     facts["latency_kind"] = measurement.provenance.kind
     facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(
-        f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; "
+        f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
+        f"{len(test)} test examples; "
         f"{Figure(measurement.median, 'ms', measurement.provenance.kind, 'median')}, "
         f"{Figure(quiet.get('quiet_ms'), 'ms', kind_of(quiet), 'quiet')} on {device}, {len(converted):,} bytes"
     )
@@ -124,7 +129,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
 
 
 def _quantize(
-    context: RunContext, number: int, network: Network, model: Any, split: Split, preprocessing: Preprocessing
+    context: RunContext, number: int, network: Network, model: Any, examples: Examples, preprocessing: Any
 ) -> Quantized:
     """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
     from edgenas.export.quantization import get_recipe
@@ -135,16 +140,17 @@ def _quantize(
     with ExitStack() as stack:
         on_step = None
         if get_recipe(recipe.export.quantization).fine_tuning is not None:
-            task = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(split))))
+            bar = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(examples))))
 
             def on_step(step: int, steps: int) -> None:
-                task.update(step)
+                bar.update(step)
 
         quantized = quantize(
             network,
             model,
             recipe.export.quantization,
-            split=split,
+            examples=examples,
+            task=context.task,
             preprocessing=preprocessing,
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
             settings=settings,
@@ -158,7 +164,7 @@ def _quantize(
 def _note(context: RunContext) -> str:
     """What the model card says about the data besides their name and number."""
     recipe = context.recipe
-    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
+    return "; ".join(map(one_line, context.task.remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
 
 
 def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:

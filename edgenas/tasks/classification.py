@@ -13,7 +13,7 @@ from edgenas.data.loading import load_dataset
 from edgenas.data.remarks import remarks
 from edgenas.data.task_data import DataRequest
 from edgenas.export._tensorflow import tensorflow
-from edgenas.export.bundle.words import TaskWords, classifier_words
+from edgenas.export.bundle.words import Described, TaskWords, classifier_words
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
@@ -93,6 +93,11 @@ class Classification(ImageTask):
         if how == "stratified":
             return stratified_choice(examples.targets, count, seed)
         return super().calibration_rows(examples, how, count, seed)
+
+    def metadata(self, data: Dataset, preprocessing: Any) -> Described | None:  # type: ignore[override]
+        if data.image_shape[-1] not in (1, 3):
+            return None
+        return Described("Image classifier", data.class_names, preprocessing)
 
     def words(self, data: Dataset, network: Network, preprocessing: Any) -> TaskWords:  # type: ignore[override]
         return classifier_words(network.inputs[0][1], data.class_names, preprocessing, data.name)

@@ -25,7 +25,7 @@ import numpy as np
 from edgenas.data.augmentation import Augmentation
 from edgenas.data.examples import Examples, Tree
 from edgenas.data.task_data import DataRequest, TaskData
-from edgenas.export.bundle.words import TaskWords
+from edgenas.export.bundle.words import Described, TaskWords
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
@@ -168,6 +168,10 @@ class Task(ABC):
         if how == "first":
             return np.arange(count)
         return np.sort(np.random.default_rng(seed).choice(len(examples), count, replace=False))
+
+    def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
+        """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""
+        return None
 
     def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
         """What the bundle says of the task: sentences of the model card and the program ``run.py``."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.data.examples import Examples, Tree, leaves, tree_map
+from edgenas.data.examples import Examples
 from edgenas.export._tensorflow import tensorflow
 from edgenas.spaces.errors import InputError
+from edgenas.tasks.files import in_memory
 from edgenas.tasks.task import Task
 from edgenas.training.losses import Objective, called
 from edgenas.training.runtime import light_graphs
@@ -67,13 +68,6 @@ class Evaluator:
 
         signature = [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in inputs.values()]
         return tf.function(forward, input_signature=signature, autograph=False)
-
-
-def in_memory(targets: Tree) -> Tree:
-    """The targets of a whole set of examples as arrays."""
-    if all(isinstance(leaf, np.ndarray) for leaf in leaves(targets)):
-        return targets
-    return tree_map(lambda column: np.asarray(column[:]), targets)
 
 
 def evaluate(

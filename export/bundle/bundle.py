@@ -24,7 +24,8 @@ from edgenas.export.bundle.check import (
 )
 from edgenas.export.bundle.contents import BundleContents, DataCard
 from edgenas.export.bundle.model_card import model_card
-from edgenas.export.bundle.programs import picture_program
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.programs import array_program
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
 __all__ = [
@@ -115,15 +116,16 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
         "model.tflite": contents.model,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
-        "run.py": picture_program().encode(),
+        "run.py": (contents.words.program or array_program()).encode(),
     }
     # A model that is none is found, and named, by the check of the finished folder.
     with contextlib.suppress(EdgeNASError):
-        metrics["self_test"] = run_self_test(contents.model, metrics["preprocessing"])
+        metrics["self_test"] = run_self_test(contents.model, metrics)
     with contextlib.suppress(EdgeNASError):
         files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
     with contextlib.suppress(EdgeNASError):
-        kotlin = kotlin_classifier(contents.model, contents.preprocessing)
+        pictures = isinstance(contents.preprocessing, Preprocessing) and contents.words.task == "classification"
+        kotlin = kotlin_classifier(contents.model, contents.preprocessing) if pictures else None
         files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgenas.spaces.ops import format_shape
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.spaces.tensor import format_shape
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the metadata inside a model file say: of images of 1 or 3 channels, told apart by labels."""
+
+    what: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True)
