@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgenas.spaces.space.decision import Decision
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Decision
 from edgenas.study.damage import back_up, backup_path, file_problem
 from edgenas.study.study import Study, StudyDamagedError, Trial
 
