@@ -20,7 +20,6 @@ from edgenas.export.temporary import temporary_folder
 from edgenas.export.worker import check_worker, worker_environment
 from edgenas.spaces.errors import InputError
 
-
 #: Rows that are written at once.
 _ROWS = 512
 

@@ -168,7 +168,13 @@ def trained(
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     result = train(
-        network, split, settings, task=TASK, seed=options.seed + index, preprocessing=preprocessing, checkpoint_dir=folder
+        network,
+        split,
+        settings,
+        task=TASK,
+        seed=options.seed + index,
+        preprocessing=preprocessing,
+        checkpoint_dir=folder,
     )
     top1 = evaluate(result.model, dataset.test, task=TASK, preprocessing=preprocessing)["top1"]
     temporary = folder / "unfinished.weights.h5"
@@ -211,7 +217,14 @@ def compare(
         return row
     began = time.process_time()
     made = quantize(
-        network, model, recipe, examples=split, task=TASK, preprocessing=preprocessing, seed=options.seed, settings=settings
+        network,
+        model,
+        recipe,
+        examples=split,
+        task=TASK,
+        preprocessing=preprocessing,
+        seed=options.seed,
+        settings=settings,
     )
     cpu_seconds = plain_cpu_seconds = None
     if get_recipe(recipe).fine_tuning is None:

@@ -53,8 +53,8 @@ def print_comparison(
     )
     print_table(header, rows, title=f"trial {data['trial']} on {data['device']}")
     print(
-        f"float model: {100 * data[f'{metric}_float']:.2f} % of {data['test_images']:,} test examples; files through the "
-        "interpreter on the same examples, latencies side by side in the same quiet rounds"
+        f"float model: {100 * data[f'{metric}_float']:.2f} % of {data['test_images']:,} test examples; files through "
+        "the interpreter on the same examples, latencies side by side in the same quiet rounds"
     )
     for row in data["rows"]:
         if "error" in row.get("latency", {}):

@@ -23,7 +23,6 @@ from edgenas.study.evaluation import derived_seed
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgenas.export.bundle.preprocessing import Preprocessing
     from edgenas.spaces.network import Network
 
 #: Test images that the layers are compared on.

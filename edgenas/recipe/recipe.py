@@ -220,8 +220,8 @@ class Recipe(Section):
     )
     task: str | None = Field(
         default=None,
-        description="What is learned: classification, or a task of yours (it decides data, loss and metrics). null: the "
-        "task of the space.",
+        description="What is learned: classification, or a task of yours (it decides data, loss and metrics). null: "
+        "the task of the space.",
     )
     task_options: dict[str, Any] = Field(default_factory=dict, description="Options of the task, where it has any.")
     data: DataRecipe

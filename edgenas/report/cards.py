@@ -132,7 +132,9 @@ def _search_cards(data: ReportData) -> Iterator[Card]:
     assert best is not None
     if best.score is not None:
         note = f"trial {best.number}"
-        yield Card(f"Validation {data.metric_title}", percent(best.score), note, "evaluated", data.score_origin, prominent=True)
+        yield Card(
+            f"Validation {data.metric_title}", percent(best.score), note, "evaluated", data.score_origin, prominent=True
+        )
     if best.latency_ms is not None:
         limit_ms = data.limit_ms or data.budget_ms
         share = best.latency_ms / limit_ms if limit_ms else None

@@ -94,7 +94,11 @@ def accuracy_figure(data: ReportData) -> go.Figure | None:
         low, high = wilson_interval(score, images) if images and data.is_share else (score, score)
         lows.append(low)
         highs.append(high)
-        note = f"<br>95 % interval {percent(low)} to {percent(high)}, {images:,} images" if images and data.is_share else ""
+        note = (
+            f"<br>95 % interval {percent(low)} to {percent(high)}, {images:,} images"
+            if images and data.is_share
+            else ""
+        )
         figure.add_scatter(
             x=[score],
             y=[label],

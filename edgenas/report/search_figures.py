@@ -20,7 +20,9 @@ TRIALS = "trials"
 
 def trial_hovers(data: ReportData) -> dict[str, str]:
     """What a finished trial tells when it is pointed at, by its number."""
-    return {str(trial.number): _trial_hover(trial, data.metric_title) for trial in data.trials if trial.score is not None}
+    return {
+        str(trial.number): _trial_hover(trial, data.metric_title) for trial in data.trials if trial.score is not None
+    }
 
 
 def _trial_hover(trial: TrialPoint, metric: str) -> str:

@@ -200,10 +200,19 @@ class _Search:
                 replace(outcome, error=f"{metric} {outcome.score} gives the reward {reward}, not a number")
             )
         trial = self.study.complete(
-            outcome.number, metric=metric, metrics={metric: outcome.score, **outcome.metrics}, reward=reward, seconds=outcome.seconds, curve=outcome.curve
+            outcome.number,
+            metric=metric,
+            metrics={metric: outcome.score, **outcome.metrics},
+            reward=reward,
+            seconds=outcome.seconds,
+            curve=outcome.curve,
         )
         self.context.log.event(
-            "trial_complete", trial=trial.number, metrics=dict(trial.metrics), reward=trial.reward, seconds=trial.seconds
+            "trial_complete",
+            trial=trial.number,
+            metrics=dict(trial.metrics),
+            reward=trial.reward,
+            seconds=trial.seconds,
         )
         return self._write(trial)
 

@@ -73,8 +73,8 @@ def accuracy_shortfall(context: RunContext, score_float: float, score_tflite: fl
     export, metric = context.recipe.export, context.task.metric
     if score_float - score_tflite > export.accuracy_drop + 1e-9:
         return (
-            f"{metric} is {score_tflite:.4f}, more than export.accuracy_drop ({export.accuracy_drop:g}) below the float "
-            f"model's {score_float:.4f}"
+            f"{metric} is {score_tflite:.4f}, more than export.accuracy_drop ({export.accuracy_drop:g}) below the "
+            f"float model's {score_float:.4f}"
         )
     if export.min_top1 is not None and score_tflite < export.min_top1:
         return f"{metric} is {score_tflite:.4f}, under export.min_top1 ({export.min_top1:g})"

@@ -88,9 +88,7 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
                 on_epoch=show,
                 on_step=show,
             )
-        metrics = evaluate(
-            result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs
-        )
+        metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
         score = metrics[learned.metric]
         temporary = folder / "unfinished.weights.h5"
         result.model.save_weights(temporary)
@@ -108,5 +106,7 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
             "history": result.history,
         }
         write_atomically(folder / "training.json", json.dumps(record, indent=1, default=float) + "\n")
-        context.log.event("trained", trial=number, metric=learned.metric, validation_metrics=metrics, seconds=result.seconds)
+        context.log.event(
+            "trained", trial=number, metric=learned.metric, validation_metrics=metrics, seconds=result.seconds
+        )
         context.progress.say(f"trained: {learned.metric} {score:.4f} on {len(validation)} validation examples")

@@ -56,9 +56,10 @@ class Classification(ImageTask):
         super().check_examples(examples, network, preprocessing)
         classes, largest = network.graph.output_shapes[0][-1], int(examples.targets.max())
         if len(network.outputs) != 1 or largest >= classes:
+            outputs = f"{len(network.outputs)} output{'s' * (len(network.outputs) != 1)} of {classes} classes"
             raise InputError(
-                f"training of {network.name!r}: label {largest} found, the network has {len(network.outputs)} "
-                f"output{'s' * (len(network.outputs) != 1)} of {classes} classes; set the classes of the space to {largest + 1} or more"
+                f"training of {network.name!r}: label {largest} found, the network has {outputs}; set the classes of "
+                f"the space to {largest + 1} or more"
             )
 
     def loss(self, targets: Any, outputs: Mapping[str, Any], *, label_smoothing: float = 0.0) -> Any:

@@ -23,7 +23,9 @@ def network_inputs(task: Task, examples: Examples, network: Network, preprocessi
     if not examples.streamed:
         return bound(task.prepare(examples.batch(slice(None))[0], preprocessing), names)
     first = task.prepare(examples.batch(slice(0, 1))[0], preprocessing)
-    return bound({name: _Prepared(task, examples, preprocessing, name, values) for name, values in first.items()}, names)
+    return bound(
+        {name: _Prepared(task, examples, preprocessing, name, values) for name, values in first.items()}, names
+    )
 
 
 def file_metrics(

@@ -12,7 +12,6 @@ from edgenas.data.examples import Examples, Tree
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.tasks.task import Task
-from edgenas.data.augmentation import Augmentation, augment
 
 
 class ImageTask(Task):

@@ -30,7 +30,6 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
 from edgenas.tasks.ends import bound, listed
-from edgenas.data.augmentation import Augmentation
 
 
 class Task(ABC):
@@ -175,7 +174,10 @@ class Task(ABC):
 
     def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
         """What the bundle says of the task: sentences of the model card and the program ``run.py``."""
-        ends = (listed(dict(network.inputs)), listed(dict(zip(network.outputs, network.graph.output_shapes, strict=True))))
+        ends = (
+            listed(dict(network.inputs)),
+            listed(dict(zip(network.outputs, network.graph.output_shapes, strict=True))),
+        )
         return TaskWords(task=self.kind, title=f"{self.kind.replace('_', ' ').capitalize()}: {ends[0]} to {ends[1]}")
 
 

@@ -134,17 +134,6 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     return files
 
 
-<<<<<<< HEAD
-def _check_replaceable(folder: Path) -> None:
-=======
-def run_program() -> str:
-    """``run.py``: the text of ``bundle_run.py`` with that of ``pictures.py`` in the place of its import."""
-    program, pictures = inspect.getsource(bundle_run), inspect.getsource(export_pictures)
-    lines = program.splitlines(keepends=True)
-    place = next(index for index, line in enumerate(lines) if "pictures import read_picture" in line)
-    return "".join([*lines[:place], pictures.partition(PICTURES_LINE)[2].lstrip(), *lines[place + 1 :]])
-
-
 def check_replaceable(folder: Path) -> None:
     """Raises InputError when a folder holds other things than a bundle."""
     if not folder.exists():

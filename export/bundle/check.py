@@ -232,7 +232,10 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
         inputs = [constants.apply(test_pixels(*shapes[0]))[np.newaxis]]
     else:
         # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
-        inputs = [test_values(shape, bool(end.scale) or "float" in str(end.dtype)) for shape, end in zip(shapes, ends.inputs, strict=True)]
+        inputs = [
+            test_values(shape, bool(end.scale) or "float" in str(end.dtype))
+            for shape, end in zip(shapes, ends.inputs, strict=True)
+        ]
         inputs = [values[np.newaxis] for values in inputs]
     outputs = [output[0].astype(np.float64).ravel() for output in tflite_outputs(model, inputs, processes=1)]
     step = max((end.scale[0] for end in ends.outputs if end.scale), default=0.0)

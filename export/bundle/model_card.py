@@ -72,8 +72,8 @@ def _accuracy(contents: BundleContents) -> str:
     header = ("model", titles[0], *(["95 % sampling interval"] if share else []), *titles[1:])
     return f"""## Accuracy
 
-{first} of both on the same {contents.test_examples:,} test {words.example}s of {contents.data.name}; the shipped file ran
-through the interpreter, one {words.example} at a time.
+{first} of both on the same {contents.test_examples:,} test {words.example}s of {contents.data.name}; the shipped
+file ran through the interpreter, one {words.example} at a time.
 
 {_table(header, rows)}
 {_equality(contents)}"""

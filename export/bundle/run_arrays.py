@@ -9,6 +9,8 @@ numbers, or whole ones where the model takes such, prepared as the training exam
 not work, 2 the arrays are wrong.
 """
 
+# ruff: noqa: B905 (a target may have Python 3.7)
+
 from __future__ import annotations
 
 import argparse

@@ -64,7 +64,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number == 2:
             study.fail(number, error="ran out of <memory>", seconds=1.0)
         else:
-            study.complete(number, metric="top1", metrics={"top1": 0.7 + number / 50}, reward=0.6 + number / 50, seconds=2.0)
+            study.complete(
+                number, metric="top1", metrics={"top1": 0.7 + number / 50}, reward=0.6 + number / 50, seconds=2.0
+            )
     study.close()
     folder.record("search", {"done": True, "best": 5, "seconds": 12.0})
     return folder.path

@@ -577,4 +577,7 @@ def test_a_data_fingerprint_is_of_content() -> None:
     second = Dataset("b", images.copy(), labels, images, labels, ("x", "y"), "other", "there")
     assert data_fingerprint(first, first.class_names) == data_fingerprint(second, second.class_names)
     third = Dataset("a", images, labels, images, labels, ("x", "z"), "none", "here")
-    assert data_fingerprint(third, third.class_names)["fingerprint"] != data_fingerprint(first, first.class_names)["fingerprint"]
+    assert (
+        data_fingerprint(third, third.class_names)["fingerprint"]
+        != data_fingerprint(first, first.class_names)["fingerprint"]
+    )

@@ -94,7 +94,9 @@ def test_quantization_aware_training_end_to_end(trained) -> None:
     model, split, preprocessing = trained
     test = corners(300, 1)
     settings = QuantizationSettings(calibration_images=100, fine_tuning=TUNING)
-    made = quantize(NETWORK, model, "int8-qat", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings)
+    made = quantize(
+        NETWORK, model, "int8-qat", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings
+    )
     assert check_integer(made.model) == []
     top1 = evaluate(model, test, task=TASK, preprocessing=preprocessing)["top1"]
     assert top1_of_file(made.model, test, preprocessing) > top1 - 0.03
@@ -103,7 +105,9 @@ def test_quantization_aware_training_end_to_end(trained) -> None:
 def test_equalisation_is_measured_and_told(trained) -> None:
     model, split, preprocessing = trained
     settings = QuantizationSettings(calibration_images=50, equalize=True)
-    made = quantize(NETWORK, model, "int8", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings)
+    made = quantize(
+        NETWORK, model, "int8", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings
+    )
     found = made.notes["equalization"]
     assert found["pairs"] == 2  # stem to expansion to projection; then comes a mean
     assert found["applied"] == (found["error_with"] < found["error_without"])
@@ -137,7 +141,10 @@ def test_divergence_is_told_with_a_fix(trained) -> None:
     model, split, preprocessing = trained
     prepared = prepare(NETWORK, model, FineTuning())
     settings = FineTuningSettings(learning_rate=1e30, max_steps=20)
-    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ of 20 \(epoch 1 of \d+\); use a learning_rate below 1e\+30"):
+    with pytest.raises(
+        TrainingDivergedError,
+        match=r"not finite at step \d+ of 20 \(epoch 1 of \d+\); use a learning_rate below 1e\+30",
+    ):
         fine_tune(prepared.model, model, split, settings, task=TASK, seed=0, preprocessing=preprocessing)
 
 
@@ -148,7 +155,10 @@ def test_calibration_images_are_chosen_as_asked() -> None:
 
     def chosen(how: str, seed: int = 0) -> list[int]:
         settings = QuantizationSettings(calibration=how, calibration_images=20)
-        return [round(float(image[0, 0, 0])) for image in calibration_inputs(split, settings, task=TASK, preprocessing=same, seed=seed)["image"]]
+        return [
+            round(float(image[0, 0, 0]))
+            for image in calibration_inputs(split, settings, task=TASK, preprocessing=same, seed=seed)["image"]
+        ]
 
     assert chosen("first") == list(range(20))
     assert np.bincount(labels[chosen("stratified")]).tolist() == [14, 2, 2, 2]

@@ -50,7 +50,8 @@ def run(data, preprocessing):
         data[0],
         SETTINGS,
         seed=1,
-        task=TASK, preprocessing=preprocessing,
+        task=TASK,
+        preprocessing=preprocessing,
         validation=data[1],
         on_epoch=reports.append,
     )
@@ -85,7 +86,9 @@ def test_history_and_progress(run):
 def test_model_is_what_keras_predicts(run, data, preprocessing):
     result, _ = run
     images = data[1].images[:8]
-    outputs = Evaluator(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))["output"]
+    outputs = Evaluator(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))[
+        "output"
+    ]
     np.testing.assert_allclose(
         outputs, result.model.predict(preprocessing.apply(images), verbose=0), rtol=1e-4, atol=1e-5
     )
@@ -99,7 +102,13 @@ def test_repeats_with_the_same_seed_and_resumes_after_an_interruption(run, data,
         if report.epoch == 2:
             raise InterruptedTrainingError
 
-    arguments = {"seed": 1, "task": TASK, "preprocessing": preprocessing, "validation": data[1], "checkpoint_dir": tmp_path}
+    arguments = {
+        "seed": 1,
+        "task": TASK,
+        "preprocessing": preprocessing,
+        "validation": data[1],
+        "checkpoint_dir": tmp_path,
+    }
     with pytest.raises(InterruptedTrainingError):
         train(NETWORK, data[0], SETTINGS, on_epoch=interrupt, **arguments)
     resumed = train(NETWORK, data[0], SETTINGS, **arguments)
@@ -137,7 +146,8 @@ def test_average_of_weights(data, preprocessing):
                 data[0],
                 dataclasses.replace(settings, ema_decay=decay, max_steps=steps),
                 seed=3,
-                task=TASK, preprocessing=preprocessing,
+                task=TASK,
+                preprocessing=preprocessing,
             )
         )
         for decay, steps in ((0.0, 1), (0.0, 2), (0.9, 1), (0.9, 2))
@@ -149,7 +159,9 @@ def test_average_of_weights(data, preprocessing):
 
 
 def test_seeds_differ(run, data, preprocessing):
-    other = train(NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, task=TASK, preprocessing=preprocessing)
+    other = train(
+        NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, task=TASK, preprocessing=preprocessing
+    )
     assert weights(other).shape == weights(run[0]).shape
     assert np.abs(weights(other) - weights(run[0])).max() > 1e-2
 
@@ -162,11 +174,27 @@ def test_divergence_is_said_in_words(data, preprocessing):
 
 def test_images_that_do_not_fit_the_network(data, preprocessing):
     with pytest.raises(InputError, match=r"the network takes \(28, 28, 1\), the examples are \(27, 28, 1\)"):
-        train(NETWORK, Split(data[0].images[:, 1:], data[0].labels), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
+        train(
+            NETWORK,
+            Split(data[0].images[:, 1:], data[0].labels),
+            SETTINGS,
+            seed=0,
+            task=TASK,
+            preprocessing=preprocessing,
+        )
     with pytest.raises(InputError, match=r"label 10 found, the network has 1 output of 10 classes"):
-        train(NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
+        train(
+            NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing
+        )
     with pytest.raises(InputError, match="no training examples"):
-        train(NETWORK, Split(data[0].images[:0], data[0].labels[:0]), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing)
+        train(
+            NETWORK,
+            Split(data[0].images[:0], data[0].labels[:0]),
+            SETTINGS,
+            seed=0,
+            task=TASK,
+            preprocessing=preprocessing,
+        )
 
 
 def test_evaluate_refuses_floats(run, data, preprocessing):
@@ -179,6 +207,8 @@ def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatc
     import sys
 
     monkeypatch.setattr(sys.modules["edgenas.training.train"], "compute_policy", lambda mode: "mixed_bfloat16")
-    result = train(NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, task=TASK, preprocessing=preprocessing)
+    result = train(
+        NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, task=TASK, preprocessing=preprocessing
+    )
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
     assert evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"] > 0.25

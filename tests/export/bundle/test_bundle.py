@@ -18,13 +18,13 @@ from PIL import Image
 from edgenas.export.bundle import bundle as module
 from edgenas.export.bundle.bundle import BundleContents, DataCard, read_metrics, verify_bundle, write_bundle
 from edgenas.export.bundle.check import FILES, METRICS_KEYS, OPTIONAL_FILES, metrics_checksum
-from edgenas.export.tflite.metadata import with_metadata
 from edgenas.export.bundle.words import classifier_words
+from edgenas.export.tflite.metadata import with_metadata
 from edgenas.export.verify import tflite_logits
-from edgenas.tasks import get_task
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.spaces.resolve import resolve_architecture
+from edgenas.tasks import get_task
 
 LABELS = ("0 degrees", "30", "60", "90 | upright", "120", "150°")
 ORIGIN = {"kind": "measured", "device": "local-cpu", "runtime": "ai-edge-litert", "runtime_version": "2.3", "runs": 50}
@@ -102,7 +102,13 @@ def test_architecture_of_a_space_reads_back_with_its_space(contents: BundleConte
 
 def test_model_card_tells_figures_and_where_they_come_from(written: Path, contents: BundleContents) -> None:
     card = (written / "README.md").read_text()
-    for text in ("gratings", "CC0", "400 test images", f"{contents.metrics_tflite['top1']:.4f}", "| local-cpu | measured |"):
+    for text in (
+        "gratings",
+        "CC0",
+        "400 test images",
+        f"{contents.metrics_tflite['top1']:.4f}",
+        "| local-cpu | measured |",
+    ):
         assert text in card
     assert "Predicted for local-cpu before this file existed: 0.11 ms, the sum over a table of blocks, measured" in card
     assert read_metrics(written)["checksums"]["model.tflite"] in card

@@ -11,9 +11,8 @@ from edgenas.export.quantization.conformance import QuantizationRecipeConformanc
 from edgenas.export.quantization.recipe import _REGISTRY
 from edgenas.export.tflite.reader import check_integer, model_io, read_operators
 from edgenas.export.verify import agreement, tflite_logits
-from edgenas.tasks import get_task
 from edgenas.spaces.errors import InputError, WorkError
-
+from edgenas.tasks import get_task
 
 
 def top1_of(logits: np.ndarray, labels: np.ndarray) -> float:
