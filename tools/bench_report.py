@@ -23,7 +23,7 @@ import numpy as np
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.study import Study
 
 GOAL_SECONDS, GOAL_MB = 10.0, 8.0

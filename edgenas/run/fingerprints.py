@@ -24,7 +24,7 @@ from edgenas.spaces.errors import InputError
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
     from edgenas.run.folder import RunFolder
-    from edgenas.spaces.space import SearchSpace
+    from edgenas.spaces.space.search_space import SearchSpace
 
 #: Grows when the same content gets another fingerprint; those of another method are not compared.
 METHOD = 1

@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgenas.export.deployed import deploy
-from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers the writers)
+from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite.model_writer import ModelWriter, op_writer
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError

@@ -17,7 +17,7 @@ from edgenas.run.fingerprints import data_fingerprint, space_fingerprint
 from edgenas.run.folder import RunFolder
 from edgenas.run.pipeline import RunResult, export_trial, run, run_recipe
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.space import SearchSpace
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.study import Study, StudyDamagedError
 from edgenas.study.workers import Candidate, Evaluator, Outcome, WorkerPool
 
