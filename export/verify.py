@@ -90,7 +90,7 @@ def tflite_outputs(model: bytes, inputs: Sequence[Any], *, processes: int = 2) -
 def _save(path: Path, values: Any) -> None:
     """Writes rows as the worker reads them, part by part: they may be more than fit into memory."""
     dtype = values.dtype if np.issubdtype(values.dtype, np.integer) else np.float32
-    file = np.lib.format.open_memmap(path, "w+", dtype, tuple(values.shape))  # type: ignore[no-untyped-call]
+    file = np.lib.format.open_memmap(path, "w+", dtype, tuple(values.shape))
     for start in range(0, len(values), _ROWS):
         file[start : start + _ROWS] = values[start : start + _ROWS]
     file.flush()

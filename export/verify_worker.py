@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    np.savez(folder / f"outputs-{start}.npz", **{f"output{place}": values for place, values in enumerate(outputs)})
+    named = {f"output{place}": values for place, values in enumerate(outputs)}
+    np.savez(folder / f"outputs-{start}.npz", **named)  # type: ignore[arg-type]
     return 0
 
 

@@ -53,10 +53,12 @@ class Rows(StreamedColumn):
 
     def __init__(self, column: Any, rows: np.ndarray) -> None:
         indices = row_indices(rows, len(column))
+        source: Any = column
         if isinstance(column, Rows):
-            column, indices = column.column, column.indices[indices]
+            source, indices = column.column, column.indices[indices]
         super().__init__((len(indices), *column.shape[1:]), column.dtype)
-        self.column, self.indices = column, indices
+        self.column: Any = source
+        self.indices: np.ndarray = indices
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         return np.asarray(self.column[self.indices[indices]])

@@ -43,11 +43,11 @@ class Split(Examples):
             )
 
     @property
-    def inputs(self) -> Mapping[str, Any]:  # type: ignore[override]
+    def inputs(self) -> Mapping[str, Any]:
         return {"image": self.images}
 
     @property
-    def targets(self) -> np.ndarray:  # type: ignore[override]
+    def targets(self) -> np.ndarray:
         return self.labels
 
     def __len__(self) -> int:

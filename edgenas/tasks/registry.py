@@ -44,7 +44,8 @@ def get_task(kind: str, options: Mapping[str, Any] | None = None) -> Task:
     if kind not in _REGISTRY:
         raise InputError(f"task {kind!r} is declared by an installed package that does not register it")
     cls = _REGISTRY[kind]
-    known = [field.name for field in dataclasses.fields(cls) if field.init] if dataclasses.is_dataclass(cls) else []
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    known = [field.name for field in fields if field.init]
     for name in options or {}:
         if name not in known:
             raise InputError(

@@ -13,6 +13,7 @@ from edgenas.data.examples import Examples
 from edgenas.export.quantization.compression import CompressionSettings
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
+from edgenas.tasks.ends import bound
 from edgenas.tasks.task import Task
 from edgenas.training.fine_tune import FineTuningSettings, fine_tune
 
@@ -131,7 +132,8 @@ def quantize(
     settings = settings or QuantizationSettings()
     recipe = get_recipe(quantization)
     named_inputs = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
-    calibration = next(iter(named_inputs.values())) if len(named_inputs) == 1 else named_inputs
+    ordered = bound(named_inputs, [name for name, _ in network.inputs])
+    calibration: Any = ordered[0] if len(ordered) == 1 else ordered
     notes: dict[str, Any] = {}
     training_seconds = 0.0
     compression = recipe.fine_tuning

@@ -151,7 +151,7 @@ def main() -> int:
     answers = [answers_of(model, list(example)) for example in zip(*inputs)]
     outputs = {name: np.stack([answer[k] for answer in answers]) for k, name in enumerate(metrics["outputs"])}
     if arguments.output is not None:
-        np.savez(arguments.output, **outputs)
+        np.savez(arguments.output, **outputs)  # type: ignore[arg-type,unused-ignore]
     if arguments.json:
         print(json.dumps({name: values.tolist() for name, values in outputs.items()}, indent=2))
     elif arguments.output is None:

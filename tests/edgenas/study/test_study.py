@@ -115,7 +115,8 @@ def test_survives_kill_while_writing(tmp_path: Path) -> None:
         "study = Study.create(sys.argv[1])\n"
         "for number in range(10_000):\n"
         "    start(study)\n"
-        "    study.complete(number, metric='top1', metrics={'top1': 0.5}, reward=0.5, seconds=1)\n    print(number, flush=True)\n"
+        "    study.complete(number, metric='top1', metrics={'top1': 0.5}, reward=0.5, seconds=1)\n"
+        "    print(number, flush=True)\n"
     )
     (tmp_path / "tests_helper.py").write_text(
         "from edgenas.spaces.space.decision import Decision\n"
