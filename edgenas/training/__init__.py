@@ -1,7 +1,7 @@
 """Training and evaluating networks. TensorFlow is imported by the first call, not by this package."""
 
 from edgenas.data.augmentation import NO_AUGMENTATION, Augmentation, augment
-from edgenas.training.evaluation import Evaluator, evaluate
+from edgenas.training.evaluation import ModelScorer, evaluate
 from edgenas.training.runtime import set_determinism
 from edgenas.training.settings import TrainingSettings
 from edgenas.training.train import TrainingResult, train
@@ -11,7 +11,7 @@ __all__ = [
     "NO_AUGMENTATION",
     "Augmentation",
     "Callback",
-    "Evaluator",
+    "ModelScorer",
     "TrainingDivergedError",
     "TrainingProgress",
     "TrainingResult",

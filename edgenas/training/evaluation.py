@@ -18,7 +18,7 @@ from edgenas.training.runtime import light_graphs
 _BATCH_SIZE = 256
 
 
-class Evaluator:
+class ModelScorer:
     """Evaluates one model many times: its graph is built once, and reads the model's weights of the moment.
 
     Args:
@@ -73,5 +73,5 @@ class Evaluator:
 def evaluate(
     model: Any, examples: Examples, *, task: Task, preprocessing: Any, outputs: Sequence[str] = ("output",)
 ) -> dict[str, float]:
-    """The task's metrics of a Keras model on examples; see :class:`Evaluator`."""
-    return Evaluator(model, task=task, preprocessing=preprocessing, outputs=outputs)(examples)
+    """The task's metrics of a Keras model on examples; see :class:`ModelScorer`."""
+    return ModelScorer(model, task=task, preprocessing=preprocessing, outputs=outputs)(examples)

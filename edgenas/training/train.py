@@ -16,7 +16,7 @@ from edgenas.spaces.network import Network
 from edgenas.tasks.task import Task
 from edgenas.training.batches import Batches
 from edgenas.training.checkpoint import training_fingerprint
-from edgenas.training.evaluation import Evaluator
+from edgenas.training.evaluation import ModelScorer
 from edgenas.training.initial import InitialWeights, set_initial_weights
 from edgenas.training.losses import Loss, Objective, TaskLoss
 from edgenas.training.packed import PackedModel
@@ -102,10 +102,10 @@ def train(
     packed = PackedModel(model, settings, objective)
     evaluate = None
     if validation is not None:
-        evaluator = Evaluator(model, task=task, preprocessing=preprocessing, outputs=network.outputs)
+        scorer = ModelScorer(model, task=task, preprocessing=preprocessing, outputs=network.outputs)
 
         def evaluate() -> Mapping[str, float]:
-            return evaluator(validation)
+            return scorer(validation)
 
     trainer = Trainer(
         packed,

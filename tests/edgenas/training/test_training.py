@@ -13,7 +13,7 @@ from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBo
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
 from edgenas.tasks import get_task
-from edgenas.training import Augmentation, Evaluator, TrainingDivergedError, TrainingSettings, evaluate, train
+from edgenas.training import Augmentation, ModelScorer, TrainingDivergedError, TrainingSettings, evaluate, train
 from edgenas.training.checkpoint import checkpoint_path
 
 NETWORK = chain(
@@ -86,7 +86,7 @@ def test_history_and_progress(run):
 def test_model_is_what_keras_predicts(run, data, preprocessing):
     result, _ = run
     images = data[1].images[:8]
-    outputs = Evaluator(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))[
+    outputs = ModelScorer(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))[
         "output"
     ]
     np.testing.assert_allclose(
