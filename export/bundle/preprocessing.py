@@ -10,7 +10,6 @@ import numpy as np
 
 from edgenas.spaces.errors import InputError
 
-
 #: Images that are counted at once.
 _ROWS = 4096
 

@@ -39,6 +39,8 @@ def test_a_trial_is_read_back_by_another_process_view(tmp_path: Path) -> None:
             top1=0.75,
             reward=0.7,
             seconds=2.5,
+            metric="top1",
+            metrics={"top1": 0.75},
             files="trials/0",
         ),
     )
