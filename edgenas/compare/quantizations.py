@@ -71,8 +71,8 @@ class TrainedTrial:
         return inputs[0] if len(inputs) == 1 else [values[:, np.newaxis] for values in inputs]
 
     def convert(self, quantization: str) -> tuple[bytes, dict[str, Any]]:
-        """The file as this run's device takes it, and what its making tells. Raises EdgeNASError."""
-        from edgenas.run.shipping import shipped_file
+        """The file as this run's (first) device takes it, and what its making tells. Raises EdgeNASError."""
+        from edgenas.run.shipping import shipped_files
         from edgenas.training.compress import quantize
 
         recipe = self.context.recipe
@@ -87,7 +87,8 @@ class TrainedTrial:
             seed=derived_seed(recipe.seed, 3, self.number),
             settings=recipe.export.settings(recipe.training.settings().augmentation),
         )
-        return shipped_file(self.context, self.network, quantized.model, self.preprocessing), quantized.to_json()
+        files = shipped_files(self.context, self.network, quantized.model, self.preprocessing)
+        return files[self.context.first.name], quantized.to_json()
 
 
 def compare_quantizations(
@@ -144,11 +145,11 @@ def compare_quantizations(
             **notes,
         }
     measured = measure_side_by_side(
-        context.device,
+        context.first.device,
         files,
-        threads=context.recipe.device.threads,
-        anchor_ms=context.table.anchor_ms,
-        settings=context.table.visit_settings(),
+        threads=context.first.threads,
+        anchor_ms=context.first.table.anchor_ms,
+        settings=context.first.table.visit_settings(),
     )
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     for name, latency in measured.items():
@@ -158,7 +159,7 @@ def compare_quantizations(
     document = {
         "trial": trained.number,
         "architecture": trained.trial.architecture,
-        "device": context.device.name,
+        "device": context.first.name,
         "metric": task.metric,
         "test_images": len(test),
         f"{task.metric}_float": score_float,

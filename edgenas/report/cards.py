@@ -162,6 +162,12 @@ def cards_html(data: ReportData) -> str:
     )
 
 
+def device_cards_html(data: ReportData) -> str:
+    """Only the cards of what a device changes, each with its name."""
+    shown = [card for card in cards(data) if card.label.startswith(("Latency", "Energy", "Prediction"))]
+    return f'<div class="cards prominent">{"".join(map(_card_html, shown))}</div>' if shown else ""
+
+
 def _card_html(card: Card) -> str:
     kind = card.kind if card.kind in _OTHER_KINDS else known(card.kind)
     meter = ""

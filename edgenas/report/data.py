@@ -146,6 +146,10 @@ class ReportData:
     versions: Rows = ()
     recipe_text: str = ""
     missing: tuple[str, ...] = ()
+    budget_use: tuple[str, ...] = ()
+    """How much of each budget the shipped model uses and why not more, one sentence each."""
+    others: tuple[ReportData, ...] = ()
+    """The same run as its other devices see it: their costs, limits, tables and measurements."""
 
     @property
     def metric_title(self) -> str:

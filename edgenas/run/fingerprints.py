@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Grows when the same content gets another fingerprint; those of another method are not compared.
 METHOD = 1
-#: The keys of a recipe that name files: what is in these is compared, not where they are.
-PATH_KEYS = (("data", "path"), ("data", "directory"), ("space", "path"), ("device", "table"))
 
 
 def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
@@ -135,7 +133,7 @@ class RunInputs:
             "method": METHOD,
             "space": space_fingerprint(space),
             "data": data_fingerprint(data, labels),
-            "paths": {f"{section}.{key}": value for section, key, value in _paths(recipe)},
+            "paths": recipe.files,
         }
         write_atomically(self.path, json.dumps(document, indent=1) + "\n")
 
@@ -195,42 +193,23 @@ def _listed(changes: list[str]) -> str:
 # Paths -------------------------------------------------------------------------------------------------------------
 
 
-def _paths(recipe: Recipe) -> list[tuple[str, str, str]]:
-    return [
-        (section, key, str(value)) for section, key in PATH_KEYS if (value := getattr(getattr(recipe, section), key))
-    ]
-
-
-def _with_paths(recipe: Recipe, paths: Mapping[tuple[str, str], str]) -> Recipe:
-    sections = {section for section, _ in paths}
-    return recipe.model_copy(
-        update={
-            section: getattr(recipe, section).model_copy(
-                update={key: path for (of, key), path in paths.items() if of == section}
-            )
-            for section in sections
-        }
-    )
-
-
 def relative_to_run(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe as it is kept in a run folder: its paths from there, because both may be moved together."""
     here = os.path.realpath(folder)
     plugins = [os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins]
-    return _with_paths(
-        recipe, {(s, k): os.path.relpath(os.path.abspath(value), here) for s, k, value in _paths(recipe)}
-    ).model_copy(update={"plugins": plugins})
+    files = {key: os.path.relpath(os.path.abspath(value), here) for key, value in recipe.files.items()}
+    return recipe.with_files(files).model_copy(update={"plugins": plugins})
 
 
 def with_found_paths(recipe: Recipe, folder: Path, known: Mapping[str, Any] | None) -> Recipe:
     """The recipe of a run folder with absolute paths: from the folder, or where they were when the run began."""
     paths = {}
     here = os.path.realpath(folder)
-    for section, key, value in _paths(recipe):
+    for key, value in recipe.files.items():
         found = os.path.normpath(os.path.join(here, value))
-        before = (known or {}).get("paths", {}).get(f"{section}.{key}")
+        before = (known or {}).get("paths", {}).get(key)
         if not os.path.exists(found) and isinstance(before, str) and os.path.exists(before):
             found = before
-        paths[section, key] = found
+        paths[key] = found
     plugins = [os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins]
-    return _with_paths(recipe, paths).model_copy(update={"plugins": plugins})
+    return recipe.with_files(paths).model_copy(update={"plugins": plugins})

@@ -32,11 +32,12 @@ def check(context: RunContext) -> None:
 
     if missing := get_recipe(context.recipe.export.quantization).missing():
         raise InputError(f"export.quantization: {missing}")
-    if context.precision not in context.device.precisions:
-        raise InputError(
-            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
-            f"one of {', '.join(context.device.precisions)}"
-        )
+    for device in context.devices:
+        if context.precision not in device.device.precisions:
+            raise InputError(
+                f"export.quantization: device {device.name!r} cannot run {context.precision!r} models, expected "
+                f"one of {', '.join(device.device.precisions)}"
+            )
     check_energy_known(context)
     _check_data(context)
     data = context.recipe.data

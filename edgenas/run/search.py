@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
+from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study, Trial
@@ -291,7 +292,8 @@ def _open_study(context: RunContext) -> Study:
     facts = {
         "run": recipe.name,
         "space": context.space.name,
-        "device": recipe.device.name,
+        "device": context.first.name,
+        "devices": [device.name for device in context.devices],
         "precision": context.precision,
         "algorithm": recipe.search.algorithm,
         "seed": recipe.seed,
@@ -321,8 +323,17 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
     )
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
-        + (f" and {best.predicted['latency_ms']:.4g} ms predicted" if "latency_ms" in best.predicted else "")
-        + (f", {best.predicted['energy_mj']:.4g} mJ predicted" if "energy_mj" in limits else "")
+        + _predicted(best, limits)
     )
     if words := overhead_words(context.folder.step("search").get("overhead", {})):
         context.progress.say(f"search: {words}")
+
+
+def _predicted(trial: Trial, limits: Mapping[str, float]) -> str:
+    """Latencies, and energies where they are budgeted, on every device."""
+    words = []
+    for name, value in trial.predicted.items():
+        cost, device = split_name(name)
+        if cost == "latency_ms" or (cost == "energy_mj" and name in limits):
+            words.append(f"{value:.4g} {unit_of(name)}{device and f' on {device}'}")
+    return f", {', '.join(words)} (predicted)" if words else ""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgenas.run.device import file_name
 from edgenas.spaces.errors import WorkError
 
 if TYPE_CHECKING:
     from edgenas.export.verify import Agreement
     from edgenas.run.context import RunContext
+    from edgenas.run.device import RunDevice
     from edgenas.spaces.network import Network
 
 #: Examples on which the float model is compared with its own float32 file.
@@ -19,7 +22,26 @@ EQUALITY_EXAMPLES = 64
 EQUALITY_TOLERANCE = 1e-3
 
 
-def shipped_file(context: RunContext, network: Network, converted: bytes, preprocessing: Any) -> bytes:
+def shipped_files(context: RunContext, network: Network, converted: bytes, preprocessing: Any) -> dict[str, bytes]:
+    """The shipped file by device: the same one, where they all take the same."""
+    return {device.name: shipped_file(context, device, network, converted, preprocessing) for device in context.devices}
+
+
+def file_names(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The name in the bundle of each device's file: ``model.tflite``, or ``model-DEVICE.tflite`` where that differs.
+
+    >>> file_names({"a": b"1", "b": b"2", "c": b"1"})
+    {'a': 'model.tflite', 'b': 'model-b.tflite', 'c': 'model.tflite'}
+    """
+    names: dict[bytes, str] = {}
+    for device, content in files.items():
+        names.setdefault(content, f"model-{file_name(device)}.tflite" if names else "model.tflite")
+    return {device: names[content] for device, content in files.items()}
+
+
+def shipped_file(
+    context: RunContext, device: RunDevice, network: Network, converted: bytes, preprocessing: Any
+) -> bytes:
     """A converted model as the device takes it, with metadata and labels inside.
 
     Group convolutions are taken apart where the device has no operator for them. The metadata are the
@@ -29,7 +51,7 @@ def shipped_file(context: RunContext, network: Network, converted: bytes, prepro
     from edgenas.export.tflite.metadata import with_metadata
 
     model = converted
-    if context.device.group_convolution == "split":
+    if device.device.group_convolution == "split":
         model = split_group_convolutions(model)
     described = context.task.metadata(context.dataset, preprocessing)
     if described is None:
@@ -45,7 +67,7 @@ def shipped_file(context: RunContext, network: Network, converted: bytes, prepro
     )
 
 
-def quiet_latency(context: RunContext, model: bytes) -> dict[str, Any]:
+def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[str, Any]:
     """The quiet latency of the shipped file, at the clock of the run's table: what its prediction is of.
 
     ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``; ``{"error"}`` when the device does not
@@ -55,16 +77,16 @@ def quiet_latency(context: RunContext, model: bytes) -> dict[str, Any]:
 
     try:
         found = measure_side_by_side(
-            context.device,
+            device.device,
             {"shipped": model},
-            threads=context.recipe.device.threads,
+            threads=device.threads,
             seed=context.recipe.seed,
-            anchor_ms=context.table.anchor_ms,
-            settings=context.table.visit_settings(),
+            anchor_ms=device.table.anchor_ms,
+            settings=device.table.visit_settings(),
         )["shipped"]
     except WorkError as error:
         found = {"error": str(error)}
-    context.log.event("measured_quietly", device=context.device.name, **found)
+    context.log.event("measured_quietly", device=device.name, **found)
     return found
 
 

@@ -89,7 +89,7 @@ class Trial:
     @property
     def score(self) -> float | None:
         """The primary metric; None before the evaluation has ended."""
-        return self.metrics.get(self.metric)
+        return self.metrics.get(self.metric, self.top1)
 
 
 class Study:

@@ -15,8 +15,7 @@ import yaml
 from edgenas.export.bundle.android import kotlin_classifier
 from edgenas.export.bundle.c_header import c_header
 from edgenas.export.bundle.check import (
-    FILES,
-    OPTIONAL_FILES,
+    bundle_files,
     file_checksum,
     metrics_checksum,
     run_self_test,
@@ -84,7 +83,7 @@ def copy_bundle(bundle: Path, folder: Path | str) -> Path:
         workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
         temporary = workspace / folder.name
         temporary.mkdir()
-        for name in (*FILES, *OPTIONAL_FILES):
+        for name in bundle_files(bundle):
             if (bundle / name).is_file():
                 shutil.copyfile(bundle / name, temporary / name)
         _keep_other_files(folder, temporary)
@@ -114,6 +113,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     metrics = contents.metrics()
     files = {
         "model.tflite": contents.model,
+        **contents.other_models,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
         "run.py": (contents.words.program or array_program()).encode(),
@@ -149,7 +149,7 @@ def _keep_other_files(folder: Path, temporary: Path) -> None:
     if not folder.exists():
         return
     for path in folder.iterdir():
-        if path.name in (*FILES, *OPTIONAL_FILES):
+        if path.name in bundle_files(folder):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, temporary / path.name, symlinks=True)

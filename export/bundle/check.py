@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -27,6 +28,8 @@ from edgenas.spaces.yaml_reading import parse_document
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
 #: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
 OPTIONAL_FILES = ("model.h", "Classifier.kt")
+#: Models for devices that take the same network in other operators, where several devices need that.
+DEVICE_MODELS = "model-*.tflite"
 #: Keys of ``metrics.json`` that other programs rely on.
 METRICS_KEYS = (
     "latency_ms",
@@ -65,7 +68,7 @@ def verify_bundle(folder: Path | str) -> list[str]:
         return [f"{folder}: no such folder"]
     contents: dict[str, bytes] = {}
     problems = []
-    for name in (*FILES, *OPTIONAL_FILES):
+    for name in bundle_files(folder):
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
@@ -74,11 +77,22 @@ def verify_bundle(folder: Path | str) -> list[str]:
     metrics = _read_metrics(contents, problems)
     checksums = metrics.get("checksums")
     if isinstance(checksums, dict):
-        problems += [f"{name}: missing" for name in OPTIONAL_FILES if name in checksums and name not in contents]
+        problems += [f"{name}: missing" for name in checksums if name not in (*FILES, *contents)]
     problems += _check_checksums(contents, metrics)
     if "model.tflite" in contents:
         problems += _check_model(contents, metrics)
+    for name in contents:
+        if fnmatch(name, DEVICE_MODELS):
+            problems += _check_device_model(name, contents[name], metrics)
+    files = metrics.get("files")
+    named = files.values() if isinstance(files, dict) else ()
+    problems += [f"metrics.json: files names {name}, which is not there" for name in named if name not in contents]
     return problems
+
+
+def bundle_files(folder: Path) -> tuple[str, ...]:
+    """Names of everything that a bundle in this folder may consist of."""
+    return (*FILES, *OPTIONAL_FILES, *sorted(path.name for path in folder.glob(DEVICE_MODELS)))
 
 
 def _read_metrics(contents: Mapping[str, bytes], problems: list[str]) -> Mapping[str, Any]:
@@ -215,6 +229,17 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
     if "architecture.yaml" in contents:
         shapes = [[tuple(end.shape[1:]) for end in group] for group in (ends.inputs, ends.outputs)]
         yield from _check_architecture(contents["architecture.yaml"], shapes, metrics)
+
+
+def _check_device_model(name: str, model: bytes, metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Another form of the same network gives the same answer."""
+    try:
+        answer = run_self_test(model, metrics)["logits"]
+    except (EdgeNASError, IndexError) as error:
+        yield f"{name}: cannot be run: {error}"
+        return
+    for problem in _check_answer(answer, metrics.get("self_test")):
+        yield problem.replace("model.tflite", name)
 
 
 def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,13 @@ class BundleContents:
     predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By device: ``latency_ms``, ``energy_mj``, and where they come from under ``provenance``."""
     budget: Mapping[str, Any] = field(default_factory=dict)
+    """Limits by cost; of several devices, those mappings by device."""
+    budget_use: Mapping[str, Any] = field(default_factory=dict)
+    """How much of each limit is used, and why not more: shares and ``words``, arranged as ``budget``."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """With several devices, the name of each one's model file."""
+    other_models: Mapping[str, bytes] = field(default_factory=dict)
+    """Model files beside ``model`` by name, for devices that take the same network in other operators."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -134,7 +141,11 @@ class BundleContents:
             "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
             "energy_mj": dict(self.energy_mj),
             "predicted": {device: dict(cost) for device, cost in self.predicted.items()},
-            "budget": dict(self.budget),
+            "budget": {
+                name: dict(limit) if isinstance(limit, Mapping) else limit for name, limit in self.budget.items()
+            },
+            "budget_use": dict(self.budget_use),
+            **({"files": dict(self.files)} if self.files else {}),
             "size_bytes": len(self.model),
             "params": self.network.params,
             "macs": self.network.macs,

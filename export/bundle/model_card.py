@@ -106,7 +106,6 @@ def _cost(contents: BundleContents) -> str:
         rows.append((device, known(kind_of(origin)), *times, energy, _origin(origin)))
     header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
     predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
-    budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
     return f"""## Latency and energy
 
 One {contents.words.example} at a time, this file on the device that is named.
@@ -117,8 +116,29 @@ quiet: when nothing else disturbs the device, which is what a prediction is for.
 
 {predictions or "Not predicted."}
 
-Budget of the search: {budget or "none"}.
-"""
+Budget of the search: {_budget(contents.budget) or "none"}.
+{_budget_use(contents.budget_use)}{_device_files(contents)}"""
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    """Limits by cost, or by device and cost."""
+    return "; ".join(
+        f"{key} ({_budget(value)})" if isinstance(value, Mapping) else f"{key} {value}" for key, value in budget.items()
+    )
+
+
+def _budget_use(uses: Mapping[str, Any]) -> str:
+    """A line for each limit; with several devices they lie one level deeper."""
+    entries = [one for use in uses.values() for one in ([use] if "words" in use else use.values())]
+    words = dict.fromkeys(str(one["words"]) for one in entries)
+    return "".join(f"\n- {one}" for one in words) + "\n" if words else ""
+
+
+def _device_files(contents: BundleContents) -> str:
+    if not contents.other_models:
+        return ""
+    rows = [(device, f"`{name}`") for device, name in contents.files.items()]
+    return f"\nThe same network in the operators that each device takes:\n\n{_table(('device', 'file'), rows)}\n"
 
 
 def _prediction(device: str, cost: Mapping[str, Any]) -> str:
