@@ -75,8 +75,8 @@ class BudgetUse:
         if self.best is not None and self.best.score is not None and self.shipped_score is not None:
             trials = "1 trial that uses" if self.between == 1 else f"{self.between} trials that use"
             reasons.append(
-                f"{trials} more of it reached at most {self.best.metric} {self.best.score:.3f} (trial {self.best.number}), the "
-                f"shipped one {self.shipped_score:.3f}"
+                f"{trials} more of it reached a {self.best.metric} of at most {self.best.score:.3f} (trial "
+                f"{self.best.number}), the shipped one {self.shipped_score:.3f}"
             )
         else:
             reasons.append("no trial that uses more of it was evaluated")

@@ -13,8 +13,18 @@ from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBo
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
 from edgenas.tasks import get_task
-from edgenas.training import Augmentation, ModelScorer, TrainingDivergedError, TrainingSettings, evaluate, train
+from edgenas.training import (
+    Augmentation,
+    Callback,
+    ModelScorer,
+    TrainingDivergedError,
+    TrainingSettings,
+    evaluate,
+    train,
+)
 from edgenas.training.checkpoint import checkpoint_path
+from edgenas.training.initial import weights_by_name
+from edgenas.training.losses import Distillation, TaskLoss
 
 NETWORK = chain(
     "small",
@@ -212,3 +222,35 @@ def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatc
     )
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
     assert evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"] > 0.25
+
+
+def test_begins_with_given_weights_and_says_which(run, data, preprocessing):
+    given = weights_by_name(run[0].model)
+    given["elsewhere/kernel"] = np.zeros(3)
+    given["head.logits/kernel"] = np.zeros((2, 2))
+    short = dataclasses.replace(SETTINGS, max_steps=1, learning_rate=1e-9, ema_decay=0.0)
+    found = train(NETWORK, data[0], short, task=TASK, seed=9, preprocessing=preprocessing, initial=given)
+    assert found.initial.unused == ("elsewhere/kernel",)
+    assert found.initial.misfits == ("head.logits/kernel",)
+    assert not found.initial.missing
+    trained = weights_by_name(found.model)
+    np.testing.assert_allclose(trained["stem.main_conv/kernel"], given["stem.main_conv/kernel"], atol=1e-5)
+
+
+def test_several_losses_are_weighted_and_recorded(run, data, preprocessing):
+    steps = []
+
+    class Count(Callback):
+        def after_step(self, step, total):
+            steps.append((step, total))
+
+    losses = [TaskLoss(TASK, weight=0.25), Distillation(TASK, run[0].model, weight=lambda progress: 0.5 * progress)]
+    short = dataclasses.replace(SETTINGS, max_steps=4)
+    how = {"task": TASK, "seed": 1, "preprocessing": preprocessing, "losses": losses}
+    found = train(NETWORK, data[0], short, callbacks=[Count()], **how)
+    (record,) = found.history
+    assert record["loss"] == pytest.approx(record["loss_task"] + record["loss_distillation"], rel=1e-4)
+    assert record["loss_distillation"] > 0
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    again = train(NETWORK, data[0], short, **how)
+    np.testing.assert_array_equal(weights(again), weights(found))
