@@ -15,6 +15,6 @@ ruff format --check .
 ruff check .
 mypy
 lint-imports
-zensical build --strict
+zensical build --clean --strict
 # A file's tests stay together, since they share what is slow to make.
 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "${selection[@]}" "$@"

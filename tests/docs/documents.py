@@ -45,20 +45,20 @@ def commands(document: Path) -> Iterator[Shown]:
 
 def inline_commands(document: Path) -> Iterator[Shown]:
     """Commands within sentences and tables, such as ``edgenas spaces list``."""
-    for number, line in enumerate(_prose(document).splitlines(), 1):
+    for number, line in enumerate(prose(document).splitlines(), 1):
         for match in _INLINE.finditer(line):
             yield Shown(document, number, match.group(1))
 
 
 def links(document: Path) -> Iterator[Shown]:
     """Targets of links and pictures that are files of the repository."""
-    for number, line in enumerate(_prose(document).splitlines(), 1):
+    for number, line in enumerate(prose(document).splitlines(), 1):
         for match in _LINK.finditer(line):
             if not match.group(1).startswith(("http:", "https:", "#")):
                 yield Shown(document, number, match.group(1).partition("#")[0])
 
 
-def _prose(document: Path) -> str:
+def prose(document: Path) -> str:
     """The text with fenced blocks blanked, so that line numbers stay."""
     text = document.read_text(encoding="utf-8")
     return _FENCE.sub(lambda match: "\n" * match.group(0).count("\n"), text)

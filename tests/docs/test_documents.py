@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from edgenas.devices.device import read_device_spec
 from edgenas.export.figure import KINDS
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces import SearchSpace
-from tests.docs.documents import DOCUMENTS, ROOT, Shown, blocks, commands, inline_commands, links
+from tests.docs.documents import DOCUMENTS, ROOT, Shown, blocks, commands, inline_commands, links, prose
 
 COMMANDS = [shown for document in DOCUMENTS for shown in commands(document)]
 INLINE = [shown for document in DOCUMENTS for shown in inline_commands(document)]
@@ -194,6 +195,16 @@ def test_every_folder_that_answers_where_is_there():
     folders = re.findall(r"\| `([\w/]+/)`", text)
     assert len(folders) > 20
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_names_in_sentences_exist(document: Path):
+    text = prose(document)
+    paths = re.findall(r"`((?:spaces|export|devices|latency|edgenas|tests|tools|docs)/[\w./-]*)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    for name in re.findall(r"`(edgenas(?:\.\w+)+)`", text):
+        if name != "edgenas.algorithms":  # the group of entry points
+            assert pkgutil.resolve_name(name)
 
 
 def test_every_page_is_in_the_navigation():
