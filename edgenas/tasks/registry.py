@@ -44,7 +44,7 @@ def get_task(kind: str, options: Mapping[str, Any] | None = None) -> Task:
     if kind not in _REGISTRY:
         raise InputError(f"task {kind!r} is declared by an installed package that does not register it")
     cls = _REGISTRY[kind]
-    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    fields: tuple[Any, ...] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     known = [field.name for field in fields if field.init]
     for name in options or {}:
         if name not in known:
