@@ -134,6 +134,11 @@ def quantize(
     named_inputs = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
     ordered = bound(named_inputs, [name for name, _ in network.inputs])
     calibration: Any = ordered[0] if len(ordered) == 1 else ordered
+    if len(ordered) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):
+        raise InputError(
+            f"quantization {quantization!r}{' with equalize' * settings.equalize} takes networks of one input, "
+            f"{network.name!r} has {len(ordered)}; choose int8"
+        )
     notes: dict[str, Any] = {}
     training_seconds = 0.0
     compression = recipe.fine_tuning
