@@ -17,7 +17,6 @@ from edgenas.export._console import quiet_console
 from edgenas.export._tensorflow import tensorflow
 from edgenas.spaces.errors import InputError, WorkError
 
-
 #: Place of the field ``outputs`` in the table ``SubGraph`` of the TFLite schema.
 _OUTPUTS_FIELD = 8
 
