@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgenas.compare.side_by_side import measure_side_by_side
 from edgenas.export.files import write_atomically
 from edgenas.report.data import QUANTIZATIONS
@@ -21,8 +23,6 @@ from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.evaluation import derived_seed
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from edgenas.spaces.network import Network
 
 #: Test images that the layers are compared on.
