@@ -25,6 +25,7 @@ from typing import Any, ClassVar, TypeVar
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
     "signature",
 ]
 
-_REGISTRY: dict[str, type[Block]] = {}
+_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
 BlockType = TypeVar("BlockType", bound="type[Block]")
 
 
@@ -99,29 +100,17 @@ def format_value(value: object) -> str:
 
 def register_block(kind: str) -> Callable[[BlockType], BlockType]:
     """Class decorator that makes a block known under ``kind``. Raises InputError when the name is taken."""
-
-    def register(cls: BlockType) -> BlockType:
-        known = _REGISTRY.get(kind)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"block {kind!r} is already registered by {known.__qualname__}")
-        cls.kind = kind
-        _REGISTRY[kind] = cls
-        return cls
-
-    return register
+    return _REGISTRY.decorator(kind)
 
 
 def block_kinds() -> tuple[str, ...]:
     """Names of all registered blocks, sorted."""
-    return tuple(sorted(_REGISTRY))
+    return _REGISTRY.names()
 
 
 def block_class(kind: str) -> type[Block]:
     """The class registered under ``kind``. Raises InputError with the known names."""
-    try:
-        return _REGISTRY[kind]
-    except KeyError:
-        raise InputError(f"unknown block {kind!r}: expected one of {', '.join(block_kinds())}") from None
+    return _REGISTRY.get(kind)
 
 
 def block_from_dict(spec: Mapping[str, Any]) -> Block:

@@ -144,7 +144,7 @@ class _Reader:
             pairs = tuple(_trial_pairs(study, latency, data.device_kind))
         finally:
             study.close()
-        running = sum(trial.state == "running" for trial in trials)
+        running = sum(trial.state in ("running", "waiting") for trial in trials)
         total = self.recipe.search.trials if self.recipe is not None else len(trials)
         if running or len(trials) < total:
             done = len(trials) - running

@@ -110,7 +110,8 @@ class _Search:
         settings = self.context.recipe.search
         trials = self.study.trials
         interrupted = [trial.number for trial in trials if trial.state == "running"]
-        with self.context.progress.task("search", settings.trials, len(trials) - len(interrupted)) as task:
+        ended = sum(trial.state not in ("running", "waiting") for trial in trials)
+        with self.context.progress.task("search", settings.trials, ended) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
@@ -145,6 +146,9 @@ class _Search:
             trial = self._again.popleft()
             if trial.state == "running":
                 return trial
+        if (waiting := self.study.claim()) is not None:  # somebody else put it into the study
+            self.context.log.event("trial_claimed", trial=waiting.number, architecture=waiting.architecture)
+            return waiting
         trials = self.study.trials
         number = len(trials)
         if number >= total:
@@ -171,7 +175,6 @@ class _Search:
             predicted=self.context.costs.architecture(Architecture(choices)),
             files="trials/{number}",
         )
-        assert trial.number == number, "another process writes to this study"
         self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
 
@@ -277,7 +280,7 @@ def figure_words(trial: Trial) -> str:
 
 
 def _observed(trial: Trial, *, pending: bool) -> Observation:
-    if pending or trial.state == "running":
+    if pending or trial.state in ("running", "waiting"):
         return Observation(trial.number, trial.choices)
     if trial.state == "stopped":
         return Observation(trial.number, trial.choices, "complete", trial.expected_reward)

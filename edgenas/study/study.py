@@ -32,7 +32,7 @@ from edgenas.study.damage import (
     trial_problem,
 )
 from edgenas.study.patience import BUSY_SECONDS, Patience, StudyDamagedError, say_on_stderr
-from edgenas.study.rows import TrialRow, read_rows
+from edgenas.study.rows import TrialRow, read_rows, take_waiting
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDY_NAME", "Study", "StudyDamagedError", "Trial"]
 
-_STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
+_STATES = {"RUNNING": "running", "WAITING": "waiting", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Trial:
         number: place in the study, from 0; names the folder ``trials/<number>`` of the run.
         architecture: text that the space reads back.
         choices: the same as one option index per decision.
-        state: ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and stopped ones are not repeated.
+        state: ``waiting``, ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and
+            stopped ones are not repeated.
         seed: seed of everything random in its evaluation.
         predicted: costs by name with the unit in the name (``latency_ms``, ``macs``, ...), exact or from the table.
         attempts: how often its evaluation was started; above 1 after interruptions.
@@ -189,7 +190,7 @@ class Study:
             trial = found[row.number] = self._patiently(
                 lambda row=row: _trial(row.number, row.state, row.attributes, row.value)  # type: ignore[misc]
             )
-            if trial.state != "running":
+            if trial.state not in ("running", "waiting"):
                 self._finished[row.number] = trial
         trials = [found[number] for number in numbers]
         for name, costs in measured.items():
@@ -226,8 +227,12 @@ class Study:
         seed: int,
         predicted: Mapping[str, float],
         files: str = "",
+        waiting: bool = False,
     ) -> Trial:
-        """Records a new trial as running and returns it. ``{number}`` in ``files`` becomes its number."""
+        """Records a new trial as running, or as ``waiting`` for :meth:`claim`, and returns it.
+
+        ``{number}`` in ``files`` becomes its number.
+        """
         from optuna.distributions import CategoricalDistribution
         from optuna.trial import TrialState, create_trial
 
@@ -241,7 +246,7 @@ class Study:
             "files": files,
         }
         template = create_trial(
-            state=TrialState.RUNNING,
+            state=TrialState.WAITING if waiting else TrialState.RUNNING,
             params=params,
             distributions={d.name: CategoricalDistribution(d.options) for d in decisions},
             user_attrs=attributes | {IDENTITY: identity_checksum(attributes, params)},
@@ -252,6 +257,16 @@ class Study:
         frozen = self._patiently(lambda: self._storage.get_trial(trial_id))
         self._ids[frozen.number] = trial_id
         return self._read(frozen)
+
+    def claim(self) -> Trial | None:
+        """Takes the first waiting trial, which is then running, before anybody else does; None when none waits."""
+        for trial in self.trials:
+            taken = trial.state == "waiting" and self._patiently(
+                lambda t=trial: take_waiting(self._storage.engine, self._ids[t.number])  # type: ignore[misc]
+            )
+            if taken:
+                return self.trial(trial.number)
+        return None
 
     def retry(self, number: int) -> Trial:
         """Records that an interrupted trial is evaluated again."""

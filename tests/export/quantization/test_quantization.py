@@ -232,7 +232,7 @@ def test_an_integer_recipe_that_leaves_floats_is_an_error(trained) -> None:
         with pytest.raises(WorkError, match=r"still computes in floating point.*CONV_2D"):
             convert(trained.model, quantization="careless")
     finally:
-        del _REGISTRY["careless"]
+        _REGISTRY.remove("careless")
 
 
 def test_a_name_can_be_registered_once() -> None:
