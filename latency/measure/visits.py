@@ -216,7 +216,7 @@ class Visits:
         fastest = min(chunk[0] for visit in in_chunks for chunk in visit)
         if not quiet:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
-        values = [min(chunk[0] * reference / min(chunk[1:]) for chunk in chunks) for chunks in quiet]
+        values = [min(_at_reference(chunk, reference) for chunk in chunks) for chunks in quiet]
         low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
         return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
 
@@ -245,6 +245,11 @@ def _error(latency: QuietLatency) -> float:
     if latency.quiet_visits < _FEWEST_FOR_ERROR:
         return math.inf
     return latency.spread / 1.35 / math.sqrt(latency.quiet_visits)
+
+
+def _at_reference(chunk: Chunk, reference_ms: float) -> float:
+    """What the chunk takes at the clock where the anchor takes so many ms."""
+    return chunk[0] * reference_ms / min(chunk[1:])
 
 
 def _in_chunks(visits: Iterable[Visit]) -> list[tuple[Chunk, ...]]:
