@@ -121,21 +121,22 @@ def test_a_budget_out_of_reach_names_its_device(make: Make) -> None:
 
 
 def test_a_device_that_is_slower_than_predicted_rejects(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgenas.devices.kinds.simulated import SimulatedDevice
+    from edgenas.devices.device import Device
     from edgenas.devices.measurement import Measurement, Provenance
     from edgenas.spaces.errors import WorkError
 
     monkeypatch.setattr("edgenas.run.choose.PAUSE_SECONDS", 0)
     calls = []
 
-    def slow(self: SimulatedDevice, model: bytes, **_: object) -> Measurement:
+    def slow(self: Device, model: bytes, **_: object) -> Measurement:
         calls.append(self.name)
         return Measurement((9.0,), Provenance("simulated", "edgetpu-sim", "test", "0"))
 
-    monkeypatch.setattr("edgenas.devices.device.Device.measure", slow)
+    monkeypatch.setattr(Device, "measure", slow)
     with pytest.raises(WorkError, match=r"trial 0: 9 ms \(simulated, median\) on local-cpu is over the budget of 5 ms"):
         run(make(), quiet=True, evaluator=ByNumber())
-    assert len(calls) == MEASUREMENTS  # the others would be over by the same factor
+    assert set(calls) == {"local-cpu"}  # what is over there need not be measured on the other
+    assert len(calls) % MEASUREMENTS == 0
 
 
 def test_files_are_named_after_devices_where_they_differ() -> None:
