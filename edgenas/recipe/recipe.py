@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from edgenas.data.task_data import DataRequest
+from edgenas.plugins import load_plugins
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
@@ -40,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class DataRecipe(Section):
-    """What to learn: labelled images."""
+    """What to learn from."""
 
     name: str | None = Field(
         default=None,
@@ -76,6 +78,10 @@ class DataRecipe(Section):
             return str(self.name)
         # Anything with a separator is a path to the loader.
         return self.path if "/" in self.path or self.path.endswith(".npz") else f"./{self.path}"
+
+    def request(self, seed: int) -> DataRequest:
+        """The same for a task's loader; ``seed`` draws the test part of data that have none."""
+        return DataRequest(self.spec, self.directory, self.image_size, self.channels, seed)
 
 
 class SpaceRecipe(Section):
@@ -180,6 +186,16 @@ class Recipe(Section):
     name: str = Field(examples=["my-run"], description="Name of the run; its folder is OUTPUT/NAME.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random: same seed, same search.")
     output: str = Field(default="runs", description="Folder of runs.")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="Python files of your own that register tasks, blocks or algorithms, e.g. [my_task.py].",
+    )
+    task: str | None = Field(
+        default=None,
+        description="What is learned: classification, or a task of yours (it decides data, loss and metrics). null: "
+        "the task of the space.",
+    )
+    task_options: dict[str, Any] = Field(default_factory=dict, description="Options of the task, where it has any.")
     data: DataRecipe
     space: SpaceRecipe
     devices: tuple[BudgetedDevice, ...] | None = Field(
@@ -228,6 +244,17 @@ class Recipe(Section):
         return value
 
     @model_validator(mode="after")
+    def _known_task(self) -> Recipe:
+        if self.task is not None:
+            from edgenas.tasks import get_task
+
+            try:
+                get_task(self.task, self.task_options)
+            except InputError as error:
+                raise ValueError(f"task: {error}" if "task_options" not in str(error) else str(error)) from None
+        return self
+
+    @model_validator(mode="after")
     def _reward_costs_are_budgeted(self) -> Recipe:
         known = list(self.limits)
         for cost in self.objective.costs or ():
@@ -243,7 +270,7 @@ class Recipe(Section):
         """
         path = Path(path)
         document = read_document(path, "a recipe")
-        recipe = cls._from_document(document, str(path))
+        recipe = cls._from_document(document, str(path), path.resolve().parent)
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
@@ -252,9 +279,12 @@ class Recipe(Section):
         return cls._from_document(parse_document(text, source), source)
 
     @classmethod
-    def _from_document(cls, document: Document, source: str) -> Recipe:
+    def _from_document(cls, document: Document, source: str, folder: Path = Path()) -> Recipe:
         if not isinstance(document.value, dict):
             raise InputError(f"{source}: a recipe is a mapping with the keys {', '.join(cls.model_fields)}")
+        plugins = document.value.get("plugins")
+        if isinstance(plugins, list) and all(isinstance(plugin, str) for plugin in plugins):
+            load_plugins(folder / check_path(plugin, "plugins") for plugin in plugins)  # they bring names to be checked
         try:
             return cls.model_validate(document.value)
         except ValidationError as error:
@@ -293,7 +323,9 @@ class Recipe(Section):
 
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative paths taken from ``folder``."""
-        return self.with_files({key: str(folder / check_path(file, key)) for key, file in self.files.items()})
+        plugins = [str(folder / check_path(plugin, "plugins")) for plugin in self.plugins]
+        found = self.with_files({key: str(folder / check_path(file, key)) for key, file in self.files.items()})
+        return found.model_copy(update={"plugins": plugins})
 
     def with_data_directory(self, directory: Path | str) -> Recipe:
         """The same recipe with another folder of data sets."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +137,7 @@ class _Reader:
         study = Study.open(self.folder.study_path)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
+            study_trials = study.trials
             latency, energy = self._cost("latency_ms"), self._cost("energy_mj")
             trials = tuple(_trial_points(study, limits, latency, energy))
             best = self._chosen(study, data)
@@ -151,6 +152,7 @@ class _Reader:
         return dataclasses.replace(
             data,
             trials=trials,
+            metric=_metric(facts, study_trials),
             device=data.device if self.number else str(facts.get("device") or data.device),
             precision=str(facts.get("precision") or data.precision),
             limit_ms=limits.get(latency),
@@ -194,10 +196,11 @@ class _Reader:
         return dataclasses.replace(data, network=network)
 
     def _decode(self, architecture: str) -> Network:
-        from edgenas.study.evaluation import load_data, load_space
+        from edgenas.study.evaluation import load_data, load_space, load_task
 
         assert self.recipe is not None
-        space = load_space(self.recipe, load_data(self.recipe))
+        task = load_task(self.recipe)
+        space = load_space(self.recipe, task, load_data(self.recipe, task))
         return space.decode(space.parse(architecture))
 
     def _table(self, data: ReportData) -> ReportData:
@@ -241,7 +244,7 @@ def _trial_points(study: Study, limits: Mapping[str, float], latency: str, energ
             number=trial.number,
             architecture=trial.architecture,
             state=trial.state,
-            top1=trial.top1,
+            score=trial.score,
             latency_ms=trial.predicted.get(latency),
             energy_mj=trial.predicted.get(energy),
             reward=trial.reward,
@@ -281,14 +284,15 @@ def _with_kinds(data: ReportData) -> ReportData:
 
 
 def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
-    top1 = metrics["top1"]
+    metric = str(metrics.get("metric", "top1"))
+    scores = {kind: found[metric] for kind, found in _figures(metrics).items()}
     architecture = metrics.get("architecture") or data.architecture
     energy = (metrics.get("provenance", {}).get(data.device) or {}).get("energy") or {}
     shipped = ShippedModel(
         quantization=str(metrics["quantization"]),
-        top1_float=top1.get("float"),
-        top1_tflite=top1.get("tflite"),
-        test_images=top1.get("test_images"),
+        score_float=scores.get("float"),
+        score_tflite=scores.get("tflite"),
+        test_images=metrics.get("test_examples") or metrics["top1"].get("test_images"),
         size_bytes=metrics.get("size_bytes"),
         params=metrics.get("params"),
         macs=metrics.get("macs"),
@@ -299,7 +303,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         energy_kind=str(energy.get("kind") or ""),
         energy_meter=str(energy.get("meter") or ""),
     )
-    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.top1 is not None]
+    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.score is not None]
     return dataclasses.replace(
         data,
         shipped=shipped,
@@ -308,6 +312,24 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         dataset=str(metrics.get("data", {}).get("name") or data.dataset),
         measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
     )
+
+
+def _figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """Metrics by ``float`` and ``tflite``, also of bundles from before there were several tasks."""
+    if "metrics" in metrics:
+        return dict(metrics["metrics"])
+    return {kind: {"top1": metrics["top1"][kind]} for kind in ("float", "tflite") if kind in metrics["top1"]}
+
+
+def _validation_score(record: Mapping[str, Any]) -> float | None:
+    if "metric" in record:
+        return float(record["validation_metrics"][record["metric"]])
+    return record.get("validation_top1")
+
+
+def _metric(facts: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+    """The primary metric of a study, also of one that has no fact about it yet."""
+    return str(facts.get("metric") or next((trial.metric for trial in trials), ""))
 
 
 def _statistics(found: Mapping[str, Any]) -> dict[str, float]:
@@ -372,11 +394,11 @@ def _with_training(data: ReportData, path: Path) -> ReportData:
         for name, value in epoch.items():
             if name not in _NO_CURVES and value is not None:
                 # The task's metric is measured on held-out images, the loss on those that are learned.
-                title = "training loss" if name == "loss" else f"validation {name}"
+                title = f"training {name.replace('_', ' ')}" if name.startswith("loss") else f"validation {name}"
                 history.setdefault(title, []).append((int(epoch["epoch"]), float(value)))
     return dataclasses.replace(
         data,
         training_history={name: tuple(points) for name, points in history.items()},
-        final_validation_top1=record.get("validation_top1"),
+        final_validation_score=_validation_score(record),
         validation_images=record.get("validation_images"),
     )

@@ -27,6 +27,8 @@ COLUMNS = (
     "energy_provenance",
     "device",
     "precision",
+    "metric",
+    "score",
 )
 
 
@@ -61,7 +63,7 @@ def trial_front(data: ReportData, cost: str = "latency_ms") -> np.ndarray:
     costs = [getattr(trial, cost) for trial in data.trials]
     return pareto_front(
         np.array([np.nan if value is None else value for value in costs]),
-        np.array([np.nan if trial.top1 is None else trial.top1 for trial in data.trials]),
+        np.array([np.nan if trial.score is None else trial.score for trial in data.trials]),
     )
 
 
@@ -77,7 +79,7 @@ def pareto_csv(data: ReportData) -> str:
         row: dict[str, object] = {
             "trial": trial.number,
             "architecture": trial.architecture,
-            "top1": trial.top1,
+            "top1": trial.score if data.metric == "top1" else None,
             "latency_ms": trial.latency_ms,
             "energy_mj": trial.energy_mj,
             "reward": trial.reward,
@@ -87,11 +89,13 @@ def pareto_csv(data: ReportData) -> str:
             "chosen": trial.number == data.best_trial,
             "state": trial.state,
             "provenance": "" if trial.latency_ms is None and trial.energy_mj is None else "predicted",
-            "top1_provenance": "" if trial.top1 is None else f"evaluated {data.top1_origin}",
+            "top1_provenance": "" if trial.score is None or data.metric != "top1" else f"evaluated {data.score_origin}",
             "latency_provenance": "" if trial.latency_ms is None else f"predicted {data.latency_origin}",
             "energy_provenance": "" if trial.energy_mj is None else f"predicted {data.energy_origin}",
             "device": data.device,
             "precision": data.precision,
+            "metric": data.metric,
+            "score": trial.score,
         }
         for one in others:
             row |= {column: values[index] for column, values in one.items()}

@@ -230,7 +230,7 @@ def _trials(data: ReportData) -> str:
     more = f" (the best {_SHOWN_TRIALS} by reward; all are in pareto.csv)" if len(ranked) > _SHOWN_TRIALS else ""
     parts.append(
         f'<details class="panel"><summary>All {len(ranked)} trials{more}</summary><div class="scroll"><table>'
-        "<thead><tr><th>trial</th><th>top-1</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
+        f"<thead><tr><th>trial</th><th>{escape(data.metric_title)}</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
         f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
     return _section("trials", "Trials", "", *parts)
@@ -266,12 +266,12 @@ def _trial_row(trial: TrialPoint, on_front: bool, chosen: bool) -> str:
         "chosen" if chosen else "",
         "front" if on_front else "",
         "over budget" if trial.feasible is False else "",
-        trial.state if trial.top1 is None else "",
+        trial.state if trial.score is None else "",
     ]
     tags = "".join(f'<span class="tag {mark.split()[0]}">{escape(mark)}</span>' for mark in marks if mark)
     return (
         f'<tr{" class=chosen" if chosen else ""}><td class="number">{trial.number}</td>'
-        f'<td class="number">{percent(trial.top1)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
+        f'<td class="number">{percent(trial.score)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
         f'<td class="number">{millijoules(trial.energy_mj)}</td>'
         f'<td class="number">{significant(trial.reward)}</td><td class="number">{duration(trial.seconds)}</td>'
         f"<td>{tags}</td><td><code>{escape(trial.architecture)}</code></td></tr>"

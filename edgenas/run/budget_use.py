@@ -27,7 +27,7 @@ class BudgetUse:
         found: what the shipped file takes, and ``kind`` how that is known (``measured``, ``simulated``, ...).
         between: complete trials that use more of the budget than the shipped one by prediction, and keep it.
         best: the most accurate of them.
-        shipped_top1: accuracy of the shipped trial in the search, which these are compared with.
+        shipped_score: accuracy of the shipped trial in the search, which these are compared with.
         over: candidates that were better and turned out over a budget, or not accurate enough, when exported.
     """
 
@@ -40,7 +40,7 @@ class BudgetUse:
     kind: str
     between: int = 0
     best: Trial | None = None
-    shipped_top1: float | None = None
+    shipped_score: float | None = None
     over: int = 0
 
     @property
@@ -72,11 +72,11 @@ class BudgetUse:
         if self.searched_limit < self.limit * (1 - 1e-9):
             free = 1 - self.searched_limit / self.limit
             reasons.append(f"{free:.0%} of it is kept free, because predictions err and devices are disturbed")
-        if self.best is not None and self.best.top1 is not None and self.shipped_top1 is not None:
+        if self.best is not None and self.best.score is not None and self.shipped_score is not None:
             trials = "1 trial that uses" if self.between == 1 else f"{self.between} trials that use"
             reasons.append(
-                f"{trials} more of it reached a top1 of at most {self.best.top1:.3f} (trial {self.best.number}), the "
-                f"shipped one {self.shipped_top1:.3f}"
+                f"{trials} more of it reached a {self.best.metric} of at most {self.best.score:.3f} (trial "
+                f"{self.best.number}), the shipped one {self.shipped_score:.3f}"
             )
         else:
             reasons.append("no trial that uses more of it was evaluated")
@@ -86,7 +86,7 @@ class BudgetUse:
 
     def to_json(self) -> dict[str, Any]:
         """For ``metrics.json`` and the run's state: shares of the budget, and ``words``."""
-        best = self.best and {"trial": self.best.number, "top1": self.best.top1}
+        best = self.best and {"trial": self.best.number, "top1": self.best.score}
         return {
             "limit": self.limit,
             "searched_limit": self.searched_limit,
@@ -123,7 +123,7 @@ def budget_uses(
         ranges: ``{NAME: {"most": ...}}`` of the space, where known.
         rejected: numbers of the trials that were tried and not shipped.
     """
-    complete = [one for one in trials if one.top1 is not None and one.number != shipped.number]
+    complete = [one for one in trials if one.score is not None and one.number != shipped.number]
     complete = [one for one in complete if one.state == "complete" and one.number not in rejected]
     uses = []
     for name, limit in limits.items():
@@ -146,8 +146,8 @@ def budget_uses(
                 found=value,
                 kind=kind,
                 between=len(between),
-                best=max(between, key=lambda one: (one.top1 or 0.0, -one.number), default=None),
-                shipped_top1=shipped.top1,
+                best=max(between, key=lambda one: (one.score or 0.0, -one.number), default=None),
+                shipped_score=shipped.score,
                 over=len(rejected),
             )
         )

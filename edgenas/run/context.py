@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.device import RunDevice
@@ -15,11 +15,11 @@ from edgenas.run.progress import Progress
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
-from edgenas.study.evaluation import load_data, load_space
+from edgenas.study.evaluation import load_data, load_space, load_task
 from edgenas.study.study import Study
 
 if TYPE_CHECKING:
-    from edgenas.data import Dataset
+    from edgenas.tasks import Task
 
 
 class RunContext:
@@ -45,12 +45,22 @@ class RunContext:
         return "int8" if get_recipe(name).integer_only and name != "int16x8" else "float32"
 
     @cached_property
-    def dataset(self) -> Dataset:
-        return load_data(self.recipe)
+    def task(self) -> Task:
+        return load_task(self.recipe)
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The :class:`edgenas.data.task_data.TaskData` that the task has loaded."""
+        return load_data(self.recipe, self.task)
 
     @cached_property
     def space(self) -> SearchSpace:
-        return load_space(self.recipe, self.dataset)
+        return load_space(self.recipe, self.task, self.dataset)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of what is told apart; empty when nothing has one."""
+        return self.task.labels(self.dataset)
 
     @cached_property
     def devices(self) -> tuple[RunDevice, ...]:

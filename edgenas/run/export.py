@@ -7,8 +7,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgenas.data.remarks import remarks
-from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.files import write_atomically
 from edgenas.run.budget_use import BudgetUse, budget_uses
 from edgenas.run.device_figures import DeviceFigures, measure_on, with_quiet
@@ -22,7 +20,7 @@ from edgenas.study.evaluation import derived_seed
 from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
-    from edgenas.data.dataset import Split
+    from edgenas.data.examples import Examples
     from edgenas.run.context import RunContext
     from edgenas.training.compress import Quantized
 
@@ -41,12 +39,13 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.export.verify import tflite_accuracy
+    from edgenas.tasks.files import file_metrics
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
     record = training_record(context, trial.number)
-    preprocessing = Preprocessing.from_dict(record["preprocessing"])
+    task = context.task
+    preprocessing = task.read_preprocessing(record["preprocessing"])
     model = build_keras(network)
     load_trained(context, trial.number, model)
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
@@ -64,15 +63,16 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     if over:
         return f"the exported file's {'; '.join(over)}"
 
-    test_images = preprocessing.apply(dataset.test_images)
-    equality = float_equality(model, test_images)
-    top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
-    accuracies = {
-        content: tflite_accuracy(content, test_images, dataset.test_labels, processes=2)
+    test = dataset.test
+    equality = float_equality(context, network, model, preprocessing)
+    float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
+    of_files = [
+        file_metrics(content, test, task=task, network=network, preprocessing=preprocessing)
         for content in dict.fromkeys(files.values())
-    }
-    top1_tflite = min(accuracies.values())
-    if short := accuracy_shortfall(context, top1_float, top1_tflite):
+    ]
+    tflite_metrics = min(of_files, key=lambda metrics: metrics[task.metric])
+    score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
+    if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
@@ -82,12 +82,14 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         BundleContents(
             model=converted,
             network=network,
-            labels=dataset.class_names,
+            labels=context.labels,
             preprocessing=preprocessing,
             quantization=recipe.export.quantization,
-            top1_float=top1_float,
-            top1_tflite=top1_tflite,
-            test_images=len(dataset.test_labels),
+            words=task.words(dataset, network, preprocessing),
+            metric=task.metric,
+            metrics_float=float_metrics,
+            metrics_tflite=tflite_metrics,
+            test_examples=len(test),
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
@@ -107,13 +109,16 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         ),
     )
     first = figures[0].to_json()
-    facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
+    facts: dict[str, Any] = {"done": True, "trial": trial.number, "metric": task.metric}
+    facts["metrics"] = {"float": float_metrics, "tflite": tflite_metrics}
+    if "top1" in float_metrics:
+        facts |= {"top1_float": float_metrics["top1"], "top1_tflite": tflite_metrics["top1"]}
     facts |= {"latency_kind": first["latency_kind"], "energy_kind": first["energy_kind"]}
     facts["devices"] = {one.name: one.to_json() | {"file": names[one.name]} for one in figures}
     context.log.event("exported", **facts, measured=first["measured"])
     context.progress.say(
-        f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
+        f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
+        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
     )
     facts["budget_use"] = {use.name: use.to_json() for use in uses}
     return facts | {"measured": first["measured"], "conversion": quantized.to_json()}
@@ -142,7 +147,7 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
 
 
 def _quantize(
-    context: RunContext, number: int, network: Network, model: Any, split: Split, preprocessing: Preprocessing
+    context: RunContext, number: int, network: Network, model: Any, examples: Examples, preprocessing: Any
 ) -> Quantized:
     """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
     from edgenas.export.quantization import get_recipe
@@ -153,16 +158,17 @@ def _quantize(
     with ExitStack() as stack:
         on_step = None
         if get_recipe(recipe.export.quantization).fine_tuning is not None:
-            task = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(split))))
+            bar = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(examples))))
 
             def on_step(step: int, steps: int) -> None:
-                task.update(step)
+                bar.update(step)
 
         quantized = quantize(
             network,
             model,
             recipe.export.quantization,
-            split=split,
+            examples=examples,
+            task=context.task,
             preprocessing=preprocessing,
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
             settings=settings,
@@ -176,4 +182,4 @@ def _quantize(
 def _note(context: RunContext) -> str:
     """What the model card says about the data besides their name and number."""
     recipe = context.recipe
-    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
+    return "; ".join(map(one_line, context.task.remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))

@@ -15,11 +15,12 @@ from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
+from edgenas.run.shipped import shipped_scores
 from edgenas.spaces.errors import InputError, WorkError
 
 #: Keys of a recipe that may differ when a run is continued. So may the files that it names: where things lie is no part
 #: of what it does, and what is in them is compared by fingerprint.
-FREE_KEYS = ("name", "output", "search.time_limit_seconds")
+FREE_KEYS = ("name", "output", "search.time_limit_seconds", "plugins")
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 
@@ -201,7 +202,7 @@ def _check_step(name: str, facts: Any) -> None:
     if not isinstance(facts.get("done", False), bool) or not isinstance(facts.get("rejected", {}), dict):
         raise ValueError(f"step {name!r} is {facts!r:.60}")
     if name == "export" and facts.get("done"):
-        numbers = [facts.get("top1_float"), facts.get("top1_tflite")]
+        numbers = list(shipped_scores(facts)[1:])
         measured = facts.get("measured")
         numbers += [measured.get(key) for key in ("latency_ms", "size_bytes")] if isinstance(measured, dict) else [None]
         if trial is None or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):

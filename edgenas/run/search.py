@@ -121,7 +121,7 @@ class _Search:
                     self.study.back_up()
                 best = self.study.ranking
                 task.advance(
-                    note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
+                    note=f"best: trial {best[0].number}, {figure_words(best[0])}" if best else f"failed: {trial.error}"
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
@@ -193,20 +193,30 @@ class _Search:
         trial = self.study.trial(outcome.number)
         if outcome.killed:
             return self._killed(trial, outcome)
-        if outcome.top1 is None:
+        if outcome.score is None:
             return self._fail(outcome)
         if outcome.stopped:
             return self._stop(trial, outcome)
-        reward = self.objective.reward(outcome.top1, trial.predicted)
-        if not (math.isfinite(outcome.top1) and math.isfinite(reward)):
+        metric = self.context.task.metric
+        reward = self.objective.reward(outcome.score, trial.predicted)
+        if not (math.isfinite(outcome.score) and math.isfinite(reward)):
             return self._fail(
-                replace(outcome, error=f"accuracy {outcome.top1} gives the reward {reward}, not a number")
+                replace(outcome, error=f"{metric} {outcome.score} gives the reward {reward}, not a number")
             )
         trial = self.study.complete(
-            outcome.number, top1=outcome.top1, reward=reward, seconds=outcome.seconds, curve=outcome.curve
+            outcome.number,
+            metric=metric,
+            metrics={metric: outcome.score, **outcome.metrics},
+            reward=reward,
+            seconds=outcome.seconds,
+            curve=outcome.curve,
         )
         self.context.log.event(
-            "trial_complete", trial=trial.number, top1=trial.top1, reward=trial.reward, seconds=trial.seconds
+            "trial_complete",
+            trial=trial.number,
+            metrics=dict(trial.metrics),
+            reward=trial.reward,
+            seconds=trial.seconds,
         )
         return self._write(trial)
 
@@ -251,6 +261,8 @@ class _Search:
             "state": trial.state,
             "seed": trial.seed,
             "top1": trial.top1,
+            "metric": trial.metric,
+            "metrics": dict(trial.metrics),
             "reward": trial.reward,
             "predicted": dict(trial.predicted),
             "seconds": trial.seconds,
@@ -260,6 +272,11 @@ class _Search:
             self.context.folder.trial_path(trial.number) / "trial.json", json.dumps(facts, indent=1) + "\n"
         )
         return trial
+
+
+def figure_words(trial: Trial) -> str:
+    """The primary metric of a finished trial: ``top1 0.874``."""
+    return f"{trial.metric} {trial.score:.3f}"
 
 
 def _observed(trial: Trial, *, pending: bool) -> Observation:
@@ -284,6 +301,7 @@ def _open_study(context: RunContext) -> Study:
         "algorithm": recipe.search.algorithm,
         "seed": recipe.seed,
         "limits": context.limits,
+        "metric": context.task.metric,
     }
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
@@ -307,7 +325,7 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
         {"done": True, "trials": len(trials), "failed": len(failed), "best": best.number, "limits": limits},
     )
     context.progress.say(
-        f"search: {len(trials)} trials, best is trial {best.number} with top1 {best.top1:.3f} on validation images"
+        f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
         + _predicted(best, limits)
     )
     if words := overhead_words(context.folder.step("search").get("overhead", {})):

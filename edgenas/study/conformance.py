@@ -51,7 +51,7 @@ class StoreConformance:
         store = create_study(self.url(tmp_path), {"seed": 3, "limits": {"latency_ms@a": 0.5}})
         trial = add(store, 1, 2)
         assert (trial.number, trial.state, trial.choices, trial.files) == (0, "running", (1, 2), "trials/0")
-        store.complete(0, top1=0.5, reward=0.4, seconds=2.0, curve=(0.3, 0.5))
+        store.complete(0, metric="top1", metrics={"top1": 0.5}, reward=0.4, seconds=2.0, curve=(0.3, 0.5))
         store.record_measured(0, {"latency_ms": 0.25})
         other = open_study(self.url(tmp_path))
         (read,) = other.trials
@@ -70,7 +70,7 @@ class StoreConformance:
         store = create_study(self.url(tmp_path))
         for choices in ((0, 0), (0, 1), (0, 2)):
             add(store, *choices)
-        store.complete(0, top1=0.5, reward=0.5, seconds=1.0)
+        store.complete(0, metric="top1", metrics={"top1": 0.5}, reward=0.5, seconds=1.0)
         store.fail(1, error="broken", seconds=1.0)
         store.stop(2, curve=(0.1,), expected_reward=0.2, error="slow", seconds=1.0)
         assert [trial.state for trial in store.trials] == ["complete", "failed", "stopped"]
@@ -82,7 +82,9 @@ class StoreConformance:
     def test_a_number_that_is_none_is_refused(self, tmp_path: Path) -> None:
         store = create_study(self.url(tmp_path))
         add(store, 0, 0)
-        _raises(WorkError, lambda: store.complete(0, top1=0.5, reward=float("nan"), seconds=1.0))
+        _raises(
+            WorkError, lambda: store.complete(0, metric="top1", metrics={"top1": 0.5}, reward=float("nan"), seconds=1.0)
+        )
         assert store.trial(0).state == "running"
         store.close()
 
@@ -99,7 +101,7 @@ class StoreConformance:
         store = create_study(self.url(tmp_path))
         for number, reward in enumerate((0.2, 0.9, 0.9)):
             add(store, 0, number)
-            store.complete(number, top1=0.5, reward=reward, seconds=1.0)
+            store.complete(number, metric="top1", metrics={"top1": 0.5}, reward=reward, seconds=1.0)
         assert [trial.number for trial in store.ranking] == [1, 2, 0]
         store.close()
 
@@ -110,7 +112,7 @@ class StoreConformance:
         claimed = [other.claim(), store.claim(), other.claim(), store.claim()]
         assert [trial and trial.number for trial in claimed] == [0, 1, 2, None]
         assert [trial.state for trial in store.trials] == ["running"] * 3
-        store.complete(2, top1=0.5, reward=0.5, seconds=1.0)
+        store.complete(2, metric="top1", metrics={"top1": 0.5}, reward=0.5, seconds=1.0)
         assert other.trial(2).state == "complete"
         store.close()
         other.close()

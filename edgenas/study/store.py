@@ -65,7 +65,14 @@ class StudyStore(Protocol):
         """Records that a running trial is evaluated again after an interruption."""
 
     def complete(
-        self, number: int, *, top1: float, reward: float, seconds: float, curve: Sequence[float] = ()
+        self,
+        number: int,
+        *,
+        metric: str,
+        metrics: Mapping[str, float],
+        reward: float,
+        seconds: float,
+        curve: Sequence[float] = (),
     ) -> Trial:
         """Ends a running trial with its accuracy. Raises WorkError when it has ended, or a number is not finite."""
 

@@ -57,12 +57,14 @@ class Trial:
         seed: seed of everything random in its evaluation.
         predicted: costs by name with the unit in the name (``latency_ms``, ``macs``, ...), exact or from the table.
         attempts: how often its evaluation was started; above 1 after interruptions.
-        top1: accuracy in [0, 1] on the validation split after the short training.
+        top1: of classifiers, the accuracy in [0, 1] on the validation split after the short training.
         reward: what the search maximises.
         seconds: time that the last attempt took.
         measured: costs measured on the device, where that was done.
         error: why it failed.
         curve: accuracy after each epoch, where the search stops early.
+        metric: name of the primary one of the metrics.
+        metrics: figures in [0, 1] on the validation split after the short training, by name.
         expected_reward: of a stopped one, the reward at the accuracy that its curve was heading for.
         files: folder with what its evaluation left, relative to the run's folder; empty when it left nothing.
     """
@@ -81,7 +83,14 @@ class Trial:
     error: str | None = None
     curve: tuple[float, ...] = ()
     expected_reward: float | None = None
+    metric: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
     files: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The primary metric; None before the evaluation has ended."""
+        return self.metrics.get(self.metric, self.top1)
 
 
 class Study:
@@ -266,16 +275,27 @@ class Study:
         return self.trial(number)
 
     def complete(
-        self, number: int, *, top1: float, reward: float, seconds: float, curve: Sequence[float] = ()
+        self,
+        number: int,
+        *,
+        metric: str,
+        metrics: Mapping[str, float],
+        reward: float,
+        seconds: float,
+        curve: Sequence[float] = (),
     ) -> Trial:
-        """Ends a running trial with its accuracy. Raises WorkError when a number is not finite."""
-        if not (math.isfinite(top1) and math.isfinite(reward)):
-            raise WorkError(f"trial {number}: top1 {top1} and reward {reward} must be finite")
+        """Ends a running trial with its metrics, ``metric`` the primary one. Raises WorkError unless all are finite."""
+        found = {name: float(value) for name, value in metrics.items()}
+        if not all(math.isfinite(value) for value in (found[metric], reward, *found.values())):
+            words = ", ".join(f"{name} {value}" for name, value in found.items())
+            raise WorkError(f"trial {number}: {words} and reward {reward} must be finite")
         self._end(
             number,
             "COMPLETE",
             float(reward),
-            top1=float(top1),
+            top1=found.get("top1"),
+            metric=metric,
+            metrics=found,
             curve=[float(value) for value in curve] or None,
             seconds=round(float(seconds), 3),
         )
@@ -355,6 +375,8 @@ def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float 
         predicted=attributes.get("predicted", {}),
         attempts=attributes.get("attempts", 1),
         top1=attributes.get("top1"),
+        metric=attributes.get("metric", "top1"),  # older trials are of classifiers
+        metrics=attributes.get("metrics") or _older_metrics(attributes),
         reward=value,
         seconds=attributes.get("seconds"),
         error=attributes.get("error"),
@@ -362,6 +384,10 @@ def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float 
         expected_reward=attributes.get("expected_reward"),
         files=str(attributes.get("files", "")).replace("{number}", str(number)),
     )
+
+
+def _older_metrics(attributes: Mapping[str, Any]) -> dict[str, float]:
+    return {"top1": attributes["top1"]} if attributes.get("top1") is not None else {}
 
 
 def _plain(value: float) -> float:

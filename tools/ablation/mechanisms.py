@@ -75,11 +75,6 @@ MECHANISMS = (
         _off(_each, visits, "_at_reference", _plain_chunk),
     ),
     Mechanism(
-        "calm chunks",
-        "where enough visits were calm, these alone count",
-        _off(_each, Visits, "_calm", lambda self, name: []),
-    ),
-    Mechanism(
         "clock steps",
         "visits by operator follow the clock of the visits around in part; else their own anchor",
         _off(_each, Clock, "factor", _own_anchor),
@@ -90,19 +85,9 @@ MECHANISMS = (
         _off(_each, Clock, "factor", lambda self, place, reference_ms, limit_ms: 1.0),
     ),
     Mechanism(
-        "minutes",
-        "what a session's minutes did to all models alike is taken out",
-        _off(_each, Visits, "_minute_factors", lambda self: np.ones(len(self.clock.anchors_ms))),
-    ),
-    Mechanism(
         "quiet stretches",
         "of each stretch of operators the times near its least count",
         _off(_each, operator_visits, "_QUIET", np.inf),
-    ),
-    Mechanism(
-        "misjudged clocks",
-        "one of five visits may have been faster than it can be",
-        _off(_each, operator_visits, "_VISITS_PER_MISJUDGED", 1_000_000),
     ),
     Mechanism(
         "cache misses",

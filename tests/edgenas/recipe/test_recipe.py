@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.recipe.recipe import Recipe, recipe_template
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
 from edgenas.training.settings import TrainingSettings
 
 MINIMAL = """\

@@ -9,7 +9,7 @@ NAME = "latency_ms"
 
 
 def trial(number: int, top1: float, latency_ms: float) -> Trial:
-    return Trial(number, "a", (0,), "complete", 0, {NAME: latency_ms}, top1=top1, reward=top1)
+    return Trial(number, "a", (0,), "complete", 0, {NAME: latency_ms}, top1=top1, metric="top1", reward=top1)
 
 
 def words(shipped: Trial, *others: Trial, found: float, most: float = 9.0, rejected: tuple[int, ...] = ()) -> str:
