@@ -18,6 +18,7 @@ from edgenas.report.data import QUANTIZATIONS
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
+from edgenas.run.records import ChooseRecord, ExportRecord
 from edgenas.run.train import load_trained, training_record, weights_path
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.evaluation import derived_seed
@@ -192,8 +193,8 @@ def layer_report(
 
 def _trained_trial(run: RunFolder) -> int:
     """The shipped trial, or the chosen one."""
-    for step in ("export", "choose"):
-        number = run.step(step).get("trial")
+    records = run.records
+    for number in (records.of(ExportRecord).trial, records.of(ChooseRecord).trial):
         if number is not None:
-            return int(number)
+            return number
     raise InputError(f"{run.path}: no trial was trained to the end yet; `edgenas export {run.path}` does that")

@@ -22,6 +22,7 @@ from edgenas.report.facts import (
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.run.overhead import overhead_words
+from edgenas.run.records import ChooseRecord, ExportRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
@@ -110,19 +111,17 @@ class _Reader:
         )
 
     def _state(self, data: ReportData) -> ReportData:
-        state = self._try("state.json", lambda: self.folder.state)
-        steps = {} if state is None else state["steps"]
-        seconds = {name: float(facts["seconds"]) for name, facts in steps.items() if facts.get("seconds")}
-        choice, search = steps.get("choose", {}), steps.get("search", {})
+        records = self._try("state.json", lambda: self.folder.records) or StepRecords()
+        choice = records.of(ChooseRecord)
         return dataclasses.replace(
             data,
-            step_seconds=seconds,
-            search_seconds=seconds.get("search"),
-            search_overhead=overhead_words(search.get("overhead") or {}),
-            device_kind=str((choice.get("kinds") or {}).get(data.device) or choice.get("latency_kind") or "unknown"),
-            budget_use=tuple(str(use["words"]) for use in (steps.get("export", {}).get("budget_use") or {}).values()),
-            best_trial=choice.get("trial"),
-            rejected={int(number): str(reason) for number, reason in choice.get("rejected", {}).items()},
+            step_seconds=records.seconds,
+            search_seconds=records.seconds.get("search"),
+            search_overhead=overhead_words(records.of(SearchRecord).overhead),
+            device_kind=choice.kinds.get(data.device) or choice.latency_kind or "unknown",
+            budget_use=tuple(use.words for use in records.of(ExportRecord).budget_use.values()),
+            best_trial=choice.trial,
+            rejected=dict(choice.rejected),
         )
 
     def _study(self, data: ReportData) -> ReportData:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from edgenas.run.records import BudgetRange
 from edgenas.study.cost_names import split_name, unit_of
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 _TOLD = ("latency_ms", "energy_mj", "size_bytes", "macs", "params")
 
 
-def budget_ranges(context: RunContext) -> dict[str, dict[str, float | bool]]:
-    """By cost: the ``limit`` on predictions, ``least`` and ``most`` in the space, whether it ``binds`` at all."""
-    ranges: dict[str, dict[str, float | bool]] = {}
+def budget_ranges(context: RunContext) -> dict[str, BudgetRange]:
+    """By cost: the limit on predictions, least and most in the space, whether it binds at all."""
+    ranges: dict[str, BudgetRange] = {}
     for name, limit in context.limits.items():
         if split_name(name)[0] not in _TOLD:
             continue
         least, most = context.costs.cheapest(name)[1], context.costs.dearest(name)[1]
-        ranges[name] = {"limit": limit, "least": least, "most": most, "binds": limit < most}
+        ranges[name] = BudgetRange(limit=limit, least=least, most=most, binds=limit < most)
     return ranges
 
 
-def describe_ranges(ranges: Mapping[str, Mapping[str, float | bool]], budget: Mapping[str, float]) -> list[str]:
+def describe_ranges(ranges: Mapping[str, BudgetRange], budget: Mapping[str, float]) -> list[str]:
     """One line a cost."""
     lines = []
     for name, found in ranges.items():
@@ -35,7 +36,7 @@ def describe_ranges(ranges: Mapping[str, Mapping[str, float | bool]], budget: Ma
         unit = f" {unit_of(name)}".rstrip()
         line = (
             f"{device and f'{device}: '}budget.{cost}: {budget[name]:.4g}{unit}; architectures of the space are "
-            f"predicted at {found['least']:.4g} to {found['most']:.4g}{unit}"
+            f"predicted at {found.least:.4g} to {found.most:.4g}{unit}"
         )
-        lines.append(line if found["binds"] else f"{line}: it never binds, and any of them keeps it")
+        lines.append(line if found.binds else f"{line}: it never binds, and any of them keeps it")
     return lines

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgenas.export.figure import Figure
+from edgenas.run.records import BudgetRange
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.study import Trial
 
@@ -109,7 +110,7 @@ def budget_uses(
     limits: Mapping[str, float],
     searched_limits: Mapping[str, float],
     found: Mapping[str, tuple[float, str]],
-    ranges: Mapping[str, Mapping[str, Any]],
+    ranges: Mapping[str, BudgetRange],
     rejected: Sequence[int] = (),
 ) -> list[BudgetUse]:
     """One for each budgeted cost.
@@ -120,7 +121,7 @@ def budget_uses(
         limits: the budgets by name of the cost.
         searched_limits: the limits on predictions.
         found: what the shipped file takes of each, and how that is known.
-        ranges: ``{NAME: {"most": ...}}`` of the space, where known.
+        ranges: of the space, where known.
         rejected: numbers of the trials that were tried and not shipped.
     """
     complete = [one for one in trials if one.score is not None and one.number != shipped.number]
@@ -135,7 +136,7 @@ def budget_uses(
             if predicted is not None and predicted < one.predicted.get(name, float("nan")) <= searched
         ]
         value, kind = found[name]
-        most = ranges.get(name, {}).get("most")
+        most = ranges[name].most if name in ranges else None
         uses.append(
             BudgetUse(
                 name=name,

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.figure import Figure
+from edgenas.run.records import ChooseRecord
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.study import Study, Trial
 
@@ -30,17 +32,17 @@ def choose(context: RunContext) -> int:
 
     Raises WorkError when none of the candidates keeps the latency and energy budgets on the device.
     """
-    chosen = context.folder.step("choose").get("trial")
+    chosen = context.folder.read(ChooseRecord).trial
     if chosen is not None:
-        return int(chosen)
+        return chosen
     study = context.open_study()
     try:
-        with context.step("choose"):
+        with context.step(ChooseRecord):
             return _first_within_budget(context, study)
     except WorkError:
         # The device may have been busy: a resumed run measures again.
         with suppress(EdgeNASError):
-            context.folder.record("choose", {"rejected": {}})
+            context.folder.write(replace(context.folder.read(ChooseRecord), rejected={}))
         raise
     finally:
         study.close()
@@ -48,8 +50,8 @@ def choose(context: RunContext) -> int:
 
 def reject(context: RunContext, number: int, reason: str) -> None:
     """Remembers that a trial is not shipped, and why; the next :func:`choose` takes the next best."""
-    rejected = dict(context.folder.step("choose").get("rejected", {}))
-    context.folder.record("choose", {"trial": None, "rejected": rejected | {str(number): reason}})
+    record = context.folder.read(ChooseRecord)
+    context.folder.write(replace(record, trial=None, rejected={**record.rejected, number: reason}))
     context.log.event("trial_rejected", trial=number, reason=reason)
     context.progress.say(f"  trial {number} is not shipped: {reason}")
 
@@ -88,10 +90,10 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
     from edgenas.export.tflite.group_split import split_group_convolutions
 
     recipe = context.recipe
-    rejected = context.folder.step("choose").get("rejected", {})
+    rejected = context.folder.read(ChooseRecord).rejected
     measured, slowdown = len(rejected), dict.fromkeys((device.name for device in context.devices), 1.0)
     for trial in study.ranking:
-        if str(trial.number) in rejected or any(
+        if trial.number in rejected or any(
             _predicted_ms(context, device, trial) * slowdown[device.name] > device.budget.get("latency_ms", math.inf)
             for device in context.devices
         ):
@@ -118,7 +120,8 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
             continue
         kind = found[context.first.name].provenance.kind
         kinds = {name: one.provenance.kind for name, one in found.items()}
-        context.folder.record("choose", {"trial": trial.number, "latency_kind": kind, "kinds": kinds})
+        record = context.folder.read(ChooseRecord)
+        context.folder.write(replace(record, trial=trial.number, latency_kind=kind, kinds=kinds))
         untrained = "; ".join(
             f"{_median(found[device.name])} on {device.name}, and {_predicted_ms(context, device, trial):.4g} ms "
             "(predicted) when nothing disturbs it"
@@ -165,7 +168,7 @@ def over_energy(measurement: Measurement, limit_mj: float | None) -> str:
 
 
 def _nothing_fits(context: RunContext) -> str:
-    rejected = context.folder.step("choose").get("rejected", {})
+    rejected = context.folder.read(ChooseRecord).rejected
     reasons = "; ".join(f"trial {number}: {reason}" for number, reason in rejected.items()) or "no trial is left"
     return (
         f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "

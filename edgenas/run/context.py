@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.device import RunDevice
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
+from edgenas.run.records import StepRecord
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
@@ -93,19 +95,19 @@ class RunContext:
         return limits
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, kind: type[StepRecord]) -> Iterator[None]:
         """Times a step, adds the seconds to its record, and logs its beginning, end, or error."""
         start = time.monotonic()
-        self.log.event("step_started", step=name)
+        self.log.event("step_started", step=kind.step)
         try:
             yield
         except BaseException as error:
             with suppress(EdgeNASError, OSError):  # the disk may be what failed: the first error is the one to tell
-                self._add_seconds(name, time.monotonic() - start)
-                self.log.event("step_failed", step=name, error=str(error) or type(error).__name__)
+                self._add_seconds(kind, time.monotonic() - start)
+                self.log.event("step_failed", step=kind.step, error=str(error) or type(error).__name__)
             raise
-        self._add_seconds(name, time.monotonic() - start)
-        self.log.event("step_done", step=name, seconds=self.folder.step(name)["seconds"])
+        self._add_seconds(kind, time.monotonic() - start)
+        self.log.event("step_done", step=kind.step, seconds=self.folder.read(kind).seconds)
         self.back_up()
 
     def open_study(self) -> Study:
@@ -118,6 +120,6 @@ class RunContext:
             with closing(self.open_study()) as study:
                 study.back_up()
 
-    def _add_seconds(self, name: str, seconds: float) -> None:
-        before = self.folder.step(name).get("seconds", 0.0)
-        self.folder.record(name, {"seconds": round(before + seconds, 2)})
+    def _add_seconds(self, kind: type[StepRecord], seconds: float) -> None:
+        record = self.folder.read(kind)
+        self.folder.write(replace(record, seconds=round(record.seconds + seconds, 2)))

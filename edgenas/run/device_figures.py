@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import Figure, kind_of
 from edgenas.run.choose import measure_deployed
+from edgenas.run.records import DeviceRecord
 from edgenas.run.shipping import quiet_latency
 from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.study.objectives import within
@@ -68,12 +69,13 @@ class DeviceFigures:
             f"{Figure(self.quiet.get('quiet_ms'), 'ms', kind_of(self.quiet), 'quiet')} on {self.name}"
         )
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def record(self) -> DeviceRecord:
         """What the run keeps."""
         measured = dict(self.costs)
         if "quiet_ms" in self.quiet:
             measured["latency_quiet_ms"] = self.quiet["quiet_ms"]
-        return {"measured": measured, "latency_kind": self.latency_kind, "energy_kind": self.energy_kind}
+        return DeviceRecord(measured=measured, latency_kind=self.latency_kind, energy_kind=self.energy_kind)
 
 
 def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Network) -> DeviceFigures:

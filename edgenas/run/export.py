@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.files import write_atomically
 from edgenas.run.budget_use import BudgetUse, budget_uses
 from edgenas.run.device_figures import DeviceFigures, measure_on, with_quiet
+from edgenas.run.records import BudgetUseRecord, ChooseRecord, ExportRecord, ProfileRecord
 from edgenas.run.shipping import accuracy_shortfall, file_names, float_equality, shipped_files
 from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.errors import InputError
@@ -27,16 +29,16 @@ if TYPE_CHECKING:
 _SEED_PURPOSE = 3
 
 
-def export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
+def export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     """Writes the bundle of a trained trial; returns what it found, for the record of the step.
 
     A text says why the file is not shipped: over the budget, or under the accuracy.
     """
-    with context.step("export"):
+    with context.step(ExportRecord):
         return _export(context, trial, network, destination)
 
 
-def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
+def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
     from edgenas.tasks.files import file_metrics
@@ -108,20 +110,30 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             other_models={names[device]: files[device] for device in files if names[device] != "model.tflite"},
         ),
     )
-    first = figures[0].to_json()
-    facts: dict[str, Any] = {"done": True, "trial": trial.number, "metric": task.metric}
-    facts["metrics"] = {"float": float_metrics, "tflite": tflite_metrics}
-    if "top1" in float_metrics:
-        facts |= {"top1_float": float_metrics["top1"], "top1_tflite": tflite_metrics["top1"]}
-    facts |= {"latency_kind": first["latency_kind"], "energy_kind": first["energy_kind"]}
-    facts["devices"] = {one.name: one.to_json() | {"file": names[one.name]} for one in figures}
-    context.log.event("exported", **facts, measured=first["measured"])
+    devices = {one.name: replace(one.record, file=names[one.name]) for one in figures}
+    first = figures[0].record
+    shipped = ExportRecord(
+        done=True,
+        trial=trial.number,
+        metric=task.metric,
+        metrics={"float": float_metrics, "tflite": tflite_metrics},
+        top1_float=float_metrics.get("top1"),
+        top1_tflite=tflite_metrics.get("top1"),
+        latency_kind=first.latency_kind,
+        energy_kind=first.energy_kind,
+        devices=devices,
+        measured=first.measured,
+    )
+    context.log.event("exported", **shipped.to_json())
     context.progress.say(
         f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
         f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
     )
-    facts["budget_use"] = {use.name: use.to_json() for use in uses}
-    return facts | {"measured": first["measured"], "conversion": quantized.to_json()}
+    return replace(
+        shipped,
+        budget_use={use.name: BudgetUseRecord.from_json(use.to_json(), use.name) for use in uses},
+        conversion=quantized.to_json(),
+    )
 
 
 def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigures]) -> list[BudgetUse]:
@@ -141,8 +153,8 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
         limits=context.recipe.limits,
         searched_limits=context.limits,
         found=found,
-        ranges=context.folder.step("profile").get("budget", {}),
-        rejected=[int(number) for number in context.folder.step("choose").get("rejected", {})],
+        ranges=context.folder.read(ProfileRecord).budget,
+        rejected=list(context.folder.read(ChooseRecord).rejected),
     )
 
 

@@ -15,7 +15,8 @@ from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
-from edgenas.run.shipped import shipped_scores
+from edgenas.run.record_values import damaged
+from edgenas.run.records import StepRecord, StepRecords, StepType
 from edgenas.spaces.errors import InputError, WorkError
 
 #: Keys of a recipe that may differ when a run is continued. So may the files that it names: where things lie is no part
@@ -29,7 +30,7 @@ class RunFolder:
     """Paths and state of one run. As a context manager it is locked against other processes.
 
     ``state.json`` holds ``{"format": 1, "steps": {NAME: {"done": bool, ...}}}``: what each step found, so that the
-    next one, the report, or a resumed run need not do it again.
+    next one, the report, or a resumed run need not do it again; :mod:`edgenas.run.records` has a type for each.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -71,39 +72,34 @@ class RunFolder:
     # State ---------------------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> dict[str, Any]:
-        """The content of ``state.json``. Raises InputError when it is damaged."""
+    def records(self) -> StepRecords:
+        """What all steps have found. Raises InputError when ``state.json`` is damaged."""
+        return self._read_state()[1]
+
+    def read(self, kind: type[StepType]) -> StepType:
+        """What a step has found so far; a record without anything when it has not begun."""
+        return self.records.of(kind)
+
+    def write(self, record: StepRecord) -> None:
+        """Replaces a step's record, whole or not at all."""
+        state = self._read_state()[0]
+        state["steps"][record.step] = record.to_json()
+        write_atomically(self.path / "state.json", json.dumps(state, indent=1) + "\n")
+
+    def _read_state(self) -> tuple[dict[str, Any], StepRecords]:
         path = self.path / "state.json"
         if not path.is_file():
-            return {"format": 1, "steps": {}}
+            return {"format": 1, "steps": {}}, StepRecords()
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            if state["format"] != 1 or not isinstance(state["steps"], dict):
-                raise ValueError("unknown format")
-            for name, facts in state["steps"].items():
-                _check_step(name, facts)
+            if state["format"] != 1:
+                damaged("format", state["format"], "1")
+            return state, StepRecords.from_json(state["steps"])
         except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
             raise InputError(
                 f"{path}: not the state of a run ({error}); nothing was changed. Delete it and continue with --resume: "
                 "the steps are gone through again, and what their files hold is not repeated"
             ) from None
-        return state
-
-    def step(self, name: str) -> dict[str, Any]:
-        """What a step has found so far; empty when it has not begun."""
-        return dict(self.state["steps"].get(name, {}))
-
-    def record(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Adds facts to a step's record, whole or not at all."""
-        state = self.state
-        state["steps"][name] = dict(state["steps"].get(name, {})) | dict(facts)
-        write_atomically(self.path / "state.json", json.dumps(state, indent=1) + "\n")
-
-    def forget(self, name: str) -> None:
-        """Removes a step's record, so that it is done again."""
-        state = self.state
-        if state["steps"].pop(name, None) is not None:
-            write_atomically(self.path / "state.json", json.dumps(state, indent=1) + "\n")
 
     # Opening -------------------------------------------------------------------------------------------------------
 
@@ -188,25 +184,6 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _check_step(name: str, facts: Any) -> None:
-    """Raises ValueError when the record of a step cannot be what was written."""
-    if not isinstance(facts, dict):
-        raise ValueError(f"step {name!r} is no mapping")
-    seconds, trial = facts.get("seconds", 0.0), facts.get("trial")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e12:
-        raise ValueError(f"step {name!r} took {seconds!r} seconds")
-    if trial is not None and (isinstance(trial, bool) or not isinstance(trial, int) or trial < 0):
-        raise ValueError(f"step {name!r} is of trial {trial!r}")
-    if not isinstance(facts.get("done", False), bool) or not isinstance(facts.get("rejected", {}), dict):
-        raise ValueError(f"step {name!r} is {facts!r:.60}")
-    if name == "export" and facts.get("done"):
-        numbers = list(shipped_scores(facts)[1:])
-        measured = facts.get("measured")
-        numbers += [measured.get(key) for key in ("latency_ms", "size_bytes")] if isinstance(measured, dict) else [None]
-        if trial is None or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
-            raise ValueError(f"step {name!r} lacks what it found")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -79,5 +79,5 @@ def overhead_words(found: Mapping[str, Any]) -> str:
     trials = int(found.get("trials", 0))
     if not trials:
         return ""
-    suggest, bookkeeping = (float(found[f"{name}_seconds"]) / trials for name in ("suggest", "bookkeeping"))
+    suggest, bookkeeping = (float(found.get(f"{name}_seconds", 0.0)) / trials for name in ("suggest", "bookkeeping"))
     return f"a trial took {suggest:.3f} s of CPU to suggest and {bookkeeping:.3f} s to keep the record"

@@ -6,10 +6,9 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
+from edgenas.run.records import DeviceRecord, ExportRecord, ReportRecord
 from edgenas.run.search import figure_words, search
-from edgenas.run.shipped import shipped_scores
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
@@ -43,8 +42,13 @@ class RunResult:
     best: Trial | None
     trials: int
     seconds: float
-    shipped: dict[str, Any] = field(default_factory=dict)
+    export: ExportRecord = field(default_factory=ExportRecord)
     bundle: Path | None = None
+
+    @property
+    def shipped(self) -> dict[str, Any]:
+        """What is shipped, as in the run's record; empty when nothing is."""
+        return self.export.shipped()
 
     def to_json(self) -> dict[str, Any]:
         """``{"run", "best": {"trial", "architecture", "metric", "metrics", ...}, "trials", "seconds", ...}``.
@@ -77,26 +81,27 @@ class RunResult:
                 f"{figure_words(self.best)} on validation examples after short training"
             )
         if self.shipped:
-            devices = self.shipped.get("devices") or {}
+            record = self.export
+            devices = record.devices
             costs = [self._costs(name, facts) for name, facts in devices.items()] if len(devices) > 1 else []
-            size = f"{self.shipped['measured']['size_bytes']:,} bytes"
-            metric, score_float, score_tflite = shipped_scores(self.shipped)
+            size = f"{record.measured['size_bytes']:,} bytes"
+            metric, score_float, score_tflite = record.scores
             lines += [
-                f"shipped: trial {self.shipped['trial']} in {self.bundle}: {metric} {score_tflite:.4f} on "
+                f"shipped: trial {record.trial} in {self.bundle}: {metric} {score_tflite:.4f} on "
                 f"the test examples (float {score_float:.4f}), "
-                f"{'; '.join(costs) or self._costs('', self.shipped)}, {size}",
-                *(str(use["words"]) for use in (self.shipped.get("budget_use") or {}).values()),
+                f"{'; '.join(costs) or self._costs('', record)}, {size}",
+                *(use.words for use in record.budget_use.values()),
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
 
-    def _costs(self, device: str, facts: Mapping[str, Any]) -> str:
+    def _costs(self, device: str, facts: ExportRecord | DeviceRecord) -> str:
         """Latency and energy of the shipped file on a device."""
-        measured = facts["measured"]
-        kind = facts.get("latency_kind") or _bundle_kind(self.bundle or self.run / "bundle")
+        measured = facts.measured
+        kind = facts.latency_kind or _bundle_kind(self.bundle or self.run / "bundle")
         costs = str(Figure(measured["latency_ms"], "ms", str(kind), "median"))
         if "energy_mj" in measured:
-            costs += f", {Figure(measured['energy_mj'], 'mJ', str(facts.get('energy_kind') or 'predicted'))}"
+            costs += f", {Figure(measured['energy_mj'], 'mJ', facts.energy_kind or 'predicted')}"
         return f"{costs} on {device}" if device else costs
 
 
@@ -196,11 +201,11 @@ def export_trial(
             _ship(context)
             if output is not None:
                 copy_bundle(run_folder.bundle_path, output)
-            facts = context.folder.step("export")
+            facts = context.folder.read(ExportRecord)
         else:
             facts = _ship_chosen(context, trial, destination)
         _report(context)
-        return dataclasses.replace(_result(context), shipped=_shipped(facts), bundle=destination)
+        return replace(_result(context), export=facts, bundle=destination)
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
@@ -294,19 +299,19 @@ def _ship(context: RunContext) -> None:
 
 def _ship_trial(context: RunContext, number: int) -> bool:
     trial, network = _trained(context, number)
-    done = context.folder.step("export")
+    done = context.folder.read(ExportRecord)
     bundle = context.folder.bundle_path
-    if done.get("done") and done.get("trial") == number and (bundle / "metrics.json").is_file():
+    if done.done and done.trial == number and (bundle / "metrics.json").is_file():
         return True
     facts = export(context, trial, network, bundle)
     if isinstance(facts, str):
         reject(context, number, facts)
         return False
-    context.folder.record("export", facts)
+    context.folder.write(replace(facts, seconds=context.folder.read(ExportRecord).seconds))
     return True
 
 
-def _ship_chosen(context: RunContext, number: int, destination: Path) -> dict[str, Any]:
+def _ship_chosen(context: RunContext, number: int, destination: Path) -> ExportRecord:
     """Ships a trial that the user chose, beside what the run chose."""
     trial, network = _trained(context, number)
     facts = export(context, trial, network, destination)
@@ -323,31 +328,27 @@ def _trained(context: RunContext, number: int) -> tuple[Trial, Network]:
     return trial, network
 
 
-def _shipped(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in facts.items() if key not in ("done", "seconds")} if facts.get("done") else {}
-
-
 def _report(context: RunContext) -> None:
     from edgenas.report import build_report
 
-    with context.step("report"):
+    with context.step(ReportRecord):
         build_report(context.folder.path)
-        context.folder.record("report", {"done": True})
+        context.folder.write(replace(context.folder.read(ReportRecord), done=True))
 
 
 def _result(context: RunContext) -> RunResult:
     with closing(context.open_study()) as study:
         trials, ranking = study.trials, study.ranking
-    steps = context.folder.state["steps"]
-    shipped = steps.get("export", {})
+    records = context.folder.records
+    shipped = records.of(ExportRecord)
     best = ranking[0] if ranking else None
-    if shipped.get("done"):
-        best = next((trial for trial in trials if trial.number == shipped["trial"]), best)
+    if shipped.done:
+        best = next((trial for trial in trials if trial.number == shipped.trial), best)
     return RunResult(
         run=context.folder.path,
         best=best,
         trials=len(trials),
-        seconds=sum(step.get("seconds", 0.0) for step in steps.values()),
-        shipped=_shipped(shipped),
-        bundle=context.folder.bundle_path if shipped.get("done") else None,
+        seconds=sum(records.seconds.values()),
+        export=shipped,
+        bundle=context.folder.bundle_path if shipped.done else None,
     )

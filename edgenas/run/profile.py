@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from edgenas.latency.predict.predictor import Predictor, unknown_energy
 from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.run.budget_range import budget_ranges, describe_ranges
+from edgenas.run.records import ProfileRecord
 from edgenas.spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -23,14 +25,16 @@ def profile(context: RunContext) -> None:
     Raises InputError when a given table is of another device or lacks blocks, or a budget cannot be reached.
     """
     folder = context.folder
-    if not (folder.step("profile").get("done") and all(device.table_path.is_file() for device in context.devices)):
-        with context.step("profile"):
+    if not (folder.read(ProfileRecord).done and all(device.table_path.is_file() for device in context.devices)):
+        with context.step(ProfileRecord):
             paths = {device.name: str(_profile(context, device)) for device in context.devices}
-            folder.record("profile", {"done": True, "table": paths[context.first.name], "tables": paths})
+            record = folder.read(ProfileRecord)
+            folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
     check_budget(context)
     ranges = budget_ranges(context)
-    if folder.step("profile").get("budget") != ranges:
-        folder.record("profile", {"budget": ranges})
+    record = folder.read(ProfileRecord)
+    if record.budget != ranges:
+        folder.write(replace(record, budget=ranges))
         for line in describe_ranges(ranges, context.recipe.limits):
             context.progress.say(line)
 

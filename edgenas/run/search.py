@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edgenas.export.files import write_atomically
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
+from edgenas.run.records import SearchRecord
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
@@ -53,9 +54,9 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
     Raises WorkError when no trial could be evaluated.
     """
     recipe, folder = context.recipe, context.folder
-    if folder.step("search").get("done"):
+    if folder.read(SearchRecord).done:
         return
-    with context.step("search"):
+    with context.step(SearchRecord):
         limits = context.limits
         targets = {name: limits[name] for name in recipe.objective_targets}
         problem = context.costs.problem(limits, recipe.search.trials)
@@ -86,7 +87,7 @@ class _Search:
         self.objective = objective
         wanted, seed = context.recipe.search, context.recipe.seed
         self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
-        self.overhead = SearchOverhead(context.folder.step("search").get("overhead"))
+        self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
         self.lag = 1 if wanted.workers == 1 else 2 * wanted.workers
         self._again: deque[Trial] = deque()
@@ -95,7 +96,8 @@ class _Search:
     def record_overhead(self) -> None:
         """Keeps what the search itself has cost so far, for the report and for a resumed call."""
         with contextlib.suppress(EdgeNASError, OSError):  # a full disk has its own message already
-            self.context.folder.record("search", {"overhead": self.overhead.to_json()})
+            record = self.context.folder.read(SearchRecord)
+            self.context.folder.write(replace(record, overhead=self.overhead.to_json()))
 
     def time_limit(self) -> TimeLimit:
         """The limit for candidates, with what earlier calls of this run have found."""
@@ -320,15 +322,20 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
             f"{context.folder.study_path}; change the recipe and start a new run"
         )
     best = ranking[0]
-    context.folder.record(
-        "search",
-        {"done": True, "trials": len(trials), "failed": len(failed), "best": best.number, "limits": limits},
+    record = replace(
+        context.folder.read(SearchRecord),
+        done=True,
+        trials=len(trials),
+        failed=len(failed),
+        best=best.number,
+        limits=limits,
     )
+    context.folder.write(record)
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
         + _predicted(best, limits)
     )
-    if words := overhead_words(context.folder.step("search").get("overhead", {})):
+    if words := overhead_words(record.overhead):
         context.progress.say(f"search: {words}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.files import write_atomically
+from edgenas.run.records import TrainRecord
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.study.evaluation import derived_seed
@@ -64,7 +65,7 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
     from edgenas.training import evaluate, train
 
     recipe = context.recipe
-    with context.step("train"):
+    with context.step(TrainRecord):
         training, validation = context.dataset.split(recipe.data.validation_fraction, recipe.seed)
         learned = context.task
         preprocessing = learned.fit(training)

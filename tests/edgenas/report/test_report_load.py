@@ -21,6 +21,7 @@ from edgenas.report import build_report
 from edgenas.report.load import load_report_data
 from edgenas.report.page import render_page
 from edgenas.run.folder import RunFolder
+from edgenas.run.records import ChooseRecord, SearchRecord
 from edgenas.spaces import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.evaluation import load_data, load_space, load_task
@@ -68,7 +69,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 number, metric="top1", metrics={"top1": 0.7 + number / 50}, reward=0.6 + number / 50, seconds=2.0
             )
     study.close()
-    folder.record("search", {"done": True, "best": 5, "seconds": 12.0})
+    folder.write(SearchRecord(done=True, best=5, seconds=12.0))
     return folder.path
 
 
@@ -78,7 +79,7 @@ def shipped(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("shipped") / "made-up"
     shutil.copytree(searched, path)
     folder = RunFolder(path)
-    folder.record("choose", {"trial": 4, "rejected": {"5": "median 0.3 ms is over the budget of 0.2 ms"}})
+    folder.write(ChooseRecord(trial=4, rejected={5: "median 0.3 ms is over the budget of 0.2 ms"}))
     study = Study.open(folder.study_path)
     study.record_measured(5, {"latency_ms": 0.3, "latency_min_ms": 0.25})
     trial = study.trial(4)
@@ -175,7 +176,7 @@ def test_networks_of_a_validation_are_shown_beside_the_shipped_model(shipped: Pa
 def test_a_rejected_trial_is_not_shown_as_the_best(searched: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(searched, run)
-    RunFolder(run).record("choose", {"trial": None, "rejected": {"5": "too slow"}})
+    RunFolder(run).write(ChooseRecord(rejected={5: "too slow"}))
     data = load_report_data(run)
     assert data.best_trial == 4
     assert data.rejected == {5: "too slow"}

@@ -18,6 +18,7 @@ from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.log import read_log
 from edgenas.run.pipeline import RunResult, export_trial, run
+from edgenas.run.records import ChooseRecord
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.study import Study
 from edgenas.study.workers import Candidate, Evaluator
@@ -144,7 +145,7 @@ def test_a_candidate_that_measures_over_the_budget_makes_way_for_the_next(
     with folder:
         context = RunContext(recipe, folder, Progress(quiet=True))
         assert choose(context) == fitting[0]
-        assert "over the budget" in folder.step("choose")["rejected"]["0"]
+        assert "over the budget" in folder.read(ChooseRecord).rejected[0]
         assert choose(context) == fitting[0], "the choice is remembered"
     assert Study.open(folder.study_path).trial(0).measured["latency_ms"] == pytest.approx(0.041)
 

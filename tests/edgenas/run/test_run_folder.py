@@ -8,6 +8,7 @@ import pytest
 from edgenas.run.folder import RunFolder
 from edgenas.run.log import RunLog, read_log
 from edgenas.run.progress import Progress
+from edgenas.run.records import ChooseRecord, SearchRecord
 from edgenas.spaces.errors import InputError
 
 
@@ -23,21 +24,20 @@ def test_events_have_times_and_survive_a_line_cut_off(tmp_path: Path) -> None:
     assert events[1]["path"] == str(tmp_path)
 
 
-def test_state_is_added_to_and_forgotten(tmp_path: Path) -> None:
+def test_a_record_is_kept_beside_the_others(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.step("search") == {}
-    folder.record("search", {"done": False})
-    folder.record("search", {"done": True, "best": 3})
-    assert RunFolder(tmp_path).step("search") == {"done": True, "best": 3}
-    folder.forget("search")
-    assert folder.step("search") == {}
+    assert folder.read(SearchRecord) == SearchRecord()
+    folder.write(ChooseRecord(trial=0))
+    folder.write(SearchRecord(done=True, best=3))
+    assert RunFolder(tmp_path).read(SearchRecord) == SearchRecord(done=True, best=3)
+    assert RunFolder(tmp_path).read(ChooseRecord).trial == 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2, "steps": {}}'])
 def test_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(InputError, match=r"state\.json: not the state of a run"):
-        RunFolder(tmp_path).step("search")
+        RunFolder(tmp_path).read(SearchRecord)
 
 
 def test_plain_progress_says_what_is_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.fingerprints import data_fingerprint, space_fingerprint
 from edgenas.run.folder import RunFolder
 from edgenas.run.pipeline import RunResult, export_trial, run, run_recipe
+from edgenas.run.records import ChooseRecord, ExportRecord
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.study import Study, StudyDamagedError
@@ -537,7 +538,7 @@ def test_a_trial_that_the_user_chooses_has_a_bundle_of_its_own(
     result = searched(recipe, ship=True)
     chosen = result.shipped["trial"]
     before = {path.name: path.read_bytes() for path in (result.run / "bundle").iterdir()}
-    state = RunFolder(result.run).step("choose"), RunFolder(result.run).step("export")["trial"]
+    state = RunFolder(result.run).read(ChooseRecord), RunFolder(result.run).read(ExportRecord).trial
 
     exported = export_trial(result.run, 1 - chosen)
     assert exported.bundle == result.run / "bundles" / f"trial-{1 - chosen}"
@@ -545,7 +546,7 @@ def test_a_trial_that_the_user_chooses_has_a_bundle_of_its_own(
     assert exported.to_json()["shipped"]["trial"] == 1 - chosen
     assert exported.to_json()["bundle"] == str(exported.bundle)
     assert {path.name: path.read_bytes() for path in (result.run / "bundle").iterdir()} == before
-    assert (RunFolder(result.run).step("choose"), RunFolder(result.run).step("export")["trial"]) == state
+    assert (RunFolder(result.run).read(ChooseRecord), RunFolder(result.run).read(ExportRecord).trial) == state
     assert verify_bundle(exported.bundle) == []
     assert exported.best == result.best
 
