@@ -30,7 +30,8 @@ from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import BudgetedDevice, Recipe
-    from edgenas.study.study import Study, Trial
+    from edgenas.study.store import StudyStore
+    from edgenas.study.study import Trial
 
 Value = TypeVar("Value")
 #: What a training's history holds besides figures of merit.
@@ -131,9 +132,9 @@ class _Reader:
         return self._try("study.db", lambda: self._read_study(data)) or data
 
     def _read_study(self, data: ReportData) -> ReportData:
-        from edgenas.study.study import Study
+        from edgenas.study.store import open_study
 
-        study = Study.open(self.folder.study_path)
+        study = open_study(self.folder.study_path)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
             study_trials = study.trials
@@ -162,7 +163,7 @@ class _Reader:
         )
 
     @staticmethod
-    def _chosen(study: Study, data: ReportData) -> Trial | None:
+    def _chosen(study: StudyStore, data: ReportData) -> Trial | None:
         """The trial that was chosen to be shipped, else the best that was not rejected."""
         left = [trial for trial in study.ranking if trial.number not in data.rejected]
         return next((trial for trial in left if trial.number == data.best_trial), left[0] if left else None)
@@ -237,7 +238,7 @@ class _Reader:
         return f"edgenas run {self.folder.recipe_path} --resume"
 
 
-def _trial_points(study: Study, limits: Mapping[str, float], latency: str, energy: str) -> list[TrialPoint]:
+def _trial_points(study: StudyStore, limits: Mapping[str, float], latency: str, energy: str) -> list[TrialPoint]:
     return [
         TrialPoint(
             number=trial.number,
@@ -255,7 +256,7 @@ def _trial_points(study: Study, limits: Mapping[str, float], latency: str, energ
     ]
 
 
-def _trial_pairs(study: Study, latency: str, kind: str) -> list[LatencyPair]:
+def _trial_pairs(study: StudyStore, latency: str, kind: str) -> list[LatencyPair]:
     """Networks that were run untrained before one was chosen; predictions are of the fastest, quiet run."""
     fastest = latency.replace("latency_ms", "latency_min_ms")
     return [

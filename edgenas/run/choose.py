@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from edgenas.export.figure import Figure
 from edgenas.run.records import ChooseRecord
 from edgenas.spaces.errors import EdgeNASError, WorkError
-from edgenas.study.study import Study, Trial
+from edgenas.study.store import StudyStore
+from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
     from edgenas.devices.measurement import Measurement
@@ -80,7 +81,7 @@ def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit
     return best
 
 
-def _first_within_budget(context: RunContext, study: Study) -> int:
+def _first_within_budget(context: RunContext, study: StudyStore) -> int:
     """Goes down the ranking; tries at most ``export.candidates`` trials, those rejected before included.
 
     A trial that measures over the budget of a device tells how much slower the device is now than predicted: trials

@@ -18,7 +18,7 @@ from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space, load_task
-from edgenas.study.study import Study
+from edgenas.study.store import StudyStore, open_study
 
 if TYPE_CHECKING:
     from edgenas.tasks import Task
@@ -110,9 +110,9 @@ class RunContext:
         self.log.event("step_done", step=kind.step, seconds=self.folder.read(kind).seconds)
         self.back_up()
 
-    def open_study(self) -> Study:
+    def open_study(self) -> StudyStore:
         """The study of the run. Raises InputError when there is none or it is damaged."""
-        return Study.open(self.folder.study_path, self.progress.say)
+        return open_study(self.folder.study_path, self.progress.say)
 
     def back_up(self) -> None:
         """Copies the study to its backup, where there is one."""

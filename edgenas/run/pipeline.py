@@ -28,6 +28,7 @@ from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.study.cost_names import nested
+from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
 
@@ -136,6 +137,7 @@ def run(
     ship: bool = True,
     quiet: bool = False,
     evaluator: EvaluatorFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
 ) -> RunResult:
     """Runs a recipe in its run folder, ``OUTPUT/NAME`` unless ``output`` names another.
 
@@ -146,6 +148,7 @@ def run(
         ship: also train, export and report; False ends after the search.
         quiet: show no progress.
         evaluator: how candidates are judged; None trains them shortly, as the recipe says.
+        scheduler: where they are judged, such as :class:`edgenas.study.scheduler.InProcess`; None starts workers.
 
     Raises:
         InputError: something in the recipe is wrong, or the folder holds another run.
@@ -158,7 +161,7 @@ def run(
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
-        search(context, evaluator)
+        search(context, evaluator, scheduler)
         if ship:
             _ship(context)
             _report(context)

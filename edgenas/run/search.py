@@ -31,7 +31,9 @@ from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective
-from edgenas.study.study import Study, Trial
+from edgenas.study.scheduler import Scheduler, SchedulerFactory
+from edgenas.study.store import StudyStore, create_study
+from edgenas.study.study import Trial
 from edgenas.study.time_limit import TimeLimit
 from edgenas.study.workers import WorkerPool
 
@@ -48,7 +50,9 @@ MAX_KILLS = 3
 _SEED_PURPOSE = 1
 
 
-def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> None:
+def search(
+    context: RunContext, evaluator: EvaluatorFactory | None = None, scheduler: SchedulerFactory | None = None
+) -> None:
     """Runs or continues the search of a run until it has all its trials or the space is used up.
 
     Raises WorkError when no trial could be evaluated.
@@ -68,7 +72,8 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
                 evaluator = ShortTrainingEvaluator(recipe)
             run = _Search(context, study, problem, recipe.make_objective(targets))
             try:
-                with WorkerPool(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
+                make = scheduler or WorkerPool
+                with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
                     run.loop(pool)
             finally:
                 run.record_overhead()
@@ -80,7 +85,7 @@ def search(context: RunContext, evaluator: EvaluatorFactory | None = None) -> No
 class _Search:
     """The loop over candidates."""
 
-    def __init__(self, context: RunContext, study: Study, problem: Problem, objective: Objective) -> None:
+    def __init__(self, context: RunContext, study: StudyStore, problem: Problem, objective: Objective) -> None:
         self.context = context
         self.study = study
         self.problem = problem
@@ -107,7 +112,7 @@ class _Search:
                 limit.finished(trial.seconds)
         return limit
 
-    def loop(self, pool: WorkerPool) -> None:
+    def loop(self, pool: Scheduler) -> None:
         """Evaluates one candidate after the other, as workers get free."""
         settings = self.context.recipe.search
         trials = self.study.trials
@@ -289,7 +294,7 @@ def _observed(trial: Trial, *, pending: bool) -> Observation:
     return Observation(trial.number, trial.choices, trial.state, trial.reward)
 
 
-def _open_study(context: RunContext) -> Study:
+def _open_study(context: RunContext) -> StudyStore:
     path = context.folder.study_path
     if path.is_file():
         return context.open_study()
@@ -307,12 +312,12 @@ def _open_study(context: RunContext) -> Study:
     }
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
-    Study.create(unfinished, facts).close()
+    create_study(unfinished, facts).close()
     os.replace(unfinished, path)
     return context.open_study()
 
 
-def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None:
+def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
     if not ranking:

@@ -11,10 +11,10 @@ import numbers
 import reprlib
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgenas.spaces.errors import EdgeNASError
 
@@ -78,10 +78,18 @@ class Outcome:
         return f"{words} ({self.where})" if self.where else words
 
 
-#: Evaluates a candidate: its accuracy, a number in [0, 1], or an Evaluation. An exception fails the candidate.
-Evaluator = Callable[[Candidate], "float | Evaluation"]
-#: Makes the evaluator inside the worker. Must be picklable: a function or an object of a module.
-EvaluatorFactory = Callable[[], Evaluator]
+class Evaluator(Protocol):
+    """Judges candidates: short training, a table, or the user's own."""
+
+    def __call__(self, candidate: Candidate, /) -> float | Evaluation:
+        """Its accuracy, a number in [0, 1], or an Evaluation. An exception fails the candidate."""
+
+
+class EvaluatorFactory(Protocol):
+    """Makes the evaluator where it works. For worker processes it must be picklable: at a module's top level."""
+
+    def __call__(self) -> Evaluator:
+        """Called once a worker. An exception ends the search: the setup is wrong, not a candidate."""
 
 
 def outcome_of(evaluate: Evaluator, candidate: Candidate) -> Outcome:

@@ -8,12 +8,13 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.task_names import ENTRY_POINT_GROUP, add_task_name, check_task_name, task_names
 from edgenas.tasks.task import Task
 
 __all__ = ["get_task", "register_task", "task_names"]
 
-_REGISTRY: dict[str, type[Task]] = {}
+_REGISTRY: Registry[type[Task]] = Registry("task", attribute="kind")
 TaskType = TypeVar("TaskType", bound="type[Task]")
 
 
@@ -21,11 +22,7 @@ def register_task(kind: str) -> Callable[[TaskType], TaskType]:
     """Class decorator that makes a task known under ``kind``. Raises InputError when the name is taken."""
 
     def register(cls: TaskType) -> TaskType:
-        known = _REGISTRY.get(kind)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"task {kind!r} is already registered by {known.__qualname__}")
-        cls.kind = kind
-        _REGISTRY[kind] = cls
+        _REGISTRY.decorator(kind)(cls)
         add_task_name(kind)
         return cls
 
@@ -43,7 +40,7 @@ def get_task(kind: str, options: Mapping[str, Any] | None = None) -> Task:
             entry.load()
     if kind not in _REGISTRY:
         raise InputError(f"task {kind!r} is declared by an installed package that does not register it")
-    cls = _REGISTRY[kind]
+    cls = _REGISTRY.get(kind)
     fields: tuple[Any, ...] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     known = [field.name for field in fields if field.init]
     for name in options or {}:

@@ -24,8 +24,8 @@ def test_no_architecture_costs_more_than_the_dearest(name: str) -> None:
 def test_a_budget_that_never_binds_is_told_with_the_range(limit: float, binds: bool) -> None:
     ranges = budget_ranges(SimpleNamespace(limits={"size_bytes": limit}, costs=COSTS))  # type: ignore[arg-type]
     found = ranges["size_bytes"]
-    assert found["binds"] is binds
-    assert found["least"] == COSTS.cheapest("size_bytes")[1] < found["most"] == COSTS.dearest("size_bytes")[1]
+    assert found.binds is binds
+    assert found.least == COSTS.cheapest("size_bytes")[1] < found.most == COSTS.dearest("size_bytes")[1]
     (line,) = describe_ranges(ranges, {"size_bytes": limit})
-    assert f"{found['least']:.4g} to {found['most']:.4g} bytes" in line
+    assert f"{found.least:.4g} to {found.most:.4g} bytes" in line
     assert ("never binds" in line) is not binds

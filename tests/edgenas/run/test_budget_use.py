@@ -3,6 +3,7 @@
 import pytest
 
 from edgenas.run.budget_use import budget_uses
+from edgenas.run.records import BudgetRange
 from edgenas.study.study import Trial
 
 NAME = "latency_ms"
@@ -19,7 +20,7 @@ def words(shipped: Trial, *others: Trial, found: float, most: float = 9.0, rejec
         limits={NAME: 1.0},
         searched_limits={NAME: 0.9},
         found={NAME: (found, "measured")},
-        ranges={NAME: {"most": most}},
+        ranges={NAME: BudgetRange(most=most)},
         rejected=rejected,
     )
     assert use.to_json()["found_share"] == found

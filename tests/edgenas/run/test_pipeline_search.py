@@ -19,8 +19,11 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.log import read_log
 from edgenas.run.pipeline import run
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.space.decision import Decision
+from edgenas.study.scheduler import InProcess
+from edgenas.study.store import open_study
 from edgenas.study.study import Study, Trial
-from edgenas.study.workers import Candidate, Evaluator, Outcome, WorkerPool, outcome_of
+from edgenas.study.workers import Candidate, Evaluator, Outcome
 
 Make = Callable[..., Recipe]
 
@@ -41,19 +44,9 @@ class Formula:
         return sum(int(c) for c in candidate.architecture if c.isdigit()) / 100 + candidate.seed % 100 / 1e4
 
 
-class SameProcess(WorkerPool):
-    """Evaluates here: starting processes takes longer than what most of these tests look at."""
-
-    def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
-        evaluate = self.factory()
-        for candidate in candidates:
-            assert candidate is not None, "nothing is at work that could bring news"
-            on_outcome(outcome_of(evaluate, candidate))
-
-
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgenas.run.search.WorkerPool", SameProcess)
+    monkeypatch.setattr("edgenas.run.search.WorkerPool", InProcess)
 
 
 def search(recipe: Recipe, **options: object) -> list[Trial]:
@@ -123,7 +116,7 @@ def test_no_answer_of_an_evaluator_ends_the_search(make_recipe: Make, table_path
     assert "returned nan as accuracy" in (found[0].error or "")
 
 
-class Flaky(SameProcess):
+class Flaky(InProcess):
     """Workers that are killed, trial 1 once and trial 3 always."""
 
     def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
@@ -296,7 +289,7 @@ def test_interrupting_says_how_to_go_on(make_recipe: Make, table_path: Path, mon
 
     recipe = make_recipe("search: {trials: 2}\n", table=table_path)
     with monkeypatch.context() as patched:
-        patched.setattr(SameProcess, "run", interrupted)
+        patched.setattr(InProcess, "run", interrupted)
         with pytest.raises(WorkError, match=r"interrupted.*--resume"):
             search(recipe)
     assert len(search(recipe, resume=True)) == 2
@@ -351,3 +344,47 @@ def test_the_result_is_what_the_contract_says(make_recipe: Make, table_path: Pat
     for name in ("recipe.yaml", "study.db", "table.csv", "log.jsonl", "state.json", "trials/0/trial.json"):
         assert (result.run / name).is_file(), name
     assert (result.run / "table.csv").read_bytes() == table_path.read_bytes()
+
+
+class Adds(Formula):
+    """Puts the candidate of trial 0 once more, as a waiting trial, into the study while another is evaluated."""
+
+    def __init__(self, study: Path, at: int) -> None:
+        super().__init__()
+        self.study, self.at = study, at
+
+    def evaluate(self, candidate: Candidate) -> float:
+        if candidate.number == self.at:
+            store = open_study(self.study)
+            first = store.trial(0)
+            decisions = [Decision(str(number), ("a", "b", "c", "d", "e", "f")) for number in range(len(first.choices))]
+            store.start(first.architecture, first.choices, decisions, seed=99, predicted=first.predicted, waiting=True)
+            store.close()
+        return super().evaluate(candidate)
+
+
+@pytest.mark.parametrize(("at", "number", "total"), [(0, 1, 3), (2, 3, 4)])
+def test_a_search_takes_a_trial_that_waits(
+    make_recipe: Make, table_path: Path, at: int, number: int, total: int
+) -> None:
+    """Before it suggests one, and also when it has all of its own."""
+    recipe = make_recipe("search: {trials: 3, algorithm: random}\n", table=table_path)
+    folder = Path(recipe.output) / recipe.name
+    found = search(recipe, evaluator=Adds(folder / "study.db", at))
+    assert [trial.state for trial in found] == ["complete"] * total
+    assert (found[number].architecture, found[number].seed) == (found[0].architecture, 99)
+    claimed = [event["trial"] for event in read_log(folder / "log.jsonl") if event["event"] == "trial_claimed"]
+    assert claimed == [number]
+
+
+def test_a_search_runs_with_the_scheduler_that_it_is_given(make_recipe: Make, table_path: Path) -> None:
+    made: list[int] = []
+
+    class Counted(InProcess):
+        def run(self, candidates: Iterable[Candidate | None], on_outcome: Callable[[Outcome], None]) -> None:
+            made.append(self.count)
+            super().run(candidates, on_outcome)
+
+    recipe = make_recipe("search: {trials: 2, workers: 2}\n", table=table_path)
+    assert len(search(recipe, evaluator=lambda: lambda candidate: 0.5, scheduler=Counted)) == 2
+    assert made == [2]
