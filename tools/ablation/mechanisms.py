@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +46,6 @@ def _one_ratio(then_ms: Any, now_ms: Any, weights_mb: Any) -> DeviceDrift:
     return DeviceDrift(float(np.median(now_ms / then_ms)))
 
 
-def _prior_only(self: Coldness, seen: Sequence[Any], weight_bytes: int) -> tuple[float, float]:
-    observed = np.array([each.latency_ms for each in seen])
-    part = self.expected_ms(float(observed.min()), weight_bytes) / float(observed.min())
-    shares = self.share(np.array([each.network_ms for each in seen]))
-    latency = float(np.mean(observed / (1 + part * shares)))
-    return latency, part * latency
-
-
 def _fit_without_part(seen: Any, weight_bytes: Any) -> Coldness:
     found = _FIT(seen, weight_bytes)
     return Coldness(found.ms_per_mb, found.decay_ms, 0.0)
@@ -75,11 +67,6 @@ MECHANISMS = (
         _off(_each, visits, "_at_reference", _plain_chunk),
     ),
     Mechanism(
-        "calm chunks",
-        "where enough visits were calm, these alone count",
-        _off(_each, Visits, "_calm", lambda self, name: []),
-    ),
-    Mechanism(
         "clock steps",
         "visits by operator follow the clock of the visits around in part; else their own anchor",
         _off(_each, Clock, "factor", _own_anchor),
@@ -90,29 +77,14 @@ MECHANISMS = (
         _off(_each, Clock, "factor", lambda self, place, reference_ms, limit_ms: 1.0),
     ),
     Mechanism(
-        "minutes",
-        "what a session's minutes did to all models alike is taken out",
-        _off(_each, Visits, "_minute_factors", lambda self: np.ones(len(self.clock.anchors_ms))),
-    ),
-    Mechanism(
         "quiet stretches",
         "of each stretch of operators the times near its least count",
         _off(_each, operator_visits, "_QUIET", np.inf),
     ),
     Mechanism(
-        "misjudged clocks",
-        "one of five visits may have been faster than it can be",
-        _off(_each, operator_visits, "_VISITS_PER_MISJUDGED", 1_000_000),
-    ),
-    Mechanism(
         "cache misses",
         "slow networks add to what blocks take in fast ones",
         _off(_each, inside, "fit_coldness", lambda seen, weight_bytes: Coldness()),
-    ),
-    Mechanism(
-        "cache misses: own rates",
-        "each block has a rate of its own, besides what blocks like it have",
-        _off(_each, Coldness, "split", _prior_only),
     ),
     Mechanism(
         "cache misses: share of time",
