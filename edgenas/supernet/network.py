@@ -119,10 +119,10 @@ class Supernet:
         tf = tensorflow()
         chosen = [self._input(place, number, values, row) for number in range(place.input_count)]
         reachable = place.reachable
-        rank = len(chosen[0].shape) if place.rank is None else 1 + place.rank
+        sides = tuple(chosen[0].shape)[1:] if place.sides is None else place.sides
 
         def nothing() -> Any:
-            return tf.zeros((0,) * rank)
+            return tf.zeros((0,) * (1 + len(sides)))
 
         def passed(number: int) -> Any:
             return lambda: tf.identity(chosen[number])
@@ -139,7 +139,7 @@ class Supernet:
             table = np.zeros(len(functions), np.int32)
             table[reachable] = np.arange(len(reachable))
             out = tf.switch_case(tf.gather(table, row[0]), [functions[number] for number in reachable])
-        out.set_shape((None,) * rank)
+        out.set_shape((None, *sides))
         return out
 
     def _input(self, place: Place, number: int, values: Mapping[str, Any], row: Any) -> Any:

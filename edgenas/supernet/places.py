@@ -76,10 +76,15 @@ class Place:
     def input_count(self) -> int:
         return len(self.position.inputs)
 
-    @property
-    def rank(self) -> int | None:
-        """Sides of what the place puts out, without the batch; None where it only passes on its inputs."""
-        return next((len(entry.graph.output_shapes[0]) for entry in self._entries()), None)
+    @cached_property
+    def sides(self) -> tuple[int | None, ...] | None:
+        """Sides of what the place puts out, None for those that differ; None where it only passes on its inputs."""
+        shapes = [entry.graph.output_shapes[0] for entry in self._entries()]
+        if not shapes:
+            return None
+        if 0 in self.reachable:
+            return (None,) * len(shapes[0])
+        return tuple(sides[0] if len(set(sides)) == 1 else None for sides in zip(*shapes, strict=True))
 
     def branch_number(self, entry: SlotEntry, reads: tuple[int, ...]) -> int:
         """Number of the branch, those that are no ops included."""

@@ -1,0 +1,133 @@
+"""The traced functions of a supernet: one training step over several networks, and passes that score one.
+
+Every function is traced once; which networks it works on is a matter of the numbers it is fed (see ``places``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgenas.export._tensorflow import tensorflow
+from edgenas.supernet.lesson import Lesson
+from edgenas.supernet.network import Supernet
+from edgenas.supernet.places import Plan
+from edgenas.supernet.settings import SupernetSettings
+from edgenas.supernet.shared_layer import Mode
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
+
+
+class Learner:
+    """A supernet with the state of its optimizer.
+
+    Attributes:
+        variables: all of the state but the batch-norm statistics, which are estimated anew for each network: the
+            weights, Adam's moments, the number of ``step``s done, and the losses of the last one.
+    """
+
+    def __init__(self, supernet: Supernet, lesson: Lesson, settings: SupernetSettings) -> None:
+        tf = tensorflow()
+        self.supernet, self.lesson, self.settings = supernet, lesson, settings
+        self.networks = 2 + settings.random_networks
+        zeros = np.zeros(supernet.parameters, np.float32)
+        self.variables = {
+            "weights": supernet.weights,
+            "first_moment": tf.Variable(zeros),
+            "second_moment": tf.Variable(zeros),
+            "step": tf.Variable(0, dtype=tf.int64),
+            "losses": tf.Variable(np.zeros(self.networks, np.float32)),
+        }
+        plan = tf.TensorSpec((len(supernet.places.places), supernet.places.width), tf.int32)
+        images, labels = lesson.signature
+        scalar = tf.TensorSpec((), tf.float32)
+        weights = tf.TensorSpec(supernet.weights.shape, tf.float32)
+        inputs = {name: tf.TensorSpec((None, *spec), tf.float32) for name, spec in supernet.space.inputs}
+
+        def traced(function: Any, *signature: Any) -> Any:
+            return tf.function(function, input_signature=signature, autograph=False)
+
+        # A function of its own, so that the networks of a step share one graph, forwards and backwards.
+        self._train_forward = traced(self._forward, inputs, plan, weights)
+        plans = tf.TensorSpec((self.networks, *plan.shape), tf.int32)
+        self._step = traced(self._train_step, images, labels, plans, scalar, scalar)
+        self._batch_outputs = traced(self._answer_as_in_training, images, plan)
+        self._calibrate = traced(self._mix_statistics, images, plan, scalar)
+        self._infer = traced(self._answer, images, plan)
+
+    @property
+    def step(self) -> int:
+        """Training steps done."""
+        return int(self.variables["step"].numpy())
+
+    def train(self, images: np.ndarray, labels: np.ndarray, plans: np.ndarray, rank_weight: float, rate: float) -> None:
+        """One step: ``plans`` are of the largest network, then the random ones by size, ascending, then the smallest."""
+        self._step(images, labels, plans, np.float32(rank_weight), np.float32(rate))
+
+    def batch_score(self, images: np.ndarray, labels: np.ndarray, plan: Plan) -> float:
+        """The task's figure on one batch, with the statistics of that batch."""
+        return self.lesson.score(labels, self._batch_outputs(images, plan).numpy())
+
+    def calibrate(self, plan: Plan) -> None:
+        """Estimates the batch-norm statistics of one network."""
+        for number, images in enumerate(self.lesson.calibration(self.settings.calibration_examples)):
+            self._calibrate(images, plan, np.float32(number / (number + 1)))
+
+    def score(self, plan: Plan) -> float:
+        """The task's figure of one network on held-out examples, with statistics of its own."""
+        self.calibrate(plan)
+        split = self.lesson.scored(self.settings.scored_examples)
+        outputs = [self._infer(images, plan).numpy() for images in self.lesson.in_batches(split)]
+        return self.lesson.score(split.labels, np.concatenate(outputs))
+
+    # Traced --------------------------------------------------------------------------------------------------------
+
+    def _forward(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
+        return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
+
+    def _train_step(self, images: Any, labels: Any, plans: Any, rank_weight: Any, rate: Any) -> None:
+        tf, lesson = tensorflow(), self.lesson
+        inputs = lesson.prepared(self.supernet.space, images)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            weights = self.supernet.weights.read_value()
+            tape.watch(weights)
+            answers = [self._train_forward(inputs, plans[number], weights) for number in range(self.networks)]
+            taught = [tf.stop_gradient(answer) for answer in answers[0]]
+            labelled = [lesson.loss(labels, answer, self.settings.label_smoothing) for answer in answers]
+            terms = [labelled[0], *(lesson.distillation(answer, taught) for answer in answers[1:])]
+            ascending = [labelled[-1], *labelled[1:-1], labelled[0]]
+            ranked = [
+                tf.nn.relu(larger - tf.stop_gradient(smaller))
+                for place, larger in enumerate(ascending)
+                for smaller in ascending[:place]
+            ]
+            loss = tf.add_n(terms) + rank_weight * tf.add_n(ranked)
+        self._update(tape.gradient(loss, weights), weights, rate)
+        self.variables["losses"].assign(tf.stack(labelled))
+        # Last, so that the count and the weights of an interrupted training fit each other.
+        self.variables["step"].assign_add(1)
+
+    def _update(self, gradient: Any, weights: Any, rate: Any) -> None:
+        """Adam; no weight decay, which hurts weights that few networks share."""
+        tf, variables = tensorflow(), self.variables
+        if self.settings.clip_norm:
+            gradient = tf.clip_by_norm(gradient, self.settings.clip_norm)
+        count = tf.cast(variables["step"], tf.float32) + 1.0
+        first, second = variables["first_moment"], variables["second_moment"]
+        mean = first.assign(first * _BETA1 + gradient * (1 - _BETA1)) / (1 - _BETA1**count)
+        square = second.assign(second * _BETA2 + tf.square(gradient) * (1 - _BETA2)) / (1 - _BETA2**count)
+        self.supernet.weights.assign(weights - rate * mean / (tf.sqrt(square) + _EPSILON))
+
+    def _answer_as_in_training(self, images: Any, plan: Any) -> Any:
+        inputs = self.lesson.prepared(self.supernet.space, images)
+        return self._train_forward(inputs, plan, self.supernet.weights.read_value())[0]
+
+    def _mix_statistics(self, images: Any, plan: Any, momentum: Any) -> None:
+        inputs = self.lesson.prepared(self.supernet.space, images)
+        weights = self.supernet.weights.read_value()
+        self.supernet.outputs(inputs, plan, weights, Mode(momentum=momentum))
+
+    def _answer(self, images: Any, plan: Any) -> Any:
+        inputs = self.lesson.prepared(self.supernet.space, images)
+        return self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode())[0]
