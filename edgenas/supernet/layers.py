@@ -20,11 +20,13 @@ from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Varia
 Tensors = Sequence[Any]
 
 
-def _middle(kernel: Any, height: Any, width: Any) -> Any:
-    """The middle of a kernel whose first two axes are its sides."""
-    down = (kernel.shape[0] - height) // 2
-    right = (kernel.shape[1] - width) // 2
-    return kernel[down : down + height, right : right + width]
+def _part(weight: Any, *sizes: Any) -> Any:
+    """The first elements along every axis; along the two sides of a kernel, those in the middle."""
+    starts: list[Any] = [0] * len(sizes)
+    if len(sizes) == 4:
+        starts[:2] = [(whole - part) // 2 for whole, part in zip(weight.shape[:2], sizes[:2], strict=True)]
+    # One op: this is called for every weight of every block, and each op takes its time to trace.
+    return tensorflow().slice(weight, starts, sizes)
 
 
 def _sides(variants: Sequence[Variant]) -> tuple[int, int]:
@@ -57,8 +59,8 @@ def _convolution(variants: Sequence[Variant]) -> SharedLayer:
 
     def dense(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
         height, width, channels, filters, _ = numbers
-        kernel = _middle(weights[0], height, width)[:, :, :channels, :filters]
-        return [kernel, weights[1][:filters]] if op.use_bias else [kernel]
+        kernel = _part(weights[0], height, width, channels, filters)
+        return [kernel, _part(weights[1], filters)] if op.use_bias else [kernel]
 
     def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
         kernel, *bias = dense(op, weights, numbers)
@@ -109,8 +111,8 @@ def _depthwise_convolution(variants: Sequence[Variant]) -> SharedLayer:
 
     def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
         height, width, channels = numbers
-        kernel = _middle(weights[0], height, width)[:, :, :channels]
-        return [kernel, weights[1][:channels]] if op.use_bias else [kernel]
+        kernel = _part(weights[0], height, width, channels, 1)
+        return [kernel, _part(weights[1], channels)] if op.use_bias else [kernel]
 
     def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
         tf = tensorflow()
@@ -141,8 +143,8 @@ def _dense(variants: Sequence[Variant]) -> SharedLayer:
 
     def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
         features, units = numbers
-        kernel = weights[0][:features, :units]
-        return [kernel, weights[1][:units]] if op.use_bias else [kernel]
+        kernel = _part(weights[0], features, units)
+        return [kernel, _part(weights[1], units)] if op.use_bias else [kernel]
 
     def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
         tf = tensorflow()
@@ -167,20 +169,37 @@ def _batch_norm(variants: Sequence[Variant]) -> SharedLayer:
         return (variant.inputs[0][-1],)
 
     def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
-        return [weight[: numbers[0]] for weight in weights]
+        return [_part(weight, numbers[0]) for weight in weights]
 
     def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, Any]:
         tf = tensorflow()
-        scale, shift, mean, variance = view(op, weights, numbers)
-        statistics = None
-        if mode.batch_statistics:
-            kept = mean, variance
-            mean, variance = tf.nn.moments(inputs[0], list(range(len(inputs[0].shape) - 1)))
-            if mode.momentum is not None:
-                statistics = [
-                    tf.concat([old * mode.momentum + new * (1.0 - mode.momentum), whole[numbers[0] :]], 0)
-                    for old, new, whole in zip(kept, (mean, variance), weights[2:], strict=True)
-                ]
-        return tf.nn.batch_normalization(inputs[0], mean, variance, shift, scale, op.epsilon), statistics
+        if not mode.batch_statistics:
+            return _normalised(inputs[0], *view(op, weights, numbers), op.epsilon), None
+        scale, shift = view(op, weights[:2], numbers)
+        out, mean, variance = _normalised_by_batch(inputs[0], scale, shift, op.epsilon)
+        if mode.momentum is None:
+            return out, None
+        mixed = []
+        for new, whole in ((mean, weights[2]), (variance, weights[3])):
+            old, rest = tf.split(whole, [numbers[0], channels - numbers[0]])
+            mixed.append(tf.concat([old * mode.momentum + new * (1.0 - mode.momentum), rest], 0))
+        return out, mixed
 
     return SharedLayer(weights, numbers, view, compute)
+
+
+def _normalised(inputs: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float) -> Any:
+    """By given statistics, as Keras does it."""
+    return tensorflow().nn.batch_normalization(inputs, mean, variance, shift, scale, epsilon)
+
+
+def _normalised_by_batch(inputs: Any, scale: Any, shift: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """By the statistics of the batch, which are returned too. One op for images: quicker to trace and to run."""
+    tf = tensorflow()
+    if len(inputs.shape) == 4:
+        found = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=scale, offset=shift, mean=[], variance=[], epsilon=epsilon, is_training=True
+        )
+        return found[0], found[1], found[2]
+    mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
+    return _normalised(inputs, scale, shift, mean, variance, epsilon), mean, variance

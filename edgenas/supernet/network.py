@@ -157,10 +157,11 @@ class Supernet:
         self, place: Place, number: int, chosen: Sequence[Any], values: Any, row: Any, split: Any, mode: Mode
     ) -> Any:
         """What the ops of a branch make of the inputs it reads."""
-        branch = place.branches[number]
+        tf, branch = tensorflow(), place.branches[number]
         read = [values[place.position.zeros_like] if index == ZEROS_LIKE else chosen[index] for index in branch.reads]
         tensors = dict(zip(branch.inputs, read, strict=True))
         start = 1 + place.input_count
+        all_numbers = tf.unstack(row)
         for node in branch.nodes:
             sources = [tensors[name] for name in node.inputs]
             if node.owner is None:
@@ -170,8 +171,7 @@ class Supernet:
                 continue
             shared = self.places.layers[node.owner]
             end = start + len(shared.numbers(node.example))
-            numbers = [row[index] for index in range(start, end)]
-            start = end
+            numbers, start = all_numbers[start:end], end
             kept = self.statistics.get(node.owner, [])
             weights = [*split[node.owner], *(variable.read_value() for variable in kept)]
             tensors[node.name], updated = shared.compute(node.op, sources, weights, numbers, mode)
