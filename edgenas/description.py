@@ -113,7 +113,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
         "energy_per_node": {name: getattr(outcome, "energy_mj", None) for name, outcome in outcomes.items()},
         "energy_provenance": None if whole.energy is None else _origin(whole.energy, device),
         "provenance": provenance.to_json()
-        | {"statistic": "simulated", "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
+        | {"statistic": provenance.kind, "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
     }
 
 

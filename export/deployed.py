@@ -11,32 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
-from edgenas.spaces.errors import InputError
+from edgenas.export.expansion import ConstantOperand, expanded
 from edgenas.spaces.graph import OpGraph, OpNode
-from edgenas.spaces.ops import Activation, Multiply, Op, Traits
-from edgenas.spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.ops import Activation, Dense, Multiply, Op, Traits
+from edgenas.spaces.tensor import TensorSpec
 
 #: Activations that operators take along for free.
 FUSABLE_ACTIVATIONS = ("relu", "relu6")
-
-
-@dataclass(frozen=True)
-class ConstantOperand(Op):
-    """``add`` or ``multiply`` with a constant: one ``value``, or a vector over the channels when it is None."""
-
-    kind: str
-    value: float | None = None
-
-    traits: ClassVar[Traits] = Traits(fuses_activation=True)
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("add", "multiply"):
-            raise InputError(f"unknown constant operand {self.kind!r}: expected 'add' or 'multiply'")
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return inputs[0]
 
 
 @dataclass(frozen=True)
@@ -78,16 +60,19 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     """Folds and fuses as the TensorFlow converter does.
 
     - batch norm: into the convolution or dense op before it, else a multiplication and an addition
-    - relu, relu6: into the operator before it, unless something else reads that operator's output
+    - relu, relu6: into the operator before it, unless something else reads that operator's output; a relu of what
+      cannot be negative: nothing
     - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
     - swish: a sigmoid and a multiplication
+    - layer norms, learned scales and recurrent layers: taken apart (:mod:`edgenas.export.expansion`)
+    - constants added or multiplied before a matrix product: into its kernel and bias
     - dropout, and a mean over one pixel that keeps the sides: nothing
 
     >>> from edgenas.spaces.blocks import ConvBnAct
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """
-    return _Deployment(graph).run()
+    return _Deployment(expanded(graph)).run()
 
 
 def _has_kernel(traits: Traits) -> bool:
@@ -96,6 +81,10 @@ def _has_kernel(traits: Traits) -> bool:
 
 def _fuses_activation(traits: Traits) -> bool:
     return traits.fuses_activation
+
+
+def _is_plain_operand(node: DeployedNode) -> bool:
+    return isinstance(node.op, ConstantOperand) and node.activation == "linear"
 
 
 class _Deployment:
@@ -118,7 +107,25 @@ class _Deployment:
             if node.name not in self._before_nothing:
                 self._deployed_name[node.name] = self._place(node)
         outputs = tuple(self._deployed_name[self._skip_nothing(name)] for name in self._graph.outputs)
+        self._fold_operands_forward(outputs)
         return DeployedGraph(self._graph.inputs, tuple(self._nodes.values()), outputs)
+
+    def _fold_operands_forward(self, outputs: tuple[str, ...]) -> None:
+        """Constants that are added or multiplied before a matrix product go into its kernel and bias."""
+        bypassed = set()
+        for node in list(self._nodes.values()):
+            before = self._nodes.get(node.inputs[0])
+            while isinstance(node.op, Dense) and before is not None and _is_plain_operand(before):
+                assert isinstance(before.op, ConstantOperand)
+                bypassed.add(before.name)
+                has_bias = node.has_bias or before.op.kind == "add"
+                node = dataclasses.replace(node, inputs=before.inputs, has_bias=has_bias)
+                before = self._nodes.get(node.inputs[0])
+            self._nodes[node.name] = node
+        for name in reversed(list(self._nodes)):
+            read = any(name in node.inputs for node in self._nodes.values())
+            if name in bypassed and not read and name not in outputs:
+                del self._nodes[name]
 
     def _skip_nothing(self, name: str) -> str:
         return self._before_nothing.get(name, name)
@@ -133,8 +140,7 @@ class _Deployment:
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
         sources = tuple(self._deployed_name[self._skip_nothing(name)] for name in node.inputs)
-        # Convolutions always have a bias; a matrix product has one when it was given one.
-        has_bias = node.op.traits.has_kernel and (node.op.traits.per_channel or getattr(node.op, "use_bias", False))
+        has_bias = node.op.traits.always_biased or getattr(node.op, "use_bias", False)
         return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias, weights=node.weights))
 
     def _append(self, node: DeployedNode) -> str:
@@ -160,6 +166,9 @@ class _Deployment:
     def _place_activation(self, node: OpNode, kind: str) -> str:
         source = self._deployed_name[self._source(node)]
         if kind in FUSABLE_ACTIVATIONS:
+            before = self._nodes.get(source)
+            if kind == "relu" and before is not None and before.activation in FUSABLE_ACTIVATIONS:
+                return source  # it is so already
             producer = self._open_producer(node, _fuses_activation)
             if producer is not None:
                 return self._append(dataclasses.replace(producer, activation=kind))

@@ -146,7 +146,7 @@ class Network:
             inputs = tuple((str(name), TensorSpec.from_data(spec)) for name, spec in data["inputs"].items())
             raw_nodes = [dict(node) for node in data["nodes"]]
             outputs = tuple(data["outputs"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"not a network: expected the keys name, inputs, nodes and outputs (problem: {error!r})"
             ) from None

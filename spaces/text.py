@@ -23,6 +23,26 @@ def unprintable(text: str) -> str:
     return f"the character U+{code:04X}"
 
 
+#: A word or a line of a message is cut to about this many characters: what is longer is a file's content, not a name.
+LONGEST_WORD = 400
+LONGEST_LINE = 2500
+
+
+def shortened(text: str) -> str:
+    """A message without the endless: long words and a long whole lose their middle, which says how much is missing.
+
+    >>> shortened("expected 12 digits, found " + "9" * 5000)[-80:]
+    '9999999999999999999999999... (4,600 characters left out) ...99999999999999999999'
+    """
+    text = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda match: _cut(match.group(), LONGEST_WORD), text)
+    return text if len(text) <= LONGEST_LINE else _cut(text, LONGEST_LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    start, end = longest - 20, 20
+    return f"{text[:start]}... ({len(text) - start - end:,} characters left out) ...{text[-end:]}"
+
+
 def one_line(text: str) -> str:
     r"""A text as one printable line: line breaks become spaces, other control characters are escaped.
 
@@ -30,4 +50,4 @@ def one_line(text: str) -> str:
     'a b\\x1b[31m'
     """
     joined = " ".join(part.strip() for part in re.split("[\r\n\u2028\u2029]+", text) if part.strip())
-    return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], joined)
+    return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], shortened(joined))

@@ -13,6 +13,8 @@ CATALOG = Path(__file__).parent / "catalog"
 REFERENCES = Path(__file__).parent / "reference"
 
 Scalar = bool | int | float | str | None
+#: Nothing in a network (sides, filters, classes) is larger: what is, is a slip of the pen, and would take gigabytes.
+MOST_WHOLE = 1_000_000
 
 
 def catalog_names(folder: Path) -> tuple[str, ...]:
@@ -79,18 +81,20 @@ class Entry:
         """The elements of a list, or a single value as a list of one."""
         return self.items() if isinstance(self.value, list) else (self,)
 
-    def whole(self, least: int = 1) -> int:
-        """A whole number; ``4e6`` is one, too."""
+    def whole(self, least: int = 1, most: int = MOST_WHOLE) -> int:
+        """A whole number; ``4e5`` is one, too."""
         value = self.value
         if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self.fail(f"a whole number of at least {least}")
+        if value > most:
+            self.fail(f"a whole number of at most {most:,}")
         return value
 
-    def wholes(self, least: int = 1) -> tuple[int, ...]:
+    def wholes(self, least: int = 1, most: int = MOST_WHOLE) -> tuple[int, ...]:
         """One whole number or a list of different ones."""
-        values = tuple(entry.whole(least) for entry in self.items_or_self())
+        values = tuple(entry.whole(least, most) for entry in self.items_or_self())
         if len(set(values)) < len(values):
             self.fail("different numbers", "Remove the repeated one")
         return values

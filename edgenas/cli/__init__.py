@@ -12,6 +12,7 @@ import sys
 from edgenas.cli.app import app
 from edgenas.cli.output import printable_output
 from edgenas.cli.signals import Interrupts
+from edgenas.run.disk import is_full, no_space
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.text import one_line
 from edgenas.streams import keep_streams_open
@@ -48,6 +49,9 @@ def _exit_code(interrupts: Interrupts) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except OSError as error:
+        if is_full(error):
+            print(f"error: {one_line(no_space(error.filename or 'a file'))}", file=sys.stderr)
+            return 1
         # Whatever file it is, the user knows it better than a traceback would tell.
         name = "" if error.filename is None else f"{error.filename}: "
         print(f"error: {one_line(f'{name}{error.strerror or error}')}", file=sys.stderr)

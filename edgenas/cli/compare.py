@@ -10,6 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, ChosenModel, choose_model, options_of
 from edgenas.cli.output import JSON_OPTION, print_json, print_table
+from edgenas.export.figure import common_kind, origin
 from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,20 +133,25 @@ def _print(data: dict[str, Any], first: str, second: str) -> None:
         rows.append((f"  {name}", a["operators"].get(name, 0), b["operators"].get(name, 0)))
     latency = data["latency"]
     if latency is not None:
-        cells = [latency[name].get("quiet_ms") or f"not measured: {latency[name]['error']}" for name in ("a", "b")]
-        rows.append((f"quiet latency on {latency['device']} (ms)", *cells))
+        cells = [latency[name].get("quiet_ms") or f"none: {latency[name]['error']}" for name in ("a", "b")]
+        rows.append((f"quiet latency, {origin(_kind(latency), latency['device'])} (ms)", *cells))
     print_table(("", first, second), rows)
     if latency is not None and latency["ratio"] is not None:
         spread = max(latency[name]["spread"] for name in ("a", "b"))
         print(
             f"latency: {second} takes {latency['ratio']:.3f} times as long as {first} "
-            f"({latency['a']['kind']} in the same rounds, {latency['threads']} thread(s); quartiles of the visits "
+            f"({_kind(latency)} in the same rounds, {latency['threads']} thread(s); quartiles of the visits "
             f"within {spread:.1%})"
         )
     if data["not_compared"]:
         print(f"answers not compared: {data['not_compared']}")
     else:
         print_layers(data["layers"], data["outputs"])
+
+
+def _kind(latency: dict[str, Any]) -> str:
+    """How the latencies of a comparison are known."""
+    return common_kind(latency[name]["kind"] for name in ("a", "b") if "kind" in latency[name])
 
 
 def print_layers(layers: dict[str, Any], outputs: dict[str, float] | None) -> None:

@@ -50,12 +50,14 @@ def profile_space(
         _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
         return
     result = _profile(space, device, precision, threads, table, fresh)[2]
+    kind = result.table.provenance.kind
     if as_json:
         print_json(
             {
                 "table": str(result.path),
                 "signatures": result.signatures,
                 "measured": result.measured,
+                "provenance": kind,
                 "reused": result.reused,
                 "failed": {signature: str(error) for signature, error in result.failed.items()},
                 "seconds": round(result.seconds, 3),
@@ -63,11 +65,11 @@ def profile_space(
         )
         return
     print(
-        f"{result.path}: {result.signatures} signatures, {result.measured} measured, {result.reused} reused, "
+        f"{result.path}: {result.signatures} signatures, {result.measured} {kind}, {result.reused} reused, "
         f"{result.seconds:.1f} s"
     )
     for signature, error in result.failed.items():
-        remark(f"not measured: {signature}: {error}")
+        remark(f"without a latency: {signature}: {error}")
 
 
 def _adapt(
@@ -106,7 +108,8 @@ def _adapt(
         return
     print(
         f"{result.path}: {len(result.table.rows)} signatures modelled from {source} ({given.device}) and "
-        f"{result.adaptation.networks} networks on {device}, none of them measured; {result.seconds:.1f} s"
+        f"{result.adaptation.networks} networks on {device}, no block {result.table.networks_kind}; "
+        f"{result.seconds:.1f} s"
     )
     print(result.adaptation.describe())
 
@@ -146,7 +149,7 @@ def _adapted_table(device: str, precision: str, path: Path | None) -> LatencyTab
     if not where.exists():
         return None
     table = LatencyTable.load(where, device=device, precision=precision)
-    return table if table.kind == "modelled" else None
+    return table if table.is_adapted else None
 
 
 def validate_space(
@@ -162,6 +165,7 @@ def validate_space(
 ) -> None:
     """Predict random networks, measure them whole, and compare. Blocks that the table lacks are measured first."""
     from edgenas.devices import get_device
+    from edgenas.export.figure import origin
     from edgenas.latency.check.validation import validate
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.progress import progress_bars
@@ -180,7 +184,7 @@ def validate_space(
         print_json(data)
         return
     print_table(
-        ("architecture", "predicted ms", "measured ms", "error %"),
+        ("architecture", "predicted ms", f"{data['provenance']['measured_ms']} ms", "error %"),
         [
             (
                 row["architecture"],
@@ -192,7 +196,8 @@ def validate_space(
         ],
     )
     print(
-        f"{data['networks']} networks of {loaded.name} on {device} ({precision}, statistic: {data['statistic']}): "
+        f"{data['networks']} networks of {loaded.name}, {origin(data['provenance']['measured_ms'], device)} "
+        f"({precision}, statistic: {data['statistic']}): "
         f"{_accuracy(data)}"
     )
     if data["drift"] is None:

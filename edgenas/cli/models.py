@@ -10,6 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, choose_model, print_notes
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from edgenas.export.figure import predicted_figure
 from edgenas.spaces.errors import InputError, WorkError
 
 ARCH_HELP = "A reference network's name, SPACE:ARCHITECTURE, or the path of an architecture.yaml."
@@ -74,9 +75,10 @@ def describe(
         print(f"{grouped} blocks with group convolutions, written as {how}: {written}")
     if data["latency_ms"] is not None:
         provenance = data["provenance"]
-        print(f"{data['latency_ms']:.4g} ms on {device}: {provenance['summary']}")
+        print(f"{predicted_figure(data['latency_ms'], 'ms', provenance)} on {device}: {provenance['summary']}")
     if data["energy_mj"] is not None:
-        print(f"{data['energy_mj']:.4g} mJ above idle: {data['energy_provenance']['summary']}")
+        origin = data["energy_provenance"] | {"statistic": "above idle"}
+        print(f"{predicted_figure(data['energy_mj'], 'mJ', origin)}: {origin['summary']}")
 
 
 def _describe_references(as_json: bool) -> None:
@@ -151,6 +153,7 @@ def benchmark(
 ) -> None:
     """Measure any .tflite file on a device: latency, and energy where it has a meter or its watts are known."""
     from edgenas.devices.device import DeviceLostError, MeasurementError, MeasureSettings, get_device
+    from edgenas.export.figure import origin
 
     content = read_model(model)
     target = get_device(device)
@@ -178,20 +181,25 @@ def benchmark(
         return
     latency = data["latency_ms"]
     print_table(
-        ("statistic", "ms"), [(name, value) for name, value in latency.items() if name != "runs"], title=str(model)
+        ("statistic", f"ms ({measurement.provenance.kind})"),
+        [(name, value) for name, value in latency.items() if name != "runs"],
+        title=str(model),
     )
     if measurement.energy is not None:
         print(f"energy of one inference: {measurement.energy.describe()}")
     elif measurement.energy_problem:
-        remark(f"energy was not measured: {measurement.energy_problem}")
+        remark(f"energy is not known: {measurement.energy_problem}")
     provenance = measurement.provenance
-    print_notes(chosen, is_run=provenance.kind != "simulated")
-    if provenance.kind == "simulated":
-        print(f"simulated as {device} ({provenance.runtime} {provenance.runtime_version}): {provenance.protocol}")
+    print_notes(chosen, is_run=not target.is_exact)
+    if target.is_exact:
+        print(
+            f"{origin(provenance.kind, device)} ({provenance.runtime} {provenance.runtime_version}): "
+            f"{provenance.protocol}"
+        )
         return
     print(
-        f"{provenance.kind} on {device}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, {threads} "
-        f"thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
+        f"{origin(provenance.kind, device)}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, "
+        f"{threads} thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
     )
 
 

@@ -10,6 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
+from edgenas.export.figure import KINDS, predicted_figure
 from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
     return {
         "latency_ms": outcome.min,
         "energy_mj": outcome.energy_mj,
+        "energy_provenance": None if outcome.energy is None else outcome.energy.to_json() | {"statistic": "simulated"},
         "provenance": outcome.provenance.to_json(),
-        "statistic": "simulated",
+        "statistic": outcome.provenance.kind,
         "error": {"mape": None, "networks": 0, "reason": _SIMULATED, "reasons": [_SIMULATED]},
         "measured_share": 0.0,
         "interpolated_share": 0.0,
@@ -106,15 +108,19 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
 
 
 def _print(data: dict[str, Any], device: str) -> None:
-    energy = "" if data["energy_mj"] is None else f", {data['energy_mj']:.4g} mJ"
-    print(f"{data['latency_ms']:.4g} ms{energy} on {device} ({data['provenance']['kind']}, {data['statistic']})")
+    origin = data["provenance"] | {"statistic": data["statistic"]}
+    energy = ""
+    if data["energy_mj"] is not None:
+        energy = f", {predicted_figure(data['energy_mj'], 'mJ', data['energy_provenance'] or origin)}"
+    print(f"{predicted_figure(data['latency_ms'], 'ms', origin)}{energy} on {device}")
+    blocks = "simulated" if data["provenance"]["kind"] == "simulated" else "measured"
     error = data["error"]
-    if data["provenance"]["kind"] != "simulated" or error["networks"]:
+    if data["statistic"] not in KINDS or error["networks"]:
         mape = "unknown" if error["mape"] is None else f"{error['mape']:.1%}"
         print(
-            f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} measured "
+            f"mean error: {mape}; {data['measured_share']:.1%} of the latency from {len(data['blocks'])} {blocks} "
             f"blocks, {data['interpolated_share']:.1%} interpolated ({data['extrapolated_share']:.1%} outside of what "
-            f"was measured), {data['unknown_share']:.1%} of unknown operators"
+            f"was {blocks}), {data['unknown_share']:.1%} of unknown operators"
         )
         for reason in error.get("reasons", ()):
             print(f"the error is not known: {reason}")

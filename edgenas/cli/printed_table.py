@@ -179,7 +179,7 @@ def drift(
             title="largest differences",
         )
         for signature, error in found.failed.items():
-            remark(f"not measured: {signature}: {error}")
+            remark(f"without a latency: {signature}: {error}")
     if found.holds is None:
         raise WorkError(f"{where}: {found.describe()}. Give the same command again when less runs")
     if not found.holds:

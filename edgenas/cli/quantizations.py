@@ -14,6 +14,7 @@ def print_comparison(
 ) -> None:
     """Prints one row per quantization."""
     from edgenas.compare.quantizations import compare_quantizations
+    from edgenas.export.figure import common_kind
     from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
 
     data = compare_quantizations(folder, trial, names, data_dir=data_dir)
@@ -37,7 +38,17 @@ def print_comparison(
                 "-" if exact else f"{short_name(worst['tensor'])} {worst['sqnr_db']:.1f} dB",
             )
         )
-    header = ("quantization", "top-1 %", "to float", "bytes", "quiet ms", "x float32", "output dB", "worst layer")
+    kind = common_kind(row["latency"]["kind"] for row in data["rows"] if "kind" in row.get("latency", {}))
+    header = (
+        "quantization",
+        "top-1 %",
+        "to float",
+        "bytes",
+        f"quiet ms ({kind})",
+        "x float32",
+        "output dB",
+        "worst layer",
+    )
     print_table(header, rows, title=f"trial {data['trial']} on {data['device']}")
     print(
         f"float model: {100 * data['top1_float']:.2f} % of {data['test_images']:,} test images; files through the "
@@ -45,7 +56,7 @@ def print_comparison(
     )
     for row in data["rows"]:
         if "error" in row.get("latency", {}):
-            remark(f"{row['quantization']} was not measured: {row['latency']['error']}")
+            remark(f"{row['quantization']} has no latency: {row['latency']['error']}")
     for row in failed:
         remark(f"{row['quantization']} failed: {row['error']}")
 

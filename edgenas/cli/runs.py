@@ -74,6 +74,9 @@ def export(
     quantizations: str | None = typer.Option(
         None, "--quantizations", help="Names for --compare or --layers, with commas; by default those without training."
     ),
+    output: Path | None = typer.Option(
+        None, "--output", "-o", help="Folder of the bundle; by default RUN/bundle, with a number RUN/bundles/trial-N."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Train, quantize, verify and measure one architecture of a run, and write its bundle."""
@@ -83,6 +86,8 @@ def export(
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial[:40]!r}")
     number = None if trial == "best" else int(trial)
     if compare or layers:
+        if output is not None:
+            raise InputError("--output names the folder of a bundle, which --compare and --layers do not write")
         from edgenas.cli.quantizations import print_comparison, print_layer_report
 
         names = tuple(filter(None, (quantizations or "").replace(" ", "").split(",")))
@@ -90,7 +95,7 @@ def export(
         return
     if quantizations is not None:
         raise InputError("--quantizations belongs to --compare or --layers; a recipe names what is shipped")
-    result = export_trial(folder, number, data_dir=data_dir)
+    result = export_trial(folder, number, data_dir=data_dir, output=output)
     if as_json:
         print_json(result.to_json())
         return

@@ -1,11 +1,12 @@
 """One trained network in every quantization: accuracy, size and latency side by side, and where each loses.
 
-All files are measured in the same quiet rounds of one session, never minutes apart.
+All files are visited in the same quiet rounds of one session, never minutes apart.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,9 @@ from edgenas.report.data import QUANTIZATIONS
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
-from edgenas.run.train import training_record, weights_path
+from edgenas.run.train import load_trained, training_record, weights_path
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.evaluation import derived_seed
-from edgenas.study.study import Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,11 +46,10 @@ class TrainedTrial:
                 f"{folder}: trial {self.number} has no final training to quantize; `edgenas export {folder} --trial "
                 f"{self.number}` does that"
             )
-        study = Study.open(run.study_path)
-        try:
+        with closing(self.context.open_study()) as study:
             self.trial = study.trial(self.number)
-        finally:
-            study.close()
+        if remark := run.inputs.check(self.context.space, self.context.dataset):
+            self.context.progress.say(f"{folder}: {remark}")
         space = self.context.space
         self.network: Network = space.decode(space.parse(self.trial.architecture))
         from edgenas.export.bundle.preprocessing import Preprocessing
@@ -60,7 +59,7 @@ class TrainedTrial:
             training_record(self.context, self.number)["preprocessing"]
         )
         self.model = build_keras(self.network)
-        self.model.load_weights(weights_path(self.context, self.number))
+        load_trained(self.context, self.number, self.model)
 
     @property
     def test_inputs(self) -> np.ndarray:

@@ -24,7 +24,8 @@ def measure_side_by_side(
     """The quiet latency of each model, all visited in shuffled order, round after round.
 
     Each is ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``, or ``{"error"}`` in the device's
-    words. A simulated device is asked once. Raises DeviceLostError when the device cannot be used at all.
+    words. A device that always gives the same number is asked
+    once. Raises DeviceLostError when the device cannot be used at all.
     """
     from edgenas.devices import MeasurementError
     from edgenas.latency.measure.quiet import measure_quiet

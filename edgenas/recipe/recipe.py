@@ -237,11 +237,15 @@ class Recipe(Section):
         return self
 
     @classmethod
-    def load(cls, path: Path | str) -> Recipe:
-        """Reads and checks a recipe. Raises InputError naming file, line, key, what was found and what is expected."""
+    def load(cls, path: Path | str, *, resolve: bool = True) -> Recipe:
+        """Reads and checks a recipe. Raises InputError naming file, line, key, what was found and what is expected.
+
+        ``resolve`` makes its paths absolute; without it they are as they stand in the file.
+        """
         path = Path(path)
         document = read_document(path, "a recipe")
-        return cls._from_document(document, str(path)).relative_to(path.resolve().parent)
+        recipe = cls._from_document(document, str(path))
+        return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
     def parse(cls, text: str, source: str = "<recipe>") -> Recipe:

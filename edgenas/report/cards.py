@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgenas.export.figure import known, place
 from edgenas.report.data import ReportData, ShippedModel
 from edgenas.report.text import (
     count,
@@ -18,10 +19,15 @@ from edgenas.report.text import (
     wilson_interval,
 )
 
+#: How figures are known that are no costs on a device: on images, exactly, by the clock.
+_OTHER_KINDS = ("evaluated", "counted", "timed")
+
 
 @dataclass(frozen=True)
 class Card:
-    """One number. ``kind`` is how it is known: measured, modelled, simulated, predicted or counted."""
+    """One number. ``kind`` is how it is known: as :mod:`edgenas.export.figure` has it, or evaluated, counted or
+    timed.
+    """
 
     label: str
     value: str
@@ -37,7 +43,7 @@ def headline(data: ReportData) -> str:
     shipped, best, limit_ms = data.shipped, data.best, data.budget_ms
     if shipped is not None and shipped.top1_tflite is not None:
         latency_ms = shipped.latency_ms.get("median")
-        kind = "measured"
+        kind = shipped.latency_kind
         top1 = f"{percent(shipped.top1_tflite)} {shipped.quantization} test accuracy"
         if latency_ms is None:
             latency_ms, kind, limit_ms = shipped.predicted_ms, "predicted", data.limit_ms or data.budget_ms
@@ -50,7 +56,7 @@ def headline(data: ReportData) -> str:
         return "No trial has finished yet."
     if latency_ms is None:
         return f"{top1}."
-    sentence = f"{top1} at {milliseconds(latency_ms)} ({kind}) on {data.device}"
+    sentence = f"{top1} at {milliseconds(latency_ms)} ({known(kind)}) on {data.device}"
     if limit_ms is None:
         return sentence + "."
     verdict = "within" if latency_ms <= limit_ms else "over"
@@ -68,9 +74,7 @@ def cards(data: ReportData) -> Iterator[Card]:
     params = shipped.params if shipped is not None and shipped.params else network.params if network else None
     macs = shipped.macs if shipped is not None and shipped.macs else network.macs if network else None
     if shipped is not None and shipped.size_bytes:
-        yield Card(
-            "Size", size(shipped.size_bytes), f"model.tflite, {shipped.quantization}", "measured", "file on disk"
-        )
+        yield Card("Size", size(shipped.size_bytes), f"model.tflite, {shipped.quantization}", "counted", "file on disk")
     if params:
         yield Card("Parameters", count(params), f"{params:,} trainable", "counted", "from the network")
     if macs:
@@ -82,7 +86,8 @@ def cards(data: ReportData) -> Iterator[Card]:
         if total and data.search_seconds and total > data.search_seconds * 1.01:
             note += f" · all steps {duration(total)}"
         value = duration(data.search_seconds) if data.search_seconds is not None else f"{len(data.trials)} trials"
-        yield Card("Search", value, note, "measured", "wall-clock time of this run")
+        source = "wall-clock time of this run" + (f"; {data.search_overhead}" if data.search_overhead else "")
+        yield Card("Search", value, note, "timed", source)
 
 
 def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
@@ -93,7 +98,7 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
             note += f" · 95 % interval {100 * low:.1f} to {percent(high)}"
         images = f"{shipped.test_images:,} test images" if shipped.test_images else "the test set"
         label = f"{shipped.quantization} top-1"
-        yield Card(label, percent(shipped.top1_tflite), note, "measured", f"exported file, {images}", prominent=True)
+        yield Card(label, percent(shipped.top1_tflite), note, "evaluated", f"exported file, {images}", prominent=True)
     measured = shipped.latency_ms
     if "median" in measured:
         spread = [f"{name} {milliseconds(measured[name])}" for name in ("min", "p90") if name in measured]
@@ -102,15 +107,15 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
         if share is not None:
             note += f" · {percent(share, 0)} of {milliseconds(data.budget_ms)}"
         runs = f", {measured['runs']:,.0f} runs" if measured.get("runs") else ""
-        source = f"on {data.device}{runs}"
-        yield Card("Latency, median", milliseconds(measured["median"]), note, "measured", source, share, True)
+        source = f"{place(shipped.latency_kind, data.device)}{runs}"
+        yield Card("Latency, median", milliseconds(measured["median"]), note, shipped.latency_kind, source, share, True)
     if shipped.energy_mj is not None:
         yield _energy_card(data, shipped.energy_mj, shipped.energy_kind, shipped.energy_meter, data.budget_mj)
     compared = measured.get(data.compared_statistic)
     if shipped.predicted_ms is not None:
         note = milliseconds(shipped.predicted_ms) + " predicted"
         if compared:
-            note += f" · {milliseconds(compared)} measured {data.compared_statistic}"
+            note += f" · {milliseconds(compared)} {known(shipped.latency_kind)}, {data.compared_statistic}"
             error = shipped.predicted_ms / compared - 1
             yield Card("Prediction error", signed_percent(error), note, "predicted", data.latency_origin, None, True)
         else:
@@ -122,7 +127,7 @@ def _search_cards(data: ReportData) -> Iterator[Card]:
     assert best is not None
     if best.top1 is not None:
         note = f"trial {best.number}"
-        yield Card("Validation top-1", percent(best.top1), note, "measured", data.top1_origin, prominent=True)
+        yield Card("Validation top-1", percent(best.top1), note, "evaluated", data.top1_origin, prominent=True)
     if best.latency_ms is not None:
         limit_ms = data.limit_ms or data.budget_ms
         share = best.latency_ms / limit_ms if limit_ms else None
@@ -151,6 +156,7 @@ def cards_html(data: ReportData) -> str:
 
 
 def _card_html(card: Card) -> str:
+    kind = card.kind if card.kind in _OTHER_KINDS else known(card.kind)
     meter = ""
     if card.share_of_budget is not None:
         filled = min(1.0, card.share_of_budget)
@@ -159,5 +165,5 @@ def _card_html(card: Card) -> str:
     return (
         f'<article class="card"><h2>{escape(card.label)}</h2><p class="value">{escape(card.value)}</p>{meter}'
         f'<p class="note">{escape(card.note)}</p>'
-        f'<p class="source {card.kind}"><b>{escape(card.kind)}</b> {escape(card.source)}</p></article>'
+        f'<p class="source {card.kind}"><b>{escape(kind)}</b> {escape(card.source)}</p></article>'
     )

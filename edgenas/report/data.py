@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edgenas.export.figure import common_kind
 from edgenas.spaces import Network
 
 #: Where in a run folder the output of ``edgenas validate --json`` is looked for.
@@ -46,24 +47,28 @@ class ShippedModel:
     params: int | None = None
     macs: int | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
-    """Measured on the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
+    """On the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
     predicted_ms: float | None = None
     energy_mj: float | None = None
     """Of one inference on the device of the report, above idle."""
     energy_kind: str = ""
     """How that energy is known: ``measured``, ``modelled`` or ``simulated``."""
     energy_meter: str = ""
+    latency_kind: str = "unknown"
+    """How ``latency_ms`` is known: ``measured``, ``simulated`` or ``modelled``."""
 
 
 @dataclass(frozen=True)
 class LatencyPair:
-    """A whole network that was predicted and measured."""
+    """A whole network that was predicted, and then measured (or simulated: ``kind`` says which)."""
 
     label: str
     predicted_ms: float
     measured_ms: float
     role: str
     """``calibration``, ``validation``, ``trial`` or ``shipped model``."""
+    kind: str = "unknown"
+    """How ``measured_ms`` is known."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,9 @@ class ReportData:
     space: str = ""
     dataset: str = ""
     budget_ms: float | None = None
-    """What the measured median of the shipped model must not exceed."""
+    """What the median of the shipped model must not exceed."""
     limit_ms: float | None = None
-    """What a prediction must not exceed so that the measured median keeps the budget."""
+    """What a prediction must not exceed so that the median of the shipped model keeps the budget."""
     budget_mj: float | None = None
     """What the energy of one inference of the shipped model must not exceed, in mJ."""
     limit_mj: float | None = None
@@ -104,13 +109,15 @@ class ReportData:
     latency_statistic: str = "latency"
     """What the table's numbers are, such as ``quiet latency``."""
     compared_statistic: str = "median"
-    """Which measured statistic the prediction stands for: a key of ``ShippedModel.latency_ms``."""
+    """Which statistic the prediction stands for: a key of ``ShippedModel.latency_ms``."""
+    device_kind: str = "unknown"
+    """How the device's answers are known about the untrained networks, one of which was chosen."""
     latency_origin: str = "from a latency table"
     """What predictions come from: ``from a table measured on local-cpu``."""
     energy_origin: str = ""
     """What predicted energies come from: ``from energies modelled for edgetpu-sim``; empty when there are none."""
     top1_origin: str = "on the validation split after short training"
-    """What the accuracies of trials were measured on."""
+    """What the accuracies of trials were found on."""
     table_error: str = ""
     """How wrong the table was on whole networks, in words."""
     pairs: tuple[LatencyPair, ...] = ()
@@ -123,6 +130,8 @@ class ReportData:
     """(epoch, value) of the final training, by name of the figure (``training loss``, ``validation top1``)."""
     rejected: Mapping[int, str] = field(default_factory=dict)
     """Trials that were better, but not shipped, and why."""
+    search_overhead: str = ""
+    """What the search cost besides training, in words."""
     search_seconds: float | None = None
     step_seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Rows = ()
@@ -137,6 +146,11 @@ class ReportData:
     def best(self) -> TrialPoint | None:
         """The chosen trial."""
         return next((trial for trial in self.trials if trial.number == self.best_trial), None)
+
+    @property
+    def pairs_kind(self) -> str:
+        """How the latencies beside the predictions are known, all of them together."""
+        return common_kind(pair.kind for pair in self.pairs)
 
     @property
     def failed(self) -> tuple[TrialPoint, ...]:

@@ -20,7 +20,8 @@ from edgenas.spaces.block import Block
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.ops import Add, Convolution, Multiply, Shape
 
-_ROW, _NARROW_COLUMN, _WIDE_COLUMN = 1100, 74, 116
+# The row leaves room for the inputs before the first block.
+_ROW, _NARROW_COLUMN, _WIDE_COLUMN = 1060, 70, 116
 _AXIS, _TALLEST, _SHORTEST = 88, 108, 34
 _WIDEST, _NARROWEST = 0.78, 0.4  # of the column
 _LABELS = 164

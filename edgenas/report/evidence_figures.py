@@ -1,9 +1,10 @@
-"""Interactive pictures of the evidence: predicted against measured latency, accuracies, training curves."""
+"""Interactive pictures of the evidence: predictions against latencies, accuracies, training curves."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from edgenas.export.figure import UNKNOWN, known
 from edgenas.report.chart import TITLE_SIZE, empty_figure
 from edgenas.report.data import LatencyPair, ReportData
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
@@ -11,10 +12,12 @@ from edgenas.report.text import escape, milliseconds, percent, wilson_interval, 
 
 
 def prediction_figure(data: ReportData) -> go.Figure | None:
-    """Measured against predicted latency of whole networks, with the identity and a band of 10 %; None without."""
+    """Latencies against their predictions, of whole networks, with the identity and a band of 10 %; None without."""
     if not data.pairs:
         return None
-    figure = empty_figure(400, "predicted (ms)", "measured (ms)")
+    figure = empty_figure(
+        400, "predicted (ms)", f"{known(data.pairs_kind) if data.pairs_kind != UNKNOWN else 'found'} (ms)"
+    )
     values = [value for pair in data.pairs for value in (pair.predicted_ms, pair.measured_ms)]
     low, high = 0.92 * min(values), 1.05 * max(values)
     if high > 6 * low:
@@ -61,7 +64,7 @@ def _pair_hover(pair: LatencyPair) -> str:
     error = pair.predicted_ms / pair.measured_ms - 1
     return (
         f"<b>{wrapped(pair.label)}</b><br>predicted {milliseconds(pair.predicted_ms)}"
-        f"<br>measured {milliseconds(pair.measured_ms)}<br>error {100 * error:+.1f} %"
+        f"<br>{known(pair.kind)} {milliseconds(pair.measured_ms)}<br>error {100 * error:+.1f} %"
     )
 
 

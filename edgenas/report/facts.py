@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgenas.export.figure import origin
 from edgenas.latency.table.error_figures import in_words
 from edgenas.report.data import Rows
 from edgenas.report.text import milliseconds, percent
@@ -54,11 +55,11 @@ def table_rows(table: LatencyTable) -> Rows:
         ("runtime", f"{table.runtime} {table.runtime_version}"),
         ("threads", str(table.threads)),
         ("precision", table.precision),
-        ("blocks simulated" if table.kind == "simulated" else "blocks measured", f"{len(table.rows):,}"),
+        (f"blocks {table.provenance.kind}", f"{len(table.rows):,}"),
         ("statistic", statistic_name(table.statistic)),
         ("protocol", table.protocol),
         ("governor", table.governor),
-        ("measured at", table.created),
+        (f"{table.provenance.kind} at", table.created),
         ("error on whole networks", table_error(table)),
         ("energy of blocks", None if table.energy is None else table.energy.describe()),
         ("median of a normal run", None if ratio is None else f"{ratio:.3f} times the quiet latency"),
@@ -68,7 +69,7 @@ def table_rows(table: LatencyTable) -> Rows:
 
 def energy_origin(energy: TableEnergy, device: str) -> str:
     """Where predicted energies come from: ``energies measured on pi (rapl: package-0)``."""
-    return f"energies {energy.kind} {'on' if energy.kind == 'measured' else 'for'} {device} ({energy.meter})"
+    return f"energies {origin(energy.kind, device)} ({energy.meter})"
 
 
 def table_error(table: LatencyTable) -> str:
@@ -77,10 +78,7 @@ def table_error(table: LatencyTable) -> str:
     if calibration is None or calibration.mape is None:
         return "The table was not compared with whole networks, so its error is unknown."
     error = in_words(calibration.mape, calibration.max_error, calibration.mape_interval)
-    return (
-        f"The table's own {error}, "
-        f"leave-one-out on {calibration.networks} {'simulated' if table.kind == 'simulated' else 'measured'} networks."
-    )
+    return f"The table's own {error}, leave-one-out on {calibration.networks} {table.networks_kind} networks."
 
 
 def statistic_name(statistic: str) -> str:

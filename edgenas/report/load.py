@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgenas.export.figure import UNKNOWN, kind_of, origin
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -20,9 +21,11 @@ from edgenas.report.facts import (
 )
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
+from edgenas.run.overhead import overhead_words
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
+from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
@@ -36,7 +39,7 @@ _NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 def load_report_data(run_dir: Path | str) -> ReportData:
     """What a run folder holds, as far as the run has come.
 
-    Raises InputError when the folder is no run: neither a recipe nor a study in it.
+    Raises InputError when the folder is no run (neither a recipe nor a study in it), and when its study is damaged.
     """
     return _Reader(RunFolder(run_dir)).read()
 
@@ -59,12 +62,14 @@ class _Reader:
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
         for part in (*parts, self._validation, self._training, self._quantizations):
             data = part(data)
-        return dataclasses.replace(data, missing=tuple(self.missing))
+        return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
 
     def _try(self, what: str, read: Callable[[], Value]) -> Value | None:
         """The value; or None, and a sentence when the file behind it is broken."""
         try:
             return read()
+        except StudyDamagedError:
+            raise  # a report of wrong figures, or of none, would replace one of right ones
         except (EdgeNASError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self.missing.append(f"{what} cannot be used: {error}")
             return None
@@ -91,11 +96,13 @@ class _Reader:
         state = self._try("state.json", lambda: self.folder.state)
         steps = {} if state is None else state["steps"]
         seconds = {name: float(facts["seconds"]) for name, facts in steps.items() if facts.get("seconds")}
-        choice = steps.get("choose", {})
+        choice, search = steps.get("choose", {}), steps.get("search", {})
         return dataclasses.replace(
             data,
             step_seconds=seconds,
             search_seconds=seconds.get("search"),
+            search_overhead=overhead_words(search.get("overhead") or {}),
+            device_kind=str(choice.get("latency_kind") or "unknown"),
             best_trial=choice.get("trial"),
             rejected={int(number): str(reason) for number, reason in choice.get("rejected", {}).items()},
         )
@@ -114,7 +121,7 @@ class _Reader:
             facts, limits = study.facts, study.facts.get("limits", {})
             trials = tuple(_trial_points(study, limits))
             best = self._chosen(study, data)
-            pairs = tuple(_trial_pairs(study))
+            pairs = tuple(_trial_pairs(study, data.device_kind))
         finally:
             study.close()
         running = sum(trial.state == "running" for trial in trials)
@@ -146,7 +153,8 @@ class _Reader:
         if not (self.folder.bundle_path / "metrics.json").is_file():
             if data.best_trial is not None:
                 self.missing.append(
-                    "There is no bundle yet, so nothing of the final model is trained or measured. Make it with: "
+                    "There is no bundle yet, so nothing of the final model is trained or run on the device. "
+                    "Make it with: "
                     f"edgenas export {self.folder.path} --trial best"
                 )
             return data
@@ -223,21 +231,32 @@ def _trial_points(study: Study, limits: Mapping[str, float]) -> list[TrialPoint]
     ]
 
 
-def _trial_pairs(study: Study) -> list[LatencyPair]:
-    """Networks that were measured untrained before one was chosen; predictions are of the fastest, quiet run."""
+def _trial_pairs(study: Study, kind: str) -> list[LatencyPair]:
+    """Networks that were run untrained before one was chosen; predictions are of the fastest, quiet run."""
     return [
-        LatencyPair(f"trial {trial.number}", trial.predicted["latency_ms"], trial.measured["latency_min_ms"], "trial")
+        LatencyPair(
+            f"trial {trial.number}", trial.predicted["latency_ms"], trial.measured["latency_min_ms"], "trial", kind
+        )
         for trial in study.trials
         if "latency_ms" in trial.predicted and "latency_min_ms" in trial.measured
     ]
 
 
 def _validation_pairs(path: Path) -> list[LatencyPair]:
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    document = json.loads(path.read_text(encoding="utf-8"))
+    rows, kind = document["rows"], str((document.get("provenance") or {}).get("measured_ms", "unknown"))
     return [
-        LatencyPair(str(row["architecture"]), float(row["predicted_ms"]), float(row["measured_ms"]), "validation")
+        LatencyPair(str(row["architecture"]), float(row["predicted_ms"]), float(row["measured_ms"]), "validation", kind)
         for row in rows
     ]
+
+
+def _with_kinds(data: ReportData) -> ReportData:
+    """Runs of earlier versions do not say of each pair how its latency is known: the same device, so the same way."""
+    shipped = UNKNOWN if data.shipped is None else data.shipped.latency_kind
+    kind = shipped if data.device_kind == UNKNOWN else data.device_kind
+    pairs = tuple(dataclasses.replace(pair, kind=kind) if pair.kind == UNKNOWN else pair for pair in data.pairs)
+    return dataclasses.replace(data, pairs=pairs)
 
 
 def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
@@ -252,6 +271,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         size_bytes=metrics.get("size_bytes"),
         params=metrics.get("params"),
         macs=metrics.get("macs"),
+        latency_kind=kind_of(metrics.get("provenance", {}).get(data.device)),
         latency_ms=_statistics(metrics.get("latency_ms", {}).get(data.device, {})),
         predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
         energy_mj=energy.get("energy_mj"),
@@ -290,7 +310,13 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
     table = LatencyTable.load(path)
     predictor = Predictor(table)
     calibration = tuple(
-        LatencyPair(f"calibration network {number}, left out of the fit", predicted, measured, "calibration")
+        LatencyPair(
+            f"calibration network {number}, left out of the fit",
+            predicted,
+            measured,
+            "calibration",
+            table.networks_kind,
+        )
         for number, (predicted, measured) in enumerate(predictor.calibration.pairs, 1)
     )
     data = dataclasses.replace(
@@ -299,7 +325,7 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
         table_facts=table_rows(table),
         table_error=table_error(table),
         latency_statistic=statistic_name(table.statistic),
-        latency_origin=f"from a table {'simulated for' if table.kind == 'simulated' else 'measured on'} {table.device}",
+        latency_origin=f"from a table {origin(table.provenance.kind, table.device)}",
         energy_origin="" if table.energy is None else f"from {energy_origin(table.energy, table.device)}",
         compared_statistic=_compared(data, table.statistic),
     )
@@ -312,7 +338,7 @@ def _with_table(data: ReportData, path: Path) -> ReportData:
     measured = None if data.shipped is None else data.shipped.latency_ms.get(data.compared_statistic)
     if data.shipped is not None and measured is not None:
         predicted = data.shipped.predicted_ms or prediction.latency_ms
-        pairs = (*pairs, LatencyPair("shipped model", predicted, measured, "shipped model"))
+        pairs = (*pairs, LatencyPair("shipped model", predicted, measured, "shipped model", data.shipped.latency_kind))
     return dataclasses.replace(
         data, node_latency_ms=prediction.per_node, fixed_latency_ms=prediction.fixed_ms, pairs=pairs
     )

@@ -7,19 +7,26 @@ from importlib.resources import files
 from typing import Any
 
 from edgenas.report.data import ReportData
+from edgenas.report.search_figures import trial_hovers
 from edgenas.report.sections import PlacedFigure, body, headline
 from edgenas.report.text import escape
 
 #: Draws the figures; on touch screens a drag scrolls the page instead of zooming into a picture.
 _SCRIPT = """
+const trials = JSON.parse(document.getElementById('trial-hovers').textContent);
 const touch = window.matchMedia('(pointer: coarse)').matches;
 for (const holder of document.querySelectorAll('.figure')) {
   const spec = JSON.parse(document.getElementById(holder.dataset.spec).textContent);
+  for (const trace of spec.data) {
+    if (trace.meta === 'trials') trace.hovertext = trace.customdata.map(number => trials[number]);
+  }
   if (touch) spec.layout.dragmode = false;
   Plotly.newPlot(holder, spec.data, spec.layout, {
     responsive: true, displaylogo: false, modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
   });
 }
+const watcher = new ResizeObserver(entries => entries.forEach(entry => Plotly.Plots.resize(entry.target)));
+document.querySelectorAll('.figure').forEach(holder => watcher.observe(holder));
 const fit = () => document.querySelectorAll('.figure').forEach(holder => Plotly.Plots.resize(holder));
 window.addEventListener('beforeprint', fit);
 window.addEventListener('afterprint', fit);
@@ -37,6 +44,8 @@ def render_page(data: ReportData) -> str:
         f'<script type="application/json" id="{figure.name}-spec">{_json_in_html(figure.spec)}</script>'
         for figure in figures
     )
+    hovers = trial_hovers(data) if figures else {}
+    specs += f'<script type="application/json" id="trial-hovers">{_json_in_html(hovers)}</script>' if figures else ""
     style = files("edgenas.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -51,4 +60,5 @@ def render_page(data: ReportData) -> str:
 
 def _json_in_html(spec: Any) -> str:
     """JSON that cannot end the script element it stands in."""
-    return json.dumps(spec, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json.dumps(spec, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,10 +1,11 @@
-"""The table of quantizations: accuracy, size and latency of one network's files, measured side by side."""
+"""The table of quantizations: accuracy, size and latency of one network's files, side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from edgenas.export.figure import common_kind, origin
 from edgenas.report.data import QuantizationTable
 from edgenas.report.text import escape, milliseconds, percent
 
@@ -24,10 +25,11 @@ _EQUAL_DB = 200.0
 
 def quantization_table(document: Mapping[str, Any]) -> QuantizationTable:
     """The cells of ``quantizations.json``. Raises KeyError, TypeError or ValueError when it is something else."""
+    kind = common_kind(str(row["latency"]["kind"]) for row in document["rows"] if "kind" in (row.get("latency") or {}))
     caption = (
         f"Trial {int(document['trial'])} through the interpreter on {int(document['test_images']):,} test images, "
-        f"where the float model has {percent(float(document['top1_float']), 2)}; all files measured on "
-        f"{document['device']} in the same quiet rounds."
+        f"where the float model has {percent(float(document['top1_float']), 2)}; all files "
+        f"{origin(kind, str(document['device']))} in the same quiet rounds."
     )
     return QuantizationTable(caption, _HEADER, tuple(_row(row) for row in document["rows"]))
 
@@ -37,13 +39,13 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     if "error" in row:
         return (name, f"failed: {row['error']}", *("",) * (len(_HEADER) - 2))
     latency, worst = row["latency"], row["worst_layer"]
-    measured = "quiet_ms" in latency
+    known = "quiet_ms" in latency
     return (
         name,
         percent(float(row["top1"]), 2),
         f"{100 * float(row['difference']):+.2f}",
         f"{int(row['size_bytes']):,} bytes",
-        milliseconds(float(latency["quiet_ms"])) if measured else f"not measured: {latency['error']}",
+        milliseconds(float(latency["quiet_ms"])) if known else f"none: {latency['error']}",
         f"{float(row['times_float32']):.2f} x" if row["times_float32"] is not None else "",
         _decibels(row["sqnr_db"]),
         "" if worst is None else f"{str(worst['tensor']).split(';')[0]}, {_decibels(worst['sqnr_db'])}",

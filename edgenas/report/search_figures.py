@@ -13,6 +13,15 @@ from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION,
 from edgenas.report.pareto import trial_front
 from edgenas.report.text import count, escape, millijoules, milliseconds, percent, significant, wrapped
 
+#: Traces marked with this show, for each number in their ``customdata``, the trial's text of :func:`trial_hovers`: the
+#: page holds it once for all pictures.
+TRIALS = "trials"
+
+
+def trial_hovers(data: ReportData) -> dict[str, str]:
+    """What a finished trial tells when it is pointed at, by its number."""
+    return {str(trial.number): _trial_hover(trial) for trial in data.trials if trial.top1 is not None}
+
 
 def _trial_hover(trial: TrialPoint) -> str:
     lines = [
@@ -82,7 +91,8 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
                 mode="markers",
                 name=name,
                 marker=looks[name],
-                hovertext=[_trial_hover(t) for t in trials],
+                customdata=[t.number for t in trials],
+                meta=TRIALS,
                 hoverinfo="text",
             )
     if limit is not None:
@@ -119,7 +129,8 @@ def progress_figure(data: ReportData) -> go.Figure | None:
             "color": [GREY if t.feasible is False else BLUE for t in finished],
             "symbol": ["x-thin-open" if t.feasible is False else "circle" for t in finished],
         },
-        hovertext=[_trial_hover(t) for t in finished],
+        customdata=[t.number for t in finished],
+        meta=TRIALS,
         hoverinfo="text",
     )
     _best_so_far(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures
 from edgenas.report.cards import cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
@@ -120,7 +121,7 @@ def _limit_sentence(data: ReportData) -> str:
         return ""
     return (
         f"Predictions are of the {data.latency_statistic}; they must stay below {milliseconds(data.limit_ms)} (dashed) "
-        f"so that the measured median keeps the budget of {milliseconds(data.budget_ms)}."
+        f"so that the median of the shipped model keeps the budget of {milliseconds(data.budget_ms)}."
     )
 
 
@@ -147,13 +148,14 @@ def _architecture(data: ReportData, placed: list[PlacedFigure]) -> str:
 
 
 def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
+    kind = known(data.pairs_kind)
     ratios = [pair.predicted_ms / pair.measured_ms - 1 for pair in data.pairs]
     within = sum(abs(ratio) <= 0.1 for ratio in ratios)
     prediction = _place(
         placed,
         "prediction",
         evidence_figures.prediction_figure(data),
-        "Predicted against measured latency",
+        f"Predicted against {kind} latency" if data.pairs_kind != UNKNOWN else "Predictions against latencies",
         f"Whole networks on {data.device}: {within} of {len(ratios)} predicted within 10 %, {data.latency_statistic}. "
         + data.table_error,
     )
@@ -175,7 +177,7 @@ def _how_to_validate(data: ReportData) -> str:
         f"{data.run_path}/{VALIDATION}\nedgenas report {data.run_path}"
     )
     return (
-        '<p class="caption">Few networks were measured in this run. To measure random ones and show them here:</p>'
+        '<p class="caption">Few whole networks were run here. To run random ones and show them:</p>'
         f"<pre><code>{escape(command)}</code></pre>"
     )
 
@@ -280,7 +282,7 @@ def _details(data: ReportData) -> str:
     tables = _columns(
         _table("Settings", data.settings),
         _table("The latency table that predicts", data.table_facts),
-        _table("How the shipped model was measured", data.measurement_facts),
+        _table("Where the shipped model's latency comes from", data.measurement_facts),
         _table("Time of each step", tuple((step, duration(s)) for step, s in data.step_seconds.items())),
         _table("Versions", data.versions),
         run,

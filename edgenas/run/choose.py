@@ -7,9 +7,11 @@ anybody trains it for minutes.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edgenas.spaces.errors import WorkError
+from edgenas.export.figure import Figure
+from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.study import Study
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ def choose(context: RunContext) -> int:
     chosen = context.folder.step("choose").get("trial")
     if chosen is not None:
         return int(chosen)
-    study = Study.open(context.folder.study_path)
+    study = context.open_study()
     try:
         with context.step("choose"):
             return _first_within_budget(context, study)
     except WorkError:
         # The device may have been busy: a resumed run measures again.
-        context.folder.record("choose", {"rejected": {}})
+        with suppress(EdgeNASError):
+            context.folder.record("choose", {"rejected": {}})
         raise
     finally:
         study.close()
@@ -60,7 +63,12 @@ def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -
         if attempt:
             time.sleep(PAUSE_SECONDS)
         measurement = context.device.measure(model, threads=threads)
-        context.log.event("measured", device=context.device.name, latency_ms=measurement.statistics())
+        context.log.event(
+            "measured",
+            device=context.device.name,
+            provenance=measurement.provenance.kind,
+            latency_ms=measurement.statistics(),
+        )
         if best is None or measurement.median < best.median:
             best = measurement
         if limit_ms is None or best.median <= limit_ms:
@@ -95,15 +103,19 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
             reject(context, trial.number, f"energy {over_energy(measurement, limit_mj)}")
             continue
         if limit_ms is None or measurement.median <= limit_ms:
-            context.folder.record("choose", {"trial": trial.number})
+            context.folder.record("choose", {"trial": trial.number, "latency_kind": measurement.provenance.kind})
             context.progress.say(
-                f"chosen: trial {trial.number}; untrained, it takes a median of {measurement.median:.4g} ms on "
-                f"{context.device.name} (predicted: {predicted_ms:.4g} ms when nothing disturbs it)"
+                f"chosen: trial {trial.number}; untrained, it takes {_median(measurement)} on {context.device.name}, "
+                f"and {predicted_ms:.4g} ms (predicted) when nothing disturbs it"
             )
             return trial.number
         slowdown = max(slowdown, measurement.median / predicted_ms)
-        reject(context, trial.number, f"median {measurement.median:.4g} ms is over the budget of {limit_ms:.4g} ms")
+        reject(context, trial.number, f"{_median(measurement)} is over the budget of {limit_ms:.4g} ms")
     raise WorkError(_nothing_fits(context))
+
+
+def _median(measurement: Measurement) -> Figure:
+    return Figure(measurement.median, "ms", measurement.provenance.kind, "median")
 
 
 def _measured(measurement: Measurement) -> dict[str, float]:
@@ -119,7 +131,7 @@ def over_energy(measurement: Measurement, limit_mj: float | None) -> str:
     energy = measurement.energy
     if limit_mj is None or energy is None or energy.energy_mj <= limit_mj:
         return ""
-    return f"{energy.energy_mj:.4g} mJ ({energy.kind}) is over the budget of {limit_mj:.4g} mJ"
+    return f"{Figure(energy.energy_mj, 'mJ', energy.kind)} is over the budget of {limit_mj:.4g} mJ"
 
 
 def _nothing_fits(context: RunContext) -> str:

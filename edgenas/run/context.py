@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
+from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space
+from edgenas.study.study import Study
 
 if TYPE_CHECKING:
     from edgenas.data import Dataset
@@ -66,7 +68,13 @@ class RunContext:
         """The run's own copy of the latency table, which the profile step made."""
         from edgenas.latency.table.latency_table import LatencyTable
 
-        return LatencyTable.load(self.folder.table_path, device=self.device.name, precision=self.precision)
+        path = self.folder.table_path
+        try:
+            return LatencyTable.load(path, device=self.device.name, precision=self.precision)
+        except InputError as error:
+            raise InputError(
+                f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
+            ) from None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -120,11 +128,23 @@ class RunContext:
         try:
             yield
         except BaseException as error:
-            self._add_seconds(name, time.monotonic() - start)
-            self.log.event("step_failed", step=name, error=str(error) or type(error).__name__)
+            with suppress(EdgeNASError, OSError):  # the disk may be what failed: the first error is the one to tell
+                self._add_seconds(name, time.monotonic() - start)
+                self.log.event("step_failed", step=name, error=str(error) or type(error).__name__)
             raise
         self._add_seconds(name, time.monotonic() - start)
         self.log.event("step_done", step=name, seconds=self.folder.step(name)["seconds"])
+        self.back_up()
+
+    def open_study(self) -> Study:
+        """The study of the run. Raises InputError when there is none or it is damaged."""
+        return Study.open(self.folder.study_path, self.progress.say)
+
+    def back_up(self) -> None:
+        """Copies the study to its backup, where there is one."""
+        if self.folder.study_path.is_file():
+            with closing(self.open_study()) as study:
+                study.back_up()
 
     def _add_seconds(self, name: str, seconds: float) -> None:
         before = self.folder.step(name).get("seconds", 0.0)

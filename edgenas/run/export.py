@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.data.remarks import remarks
 from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
-from edgenas.run.choose import measure_quietly, reject
+from edgenas.run.choose import measure_quietly
 from edgenas.run.shipping import accuracy_shortfall, float_equality, quiet_latency, shipped_file
-from edgenas.run.train import final_path, training_record, weights_path
+from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.cost import peak_activation_bytes
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.text import one_line
 from edgenas.study.evaluation import derived_seed
@@ -27,20 +30,16 @@ if TYPE_CHECKING:
 _SEED_PURPOSE = 3
 
 
-def export(context: RunContext, trial: Trial, network: Network) -> bool:
-    """Ships a trained trial. False when its file is over the budget or under the accuracy: then it is rejected."""
-    done = context.folder.step("export")
-    if (
-        done.get("done")
-        and done.get("trial") == trial.number
-        and (context.folder.bundle_path / "metrics.json").is_file()
-    ):
-        return True
+def export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
+    """Writes the bundle of a trained trial; returns what it found, for the record of the step.
+
+    A text says why the file is not shipped: over the budget, or under the accuracy.
+    """
     with context.step("export"):
-        return _export(context, trial, network)
+        return _export(context, trial, network, destination)
 
 
-def _export(context: RunContext, trial: Trial, network: Network) -> bool:
+def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
     from edgenas.export.verify import tflite_accuracy
@@ -50,9 +49,12 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     record = training_record(context, trial.number)
     preprocessing = Preprocessing.from_dict(record["preprocessing"])
     model = build_keras(network)
-    model.load_weights(weights_path(context, trial.number))
+    load_trained(context, trial.number, model)
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
-    quantized = _quantize(context, trial.number, network, model, training, preprocessing)
+    try:
+        quantized = _quantize(context, trial.number, network, model, training, preprocessing)
+    except InputError as error:  # of this network: what is wrong with the recipe was found before the search
+        return f"conversion failed: {error}"
     converted = shipped_file(context, network, quantized.model, preprocessing)
     write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
@@ -67,25 +69,23 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     if (energy_mj := _energy_mj(context, measurement, network)) is not None:
         measured["energy_mj"] = energy_mj
     over = [
-        f"{name} is {measured[name]:.6g}, over the budget of {limit:.6g}"
+        f"{name} is {measured[name]:.6g}{_told(name, measurement)}, over the budget of {limit:.6g}"
         for name, limit in recipe.budget.limits.items()
         if not within(measured, {name: limit})
     ]
     if over:
-        reject(context, trial.number, f"the exported file's {'; '.join(over)}")
-        return False
+        return f"the exported file's {'; '.join(over)}"
 
     test_images = preprocessing.apply(dataset.test_images)
     equality = float_equality(model, test_images)
     top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
     top1_tflite = tflite_accuracy(converted, test_images, dataset.test_labels, processes=2)
     if short := accuracy_shortfall(context, top1_float, top1_tflite):
-        reject(context, trial.number, f"the exported file's {short}")
-        return False
+        return f"the exported file's {short}"
     quiet = quiet_latency(context, converted)
     device = context.device.name
     write_bundle(
-        context.folder.bundle_path,
+        destination,
         BundleContents(
             model=converted,
             network=network,
@@ -99,7 +99,7 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
             space=context.space.name,
             architecture=trial.architecture,
             latency_ms={device: measurement.statistics() | {"quiet": quiet}},
-            energy_mj=_measured_energy(device, measurement),
+            energy_mj={} if measurement.energy is None else {device: measurement.energy.energy_mj},
             provenance={device: _provenance(measurement)},
             predicted={device: _predicted(context, trial, network)},
             budget=recipe.budget.limits,
@@ -111,16 +111,16 @@ def _export(context: RunContext, trial: Trial, network: Network) -> bool:
     facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
     if "quiet_ms" in quiet:
         measured["latency_quiet_ms"] = quiet["quiet_ms"]
+    facts["latency_kind"] = measurement.provenance.kind
     facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind
-    context.folder.record("export", facts | {"measured": measured, "conversion": quantized.to_json()})
     context.log.event("exported", **facts, measured=measured)
     context.progress.say(
         f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; median {measurement.median:.4g} ms, quiet "
-        f"{quiet.get('quiet_ms', float('nan')):.4g} ms on {device}, "
-        f"{len(converted):,} bytes"
+        f"{len(dataset.test_labels)} test images; "
+        f"{Figure(measurement.median, 'ms', measurement.provenance.kind, 'median')}, "
+        f"{Figure(quiet.get('quiet_ms'), 'ms', kind_of(quiet), 'quiet')} on {device}, {len(converted):,} bytes"
     )
-    return True
+    return facts | {"measured": measured, "conversion": quantized.to_json()}
 
 
 def _quantize(
@@ -168,11 +168,13 @@ def _energy_mj(context: RunContext, measurement: Measurement, network: Network) 
     return context.predictor.predict(network).energy_mj
 
 
-def _measured_energy(device: str, measurement: Measurement) -> dict[str, float]:
-    """Energies that are of the same kind as the latencies beside them; a modelled one is told in the provenance."""
-    energy = measurement.energy
-    same = energy is not None and energy.kind == measurement.provenance.kind
-    return {device: energy.energy_mj} if energy is not None and same else {}
+def _told(name: str, measurement: Measurement) -> str:
+    """How a cost that is held against its budget is known; nothing for what was counted."""
+    kinds = {
+        "latency_ms": measurement.provenance.kind,
+        "energy_mj": "predicted" if measurement.energy is None else measurement.energy.kind,
+    }
+    return f" ({kinds[name]})" if name in kinds else ""
 
 
 def _provenance(measurement: Measurement) -> dict[str, Any]:
@@ -183,6 +185,7 @@ def _provenance(measurement: Measurement) -> dict[str, Any]:
 def _predicted(context: RunContext, trial: Trial, network: Network) -> dict[str, Any]:
     prediction = context.predictor.predict(network)
     return {
+        "kind": "predicted",
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
         "provenance": context.table.provenance.to_json() | {"statistic": context.table.statistic},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,11 +12,16 @@ from typing import Any
 
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
+from edgenas.run.fingerprints import PATH_KEYS, RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
 from edgenas.spaces.errors import InputError, WorkError
 
-#: Keys of a recipe that may differ when a run is continued: where it lies is no part of what it does.
-FREE_KEYS = ("name", "output", "search.time_limit_seconds")
+#: Keys of a recipe that may differ when a run is continued: where things lie is no part of what it does. What is in
+#: the files that a recipe names is compared by fingerprint.
+PATHS = tuple(f"{section}.{key}" for section, key in PATH_KEYS)
+FREE_KEYS = ("name", "output", "search.time_limit_seconds", *PATHS)
+#: What a folder holds before anything in it took long: a table is a copy of the device's.
+_CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 
 
 class RunFolder:
@@ -28,6 +34,7 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.log = RunLog(self.path / "log.jsonl")
+        self.inputs = RunInputs(self)
         self._lock: int | None = None
 
     @property
@@ -44,7 +51,12 @@ class RunFolder:
 
     @property
     def bundle_path(self) -> Path:
+        """The bundle of the trial that the run chose."""
         return self.path / "bundle"
+
+    def trial_bundle_path(self, number: int) -> Path:
+        """The bundle of a trial that the user chose."""
+        return self.path / "bundles" / f"trial-{number}"
 
     def trial_path(self, number: int) -> Path:
         """Folder of what the evaluation and training of a trial leave."""
@@ -62,8 +74,13 @@ class RunFolder:
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["format"] != 1 or not isinstance(state["steps"], dict):
                 raise ValueError("unknown format")
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise InputError(f"{path}: not the state of a run ({error}); delete it to repeat the steps") from None
+            for name, facts in state["steps"].items():
+                _check_step(name, facts)
+        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            raise InputError(
+                f"{path}: not the state of a run ({error}); nothing was changed. Delete it and continue with --resume: "
+                "the steps are gone through again, and what their files hold is not repeated"
+            ) from None
         return state
 
     def step(self, name: str) -> dict[str, Any]:
@@ -102,18 +119,37 @@ class RunFolder:
         others = [path.name for path in self.path.iterdir() if path.name != ".lock"] if self.path.is_dir() else []
         if others:
             raise InputError(f"{self.path}: holds other things and no run ({others[0]}); choose another folder")
-        write_atomically(self.recipe_path, recipe.to_yaml())
+        write_atomically(self.recipe_path, relative_to_run(recipe, self.path).to_yaml())
         return False
+
+    def remove_if_cheap(self) -> bool:
+        """Takes a folder away again that holds nothing that took long; True when it is gone.
+
+        Only files that every run begins with are removed, one by one: a trial, a study or anything unknown keeps the
+        folder as it is.
+        """
+        present = list(self.path.iterdir()) if self.path.is_dir() else []
+        if any(path.name not in _CHEAP or path.is_dir() for path in present):
+            return False
+        with contextlib.suppress(OSError):
+            for path in present:
+                path.unlink()
+            self.path.rmdir()
+        return not self.path.exists()
 
     def read_recipe(self) -> Recipe:
         """The recipe of this run. Raises InputError when the folder is no run."""
         if not self.recipe_path.is_file():
             raise InputError(f"{self.path}: no run (there is no recipe.yaml in it); name a folder such as runs/NAME")
-        return Recipe.load(self.recipe_path)
+        recipe = Recipe.load(self.recipe_path, resolve=False)
+        return with_found_paths(recipe, self.path, self.inputs.read())
 
     def _check_same(self, recipe: Recipe) -> None:
         old, new = (_flat(one.model_dump(mode="json")) for one in (self.read_recipe(), recipe))
-        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in FREE_KEYS]
+        free = set(FREE_KEYS)
+        if not self.inputs.path.is_file():  # a run of an older version: only a path that is gone may be another
+            free -= {key for key in PATHS if old.get(key) and Path(str(old[key])).exists()}
+        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
         if changed:
             shown = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
             raise InputError(
@@ -145,6 +181,25 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _check_step(name: str, facts: Any) -> None:
+    """Raises ValueError when the record of a step cannot be what was written."""
+    if not isinstance(facts, dict):
+        raise ValueError(f"step {name!r} is no mapping")
+    seconds, trial = facts.get("seconds", 0.0), facts.get("trial")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e12:
+        raise ValueError(f"step {name!r} took {seconds!r} seconds")
+    if trial is not None and (isinstance(trial, bool) or not isinstance(trial, int) or trial < 0):
+        raise ValueError(f"step {name!r} is of trial {trial!r}")
+    if not isinstance(facts.get("done", False), bool) or not isinstance(facts.get("rejected", {}), dict):
+        raise ValueError(f"step {name!r} is {facts!r:.60}")
+    if name == "export" and facts.get("done"):
+        numbers = [facts.get("top1_float"), facts.get("top1_tflite")]
+        measured = facts.get("measured")
+        numbers += [measured.get(key) for key in ("latency_ms", "size_bytes")] if isinstance(measured, dict) else [None]
+        if trial is None or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
+            raise ValueError(f"step {name!r} lacks what it found")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

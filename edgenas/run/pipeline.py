@@ -6,26 +6,28 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgenas.data.remarks import remarks
+from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.choose import choose
+from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
+from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
 from edgenas.run.folder import RunFolder
-from edgenas.run.profile import check_energy_known, profile
+from edgenas.run.preflight import check
+from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
 from edgenas.run.search import search
 from edgenas.run.train import train_final
-from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.text import one_line
-from edgenas.study.study import Study, Trial
+from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
+from edgenas.spaces.network import Network
+from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
 
 __all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
@@ -40,9 +42,13 @@ class RunResult:
     trials: int
     seconds: float
     shipped: dict[str, Any] = field(default_factory=dict)
+    bundle: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"run", "best": {"trial", "architecture", "top1", "predicted"}, "trials", "seconds", "shipped"}``."""
+        """``{"run", "best": {"trial", "architecture", "top1", "predicted"}, "trials", "seconds", ...}``.
+
+        Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in.
+        """
         best = self.best and {
             "trial": self.best.number,
             "architecture": self.best.architecture,
@@ -55,11 +61,16 @@ class RunResult:
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "shipped": self.shipped or None,
+            "bundle": None if self.bundle is None else str(self.bundle),
         }
 
     @property
     def _energy_kind(self) -> str:
         return str(self.shipped.get("energy_kind") or "predicted")
+
+    @property
+    def _latency_kind(self) -> str:
+        return str(self.shipped.get("latency_kind") or _bundle_kind(self.bundle or self.run / "bundle"))
 
     def summary(self) -> str:
         """A few lines for people."""
@@ -71,28 +82,38 @@ class RunResult:
             )
         if self.shipped:
             measured = self.shipped["measured"]
-            energy = f", {measured['energy_mj']:.4g} mJ ({self._energy_kind})" if "energy_mj" in measured else ""
+            energy = f", {Figure(measured['energy_mj'], 'mJ', self._energy_kind)}" if "energy_mj" in measured else ""
+            latency = Figure(measured["latency_ms"], "ms", self._latency_kind, "median")
             lines += [
-                f"shipped: {self.run / 'bundle'}: top1 {self.shipped['top1_tflite']:.4f} on the test images (float "
-                f"{self.shipped['top1_float']:.4f}), measured median {measured['latency_ms']:.4g} ms{energy}, "
+                f"shipped: trial {self.shipped['trial']} in {self.bundle}: top1 {self.shipped['top1_tflite']:.4f} on "
+                f"the test images (float {self.shipped['top1_float']:.4f}), {latency}{energy}, "
                 f"{measured['size_bytes']:,} bytes",
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
 
 
+def _bundle_kind(bundle: Path) -> str:
+    """How the latency of a bundle is known, where a run of an earlier version did not keep it itself."""
+    from edgenas.export.bundle.bundle import read_metrics
+
+    with suppress(EdgeNASError, OSError):
+        return common_kind(kind_of(origin) for origin in read_metrics(bundle)["provenance"].values())
+    return UNKNOWN
+
+
 def run_recipe(
     path: Path | str, *, resume: bool = False, data_dir: Path | None = None, output: Path | None = None
 ) -> RunResult:
     """Everything that the recipe in a file asks for; see :func:`run`."""
-    return run(_load(path, data_dir), resume=resume, output=output)
+    return run(_load(path, data_dir), resume=resume, output=_output(path, output, resume))
 
 
 def search_recipe(
     path: Path | str, *, resume: bool = False, data_dir: Path | None = None, output: Path | None = None
 ) -> RunResult:
     """Profile and search only; see :func:`run`."""
-    return run(_load(path, data_dir), resume=resume, output=output, ship=False)
+    return run(_load(path, data_dir), resume=resume, output=_output(path, output, resume), ship=False)
 
 
 def run(
@@ -122,7 +143,7 @@ def run(
     context = RunContext(recipe, folder, Progress(quiet=quiet))
     check(context)
     with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
-        existed = folder.prepare(recipe, resume=resume)
+        existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
         search(context, evaluator)
@@ -132,11 +153,22 @@ def run(
         return _result(context)
 
 
-def export_trial(folder: Path | str, trial: int | None = None, *, data_dir: Path | None = None) -> RunResult:
-    """Trains, exports and measures one trial of a run (the best that fits when None) and writes its bundle.
+def export_trial(
+    folder: Path | str, trial: int | None = None, *, data_dir: Path | None = None, output: Path | None = None
+) -> RunResult:
+    """Trains, exports and measures one trial of a run and writes its bundle.
+
+    Args:
+        folder: the run.
+        trial: its number; its bundle is ``bundles/trial-N`` and leaves ``bundle/`` and what the run chose as they are.
+            None takes the best that keeps the budget, which goes to ``bundle/``.
+        data_dir: as elsewhere.
+        output: another folder for the bundle.
 
     Raises InputError when there is no such run or trial, WorkError when the trial does not keep the budget.
     """
+    from edgenas.export.bundle.bundle import check_replaceable, copy_bundle
+
     run_folder = RunFolder(folder)
     recipe = run_folder.read_recipe()
     if data_dir is not None:
@@ -145,91 +177,147 @@ def export_trial(folder: Path | str, trial: int | None = None, *, data_dir: Path
         raise InputError(f"{folder}: nothing was searched yet; `edgenas search` does that")
     context = RunContext(recipe, run_folder, Progress())
     check(context)
+    if trial is not None:
+        with closing(context.open_study()) as study:
+            study.trial(trial)
+    destination = output or (run_folder.bundle_path if trial is None else run_folder.trial_bundle_path(trial))
+    check_replaceable(destination.absolute())
     with _working(context):
+        _check_inputs(context)
         profile(context)
         if trial is None:
             _ship(context)
+            if output is not None:
+                copy_bundle(run_folder.bundle_path, output)
+            facts = context.folder.step("export")
         else:
-            _ship_trial(context, trial)
+            facts = _ship_chosen(context, trial, destination)
         _report(context)
-        return _result(context)
-
-
-def check(context: RunContext) -> None:
-    """Everything that can be wrong with a recipe and is cheap to find out: data, space, device, names.
-
-    Raises InputError.
-    """
-    from edgenas.export.quantization import get_recipe
-
-    if missing := get_recipe(context.recipe.export.quantization).missing():
-        raise InputError(f"export.quantization: {missing}")
-    if context.precision not in context.device.precisions:
-        raise InputError(
-            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
-            f"one of {', '.join(context.device.precisions)}"
-        )
-    check_energy_known(context)
-    _ = context.space  # loads the data first, whose shape and classes it has
-    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
-        context.progress.say(f"data: {one_line(remark)}")
+        return dataclasses.replace(_result(context), shipped=_shipped(facts), bundle=destination)
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
-    recipe = Recipe.load(path)
+    path = Path(path)
+    # The recipe inside a run folder names its files from there, and the folder may have been moved without them.
+    recipe = RunFolder(path.parent).read_recipe() if _is_of_a_run(path) else Recipe.load(path)
     return recipe if data_dir is None else recipe.with_data_directory(data_dir)
+
+
+def _is_of_a_run(path: Path) -> bool:
+    return path.name == "recipe.yaml" and path.is_file() and (path.parent / "inputs.json").is_file()
+
+
+def _output(path: Path | str, output: Path | None, resume: bool) -> Path | None:
+    """Where to run: ``edgenas run RUN/recipe.yaml --resume`` continues RUN, wherever that was moved."""
+    return Path(path).parent if output is None and resume and _is_of_a_run(Path(path)) else output
 
 
 @contextmanager
 def _removed_if_wrong(folder: RunFolder, fresh: bool) -> Iterator[None]:
-    """Takes a new folder away again when the recipe turns out to be wrong, so that the mended one can just be run."""
+    """Takes a new folder away again when the recipe turns out to be wrong, so that the mended one can just be run.
+
+    A folder that holds anything that took long is kept, and how to go on is said.
+    """
     try:
         yield
-    except InputError:
-        if fresh:
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+    except InputError as error:
+        if not fresh or folder.remove_if_cheap() or not folder.path.exists():
+            raise
+        if "--resume" in str(error):
+            raise
+        raise InputError(
+            f"{error}. Everything finished so far is kept in {folder.path}; mend that and continue with the same "
+            "command and --resume"
+        ) from None
 
 
 @contextmanager
 def _working(context: RunContext) -> Iterator[None]:
-    """Locks the folder, shows progress, and says how to go on when the user interrupts."""
+    """Locks the folder, shows progress, and says how to go on when the user interrupts or the disk is full."""
     with context.folder, context.progress:
         try:
             yield
         except KeyboardInterrupt:
-            context.log.event("interrupted")
+            with suppress(EdgeNASError):
+                context.log.event("interrupted")
             raise WorkError(
                 f"interrupted; everything finished so far is saved in {context.folder.path}; continue with the same "
                 "command and --resume"
             ) from None
+        except EdgeNASError as error:
+            if isinstance(error, WorkError) and is_full(error) and "--resume" not in str(error):
+                raise WorkError(f"{error}; {no_space(context.folder.path)}") from None
+            raise
+        except Exception as error:  # libraries tell of a full disk in exceptions of their own
+            if not is_full(error):
+                raise
+            raise WorkError(no_space(getattr(error, "filename", None) or context.folder.path)) from None
+
+
+def _prepare(context: RunContext, *, resume: bool) -> bool:
+    """Makes the run's folder or checks that it is the same run; True when there was one."""
+    folder, recipe = context.folder, context.recipe
+    existed = folder.prepare(recipe, resume=resume)
+    # One that was killed before its first trial may lack its inputs: what is there now is what it is made from.
+    if existed and (folder.inputs.path.is_file() or folder.study_path.is_file()):
+        _check_inputs(context)
+    else:
+        folder.inputs.write(recipe, context.space, context.dataset)
+    return existed
+
+
+def _check_inputs(context: RunContext) -> None:
+    """Refuses another space or other data than those that the finished trials are of."""
+    if remark := context.folder.inputs.check(context.space, context.dataset):
+        context.progress.say(f"{context.folder.path}: {remark}")
+    if context.folder.study_path.is_file():
+        with closing(context.open_study()) as study:
+            for trial in study.trials:
+                if str(context.space.parse(trial.architecture)) != trial.architecture:
+                    raise InputError(f"{context.folder.path}: trial {trial.number} is of another space")
 
 
 def _ship(context: RunContext) -> None:
     """Trains and exports the best candidate that keeps the budget when measured."""
     while True:
         number = choose(context)
-        if _ship_trial(context, number, or_raise=False):
+        if _ship_trial(context, number):
             return
 
 
-def _ship_trial(context: RunContext, number: int, or_raise: bool = True) -> bool:
-    study = Study.open(context.folder.study_path)
-    try:
+def _ship_trial(context: RunContext, number: int) -> bool:
+    trial, network = _trained(context, number)
+    done = context.folder.step("export")
+    bundle = context.folder.bundle_path
+    if done.get("done") and done.get("trial") == number and (bundle / "metrics.json").is_file():
+        return True
+    facts = export(context, trial, network, bundle)
+    if isinstance(facts, str):
+        reject(context, number, facts)
+        return False
+    context.folder.record("export", facts)
+    return True
+
+
+def _ship_chosen(context: RunContext, number: int, destination: Path) -> dict[str, Any]:
+    """Ships a trial that the user chose, beside what the run chose."""
+    trial, network = _trained(context, number)
+    facts = export(context, trial, network, destination)
+    if isinstance(facts, str):
+        raise WorkError(f"trial {number} is not shipped: {facts}; its files are in {context.folder.trial_path(number)}")
+    return facts
+
+
+def _trained(context: RunContext, number: int) -> tuple[Trial, Network]:
+    with closing(context.open_study()) as study:
         trial = study.trial(number)
-    finally:
-        study.close()
     network = context.space.decode(context.space.parse(trial.architecture))
     train_final(context, number, network)
-    shipped = export(context, trial, network)
-    if or_raise and shipped:
-        context.folder.record("choose", {"trial": number})  # what the user chose stays chosen when the run is resumed
-    if or_raise and not shipped:
-        reason = context.folder.step("choose")["rejected"][str(number)]
-        raise WorkError(
-            f"trial {number} is not shipped: {reason}; its files are in {context.folder.trial_path(number)}"
-        )
-    return shipped
+    return trial, network
+
+
+def _shipped(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key not in ("done", "seconds")} if facts.get("done") else {}
 
 
 def _report(context: RunContext) -> None:
@@ -241,11 +329,8 @@ def _report(context: RunContext) -> None:
 
 
 def _result(context: RunContext) -> RunResult:
-    study = Study.open(context.folder.study_path)
-    try:
+    with closing(context.open_study()) as study:
         trials, ranking = study.trials, study.ranking
-    finally:
-        study.close()
     steps = context.folder.state["steps"]
     shipped = steps.get("export", {})
     best = ranking[0] if ranking else None
@@ -256,7 +341,6 @@ def _result(context: RunContext) -> RunResult:
         best=best,
         trials=len(trials),
         seconds=sum(step.get("seconds", 0.0) for step in steps.values()),
-        shipped={key: value for key, value in shipped.items() if key not in ("done", "seconds")}
-        if shipped.get("done")
-        else {},
+        shipped=_shipped(shipped),
+        bundle=context.folder.bundle_path if shipped.get("done") else None,
     )

@@ -119,18 +119,19 @@ def _own_table(context: RunContext) -> Path:
         signature, error = next(iter(result.failed.items()))
         raise WorkError(
             f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {context.device.name!r}, such "
-            f"as {signature}: {error}. What was measured is kept in {result.path}; take these blocks out of the space"
+            f"as {signature}: {error}. The others are kept in {result.path}; take these blocks out of the space"
         )
     context.log.event(
         "profiled",
         table=result.path,
         signatures=result.signatures,
         measured=result.measured,
+        provenance=result.table.provenance.kind,
         reused=result.reused,
         seconds=round(result.seconds, 2),
     )
     context.progress.say(
-        f"profile: {result.measured} blocks measured, {result.reused} known already; "
+        f"profile: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known already; "
         f"{Predictor(result.table).describe_error()}"
         + (f"; {result.table.energy.describe()}" if result.table.energy is not None else "")
     )

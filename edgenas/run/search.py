@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.files import write_atomically
+from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Workers shield the run from crashes of a candidate. If the run still ended this often during one, it is the cause.
 MAX_ATTEMPTS = 10
+#: The study is backed up after so many trials, and less often when it is long.
+BACKUP_TRIALS = 10
 #: A worker that was killed says nothing about its candidate, unless it happens to the same one this often.
 MAX_KILLS = 3
 _SEED_PURPOSE = 1
@@ -112,6 +115,8 @@ class _Search:
                 trial = self._record(outcome)
                 if trial.state == "running":
                     return
+                if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
+                    self.study.back_up()
                 best = self.study.ranking
                 task.advance(
                     note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
@@ -225,6 +230,8 @@ class _Search:
         return self._write(trial)
 
     def _fail(self, outcome: Outcome) -> Trial:
+        if is_full(outcome.reason):  # it says nothing about the candidate, which is evaluated again on --resume
+            raise WorkError(f"trial {outcome.number}: {outcome.reason}; {no_space(self.context.folder.path)}")
         trial = self.study.fail(outcome.number, error=outcome.reason, seconds=outcome.seconds)
         self.context.log.event("trial_failed", trial=trial.number, error=trial.error)
         self.context.progress.say(f"  trial {trial.number} failed: {trial.error}")
@@ -262,7 +269,7 @@ def _observed(trial: Trial, *, pending: bool) -> Observation:
 def _open_study(context: RunContext) -> Study:
     path = context.folder.study_path
     if path.is_file():
-        return Study.open(path)
+        return context.open_study()
     recipe = context.recipe
     facts = {
         "run": recipe.name,
@@ -277,7 +284,7 @@ def _open_study(context: RunContext) -> Study:
     unfinished.unlink(missing_ok=True)
     Study.create(unfinished, facts).close()
     os.replace(unfinished, path)
-    return Study.open(path)
+    return context.open_study()
 
 
 def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None:

@@ -34,9 +34,27 @@ def training_record(context: RunContext, number: int) -> dict[str, Any]:
     path = final_path(context, number) / "training.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete the folder to train again") from None
+        Preprocessing.from_dict(record["preprocessing"])
+        if not isinstance(record["settings"], dict) or not isinstance(record["train_images"], int):
+            raise ValueError("other keys than a training's")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not the record of a training ({error}); nothing was changed. Delete it and continue with "
+            "--resume (or the same export): the training goes on from its last checkpoint"
+        ) from None
     return dict(record)
+
+
+def load_trained(context: RunContext, number: int, model: Any) -> None:
+    """Gives a model the weights of a final training. Raises InputError when their file is damaged."""
+    path = weights_path(context, number)
+    try:
+        model.load_weights(path)
+    except Exception as error:  # whatever Keras and HDF5 say of a damaged file
+        raise InputError(
+            f"{path}: not the weights of this training ({' '.join(str(error).split())[:200]}); nothing was changed. "
+            "Delete it and continue with --resume (or the same export): the training goes on from its last checkpoint"
+        ) from None
 
 
 def train_final(context: RunContext, number: int, network: Network) -> None:

@@ -12,19 +12,35 @@ import dataclasses
 import logging
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.study.damage import (
+    FACTS,
+    IDENTITY,
+    OUTCOME,
+    STUDY_NAME,
+    back_up,
+    damage_report,
+    facts_checksums,
+    file_problem,
+    identity_checksum,
+    outcome_checksum,
+    trial_problem,
+)
+from edgenas.study.patience import BUSY_SECONDS, Patience, StudyDamagedError, say_on_stderr
+from edgenas.study.rows import TrialRow, read_rows
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from edgenas.spaces.space.decision import Decision
 
-STUDY_NAME = "edgenas"
+__all__ = ["STUDY_NAME", "Study", "StudyDamagedError", "Trial"]
+
 _STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
 
 
@@ -70,36 +86,45 @@ class Trial:
 class Study:
     """Trials in ``study.db``. One process writes; any number may read.
 
-    Make one with :meth:`create` or :meth:`open`.
+    Make one with :meth:`create` or :meth:`open`. A file that another program holds is waited for, and this is told to
+    ``say``. Everything that uses the file raises WorkError when that takes too long or the disk is full, and
+    :class:`StudyDamagedError` when the file is damaged.
     """
 
-    def __init__(self, path: Path, *, new: bool) -> None:
+    def __init__(self, path: Path, *, new: bool, say: Callable[[str], None] = say_on_stderr) -> None:
         import optuna
-        from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # A cursor that Ctrl-C left open is no error to tell users of: transactions are whole or not there at all.
         logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         self.path = path
-        try:
-            # Optuna's URL is a template and SQLAlchemy reads "?" in it; any path is opened as it is.
-            self._storage = optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": self._connect})
-            if new:
-                self._study = optuna.create_study(study_name=STUDY_NAME, storage=self._storage, direction="maximize")
-            else:
-                self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
-        except KeyError:
-            raise InputError(f"{path}: holds no study named {STUDY_NAME!r}") from None
-        except optuna.exceptions.DuplicatedStudyError:
-            raise InputError(f"{path}: exists already; open it to continue") from None
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{path}: cannot be read as a study ({reason})") from error
+        self._patiently = Patience(path, say)
         self._ids: dict[int, int] = {}
         self._finished: dict[int, Trial] = {}
+        if not new and (problem := self._patiently(lambda: file_problem(path))):
+            raise StudyDamagedError(damage_report(path, problem))
+        self._storage, self._study = self._patiently(lambda: self._connect(new))
+        if not new:
+            _ = self.trials  # what Optuna cannot read is found now, not in the middle of the work
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+    def _connect(self, new: bool) -> tuple[Any, Any]:
+        import optuna
+
+        # Connections are made here, because a path may hold what has a meaning in a URL.
+        storage = optuna.storages.RDBStorage(
+            "sqlite:///study.db",
+            engine_kwargs={
+                "creator": lambda: sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+            },
+        )
+        try:
+            if new:
+                return storage, optuna.create_study(study_name=STUDY_NAME, storage=storage, direction="maximize")
+            return storage, optuna.load_study(study_name=STUDY_NAME, storage=storage)
+        except KeyError:
+            raise InputError(f"{self.path}: holds no study named {STUDY_NAME!r}") from None
+        except optuna.exceptions.DuplicatedStudyError:
+            raise InputError(f"{self.path}: exists already; open it to continue") from None
 
     @classmethod
     def create(cls, path: Path | str, facts: Mapping[str, Any] | None = None) -> Study:
@@ -107,17 +132,30 @@ class Study:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         study = cls(path, new=True)
-        for name, value in (facts or {}).items():
-            study._study.set_user_attr(name, value)
+        facts = dict(facts or {})
+        for name, value in (facts | {FACTS: facts_checksums(facts)}).items():
+            study._set_fact(name, value)
         return study
 
     @classmethod
-    def open(cls, path: Path | str) -> Study:
-        """The study in a file. Raises InputError when there is none."""
+    def open(cls, path: Path | str, say: Callable[[str], None] = say_on_stderr) -> Study:
+        """The study in a file. Raises InputError when there is none, and when it is damaged."""
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: there is no study")
-        return cls(path, new=False)
+        return cls(path, new=False, say=say)
+
+    def back_up(self) -> None:
+        """Copies the study to ``study.db.bak``, as a whole. A full disk costs the backup, not the run.
+
+        Raises :class:`StudyDamagedError` when the study is damaged; the backup before it is kept then.
+        """
+        try:
+            self._patiently(lambda: back_up(self.path))
+        except StudyDamagedError:
+            raise
+        except WorkError as error:
+            self._patiently.say(f"  the study is not backed up this time: {error}")
 
     def close(self) -> None:
         """Releases the file."""
@@ -127,26 +165,33 @@ class Study:
     @property
     def facts(self) -> dict[str, Any]:
         """What :meth:`create` was told."""
-        return {key: value for key, value in self._study.user_attrs.items() if not key.startswith("measured:")}
+        facts = self._patiently(lambda: self._study.user_attrs)
+        return {key: value for key, value in facts.items() if key != FACTS and not key.startswith("measured:")}
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials by number, as they are in the file now."""
-        measured = {key: value for key, value in self._study.user_attrs.items() if key.startswith("measured:")}
-        trials = []
-        for frozen in self._study.get_trials(deepcopy=False):
-            self._ids[frozen.number] = frozen._trial_id
-            trial = self._finished.get(frozen.number) or _from_optuna(frozen)
+        facts = self._patiently(lambda: self._study.user_attrs)
+        measured = {key: value for key, value in facts.items() if key.startswith("measured:")}
+        numbers, rows = self._patiently(self._read_rows)
+        found = dict(self._finished)
+        for row in rows:
+            self._ids[row.number] = row.trial_id
+            trial = found[row.number] = self._patiently(
+                lambda row=row: _trial(row.number, row.state, row.attributes, row.value)  # type: ignore[misc]
+            )
             if trial.state != "running":
-                self._finished[frozen.number] = trial
-            costs = measured.get(f"measured:{trial.number}")
-            trials.append(trial if costs is None else dataclasses.replace(trial, measured=costs))
-        return tuple(sorted(trials, key=lambda trial: trial.number))
+                self._finished[row.number] = trial
+        trials = [found[number] for number in numbers]
+        for name, costs in measured.items():
+            number = int(name.removeprefix("measured:"))
+            trials = [dataclasses.replace(t, measured=costs) if t.number == number else t for t in trials]
+        return tuple(trials)
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""
         if number in self._ids and number not in self._finished:  # one being evaluated: read alone, not with all others
-            return self._with_measured(_from_optuna(self._storage.get_trial(self._ids[number])))
+            return self._with_measured(self._read(self._patiently(lambda: self._storage.get_trial(self._ids[number]))))
         trials = self.trials
         for trial in trials:
             if trial.number == number:
@@ -154,7 +199,7 @@ class Study:
         raise InputError(f"{self.path}: there is no trial {number}; it holds {len(trials)} trials, numbered from 0")
 
     def _with_measured(self, trial: Trial) -> Trial:
-        costs = self._study.user_attrs.get(f"measured:{trial.number}")
+        costs = self._patiently(lambda: self._study.user_attrs).get(f"measured:{trial.number}")
         return trial if costs is None else dataclasses.replace(trial, measured=costs)
 
     @property
@@ -177,23 +222,27 @@ class Study:
         from optuna.distributions import CategoricalDistribution
         from optuna.trial import TrialState, create_trial
 
+        params = {d.name: d.options[choice] for d, choice in zip(decisions, choices, strict=True)}
+        attributes: dict[str, Any] = {
+            "architecture": architecture,
+            "choices": [int(choice) for choice in choices],
+            "seed": int(seed),
+            "predicted": {name: _plain(value) for name, value in predicted.items()},
+            "attempts": 1,
+            "files": files,
+        }
         template = create_trial(
             state=TrialState.RUNNING,
-            params={d.name: d.options[choice] for d, choice in zip(decisions, choices, strict=True)},
+            params=params,
             distributions={d.name: CategoricalDistribution(d.options) for d in decisions},
-            user_attrs={
-                "architecture": architecture,
-                "choices": [int(choice) for choice in choices],
-                "seed": int(seed),
-                "predicted": {name: _plain(value) for name, value in predicted.items()},
-                "attempts": 1,
-                "files": files,
-            },
+            user_attrs=attributes | {IDENTITY: identity_checksum(attributes, params)},
         )
-        trial_id = self._storage.create_new_trial(self._study._study_id, template_trial=template)
-        frozen = self._storage.get_trial(trial_id)
+        trial_id = self._patiently(
+            lambda: self._storage.create_new_trial(self._study._study_id, template_trial=template)
+        )
+        frozen = self._patiently(lambda: self._storage.get_trial(trial_id))
         self._ids[frozen.number] = trial_id
-        return _from_optuna(frozen)
+        return self._read(frozen)
 
     def retry(self, number: int) -> Trial:
         """Records that an interrupted trial is evaluated again."""
@@ -207,40 +256,52 @@ class Study:
         """Ends a running trial with its accuracy. Raises WorkError when a number is not finite."""
         if not (math.isfinite(top1) and math.isfinite(reward)):
             raise WorkError(f"trial {number}: top1 {top1} and reward {reward} must be finite")
-        self._running(number)
-        self._set(number, "top1", float(top1))
-        if curve:
-            self._set(number, "curve", [float(value) for value in curve])
-        self._set(number, "seconds", round(float(seconds), 3))
-        self._study.tell(number, float(reward))
+        self._end(
+            number,
+            "COMPLETE",
+            float(reward),
+            top1=float(top1),
+            curve=[float(value) for value in curve] or None,
+            seconds=round(float(seconds), 3),
+        )
         return self.trial(number)
 
     def stop(self, number: int, *, curve: Sequence[float], expected_reward: float, error: str, seconds: float) -> Trial:
         """Ends a running trial that was not worth finishing; ``error`` says why. It is never a result."""
-        from optuna.trial import TrialState
-
-        self._running(number)
-        self._set(number, "curve", [float(value) for value in curve])
-        self._set(number, "expected_reward", float(expected_reward))
-        self._set(number, "error", error)
-        self._set(number, "seconds", round(float(seconds), 3))
-        self._study.tell(number, state=TrialState.PRUNED)
+        self._end(
+            number,
+            "PRUNED",
+            curve=[float(value) for value in curve],
+            expected_reward=float(expected_reward),
+            error=error,
+            seconds=round(float(seconds), 3),
+        )
         return self.trial(number)
 
     def fail(self, number: int, *, error: str, seconds: float) -> Trial:
         """Ends a running trial that has no result, for good."""
+        self._end(number, "FAIL", error=error, seconds=round(float(seconds), 3))
+        return self.trial(number)
+
+    def _end(self, number: int, state: str, reward: float | None = None, **found: Any) -> None:
+        """Writes how a trial ended; the state comes last, so that a trial with one has everything."""
         from optuna.trial import TrialState
 
         self._running(number)
-        self._set(number, "error", error)
-        self._set(number, "seconds", round(float(seconds), 3))
-        self._study.tell(number, state=TrialState.FAIL)
-        return self.trial(number)
+        values = {key: value for key, value in found.items() if value is not None}
+        frozen = self._patiently(lambda: self._storage.get_trial(self._ids[number]))
+        # What an earlier attempt left half written belongs to the trial too.
+        attributes = frozen.user_attrs | values
+        if IDENTITY in attributes:
+            values[OUTCOME] = outcome_checksum(attributes, state, reward)
+        for key, value in values.items():
+            self._set(number, key, value)
+        self._patiently(lambda: self._study.tell(number, reward, state=TrialState[state]))
 
     def record_measured(self, number: int, costs: Mapping[str, float]) -> None:
         """Adds costs measured on the device to a trial, whatever its state."""
         known = dict(self.trial(number).measured)
-        self._study.set_user_attr(f"measured:{number}", known | {name: _plain(v) for name, v in costs.items()})
+        self._set_fact(f"measured:{number}", known | {name: _plain(v) for name, v in costs.items()})
 
     def _running(self, number: int) -> Trial:
         trial = self.trial(number)
@@ -249,26 +310,42 @@ class Study:
         return trial
 
     def _set(self, number: int, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(self._ids[number], key, value)
+        self._patiently(lambda: self._storage.set_trial_user_attr(self._ids[number], key, value))
+
+    def _set_fact(self, key: str, value: Any) -> None:
+        self._patiently(lambda: self._study.set_user_attr(key, value))
+
+    def _read_rows(self) -> tuple[list[int], list[TrialRow]]:
+        return read_rows(self._storage.engine, self._study._study_id, self._finished)
+
+    def _read(self, frozen: FrozenTrial) -> Trial:
+        """A trial as Optuna has it. Raises StudyDamagedError when it is not what was written."""
+        problem = trial_problem(frozen.state.name, frozen.user_attrs, frozen.values, frozen.params)
+        if problem:
+            raise StudyDamagedError(damage_report(self.path, f"trial {frozen.number}: {problem}"))
+        return _from_optuna(frozen)
 
 
 def _from_optuna(frozen: FrozenTrial) -> Trial:
-    attributes = frozen.user_attrs
+    return _trial(frozen.number, frozen.state.name, frozen.user_attrs, frozen.values[0] if frozen.values else None)
+
+
+def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float | None) -> Trial:
     return Trial(
-        number=frozen.number,
+        number=number,
         architecture=attributes.get("architecture", ""),
         choices=tuple(attributes.get("choices", ())),
-        state=_STATES[frozen.state.name],
+        state=_STATES[state],
         seed=attributes.get("seed", 0),
         predicted=attributes.get("predicted", {}),
         attempts=attributes.get("attempts", 1),
         top1=attributes.get("top1"),
-        reward=frozen.values[0] if frozen.values else None,
+        reward=value,
         seconds=attributes.get("seconds"),
         error=attributes.get("error"),
         curve=tuple(attributes.get("curve", ())),
         expected_reward=attributes.get("expected_reward"),
-        files=str(attributes.get("files", "")).replace("{number}", str(frozen.number)),
+        files=str(attributes.get("files", "")).replace("{number}", str(number)),
     )
 
 

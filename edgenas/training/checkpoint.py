@@ -59,7 +59,10 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
     path = checkpoint_path(folder)
     if not path.exists():
         return None
-    arrays = dict(read_arrays(path))
+    try:
+        arrays = dict(read_arrays(path))
+    except InputError as error:
+        raise InputError(f"{path}: a damaged checkpoint; delete it to train anew ({error})") from None
     try:
         facts = json.loads(str(arrays.pop(_FACTS)))
         checkpoint = Checkpoint(

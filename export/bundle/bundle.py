@@ -32,7 +32,15 @@ from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 #: What follows in ``pictures.py`` is part of ``run.py``.
 PICTURES_LINE = "# ---- run.py holds what follows ----\n"
 
-__all__ = ["BundleContents", "DataCard", "read_metrics", "verify_bundle", "write_bundle"]
+__all__ = [
+    "BundleContents",
+    "DataCard",
+    "check_replaceable",
+    "copy_bundle",
+    "read_metrics",
+    "verify_bundle",
+    "write_bundle",
+]
 
 
 def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
@@ -46,7 +54,7 @@ def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
             is then still there.
     """
     folder = Path(folder).absolute()
-    _check_replaceable(folder)
+    check_replaceable(folder)
     workspace: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +68,29 @@ def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
             raise WorkError(
                 f"the bundle for {folder} was not written, because it would be wrong: {'; '.join(problems)}"
             )
+        _keep_other_files(folder, temporary)
+        _replace(temporary, folder)
+    except OSError as error:
+        raise WorkError(f"{folder}: the bundle cannot be written ({error}); nothing was changed") from error
+    finally:
+        if workspace is not None:
+            shutil.rmtree(workspace, ignore_errors=True)
+    return folder
+
+
+def copy_bundle(bundle: Path, folder: Path | str) -> Path:
+    """Copies a bundle; one that is there already is replaced as a whole. Raises as :func:`write_bundle` does."""
+    folder = Path(folder).absolute()
+    check_replaceable(folder)
+    workspace: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
+        temporary = workspace / folder.name
+        temporary.mkdir()
+        for name in (*FILES, *OPTIONAL_FILES):
+            if (bundle / name).is_file():
+                shutil.copyfile(bundle / name, temporary / name)
         _keep_other_files(folder, temporary)
         _replace(temporary, folder)
     except OSError as error:
@@ -114,7 +145,8 @@ def run_program() -> str:
     return "".join([*lines[:place], pictures.partition(PICTURES_LINE)[2].lstrip(), *lines[place + 1 :]])
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """Raises InputError when a folder holds other things than a bundle."""
     if not folder.exists():
         return
     if not folder.is_dir():

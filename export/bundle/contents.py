@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -14,6 +15,22 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.verify import Agreement
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
+
+
+def label_problem(labels: Sequence[str]) -> str | None:
+    """Why the names of classes cannot be in a bundle; None when they can. ``labels.txt`` holds one a line.
+
+    >>> label_problem(["dog", "two words"]) is None
+    True
+    """
+    for label in labels:
+        if not label.strip():
+            return f"a label must be one line of text, not {label!r}"
+        if label.splitlines() != [label] or any(unicodedata.category(character) == "Cc" for character in label):
+            return f"a label must be one line of text without control characters, not {label!r}"
+        if any(unicodedata.category(character) == "Cs" for character in label):
+            return f"a label must be text that UTF-8 can write, not {label!r}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -52,10 +69,10 @@ class BundleContents:
     architecture: str | None = None
     """The architecture's string in that space."""
     latency_ms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Measured statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
+    """Statistics of the shipped file by device: ``min``, ``median``, ...; where it was measured in quiet
     visits too, those are under ``quiet``."""
     energy_mj: Mapping[str, float] = field(default_factory=dict)
-    """Measured energy of one inference by device, where there is a meter."""
+    """Energy of one inference by device; how it is known stands in its ``provenance`` under ``energy``."""
     provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Where the latency comes from, by device: ``kind``, ``runtime``, ``runtime_version``, ``threads``, ..."""
     predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -73,9 +90,8 @@ class BundleContents:
         classes = self.network.graph.output_shapes[0][-1]
         if len(self.labels) != classes:
             raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
-        wrong = [label for label in self.labels if not label.strip() or label.splitlines() != [label]]
-        if wrong:
-            raise InputError(f"bundle: a label must be one line of text, not {wrong[0]!r}")
+        if problem := label_problem(self.labels):
+            raise InputError(f"bundle: {problem}")
         if not self.created_utc:
             object.__setattr__(self, "created_utc", datetime.now(timezone.utc).isoformat(timespec="seconds"))
         problems = list(metrics_problems(self.metrics() | {"checksums": {}}))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edgenas.export.bundle.contents import BundleContents
+from edgenas.export.figure import Figure, kind_of, known, statistic_of
 from edgenas.spaces.ops import format_shape
 
 
@@ -85,9 +86,9 @@ def _cost(contents: BundleContents) -> str:
     rows = []
     for device, statistics in contents.latency_ms.items():
         origin = contents.provenance.get(device, {})
-        energy = _number(contents.energy_mj.get(device))
+        energy = _energy(contents.energy_mj.get(device), origin)
         times = (_quiet(statistics), *_times(statistics))
-        rows.append((device, str(origin.get("kind", "unknown")), *times, energy, _origin(origin)))
+        rows.append((device, known(kind_of(origin)), *times, energy, _origin(origin)))
     header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
     predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
     budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
@@ -95,7 +96,7 @@ def _cost(contents: BundleContents) -> str:
 
 One image at a time, this file on the device that is named.
 
-{_table(header, rows) if rows else "Not measured."}
+{_table(header, rows) if rows else "No device has run it."}
 
 quiet: when nothing else disturbs the device, which is what a prediction is for. median, p90: one normal run.
 
@@ -108,12 +109,20 @@ Budget of the search: {budget or "none"}.
 def _prediction(device: str, cost: Mapping[str, Any]) -> str:
     """A table of measurements makes a prediction, not a measurement: the sentence says both."""
     origin = cost.get("provenance") or {}
-    energy = "" if cost.get("energy_mj") is None else f" and {_number(cost['energy_mj'])} mJ"
-    statistic = f" ({origin['statistic']})" if origin.get("statistic") else ""
+    energies = kind_of(cost.get("energy_provenance"))
+    energy = "" if cost.get("energy_mj") is None else f" and {Figure(cost['energy_mj'], 'mJ', energies)}"
+    statistic = f" ({statistic_of(origin)})" if statistic_of(origin) else ""
     return (
         f"Predicted for {device} before this file existed: {_number(cost.get('latency_ms'))} ms{statistic}{energy}, "
-        f"the sum over a table of blocks, {origin.get('kind', 'of unknown origin')}: {_origin(origin)}."
+        f"the sum over a table of blocks, {known(kind_of(origin))}: {_origin(origin)}."
     )
+
+
+def _energy(energy_mj: float | None, origin: Mapping[str, Any]) -> str:
+    """An energy is often known in another way than the latency beside it: the cell says how."""
+    energy = origin.get("energy") or {}
+    value = energy.get("energy_mj") if energy_mj is None else energy_mj
+    return "" if value is None else f"{_number(value)} ({known(kind_of(energy or origin))})"
 
 
 def _quiet(statistics: Mapping[str, Any]) -> str:
@@ -162,7 +171,7 @@ def _limits(contents: BundleContents) -> str:
 
 - It always answers with one of its {len(contents.labels)} classes, also for images that show none of them.
 - The accuracy holds for images like those of {contents.data.name}; for other cameras, light or framing it is unknown
-  until it is measured.
+  until it is evaluated there.
 - Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt somebody.
 - A latency holds for the device, runtime version and number of threads named beside it.
 """

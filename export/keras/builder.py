@@ -79,6 +79,8 @@ def keras_layer(op: Op, settings: LayerSettings) -> Any:
 
     Raises InputError for an op class that nobody has registered a layer for.
     """
+    for module in ("computed_layers", "recurrent"):  # register what Keras has no layer for
+        importlib.import_module(f"edgenas.export.keras.{module}")
     function = _LAYER_FUNCTIONS.get(type(op))
     if function is None:
         known = ", ".join(sorted(cls.__name__ for cls in _LAYER_FUNCTIONS))
@@ -90,7 +92,7 @@ def build_keras(network: Network, *, seed: int = 0, layers: Any = None) -> Any:
     """The functional Keras model of a network, freshly initialised. It ends in logits.
 
     Args:
-        network: any network; its inputs are float32 NHWC and keep their names (``image``).
+        network: any network; its inputs keep their names (``image``) and the type of their elements.
         seed: equal seeds give equal weights. Each layer draws from its own stream, keyed by its name, so that a
             change in one place of a network leaves the initial weights elsewhere as they were.
         layers: namespace to take the layers from; ``keras.layers`` when left out.
@@ -125,26 +127,44 @@ def build_graph(
     layers = layers or keras().layers
     if not graph.nodes:
         raise InputError(f"network {name!r} has no ops: there is nothing to build")
-    tensors = {source: layers.Input(shape=shape, name=source) for source, shape in graph.inputs}
+    tensors = {source: layers.Input(tuple(spec), name=source, dtype=spec.dtype) for source, spec in graph.inputs}
     inputs = list(tensors.values())
     if after_input is not None:
         tensors = {source: after_input(source)(tensor) for source, tensor in tensors.items()}
+    made: dict[str, Any] = {}
     for node in graph.nodes:
-        settings = LayerSettings(node.name, layer_seed(seed, node.name), graph.input_shapes(node), layers)
-        layer = keras_layer(node.op, settings)
+        if node.weights is None:
+            made[node.name] = _made_layer(graph, node, seed, layers, weights, wrap)
         sources = [tensors[source] for source in node.inputs]
-        if weights is not None and node.name in weights:
-            layer.build(sources[0].shape)
-            layer.set_weights(list(weights[node.name]))
-        if wrap is not None:
-            layer = wrap(node, layer)
-        tensors[node.name] = layer(sources[0] if len(sources) == 1 else sources)
+        tensors[node.name] = made[node.weights or node.name](sources if _reads_list(node) else sources[0])
     outputs = [tensors[output] for output in graph.outputs]
     return _parent(layers).Model(
         inputs if len(inputs) > 1 else inputs[0],
         outputs if len(outputs) > 1 else outputs[0],
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "network",
     )
+
+
+def _made_layer(
+    graph: OpGraph,
+    node: OpNode,
+    seed: int,
+    layers: Any,
+    weights: Mapping[str, Sequence[np.ndarray]] | None,
+    wrap: Callable[[OpNode, Any], Any] | None,
+) -> Any:
+    """The layer of a node with the given weights, not yet wired."""
+    shapes = graph.input_shapes(node)
+    layer = keras_layer(node.op, LayerSettings(node.name, layer_seed(seed, node.name), shapes, layers))
+    if weights is not None and node.name in weights:
+        batched = [(None, *shape) for shape in shapes]
+        layer.build(batched if _reads_list(node) else batched[0])
+        layer.set_weights(list(weights[node.name]))
+    return layer if wrap is None else wrap(node, layer)
+
+
+def _reads_list(node: OpNode) -> bool:
+    return node.op.input_count != 1
 
 
 def layer_seed(seed: int, name: str) -> int:

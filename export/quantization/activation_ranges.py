@@ -101,6 +101,12 @@ def after_product(first: ActivationRange, second: ActivationRange) -> Activation
     return ActivationRange(min(corners), max(corners), first.mean * second.mean, first.power * second.power)
 
 
+def after_square(before: ActivationRange) -> ActivationRange:
+    """Every value times itself."""
+    high = max(before.low**2, before.high**2)
+    return ActivationRange(0.0, high, before.power, 3 * before.power**2)
+
+
 def after_scaling(before: ActivationRange, factor: float) -> ActivationRange:
     """Every value times a positive factor."""
     return ActivationRange(before.low * factor, before.high * factor, before.mean * factor, before.power * factor**2)

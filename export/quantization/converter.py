@@ -21,7 +21,7 @@ def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
     """The ``.tflite`` bytes of a Keras or tf-keras model at batch 1, after ``configure`` set the converter up.
 
     Raises:
-        InputError: the model has several inputs, or is not float32 throughout (mixed precision).
+        InputError: the model is not float32 throughout (mixed precision).
         WorkError: a weight is not a finite number, or the converter fails; with its reason.
     """
     _check_model(model)
@@ -39,8 +39,6 @@ def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
 
 
 def _check_model(model: Any) -> None:
-    if len(model.inputs) != 1:
-        raise InputError(f"model {model.name!r} has {len(model.inputs)} inputs: only one can be converted")
     for layer in model.layers:
         if layer.compute_dtype not in (None, "float32"):
             raise InputError(
@@ -56,20 +54,23 @@ def _check_model(model: Any) -> None:
 
 
 def _with_constant_weights(tf: Any, model: Any) -> Any:
-    source = model.inputs[0]
-    spec = tf.TensorSpec((1, *source.shape[1:]), tf.float32, name=source.name)
+    specs = [tf.TensorSpec((1, *source.shape[1:]), source.dtype, name=source.name) for source in model.inputs]
     if not hasattr(model, "stateless_call"):  # tf-keras
         freeze = importlib.import_module("tensorflow.python.framework.convert_to_constants")
-        function = tf.function(lambda image: model(image, training=False), autograph=False)
-        return freeze.convert_variables_to_constants_v2(function.get_concrete_function(spec))
+        function = tf.function(lambda *inputs: model(_one_or_list(inputs), training=False), autograph=False)
+        return freeze.convert_variables_to_constants_v2(function.get_concrete_function(*specs))
     trainable = [variable.numpy() for variable in model.trainable_variables]
     fixed = [variable.numpy() for variable in model.non_trainable_variables]
 
-    def forward(image: Any) -> Any:
-        outputs, _ = model.stateless_call(trainable, fixed, image, training=False)
+    def forward(*inputs: Any) -> Any:
+        outputs, _ = model.stateless_call(trainable, fixed, _one_or_list(inputs), training=False)
         return outputs
 
-    return tf.function(forward, autograph=False).get_concrete_function(spec)
+    return tf.function(forward, autograph=False).get_concrete_function(*specs)
+
+
+def _one_or_list(inputs: tuple[Any, ...]) -> Any:
+    return inputs[0] if len(inputs) == 1 else list(inputs)
 
 
 def _reason(error: Exception, log: BinaryIO) -> str:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import importlib.util
 from typing import Any, ClassVar
 
-import numpy as np
-
 from edgenas.export.quantization.compression_check import kernel_statistics, require_clustered, require_pruned
 from edgenas.export.quantization.converter import run_converter
 from edgenas.export.quantization.fake_quantization import is_quantize_aware
 from edgenas.export.quantization.preparation import FineTuning
-from edgenas.export.quantization.recipe import QuantizationRecipe, get_recipe, register_recipe
+from edgenas.export.quantization.recipe import Calibration, QuantizationRecipe, get_recipe, register_recipe
 from edgenas.spaces.errors import InputError
 
 _TOOLKIT = ("tensorflow_model_optimization", "tf_keras")
@@ -34,7 +32,7 @@ class FineTunedRecipe(QuantizationRecipe):
         absent = [name for name in _TOOLKIT if importlib.util.find_spec(name) is None]
         return f"{self.name!r} needs {' and '.join(absent)}: pip install 'edgenas[qat]'" if absent else None
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         if is_quantize_aware(model) != self.fine_tuning.quantize_aware:
             raise InputError(
                 f"quantization {self.name!r} needs a model that was fine-tuned for it on training images, not "

@@ -14,7 +14,7 @@ A recipe whose ``fine_tuning`` is set wants the network trained once more in ano
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 _REGISTRY: dict[str, QuantizationRecipe] = {}
 RecipeType = TypeVar("RecipeType", bound="type[QuantizationRecipe]")
+
+
+#: Examples of a model's input, or of each of its inputs.
+Calibration = np.ndarray | Sequence[np.ndarray]
+
+
+def per_input(calibration: Calibration) -> list[np.ndarray]:
+    """One array of examples for each input of a model."""
+    return [calibration] if isinstance(calibration, np.ndarray) else list(calibration)
 
 
 class QuantizationRecipe(ABC):
@@ -47,13 +56,13 @@ class QuantizationRecipe(ABC):
         return None
 
     @abstractmethod
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         """The model file. The same model and calibration images give the same bytes.
 
         Args:
-            model: Keras model of one float32 NHWC input; with ``fine_tuning``, what :meth:`Prepared.finish` returned.
-            calibration: images as the float model takes them, shape (N, height, width, channels), float32; None
-                only when the recipe needs none.
+            model: Keras model; with ``fine_tuning``, what :meth:`Prepared.finish` returned.
+            calibration: examples as the float model takes them, shape (N, ...), or a sequence of such arrays, one for
+                each input; None only when the recipe needs none.
 
         Raises:
             InputError: the model was not prepared as the recipe needs it.

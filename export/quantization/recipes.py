@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgenas.export.quantization.converter import run_converter
-from edgenas.export.quantization.recipe import QuantizationRecipe, register_recipe
+from edgenas.export.quantization.recipe import Calibration, QuantizationRecipe, per_input, register_recipe
 
 
 @register_recipe("float32")
@@ -17,7 +17,7 @@ class Float32(QuantizationRecipe):
 
     summary: ClassVar[str] = "the float model as it is"
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         return run_converter(model, lambda converter: None)
 
 
@@ -27,7 +27,7 @@ class Float16(QuantizationRecipe):
 
     summary: ClassVar[str] = "weights in 16 bits, computes in float"
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         from edgenas.export._tensorflow import tensorflow
 
         tf = tensorflow()
@@ -48,7 +48,7 @@ class Dynamic(QuantizationRecipe):
 
     summary: ClassVar[str] = "int8 weights, activations rounded on the fly; needs no images"
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         from edgenas.export._tensorflow import tensorflow
 
         tf = tensorflow()
@@ -71,7 +71,7 @@ class Int8(QuantizationRecipe):
     needs_calibration = True
     integer_only = True
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         return run_converter(model, calibrated("TFLITE_BUILTINS_INT8", "int8", calibration))
 
 
@@ -86,7 +86,7 @@ class Int16x8(QuantizationRecipe):
     needs_calibration = True
     integer_only = True
 
-    def convert(self, model: Any, calibration: np.ndarray | None) -> bytes:
+    def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         ops = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
         return run_converter(_with_hard_swish_spelled_out(model), calibrated(ops, "int16", calibration))
 
@@ -114,16 +114,18 @@ def _with_hard_swish_spelled_out(model: Any) -> Any:
     return other
 
 
-def calibrated(ops: str, ends: str, calibration: np.ndarray | None) -> Callable[[Any], None]:
+def calibrated(ops: str, ends: str, calibration: Calibration | None) -> Callable[[Any], None]:
     """Sets a converter up for integers throughout: a set of operators, the type of input and output, and images."""
     from edgenas.export._tensorflow import tensorflow
 
     tf = tensorflow()
-    images: np.ndarray = np.empty((0,)) if calibration is None else calibration
+    inputs = [] if calibration is None else per_input(calibration)
 
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in images)
+        converter.representative_dataset = lambda: (
+            [values[np.newaxis] for values in example] for example in zip(*inputs, strict=True)
+        )
         converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, ops)]
         converter.inference_input_type = converter.inference_output_type = getattr(tf, ends)
 

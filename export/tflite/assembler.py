@@ -12,7 +12,14 @@ from edgenas.export.tflite.schema import FILE_IDENTIFIER, SCHEMA_VERSION, schema
 
 #: The schema asks for constants on 16-byte boundaries, which the object API does not keep by itself.
 _ALIGNMENT = 16
-_TENSOR_TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int32": "INT32", "int8": "INT8"}
+_TENSOR_TYPES = {
+    "float32": "FLOAT32",
+    "float16": "FLOAT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "int8": "INT8",
+    "bool": "BOOL",
+}
 
 
 class AlignedBuffer:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgenas.export.deployed import deploy
-from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers the writers)
+from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite.model_writer import ModelWriter, op_writer
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError
@@ -19,13 +21,18 @@ from edgenas.spaces.graph import OpGraph
 __all__ = ["op_writer", "write_tflite"]
 
 
+#: A .tflite file ends at 2 GB, and writing one takes several times its size in memory.
+MOST_PARAMS = 2**28
+
+
 def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0) -> bytes:
     """A TFLite model of a graph of ops with random weights, batch 1.
 
     ``precision`` is ``float32``, ``float16`` (float16 weights, expanded to float32 when loaded) or ``int8`` (integer
     everywhere, inputs and outputs included). The same graph, precision and seed give the same bytes.
 
-    Raises InputError for an unknown precision and for an op class that has no writer.
+    Raises InputError for an unknown precision, for an op class that has no writer, and for more than
+    :data:`MOST_PARAMS` parameters.
 
     >>> from edgenas.spaces.blocks import InvertedBottleneck
     >>> from edgenas.export.tflite.reader import read_operators
@@ -35,4 +42,9 @@ def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0) -> bytes:
     """
     if precision not in PRECISIONS:
         raise InputError(f"cannot write a model in precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+    if (params := graph.params) > MOST_PARAMS:
+        raise InputError(
+            f"a model of {params:,} parameters is not written: expected at most {MOST_PARAMS:,}, a file of 1 GB in "
+            "float32. Use fewer filters, a smaller expansion or fewer classes"
+        )
     return ModelWriter(deploy(graph), precision, np.random.default_rng(seed)).write()

@@ -10,6 +10,7 @@ A new op is a new function in this registry:
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from edgenas.export.quantization.activation_ranges import (
 )
 from edgenas.export.tflite.assembler import ModelAssembler
 from edgenas.export.tflite.schema import schema
+from edgenas.export.tflite.ties import same_quantization, tied_quantizations
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.ops import Op
 
@@ -66,9 +68,22 @@ class ModelWriter:
         self._tensors: dict[str, int] = {}
         self._small_constants: dict[Any, int] = {}
         self._quantizations: dict[str, Quantization | None] = {}
+        self._kernels: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
+        self._shared: dict[tuple[str, str], int] = {}
+        self._tied: dict[str, Quantization] = {}
 
     def write(self) -> bytes:
         """The whole model. Raises InputError when an op has no writer."""
+        if self.is_int8 and any(node.op.traits.same_scale for node in self.graph.nodes):
+            first = type(self)(self.graph, self.precision, copy.deepcopy(self.rng))
+            first._write_nodes()
+            self._tied = tied_quantizations(self.graph, first.ranges)
+        self._write_nodes()
+        inputs = [self._tensors[name] for name, _ in self.graph.inputs]
+        outputs = [self._tensors[name] for name in self.graph.outputs]
+        return self._assembler.build(inputs, outputs, f"EdgeNAS {self.precision}, random weights")
+
+    def _write_nodes(self) -> None:
         for name, _ in self.graph.inputs:
             self.add_activation(name, STANDARD_NORMAL)
         for node in self.graph.nodes:
@@ -79,9 +94,6 @@ class ModelWriter:
                     "register one with edgenas.export.tflite.model_writer.op_writer"
                 )
             writer(self, node)
-        inputs = [self._tensors[name] for name, _ in self.graph.inputs]
-        outputs = [self._tensors[name] for name in self.graph.outputs]
-        return self._assembler.build(inputs, outputs, f"EdgeNAS {self.precision}, random weights")
 
     def tensor(self, name: str) -> int:
         """Index of an activation's tensor."""
@@ -95,8 +107,12 @@ class ModelWriter:
     def add_activation(self, name: str, values: ActivationRange, *, quantization: Quantization | None = None) -> int:
         """The tensor of a node's output; its scale follows from the range unless one is given."""
         self.ranges[name] = values
-        self._quantizations[name] = (quantization or values.quantization()) if self.is_int8 else None
-        dtype = "int8" if self.is_int8 else "float32"
+        is_real = self.graph.shapes[name].is_real
+        if self.is_int8 and is_real:
+            self._quantizations[name] = quantization or self._tied.get(name) or values.quantization()
+        else:
+            self._quantizations[name] = None
+        dtype = self.graph.shapes[name].dtype if not is_real else "int8" if self.is_int8 else "float32"
         shape = (1, *self.graph.shapes[name])
         self._tensors[name] = self._assembler.add_tensor(name, shape, dtype, self._quantizations[name])
         return self._tensors[name]
@@ -104,6 +120,29 @@ class ModelWriter:
     def add_like(self, name: str, source: str, values: ActivationRange) -> int:
         """The tensor of a node that must keep the scale of ``source``, as pools do."""
         return self.add_activation(name, values, quantization=self._quantizations[source])
+
+    def add_tied(self, node: DeployedNode, values: ActivationRange) -> int:
+        """The output of a node whose int8 inputs must have its own scale; see :meth:`tensor_like`."""
+        return self.add_activation(node.name, values)
+
+    def tensor_like(self, name: str, other: str) -> int:
+        """The activation's tensor, brought to the scale of another if its own differs."""
+        own, wanted = self._quantizations[name], self._quantizations[other]
+        if own is None or wanted is None or same_quantization(own, wanted):
+            return self._tensors[name]
+        shape = (1, *self.graph.shapes[name])
+        scaled = self._assembler.add_tensor(f"{name}/as/{other}", shape, "int8", wanted)
+        self.add_operator("QUANTIZE", [self._tensors[name]], scaled, version=2, options="QuantizeOptions")
+        return scaled
+
+    def shared_constant(
+        self, node: DeployedNode, what: str, data: np.ndarray, quantization: Quantization | None = None
+    ) -> int:
+        """A constant of a node, or that of the node whose weights it uses."""
+        key = (node.weights or node.name, what)
+        if key not in self._shared:
+            self._shared[key] = self.add_constant(f"{node.name}/{what}", data, quantization)
+        return self._shared[key]
 
     def add_constant(self, name: str, data: np.ndarray, quantization: Quantization | None = None) -> int:
         """A constant tensor. In a float16 model floats are stored halved and expanded by a DEQUANTIZE.
@@ -144,17 +183,24 @@ class ModelWriter:
         (source,) = node.inputs
         channels = shape[channel_axis]
         limit = math.sqrt(3 / (fan_in * self.ranges[source].power))
-        scales = (limit / 127 * self.rng.uniform(0.75, 1.25, channels)).astype(np.float32)
-        stored = self.rng.integers(-127, 127, shape, dtype=np.int8, endpoint=True)
-        bias = self.rng.uniform(-_BIAS_REACH, _BIAS_REACH, channels) + node.bias_offset
+        known = self._kernels.get(node.weights or node.name)
+        if known is None:
+            scales = (limit / 127 * self.rng.uniform(0.75, 1.25, channels)).astype(np.float32)
+            stored = self.rng.integers(-127, 127, shape, dtype=np.int8, endpoint=True)
+            bias = self.rng.uniform(-_BIAS_REACH, _BIAS_REACH, channels) + node.bias_offset
+            if self.is_int8:
+                kernel = self.add_constant(f"{node.name}/kernel", stored, Quantization(scales, dimension=channel_axis))
+            else:
+                broadcast = [1] * len(shape)
+                broadcast[channel_axis] = channels
+                kernel = self.add_constant(f"{node.name}/kernel", stored * scales.reshape(broadcast))
+            self._kernels[node.name] = kernel, scales, bias
+        else:
+            kernel, scales, bias = known
         if self.is_int8:
-            kernel = self.add_constant(f"{node.name}/kernel", stored, Quantization(scales, dimension=channel_axis))
             bias_scales = (scales * self.scale(source)).astype(np.float32)
             bias_data, bias_quantization = np.rint(bias / bias_scales).astype(np.int32), Quantization(bias_scales)
         else:
-            broadcast = [1] * len(shape)
-            broadcast[channel_axis] = channels
-            kernel = self.add_constant(f"{node.name}/kernel", stored * scales.reshape(broadcast))
             bias_data, bias_quantization = bias.astype(np.float32), None
         inputs = [self.tensor(source), kernel]
         return (

@@ -13,6 +13,7 @@ from edgenas.export.quantization.activation_ranges import (
     after_global_mean,
     after_product,
     after_scaling,
+    after_square,
     after_sum,
     normal,
 )
@@ -26,6 +27,7 @@ from edgenas.spaces.ops import (
     GlobalAveragePool,
     Multiply,
     Pool,
+    Subtract,
     pair,
 )
 
@@ -67,7 +69,7 @@ def _write_depthwise_convolution(writer: ModelWriter, node: DeployedNode) -> Non
         "DEPTHWISE_CONV_2D",
         inputs,
         writer.add_weighted_output(node),
-        version=3 if writer.is_int8 else 1,
+        version=3 if writer.is_int8 else 1 if op.dilation in (1, (1, 1)) else 2,
         options="DepthwiseConv2DOptions",
         **_window(op.stride, op.dilation),
         depthMultiplier=1,
@@ -79,15 +81,16 @@ def _write_depthwise_convolution(writer: ModelWriter, node: DeployedNode) -> Non
 def _write_dense(writer: ModelWriter, node: DeployedNode) -> None:
     op = node.op
     assert isinstance(op, Dense)
-    (features,) = writer.graph.shapes[node.inputs[0]]
+    features, is_sequence = writer.graph.shapes[node.inputs[0]][-1], len(writer.graph.shapes[node.inputs[0]]) > 1
     inputs = writer.add_kernel(node, (op.units, features), channel_axis=0, fan_in=features)
     writer.add_operator(
         "FULLY_CONNECTED",
         inputs if node.has_bias else [*inputs, -1],
         writer.add_weighted_output(node),
-        version=4 if writer.is_int8 else 1,
+        version=5 if is_sequence else 4 if writer.is_int8 else 1,
         options="FullyConnectedOptions",
         fusedActivationFunction=writer.fused(node),
+        **({"keepNumDims": True} if is_sequence else {}),
     )
 
 
@@ -129,8 +132,16 @@ def _write_add(writer: ModelWriter, node: DeployedNode) -> None:
 
 @op_writer(Multiply)
 def _write_multiply(writer: ModelWriter, node: DeployedNode) -> None:
-    values = after_product(*(writer.ranges[name] for name in node.inputs))
+    first, second = (writer.ranges[name] for name in node.inputs)
+    values = after_square(first) if len(set(node.inputs)) == 1 else after_product(first, second)
     _write_elementwise(writer, node, "MUL", [writer.tensor(name) for name in node.inputs], values)
+
+
+@op_writer(Subtract)
+def _write_subtract(writer: ModelWriter, node: DeployedNode) -> None:
+    first, second = (writer.ranges[name] for name in node.inputs)
+    values = normal(first.mean - second.mean, first.variance + second.variance)
+    _write_elementwise(writer, node, "SUB", [writer.tensor(name) for name in node.inputs], values)
 
 
 @op_writer(ConstantOperand)
@@ -168,7 +179,7 @@ def _write_elementwise(
         inputs,
         output,
         version=2 if writer.is_int8 else 1,
-        options="AddOptions" if kind == "ADD" else "MulOptions",
+        options={"ADD": "AddOptions", "MUL": "MulOptions", "SUB": "SubOptions"}[kind],
         fusedActivationFunction=writer.fused(node),
     )
 

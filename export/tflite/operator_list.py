@@ -12,7 +12,9 @@ import numpy as np
 
 from edgenas.export.deployed import DeployedNode, deploy
 from edgenas.export.quantization.activation_ranges import Quantization
-from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers the writers)
+from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite.model_writer import ModelWriter
 from edgenas.export.tflite.reader import TfliteOperator, TfliteTensor
 from edgenas.spaces.block import PRECISIONS
@@ -88,7 +90,11 @@ class _ShapeWriter(ModelWriter):
 
     def add_kernel(self, node: DeployedNode, shape: tuple[int, ...], channel_axis: int, fan_in: int) -> list[int]:
         dtype, bias_dtype = (np.int8, np.int32) if self.is_int8 else (np.float32, np.float32)
-        parts = [self._new_constant(f"{node.name}/kernel", np.broadcast_to(dtype(0), shape), None)]
+        kernel = self._shared.get((node.weights or node.name, "kernel"))
+        if kernel is None:
+            kernel = self._new_constant(f"{node.name}/kernel", np.broadcast_to(dtype(0), shape), None)
+            self._shared[node.name, "kernel"] = kernel
+        parts = [kernel]
         if node.has_bias:
             parts.append(self._new_constant(f"{node.name}/bias", np.zeros(shape[channel_axis], bias_dtype), None))
         return [self.tensor(node.inputs[0]), *parts]

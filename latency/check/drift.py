@@ -134,7 +134,7 @@ def measure_drift(
     start = time.monotonic()
     if table.device != device.name:
         raise InputError(f"the table is of device {table.device!r}, not of {device.name!r}")
-    if table.kind == "modelled":
+    if table.is_adapted:
         raise InputError(
             f"the rows of this table were adapted from another device's and never measured: `edgenas validate` tells "
             f"how well it predicts {device.name!r}, `edgenas profile --fresh` measures it"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgenas.devices import Device, Measurement, MeasurementError
 from edgenas.devices.device import Model
+from edgenas.export.figure import common_kind
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.check.device_drift import DeviceDrift, tell_drift
 from edgenas.latency.measure.quiet import visit_in_rounds
@@ -55,7 +56,8 @@ class Accuracy:
 @dataclass(frozen=True)
 class ValidationRow:
     """One network. ``measured_ms`` is as it would have been when the table was made: at its clock, without the drift
-    since then. ``fastest_ms`` is its fastest run at whatever clock it had.
+    since then; on a device that computes its costs, what it computed. ``fastest_ms`` is its fastest run at whatever
+    clock it had.
     """
 
     architecture: str
@@ -88,6 +90,8 @@ class Validation:
     seed: int
     seconds: float
     fast: bool = False
+    #: How the latencies of the rows are known: what the device says of its own.
+    kind: str = "measured"
 
     @property
     def holds(self) -> bool:
@@ -99,6 +103,7 @@ class Validation:
         return {
             "networks": len(self.rows),
             "statistic": self.statistic,
+            "provenance": {"measured_ms": self.kind, "predicted_ms": "predicted"},
             **vars(self.accuracy),
             "rows": [vars(row) for row in self.rows],
             "now": vars(self.now),
@@ -223,15 +228,27 @@ def _simulated(
     outcomes = device.measure_many(models)
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, MeasurementError)]
     if errors:
-        raise WorkError(f"{len(errors)} of {len(models)} models could not be simulated: {errors[0]}")
-    latencies = [outcome.min for outcome in outcomes.values() if isinstance(outcome, Measurement)]
+        raise WorkError(f"{len(errors)} of {len(models)} models have no latency here: {errors[0]}")
+    found = [outcome for outcome in outcomes.values() if isinstance(outcome, Measurement)]
+    latencies = [outcome.min for outcome in found]
+    kind = common_kind(outcome.provenance.kind for outcome in found)
     rows = tuple(
         ValidationRow(architecture, float(f"{guess:.5g}"), float(f"{latency:.5g}"), latency, 1)
         for architecture, guess, latency in zip(architectures, predicted, latencies, strict=True)
     )
     accuracy = Accuracy.of(predicted, np.array(latencies))
     return Validation(
-        accuracy, rows, "", accuracy, accuracy, clock=1.0, drift=DeviceDrift(1.0), table_error={}, seed=0, seconds=0.0
+        accuracy,
+        rows,
+        "",
+        accuracy,
+        accuracy,
+        clock=1.0,
+        drift=DeviceDrift(1.0),
+        table_error={},
+        seed=0,
+        seconds=0.0,
+        kind=kind,
     )
 
 

@@ -76,7 +76,7 @@ class Predictor:
 
     @property
     def error(self) -> dict[str, Any]:
-        """How wrong predictions were on measured networks that the calibration had not seen."""
+        """How wrong predictions were on whole networks that the calibration had not seen."""
         calibration = self.calibration
         return {
             "mape": calibration.mape,
@@ -99,12 +99,12 @@ class Predictor:
         if self.calibration.mape > _LARGE_ERROR and self.table.kind is None:
             again = "; that is much: measure again on a quiet device (`edgenas profile --fresh`)"
         error = in_words(self.calibration.mape, self.calibration.max_error, self.calibration.mape_interval)
-        adapted = "adapted from another device's, " if self.table.kind == "modelled" else ""
+        adapted = "adapted from another device's, " if self.table.is_adapted else ""
         created = self.calibration.created or self.table.created
         return (
             f"latency table of {self.table.device} ({adapted}{self.table.runtime} {self.table.runtime_version}, "
             f"{self.table.precision}, {created}): {error}, leave-one-out on {self.calibration.networks} "
-            f"{'simulated' if self.table.statistic == 'simulated' else 'measured'} networks{again}"
+            f"{self.table.networks_kind} networks{again}"
         )
 
     def describe_inside(self) -> str | None:

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettings, Provenance
+from edgenas.devices.measurement import Kind
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
-from edgenas.latency.table.latency_table import LatencyTable, Row, default_table_path
+from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable, Row, default_table_path
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
@@ -31,7 +32,6 @@ from edgenas.spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200
-PROTOCOL = "simulated: each block inside a network, a constant for what a network costs besides"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,9 @@ def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]
     power = device.spec.power
     if power.idle_watts is None or power.active_watts is None:
         return None
-    energy = TableEnergy("simulated", power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte)
+    energy = TableEnergy(
+        _energy_kind(table, wholes), power.model_name, power.idle_watts, power.active_watts, power.pj_per_byte
+    )
     if not wholes:
         return energy
     fixed_mj, errors = _constant(
@@ -148,6 +150,16 @@ def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]
         [sum(row.energy_mj or 0.0 for row in rows) for _, rows in wholes],
     )
     return energy.with_calibration(1.0, fixed_mj, errors)
+
+
+def _energy_kind(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]]) -> Kind:
+    """What the device says of its energies; where it gave none, what it says of its latencies."""
+    kinds = [whole.energy.kind for whole, _ in wholes if whole.energy is not None]
+    return kinds[0] if kinds else table.provenance.kind
+
+
+def _protocol(identity: Provenance) -> str:
+    return f"{identity.kind}: {EXACT_PROTOCOL}"
 
 
 def _constant(wholes: Sequence[float], sums: Sequence[float]) -> tuple[float, NDArray[np.float64]]:
@@ -168,7 +180,7 @@ def _existing(path: Path, precision: str, identity: Provenance, device: Device) 
     now, then = device.spec.power, table.energy
     counted = None if then is None else (then.idle_watts, then.active_watts, then.pj_per_byte)
     same_power = counted == ((now.idle_watts, now.active_watts, now.pj_per_byte) if now.has_watts else None)
-    return table if not table.differences(identity) and table.protocol == PROTOCOL and same_power else None
+    return table if not table.differences(identity) and table.protocol == _protocol(identity) and same_power else None
 
 
 def _empty(precision: str, identity: Provenance) -> LatencyTable:
@@ -178,9 +190,9 @@ def _empty(precision: str, identity: Provenance) -> LatencyTable:
         runtime=identity.runtime,
         runtime_version=identity.runtime_version,
         threads=identity.threads,
-        protocol=PROTOCOL,
+        protocol=_protocol(identity),
         anchor_ms=1.0,
         created=identity.time_utc or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        statistic="simulated",
+        statistic=identity.kind,
         kind=identity.kind,
     )

@@ -60,6 +60,8 @@ _COLUMNS = ("signature", *_FIGURES)
 _FEWEST_COLUMNS = 5
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
+#: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
+EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
@@ -146,6 +148,18 @@ class LatencyTable:
         settings = settings or QuietSettings()
         inside = any(row.networks for row in self.rows.values())
         return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether it was made from the table of another device."""
+        return self.kind == "modelled" and not self.protocol.endswith(EXACT_PROTOCOL)
+
+    @property
+    def networks_kind(self) -> Kind:
+        """How the latencies of the whole networks are known that its error was found on."""
+        if not self.is_adapted:
+            return self.provenance.kind
+        return _KINDS.get(self.statistic, "measured")
 
     @property
     def provenance(self) -> Provenance:
@@ -385,8 +399,9 @@ def _energy_from(plain: Mapping[str, str]) -> TableEnergy:
 
 def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for number, fields in enumerate(csv.reader(lines), start=first_line):
+    for number, line in enumerate(lines, start=first_line):
         try:
+            fields = next(csv.reader([line]), [])
             values = dict(zip(columns, fields, strict=True))
             row = Row(
                 float(values["latency_ms"]),
@@ -400,8 +415,8 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 float(values.get("cold_ms", 0.0)),
                 tuple(values.get("profiled_for", "").split()),
             )
-        except ValueError:
-            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {fields!r}") from None
+        except (ValueError, csv.Error):
+            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {line!r}") from None
         signature = values["signature"]
         if signature in rows:
             raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")

@@ -135,7 +135,7 @@ class Adaptation:
     def describe(self) -> str:
         """The errors in words."""
         return (
-            f"leave-one-out on {self.networks} measured networks: mean error {self.accuracy.mape:.1%}, largest "
+            f"leave-one-out on {self.networks} networks: mean error {self.accuracy.mape:.1%}, largest "
             f"{self.accuracy.max_error:.1%}, Spearman {self.accuracy.spearman:.3f} (one scale for all: mean error "
             f"{self.scale_only.mape:.1%}, largest {self.scale_only.max_error:.1%})"
         )

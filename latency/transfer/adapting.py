@@ -75,7 +75,7 @@ def adapt_profile(
     start = time.monotonic()
     if source.precision not in device.precisions:
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {source.precision}")
-    if source.kind == "modelled":
+    if source.is_adapted:
         raise InputError("a table that was adapted from another's cannot be adapted again: give a measured one")
     if networks < LEAST_NETWORKS:
         raise InputError(f"--networks: {networks} are too few to adapt a table, give at least {LEAST_NETWORKS}")
@@ -93,13 +93,14 @@ def adapt_profile(
         )
     parts = np.array([splitter.network(chosen[place]) for place in known])
     adaptation = fit_adaptation(parts, np.array([latencies[place] for place in known], np.float64))
+    identity = device.identity(threads=threads)
     table = adapted_table(
         adaptation,
         splitter,
-        device.identity(threads=threads),
+        identity,
         anchor_ms=float(f"{anchor_ms:.5g}"),
-        protocol="simulated" if device.is_exact else settings.protocol,
-        statistic="simulated" if device.is_exact else source.statistic,
+        protocol=identity.kind if device.is_exact else settings.protocol,
+        statistic=identity.kind if device.is_exact else source.statistic,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
     table = LatencyTable.load(table.save(path))
@@ -110,7 +111,7 @@ def adapt_profile(
 
 
 def _check_overwriting(path: Path, fresh: bool) -> None:
-    if path.exists() and not fresh and LatencyTable.load(path).kind != "modelled":
+    if path.exists() and not fresh and not LatencyTable.load(path).is_adapted:
         raise InputError(
             f"{path}: is a measured table, which an adapted one must not replace: name another file with --table, or "
             f"give --fresh"

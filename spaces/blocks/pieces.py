@@ -11,6 +11,8 @@ from edgenas.spaces.rounding import round_filters
 from edgenas.spaces.tensor import Shape
 
 KERNELS = (1, 3, 5, 7)
+#: Nothing in a network (filters, classes, strides) is larger: what is, is a slip of the pen, and would take gigabytes.
+MOST_WHOLE = 1_000_000
 
 
 def check_positive(owner: str, **values: int | float) -> None:
@@ -21,10 +23,12 @@ def check_positive(owner: str, **values: int | float) -> None:
 
 
 def check_whole(owner: str, least: int = 1, **values: int) -> None:
-    """Raises InputError unless every value is a whole number of at least ``least``."""
+    """Raises InputError unless every value is a whole number of at least ``least`` and at most a million."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{owner}: {name} must be a whole number of at least {least}, not {value!r}")
+        if value > MOST_WHOLE:
+            raise InputError(f"{owner}: {name} must be at most {MOST_WHOLE:,}, not {value!r}")
 
 
 def check_share(owner: str, **values: float) -> None:

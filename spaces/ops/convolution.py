@@ -35,7 +35,7 @@ class Convolution(Op):
     use_bias: bool = False
     dilation: Sides = 1
 
-    traits: ClassVar[Traits] = Traits(has_kernel=True, fuses_activation=True)
+    traits: ClassVar[Traits] = Traits(has_kernel=True, always_biased=True, fuses_activation=True)
 
     def __post_init__(self) -> None:
         _check_sides(self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
@@ -73,7 +73,7 @@ class DepthwiseConvolution(Op):
     use_bias: bool = False
     dilation: Sides = 1
 
-    traits: ClassVar[Traits] = Traits(has_kernel=True, kernel_axis=-2, fuses_activation=True)
+    traits: ClassVar[Traits] = Traits(has_kernel=True, kernel_axis=-2, always_biased=True, fuses_activation=True)
 
     def __post_init__(self) -> None:
         _check_sides(self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
@@ -110,7 +110,7 @@ class TransposedConvolution(Op):
     use_bias: bool = False
 
     # Kernels are (height, width, filters, input channels).
-    traits: ClassVar[Traits] = Traits(has_kernel=True, kernel_axis=-2, fuses_activation=False)
+    traits: ClassVar[Traits] = Traits(has_kernel=True, kernel_axis=-2)
 
     def __post_init__(self) -> None:
         _check_sides(self, kernel=self.kernel, stride=self.stride)

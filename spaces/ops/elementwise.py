@@ -85,6 +85,7 @@ class Maximum(Op):
     """The larger of two elements; sides of 1 are broadcast."""
 
     input_count: ClassVar[int | None] = 2
+    traits: ClassVar[Traits] = Traits(same_scale=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return _broadcast(self, *inputs)

@@ -20,6 +20,7 @@ class Concatenate(Op):
 
     input_count: ClassVar[int | None] = None
     input_dtype: ClassVar[str] = "any"
+    traits: ClassVar[Traits] = Traits(same_scale=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         axis = positive_axis(self, self.axis, inputs[0])

@@ -30,20 +30,24 @@ class Traits:
         has_kernel: it has a kernel and room for a bias, into which a batch norm that follows can be folded.
         kernel_axis: which axis of the kernel counts the output channels.
         per_channel: its int8 kernel has a scale for each output channel rather than one for all.
+        always_biased: its deployed operator has a bias whether it was trained with one or not.
         fuses_activation: the deployed operator takes a relu or relu6 that follows along for free.
         gone_when_deployed: nothing is left of it in a deployed model.
         in_place: its output may take the place of its input, element by element.
         keeps_range: every value it puts out is one that it read (or 0), so its int8 output has the scale of its input.
+        same_scale: its int8 inputs must have the scale of its output.
         normalises: a batch norm: a scale and a shift for each channel, from statistics.
     """
 
     has_kernel: bool = False
     kernel_axis: int = -1
     per_channel: bool = True
+    always_biased: bool = False
     fuses_activation: bool = False
     gone_when_deployed: bool = False
     in_place: bool = False
     keeps_range: bool = False
+    same_scale: bool = False
     normalises: bool = False
 
 

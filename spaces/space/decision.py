@@ -18,7 +18,7 @@ _GROUP = 6
 #: Populations hold options in 16 bits.
 MAX_OPTIONS = 2**15 - 1
 #: A choice as text: one character, or from 36 on its number between dots.
-_CHOICE = re.compile(r"[0-9a-z]|\.[0-9]{2,5}\.")
+_CHOICE = re.compile(r"[0-9a-z]|\.[1-9][0-9]{1,4}\.")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgenas.spaces.space.spec import BlockChoice, block_choice
+from edgenas.spaces.space.spec import MOST_LAYERS, BlockChoice, block_choice
 from edgenas.spaces.yaml_files import Entry
 
 NONE = "none"
@@ -145,7 +145,7 @@ class _Unroller:
         given = [each.names[0] for each in read]
         if len(given) != len(own) or any(len(each.names) > 1 for each in read):
             entry.refuse(f"cell {kind!r} reads {len(own)} inputs ({', '.join(own)}), found {len(given)}")
-        repeat = keys["repeat"].whole() if "repeat" in keys else 1
+        repeat = keys["repeat"].whole(most=MOST_LAYERS) if "repeat" in keys else 1
         nodes: list[NodeSpec] = []
         output = ""
         for number in range(1, repeat + 1):

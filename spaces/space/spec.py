@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 PLACE_FIELDS = ("filters", "stride", "classes")
 WIDTH_KEYS = ("filters", "input_filters")
 
+#: No stage is deeper than this.
+MOST_LAYERS = 200
+
 
 @dataclass(frozen=True)
 class When:
@@ -202,7 +205,7 @@ def _stage(entry: Entry) -> Stage:
     for choice in (choice for layer in layers for choice in layer):
         if not (choice.has("filters") and choice.has("stride")):
             choice.entry.refuse(f"block {choice.block.kind!r} has no filters and stride, which a stage decides")
-    depth = entries["depth"].wholes()
+    depth = entries["depth"].wholes(most=MOST_LAYERS)
     if len(layers) > max(depth):
         entries["layers"].refuse(f"{len(layers)} layers are described but the depth is at most {max(depth)}")
     return Stage(

@@ -46,3 +46,11 @@ def test_text():
     assert one_line("a\r\nb\x1b[0m\u2028c\udcff") == "a b\\x1b[0m c\\udcff"
     assert unprintable("👩‍🔬 Grünfink") == ""
     assert unprintable("\udcff") == "the byte 0xff, which is not UTF-8"
+
+
+def test_an_endless_message_says_how_much_is_left_out():
+    assert one_line("found " + "9" * 399) == "found " + "9" * 399
+    assert one_line("found " + "9" * 70_000 + " there") == (
+        "found " + "9" * 380 + "... (69,600 characters left out) ..." + "9" * 20 + " there"
+    )
+    assert len(one_line("many words " * 10_000)) < 2600

@@ -69,3 +69,12 @@ def test_other_texts_are_refused():
         resolve_architecture("tiny_edge:000")
     with pytest.raises(InputError, match="cannot be read"):
         resolve_architecture("/no/such/architecture.yaml")
+
+
+@pytest.mark.parametrize("side", [float("inf"), float("nan"), "x", None])
+def test_an_architecture_file_with_a_shape_that_is_none_is_refused(tiny, tmp_path, side):
+    document = tiny.decode(tiny.architecture(tiny.sample(np.random.default_rng(1), 1)[0])).to_dict()
+    path = tmp_path / "architecture.yaml"
+    path.write_text(yaml.safe_dump(document | {"inputs": {"image": [side, 28, 1]}}))
+    with pytest.raises(InputError, match=r"architecture\.yaml: document: does not describe a network"):
+        resolve_architecture(str(path))

@@ -59,6 +59,12 @@ def test_a_file_loads(tmp_path):
         ("name: mine", "name: 3", "name: found 3, expected text"),
         ("classes: 4", "", "the key 'classes' is missing"),
         ("classes: 4", "classes: 0", "classes: found 0, expected a whole number of at least 1"),
+        (
+            "classes: 4",
+            "classes: 4000000000",
+            r"classes: found 4000000000, expected a whole number of at most 1,000,000",
+        ),
+        ("depth: [1, 2]", "depth: [1, 3000]", r"depth\[1\]: found 3000, expected a whole number of at most 200"),
         ("classes: 4", "classes: true", "classes: found True, expected a whole number"),
         ("[8, 8, 3]", "[8, 8]", r"input_shape: found \[8, 8\], expected \[height, width, channels\]"),
         ("{filters: [8, 16]}", "{filters: []}", r"stem.filters: found \[\], expected a list with at least one"),

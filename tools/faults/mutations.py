@@ -41,11 +41,62 @@ def mutate_tree(tree: Any, rng: np.random.Generator, times: int = 1) -> Any:
         if not found or not isinstance(tree, (dict, list)):
             return odd_value(rng)
         path = found[int(rng.integers(len(found)))]
-        owner = tree
-        for key in path[:-1]:
-            owner = owner[key]
-        _change(owner, path[-1], rng, tree)
+        _change(_at(tree, path[:-1]), path[-1], rng, tree)
     return tree
+
+
+#: Numbers that fit in most places, and some that fit in none: what is built of them is what matters.
+_NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    9,
+    11,
+    16,
+    24,
+    32,
+    64,
+    100,
+    128,
+    224,
+    1000,
+    4096,
+    10**5,
+    10**7,
+    2**31,
+    2**40,
+    0.1,
+    0.25,
+    1.5,
+)
+
+
+def mutate_numbers(tree: Any, rng: np.random.Generator, times: int = 1) -> Any:
+    """A copy in which some numbers are others, of the same kind or not: much of it is still valid."""
+    tree = copy.deepcopy(tree)
+    for _ in range(times):
+        found = [path for path in places(tree) if _is_number(_at(tree, path))]
+        if not found:
+            return tree
+        path = found[int(rng.integers(len(found)))]
+        number = _NUMBERS[int(rng.integers(len(_NUMBERS)))]
+        _at(tree, path[:-1])[path[-1]] = [number, number + 1] if rng.random() < 0.15 else number
+    return tree
+
+
+def _at(tree: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _change(owner: Any, key: Any, rng: np.random.Generator, tree: Any) -> None:
@@ -60,14 +111,11 @@ def _change(owner: Any, key: Any, rng: np.random.Generator, tree: Any) -> None:
         owner.extend([copy.deepcopy(owner[key])] * int(rng.integers(1, 300)))
     elif kind == 8:
         owner[key] = [copy.deepcopy(owner[key])]
-    elif isinstance(owner[key], (int, float)) and not isinstance(owner[key], bool):
+    elif _is_number(owner[key]):
         owner[key] = owner[key] * float(rng.choice([-1, 0, 0.1, 10, 1000, 1e9]))
     else:
         other = list(places(tree))
-        source: Any = tree
-        for step in other[int(rng.integers(len(other)))]:
-            source = source[step]
-        owner[key] = copy.deepcopy(source)
+        owner[key] = copy.deepcopy(_at(tree, other[int(rng.integers(len(other)))]))
 
 
 def _renamed(key: Any, rng: np.random.Generator) -> Any:

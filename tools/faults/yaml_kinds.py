@@ -13,9 +13,10 @@ import yaml
 from edgenas.recipe.recipe import recipe_template
 from edgenas.spaces.references import reference_names
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.spec import CATALOG, space_names
+from edgenas.spaces.space.spec import space_names
+from edgenas.spaces.yaml_files import CATALOG
 from faults.hostile_yaml import hostile
-from faults.mutations import mutate_bytes, mutate_text, mutate_tree
+from faults.mutations import mutate_bytes, mutate_numbers, mutate_text, mutate_tree
 from faults.runner import Job
 from faults.scene import Scene
 
@@ -27,7 +28,8 @@ def damaged(text: str, rng: np.random.Generator) -> bytes:
     """A YAML text with a fault: in what it says, in how it is written, in its bytes, or a hostile one."""
     kind = rng.random()
     if kind < 0.6:
-        tree = mutate_tree(yaml.safe_load(text), rng, int(rng.integers(1, 4)))
+        mutate = mutate_numbers if kind < 0.25 else mutate_tree
+        tree = mutate(yaml.safe_load(text), rng, int(rng.integers(1, 4)))
         try:
             return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode("utf-8", "replace")
         except (yaml.YAMLError, TypeError, ValueError):  # keys that YAML cannot write

@@ -23,7 +23,7 @@ from edgenas.run.folder import RunFolder
 from edgenas.spaces import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.evaluation import load_data, load_space
-from edgenas.study.study import Study
+from edgenas.study.study import Study, StudyDamagedError
 
 RECIPE = """
 name: made-up
@@ -197,11 +197,20 @@ def test_no_run_is_an_input_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_study_leaves_the_report_as_it_is(shipped: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(shipped, run)
+    before = build_report(run).read_bytes()
+    (run / "study.db").write_text("not a database")
+    with pytest.raises(StudyDamagedError, match="the study is damaged"):
+        build_report(run)
+    assert (run / "report.html").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("recipe.yaml", "nonsense: ["),
-        ("study.db", "not a database"),
         ("state.json", "{"),
         ("table.csv", "signature,ms\n"),
         ("validation.json", '{"rows": [1]}'),

@@ -109,7 +109,16 @@ class Page(HTMLParser):
 
     @property
     def figures(self) -> dict[str, dict]:
-        return {name.removesuffix("-spec"): json.loads(code) for name, code in self.scripts if name}
+        return {
+            name.removesuffix("-spec"): json.loads(code)
+            for name, code in self.scripts
+            if name and name.endswith("-spec")
+        }
+
+    @property
+    def hovers(self) -> dict[str, str]:
+        """What trials tell when they are pointed at, by number."""
+        return json.loads(next(code for name, code in self.scripts if name == "trial-hovers"))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +151,8 @@ def test_pareto_figure_shows_budget_front_and_choice(full: tuple[str, Page]) -> 
     traces = {trace.get("name"): trace for trace in spec["data"]}
     assert traces["chosen"]["x"] == [0.21]
     assert traces["chosen"]["y"] == [0.85]
-    assert "0.1.3" in traces["chosen"]["hovertext"][0]
+    assert traces["chosen"]["meta"] == "trials"
+    assert "0.1.3" in full[1].hovers[str(traces["chosen"]["customdata"][0])]
     assert sorted(traces["Pareto front"]["x"]) == [0.2, 0.4]
     assert [shape["x0"] for shape in spec["layout"]["shapes"]] == [0.25]
 

@@ -60,5 +60,5 @@ def test_csv_has_every_trial_and_says_what_is_unknown() -> None:
     assert [row["chosen"] for row in rows] == ["false", "true", "false"]
     assert rows[2]["architecture"] == 'a "quoted", text'
     assert (rows[2]["top1"], rows[2]["top1_provenance"]) == ("", "")
-    assert rows[1]["top1_provenance"].startswith("measured")
+    assert rows[1]["top1_provenance"].startswith("evaluated")
     assert rows[1]["latency_provenance"].startswith("predicted")

@@ -29,7 +29,7 @@ def test_one_row_per_quantization_in_words_for_people() -> None:
     first = ("int8", "88.40 %", "-0.30", "170,840 bytes", "0.0814 ms", "1.22 x", "32.0 dB", "stage3/add, 24.8 dB")
     assert table.rows[0] == first
     assert table.rows[1][:2] == ("int16x8", "failed: no <kernel>")
-    assert table.rows[2][4:] == ("not measured: refused", "", "equal", "")
+    assert table.rows[2][4:] == ("none: refused", "", "equal", "")
     assert {len(row) for row in table.rows} == {len(table.header)}
     page = quantizations_html(table)
     assert "no &lt;kernel&gt;" in page

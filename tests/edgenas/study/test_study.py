@@ -100,7 +100,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no study"):
         Study.open(tmp_path / "study.db")
     (tmp_path / "text.db").write_text("not a database, whatever its name says" * 100)
-    with pytest.raises(InputError, match=r"text\.db: cannot be read as a study"):
+    with pytest.raises(InputError, match=r"text\.db: the study is damaged \(file is not a database\)"):
         Study.open(tmp_path / "text.db")
     Study.create(tmp_path / "study.db").close()
     with pytest.raises(InputError, match="exists already"):

@@ -12,9 +12,8 @@ from edgenas.latency.check.device_drift import DeviceDrift
 from edgenas.latency.check.validation import validate
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.predictor import Predictor
-from edgenas.latency.profile.exact import PROTOCOL
 from edgenas.latency.profile.profiler import profile_space
-from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 
@@ -36,7 +35,7 @@ def test_every_signature_is_simulated_once(profiled):
     assert profiled.measured == profiled.signatures == len(SPACE.signatures("int8"))
     assert not profiled.failed
     table = LatencyTable.load(profiled.path, device="edgetpu-sim", precision="int8")
-    assert (table.protocol, table.kind, table.statistic) == (PROTOCOL, "simulated", "simulated")
+    assert (table.protocol, table.kind, table.statistic) == (f"simulated: {EXACT_PROTOCOL}", "simulated", "simulated")
     assert {row.visits for row in table.rows.values()} == {1}
 
 

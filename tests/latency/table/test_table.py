@@ -181,6 +181,13 @@ def test_nonsense_energies_are_refused(cell: str, words: str) -> None:
         LatencyTable.from_text(_signed("".join(lines[:-1]) + lines[-1].rsplit(",", 6)[0] + f",{cell},0,0,0,0,\n"))
 
 
+@pytest.mark.parametrize("row", ["x" * 200_000 + ",1.0,0,1,1", '"x,1.0,0,1,1', "x,9" * 3000, ""])
+def test_rows_of_any_content_are_read_or_refused_with_their_line(row: str) -> None:
+    body = TABLE.to_text().rpartition("# sha256")[0] + row + "\n"
+    with pytest.raises(InputError, match=r"<text>: line 1[0-9]: expected signature,latency_ms"):
+        LatencyTable.from_text(f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n")
+
+
 def test_a_nonsense_origin_of_energies_is_refused() -> None:
     text = TABLE.with_energies({}, TableEnergy("measured", "rapl", 1.0, 2.0)).to_text().rpartition("# sha256")[0]
     with pytest.raises(InputError, match="kind of energy 'guessed'"):

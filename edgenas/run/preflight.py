@@ -1,0 +1,115 @@
+"""What is checked before the first trial, so that nothing is found wrong after hours of work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgenas.data.remarks import remarks
+from edgenas.run.disk import check_space
+from edgenas.run.profile import check_energy_known
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import one_line
+
+if TYPE_CHECKING:
+    from edgenas.run.context import RunContext
+    from edgenas.spaces.network import Network
+
+#: Weights, their optimizer's and average's state, and checkpoints of a training, in bytes for each parameter.
+_BYTES_PER_PARAMETER = 40
+#: What a trial takes in the study, its backup, its folder and the log.
+_BYTES_PER_TRIAL = 16_000
+_BYTES_OF_A_RUN = 4_000_000
+_SAMPLED = 64
+
+
+def check(context: RunContext) -> None:
+    """Everything that can be wrong with a recipe and is cheap to find out: data, space, device, names, disk.
+
+    Raises InputError, and WorkError when there is no space for the work.
+    """
+    from edgenas.export.quantization import get_recipe
+
+    if missing := get_recipe(context.recipe.export.quantization).missing():
+        raise InputError(f"export.quantization: {missing}")
+    if context.precision not in context.device.precisions:
+        raise InputError(
+            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
+            f"one of {', '.join(context.device.precisions)}"
+        )
+    check_energy_known(context)
+    _check_data(context)
+    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+        context.progress.say(f"data: {one_line(remark)}")
+    networks = _sampled(context)  # loads the space
+    _check_task(context, networks[0])
+    _check_compression(context)
+    _check_bundle_folder(context)
+    parameters = max(network.params for network in networks)
+    finals = context.recipe.export.candidates
+    check_space(
+        context.folder.path,
+        _BYTES_OF_A_RUN
+        + _BYTES_PER_TRIAL * context.recipe.search.trials
+        + _BYTES_PER_PARAMETER * parameters * min(finals, 3),
+    )
+
+
+def _check_data(context: RunContext) -> None:
+    """What the bundle, which comes last, would refuse; and whether there are images to compare candidates on."""
+    from edgenas.export.bundle.contents import label_problem
+
+    dataset, data = context.dataset, context.recipe.data
+    if problem := label_problem(dataset.class_names):
+        raise InputError(
+            f"data set {dataset.name!r} ({_shown(dataset.source)}): {problem}; rename the class, whose name goes into "
+            "labels.txt"
+        )
+    for what in ("name", "licence", "source"):
+        text = getattr(dataset, what)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"data set {_shown(text)}: its {what} is no text that UTF-8 can write; rename it"
+            ) from None
+    dataset.split(data.validation_fraction, context.recipe.seed)
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _sampled(context: RunContext) -> list[Network]:
+    population = context.space.sample(np.random.default_rng(0), _SAMPLED)
+    return [context.space.decode(row) for row in population]
+
+
+def _check_task(context: RunContext, network: Network) -> None:
+    """Whether the space is of the task that is trained, and its networks fit the data."""
+    from edgenas.tasks import get_task
+
+    get_task(context.space.task).check(context.dataset, network)
+
+
+def _check_compression(context: RunContext) -> None:
+    """Whether pruning and clustering find anything in the space."""
+    from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.compression import compressible_ops
+
+    name = context.recipe.export.quantization
+    tuning = get_recipe(name).fine_tuning
+    if tuning is None or not (tuning.pruned or tuning.clustered):
+        return
+    if not any(compressible_ops(entry.graph) for entry in context.space.entries):
+        raise InputError(
+            f"export.quantization: {name!r} finds nothing in space {context.space.name!r}: no network of it has a "
+            "kernel large enough to prune or cluster; choose another quantization, such as int8"
+        )
+
+
+def _check_bundle_folder(context: RunContext) -> None:
+    from edgenas.export.bundle.bundle import check_replaceable
+
+    check_replaceable(context.folder.bundle_path)

@@ -1,0 +1,83 @@
+"""Networks of graph spaces are built, written, read and exported as chains are."""
+
+import numpy as np
+import pytest
+
+from edgenas.export.keras.builder import build_keras
+from edgenas.export.quantization import convert
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.reader import check_integer, model_io, read_operators
+from edgenas.spaces.blocks import ConvBnAct, Sum
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.network import Network, Node
+from edgenas.spaces.tensor import TensorSpec
+
+
+def _examples(network, count=4):
+    rng = np.random.default_rng(0)
+    found = [
+        rng.normal(size=(count, *spec)).astype(np.float32)
+        if spec.is_real
+        else rng.integers(0, 20, (count, *spec)).astype(np.int32)
+        for _, spec in network.inputs
+    ]
+    return found if len(found) > 1 else found[0]
+
+
+def test_built_written_read_and_exported(graph_space):
+    rng = np.random.default_rng(4)
+    for row in graph_space.sample(rng, 2):
+        network = graph_space.decode(row)
+        shapes = [(1, *network.shapes[name]) for name in network.outputs]
+        model = build_keras(network)
+        assert [(1, *output.shape[1:]) for output in model.outputs] == shapes
+        assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == network.params
+        for variable in model.variables:  # as if it were trained: what is 0 or 1 would be left out by the converter
+            if variable.path.endswith(("bias", "beta", "gamma", "shares", "moving_mean")):
+                variable.assign(rng.normal(0.5, 0.2, variable.shape))
+        examples = _examples(network)
+        for precision in ("float32", "int8"):
+            ours = write_tflite(network.graph, precision)
+            theirs = convert(model, quantization=precision, calibration=examples)
+            for file in (ours, theirs):
+                ends = model_io(file)
+                assert sorted(end.shape for end in ends.inputs) == sorted((1, *spec) for _, spec in network.inputs)
+                assert sorted(end.shape for end in ends.outputs) == sorted(shapes)
+                assert precision == "float32" or check_integer(file) == []
+            kinds = [sorted(operator.name for operator in read_operators(file)) for file in (ours, theirs)]
+            assert kinds[0] == kinds[1]
+
+
+def test_nodes_may_share_weights():
+    image = TensorSpec((8, 8, 8))
+    block = ConvBnAct(8)
+    nodes = (
+        Node("first", block, ("image",)),
+        Node("second", block, ("first",), weights="first"),
+        Node("sum", Sum(), ("first", "second")),
+    )
+    network = Network("shared", (("image", image),), nodes, ("sum",))
+    apart = Network("apart", (("image", image),), (nodes[0], Node("second", block, ("first",)), nodes[2]), ("sum",))
+    assert (network.params, network.macs) == (apart.params // 2, apart.macs)
+    assert Network.from_dict(network.to_dict()) == network
+    model = build_keras(network)
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == network.params
+    sizes = [len(write_tflite(each.graph, "float32")) for each in (network, apart)]
+    assert sizes[0] < sizes[1] - 4 * 9 * 8 * 8 + 200
+    file = convert(model, quantization="int8", calibration=_examples(network))
+    assert [o.name for o in read_operators(file)] == [
+        o.name for o in read_operators(write_tflite(network.graph, "int8"))
+    ]
+    other = Network("other", (("image", image),), (nodes[0], Node("b", ConvBnAct(16), ("first",), "first")), ("b",))
+    with pytest.raises(InputError, match="cannot share the weights"):
+        other.graph.macs  # noqa: B018
+
+
+def test_calibration_is_asked_for_by_input(graph_space):
+    if graph_space.name != "two_ends":
+        return
+    network = graph_space.decode(graph_space.sample(np.random.default_rng(0), 1)[0])
+    with pytest.raises(InputError, match="for each of the 2 inputs"):
+        convert(build_keras(network), quantization="int8", calibration=_examples(network)[0])
+    with pytest.raises(InputError, match=r"of input 'facts' are float32 of shape"):
+        convert(build_keras(network), quantization="int8", calibration=[_examples(network)[0]] * 2)
