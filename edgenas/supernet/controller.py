@@ -125,10 +125,7 @@ class Controller:
         settings = self.settings
         momentum = settings.baseline_momentum
         total, weight = self._total, self._weight
-        if self._weight == 0.0:
-            advantages = rewards - rewards.mean()
-        else:
-            advantages = rewards - total / weight
+        advantages = rewards - (total / weight if weight else rewards.mean())
         total = momentum * total + (1 - momentum) * float(rewards.mean())
         weight = momentum * weight + (1 - momentum)
         rate = settings.rate(progress)

@@ -96,7 +96,9 @@ class Families:
             array = costs[slot.name].copy()
             for place, decision in enumerate(slot.decisions):
                 if decision in wanted:
-                    options = np.arange(len(array)) // table.strides[place] % len(self.space.decisions[decision].options)
+                    options = (
+                        np.arange(len(array)) // table.strides[place] % len(self.space.decisions[decision].options)
+                    )
                     array[(options != wanted[decision]) & (table.index >= 0)] = _FORBIDDEN
             changed[slot.name] = array
         return changed

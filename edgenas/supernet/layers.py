@@ -174,7 +174,8 @@ def _batch_norm(variants: Sequence[Variant]) -> SharedLayer:
     def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, Any]:
         tf = tensorflow()
         if not mode.batch_statistics:
-            return _normalised(inputs[0], *view(op, weights, numbers), op.epsilon), None
+            scale, shift, mean, variance = view(op, weights, numbers)
+            return _normalised(inputs[0], scale, shift, mean, variance, op.epsilon), None
         scale, shift = view(op, weights[:2], numbers)
         out, mean, variance = _normalised_by_batch(inputs[0], scale, shift, op.epsilon)
         if mode.momentum is None:

@@ -51,7 +51,8 @@ class Learner:
         # A function of its own, so that the networks of a step share one graph, forwards and backwards.
         self._train_forward = traced(self._forward, inputs, plan, weights)
         plans = tf.TensorSpec((self.networks, *plan.shape), tf.int32)
-        self._step = traced(self._train_step, images, labels, plans, scalar, scalar)
+        pairs = tf.TensorSpec((self.networks, self.networks), tf.float32)
+        self._step = traced(self._train_step, images, labels, plans, pairs, scalar)
         self._batch_outputs = traced(self._answer_as_in_training, images, plan)
         self._calibrate = traced(self._mix_statistics, images, plan, scalar)
         self._infer = traced(self._answer, images, plan)
@@ -61,9 +62,12 @@ class Learner:
         """Training steps done."""
         return int(self.variables["step"].numpy())
 
-    def train(self, images: np.ndarray, labels: np.ndarray, plans: np.ndarray, rank_weight: float, rate: float) -> None:
-        """One step: ``plans`` are of the largest network, then the random ones by size, ascending, then the smallest."""
-        self._step(images, labels, plans, np.float32(rank_weight), np.float32(rate))
+    def train(self, images: np.ndarray, labels: np.ndarray, plans: np.ndarray, pairs: np.ndarray, rate: float) -> None:
+        """One step on several networks, of which the first learns from labels and teaches the others.
+
+        ``pairs[i, j]`` is the weight of what network ``i``, which should be the better one, loses to ``j``.
+        """
+        self._step(images, labels, plans, pairs.astype(np.float32), np.float32(rate))
 
     def batch_score(self, images: np.ndarray, labels: np.ndarray, plan: Plan) -> float:
         """The task's figure on one batch, with the statistics of that batch."""
@@ -86,7 +90,7 @@ class Learner:
     def _forward(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
 
-    def _train_step(self, images: Any, labels: Any, plans: Any, rank_weight: Any, rate: Any) -> None:
+    def _train_step(self, images: Any, labels: Any, plans: Any, pairs: Any, rate: Any) -> None:
         tf, lesson = tensorflow(), self.lesson
         inputs = lesson.prepared(self.supernet.space, images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -96,15 +100,11 @@ class Learner:
             taught = [tf.stop_gradient(answer) for answer in answers[0]]
             labelled = [lesson.loss(labels, answer, self.settings.label_smoothing) for answer in answers]
             terms = [labelled[0], *(lesson.distillation(answer, taught) for answer in answers[1:])]
-            ascending = [labelled[-1], *labelled[1:-1], labelled[0]]
-            ranked = [
-                tf.nn.relu(larger - tf.stop_gradient(smaller))
-                for place, larger in enumerate(ascending)
-                for smaller in ascending[:place]
-            ]
-            loss = tf.add_n(terms) + rank_weight * tf.add_n(ranked)
+            losses = tf.stack(labelled)
+            ranked = pairs * tf.nn.relu(losses[:, None] - tf.stop_gradient(losses)[None, :])
+            loss = tf.add_n(terms) + tf.reduce_sum(ranked)
         self._update(tape.gradient(loss, weights), weights, rate)
-        self.variables["losses"].assign(tf.stack(labelled))
+        self.variables["losses"].assign(losses)
         # Last, so that the count and the weights of an interrupted training fit each other.
         self.variables["step"].assign_add(1)
 

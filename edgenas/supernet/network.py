@@ -15,6 +15,7 @@ from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.places import ZEROS_LIKE, Owner, Place, Places, Plan
 from edgenas.supernet.shared_layer import Mode
 
+
 class Supernet:
     """All networks of a space in one: :meth:`outputs` computes any of them, :meth:`decode` cuts one out.
 

@@ -114,7 +114,8 @@ class Place:
 
     def _possible_reads(self, count: int) -> Iterator[tuple[int, ...]]:
         """Which inputs may be those that are there, when so many are."""
-        always, sometimes = [], []
+        always: list[int] = []
+        sometimes: list[int] = []
         for number, source in enumerate(self.position.inputs):
             lacks = None in source.names or any(
                 self._space.wiring.is_ever_gone(name) for name in source.names if name is not None
@@ -154,7 +155,8 @@ class Place:
     @staticmethod
     def _key(kind: str, graph: OpGraph, reads: tuple[int, ...]) -> tuple[object, ...]:
         ops = tuple(
-            (node.name, type(node.op), fixed_part(node.op), node.inputs, node.weights) for node in graph.nodes
+            (node.name, type(node.op), fixed_part(node.op), family(node.op), node.inputs, node.weights)
+            for node in graph.nodes
         )
         return (kind, ops, tuple(name for name, _ in graph.inputs), graph.outputs, reads)
 

@@ -124,7 +124,9 @@ def shared_layer(variants: Sequence[Variant]) -> SharedLayer:
     op = variants[0].op
     if type(op) not in _REGISTRY:
         known = ", ".join(sorted(cls.__name__ for cls in _REGISTRY))
-        raise InputError(f"no supernet layer for {type(op).__name__}: expected one of {known}, or an op without weights")
+        raise InputError(
+            f"no supernet layer for {type(op).__name__}: expected one of {known}, or an op without weights"
+        )
     return _REGISTRY[type(op)].make(variants)
 
 

@@ -125,7 +125,7 @@ class SupernetTraining:
             self._save()
 
     def rows(self, step: int) -> Population:
-        """(networks, decisions) what a step trains: the largest, the random ones by size, ascending, the smallest."""
+        """(networks, decisions) what a step trains: one of the largest, random ones, and one of the smallest."""
         rng = np.random.default_rng([self.lesson.seed, _NETWORKS, step])
         families, count = self.families, self.settings.random_networks
         if self.controller is None:
@@ -138,15 +138,18 @@ class SupernetTraining:
                 rows = families.covering(rng, rows)
             if rng.random() < warm:
                 rows = np.stack([families.widest(row) for row in rows])
-        rows = rows[np.argsort(families.macs(rows), kind="stable")]
         return np.concatenate([families.largest.draw(rng)[None], rows, families.smallest.draw(rng)[None]])
 
     # Steps ---------------------------------------------------------------------------------------------------------
 
     def _weights_step(self, step: int) -> None:
-        plans = np.stack([self._plan(row) for row in self.rows(step)])
+        rows = self.rows(step)
+        plans = np.stack([self._plan(row) for row in rows])
+        macs = self.families.macs(rows)
+        # The rank loss must not disturb networks that have learnt nothing yet, so its weight grows from 0.
+        pairs = (macs[:, None] > macs[None, :]) * self.settings.rank_weight * step / self.steps
         images, labels = self.lesson.batch(step, self.settings.batch_size)
-        self.learner.train(images, labels, plans, self.settings.rank_weight * step / self.steps, self._rate(step))
+        self.learner.train(images, labels, plans, pairs, self._rate(step))
 
     def _controller_step(self, step: int) -> None:
         if self.controller is None or self.reward is None:
