@@ -12,7 +12,7 @@ import math
 
 import pytest
 
-from edgenas.devices.device import Device, MeasurementError, MeasureSettings, Outcome
+from edgenas.devices.device import Device, MeasurementError, MeasurementOutcome, MeasureSettings
 from edgenas.devices.measurement import Measurement
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
@@ -61,7 +61,7 @@ class DeviceConformance:
             self.device().measure(b"this is not a model", settings=SETTINGS)
 
     def test_one_bad_model_does_not_stop_the_others(self) -> None:
-        heard: list[tuple[str, Outcome]] = []
+        heard: list[tuple[str, MeasurementOutcome]] = []
         models = {"first": self.model(), "bad": b"this is not a model", "last": self.model(16)}
         outcomes = self.device().measure_many(models, SETTINGS, lambda name, outcome: heard.append((name, outcome)))
         assert isinstance(outcomes["first"], Measurement)

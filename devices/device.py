@@ -103,7 +103,7 @@ class MeasureSettings:
 
 #: A model: the bytes of a ``.tflite`` file, or its path.
 Model = bytes | Path
-Outcome = Measurement | MeasurementError
+MeasurementOutcome = Measurement | MeasurementError
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ class Device(ABC):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         """Measures models in the order given, in one process where nothing goes wrong.
 
         Every model gets an outcome: a model that cannot be loaded, or crashes or hangs the runner, gets a
@@ -227,9 +227,11 @@ class Device(ABC):
         return []
 
 
-def _locked(measure_many: Callable[..., dict[str, Outcome]]) -> Callable[..., dict[str, Outcome]]:
+def _locked(measure_many: Callable[..., dict[str, MeasurementOutcome]]) -> Callable[..., dict[str, MeasurementOutcome]]:
     @functools.wraps(measure_many)
-    def alone(self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any) -> dict[str, Outcome]:
+    def alone(
+        self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any
+    ) -> dict[str, MeasurementOutcome]:
         with self.exclusive():
             return measure_many(self, models, *arguments, **options)
 

@@ -20,7 +20,7 @@ KINDS = ("measured", "simulated", "modelled", "predicted", UNKNOWN)
 class Figure:
     """A number with its unit, how it is known, and which statistic it is (``median``, ``quiet``, ...).
 
-    >>> str(Figure(0.21345, "ms", "measured", "median"))
+    >>> str(Figure(0.21342, "ms", "measured", "median"))
     '0.2134 ms (measured, median)'
     >>> str(Figure(1.5, "mJ", "modelled", "above idle"))
     '1.5 mJ (modelled, above idle)'

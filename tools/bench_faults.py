@@ -14,6 +14,8 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +57,8 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options, only, out = _parse(arguments)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background: programs would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     import faults.warm
 
     faults.warm.load()
@@ -71,21 +75,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "claims": [],
     }
     start = time.monotonic()
-    for kind in only:
-        print(f"{kind}:", flush=True)
-        begun = time.monotonic()
-        found, claims = run_kind(kind, options)
-        found["seconds"] = round(time.monotonic() - begun, 1)
-        document["kinds"][kind] = found
-        document["claims"] += claims
-        print(f"  {found.pop('summary')} ({found['seconds']:.0f} s)", flush=True)
-        for claim in claims:
-            print(f"  {'met' if claim['met'] else 'NOT MET'}: {claim['claim']}: {claim['value']}", flush=True)
+    try:
+        for kind in only:
+            _run_and_print(kind, options, document)
+    finally:
+        shutil.rmtree(options.folder, ignore_errors=True)
     document["seconds"] = round(time.monotonic() - start, 1)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _run_and_print(kind: str, options: Options, document: dict[str, Any]) -> None:
+    print(f"{kind}:", flush=True)
+    begun = time.monotonic()
+    found, claims = run_kind(kind, options)
+    found["seconds"] = round(time.monotonic() - begun, 1)
+    document["kinds"][kind] = found
+    document["claims"] += claims
+    print(f"  {found.pop('summary')} ({found['seconds']:.0f} s)", flush=True)
+    for claim in claims:
+        print(f"  {'met' if claim['met'] else 'NOT MET'}: {claim['claim']}: {claim['value']}", flush=True)
 
 
 def run_kind(kind: str, options: Options) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -26,10 +26,10 @@ from edgenas.devices.device import (
     DeviceLostError,
     DeviceSpec,
     MeasurementError,
+    MeasurementOutcome,
     MeasureSettings,
     MeterFound,
     Model,
-    Outcome,
     register_device,
 )
 from edgenas.devices.kinds.adb_energy import SECONDS, around, energy_of, find_counters, read_script, without_energy
@@ -137,12 +137,12 @@ class AdbDevice(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
 
-        def record(name: str, outcome: Outcome) -> None:
+        def record(name: str, outcome: MeasurementOutcome) -> None:
             outcomes[name] = outcome
             if on_result:
                 on_result(name, outcome)

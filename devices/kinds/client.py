@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from edgenas.devices.device import DeviceLostError, MeasurementError, MeasureSettings, MeterFound, Outcome
+from edgenas.devices.device import DeviceLostError, MeasurementError, MeasurementOutcome, MeasureSettings, MeterFound
 from edgenas.devices.measurement import Energy, Measurement, Provenance
 from edgenas.devices.power import Power
 from edgenas.spaces.errors import InputError
@@ -47,8 +47,8 @@ _RUNNER_SETTINGS = (
 )
 
 #: (name of a model, its path where the runner runs)
-Job = tuple[str, str]
-Record = Callable[[str, Outcome], None]
+ModelFile = tuple[str, str]
+Record = Callable[[str, MeasurementOutcome], None]
 
 
 class RunnerError(MeasurementError):
@@ -152,7 +152,7 @@ class RunnerProcess:
             raise RunnerError(f"the runner did not introduce itself: {str(answer)[:_WORDS]}")
         return dict(answer["facts"])
 
-    def send(self, jobs: Sequence[Job]) -> None:
+    def send(self, jobs: Sequence[ModelFile]) -> None:
         """Hands over all jobs without waiting: writing blocks once the pipe is full."""
         lines = [{"id": name, "path": path} for name, path in jobs]
 
@@ -206,7 +206,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 def measure_jobs(
     runner: RunnerProcess,
     facts: Mapping[str, Any],
-    jobs: Sequence[Job],
+    jobs: Sequence[ModelFile],
     settings: MeasureSettings,
     device: str,
     record: Record,
@@ -242,7 +242,7 @@ def outcome_of(
     settings: MeasureSettings,
     device: str,
     host: str | None = None,
-) -> Outcome:
+) -> MeasurementOutcome:
     """What a runner's answer says about a model. Raises RunnerError when it makes no sense."""
     if answer.get("id") != name:
         raise RunnerError(f"the runner answered for {answer.get('id')!r} instead of {name!r}")

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 from edgenas.devices.device import (
     DeviceSpec,
     MeasurementError,
+    MeasurementOutcome,
     MeasureSettings,
     MeterFound,
     Model,
-    Outcome,
     register_device,
 )
 from edgenas.devices.kinds.edgetpu_model import work_of
@@ -108,14 +108,14 @@ class EdgeTpuDevice(LocalDevice):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
         if self.meter_is_unasked:
             settings = dataclasses.replace(settings, energy=False)
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
 
-        def record(name: str, outcome: Outcome) -> None:
+        def record(name: str, outcome: MeasurementOutcome) -> None:
             if isinstance(outcome, MeasurementError):
                 outcome = self._explained(outcome)
             else:

@@ -16,15 +16,15 @@ from edgenas.devices.device import (
     DeviceLostError,
     DeviceSpec,
     MeasurementError,
+    MeasurementOutcome,
     MeasureSettings,
     MeterFound,
     Model,
-    Outcome,
     register_device,
 )
 from edgenas.devices.kinds.client import (
     RUNNER,
-    Job,
+    ModelFile,
     Record,
     RunnerError,
     RunnerProcess,
@@ -87,12 +87,12 @@ class LocalDevice(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
 
-        def record(name: str, outcome: Outcome) -> None:
+        def record(name: str, outcome: MeasurementOutcome) -> None:
             outcomes[name] = outcome
             if on_result:
                 on_result(name, outcome)
@@ -109,7 +109,7 @@ class LocalDevice(Device):
             self._measure(jobs, anchor, settings, record)
         return outcomes
 
-    def _measure(self, jobs: list[Job], anchor: str | None, settings: MeasureSettings, record: Record) -> None:
+    def _measure(self, jobs: list[ModelFile], anchor: str | None, settings: MeasureSettings, record: Record) -> None:
         strikes, failed_starts = Strikes(), 0
         while jobs:
             with self._open(settings, anchor) as runner:

@@ -18,10 +18,10 @@ from edgenas.devices.device import (
     Device,
     DeviceSpec,
     MeasurementError,
+    MeasurementOutcome,
     MeasureSettings,
     MeterFound,
     Model,
-    Outcome,
     register_device,
 )
 from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, work_of
@@ -56,10 +56,10 @@ class SimulatedEdgeTpu(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
         for name, model in models.items():
             try:
                 content = model.read_bytes() if isinstance(model, Path) else model

@@ -25,10 +25,10 @@ from edgenas.devices.device import (
     DeviceLostError,
     DeviceSpec,
     MeasurementError,
+    MeasurementOutcome,
     MeasureSettings,
     MeterFound,
     Model,
-    Outcome,
     register_device,
 )
 from edgenas.devices.kinds.client import Record, meter_of
@@ -40,7 +40,8 @@ from edgenas.spaces.errors import InputError
 _COMPARISONS = 3
 _COMPARE = MeasureSettings(warmup_seconds=0.05, min_runs=200, max_seconds=0.3, confidence=None, keep=2)
 _ALIKE = ("runtime", "runtime_version", "cpu_model")
-Job = tuple[str, Model]
+#: (name of a model, the model)
+NamedModel = tuple[str, Model]
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,12 @@ class SshDevice(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
 
-        def record(name: str, outcome: Outcome) -> None:
+        def record(name: str, outcome: MeasurementOutcome) -> None:
             outcomes[name] = outcome
             if on_result:
                 on_result(name, outcome)
@@ -199,7 +200,7 @@ class SshDevice(Device):
         """Times the reference model on every board. Raises InputError when the boards are not alike."""
         fastest: dict[str, float] = {}
 
-        def note(name: str, outcome: Outcome) -> None:
+        def note(name: str, outcome: MeasurementOutcome) -> None:
             if isinstance(outcome, Measurement):
                 fastest[name] = min(outcome.min, fastest.get(name, outcome.min))
 
@@ -240,15 +241,15 @@ def difference(fastest_ms: Mapping[str, float], limit: float) -> str | None:
 
 
 def _side_by_side(
-    work: Sequence[tuple[SshHost, list[Job]]], settings: MeasureSettings, record: Record
+    work: Sequence[tuple[SshHost, list[NamedModel]]], settings: MeasureSettings, record: Record
 ) -> dict[SshHost, DeviceLostError]:
     """Every host measures its share in a thread of its own; ``record`` is called in this thread only.
 
     Returns the hosts that were lost. What else goes wrong, in a host or in ``record``, ends all of it.
     """
-    answers: queue.Queue[tuple[str, Outcome] | tuple[SshHost, BaseException | None]] = queue.Queue()
+    answers: queue.Queue[tuple[str, MeasurementOutcome] | tuple[SshHost, BaseException | None]] = queue.Queue()
 
-    def run(host: SshHost, share: list[Job]) -> None:
+    def run(host: SshHost, share: list[NamedModel]) -> None:
         try:
             host.measure(share, settings, lambda name, outcome: answers.put((name, outcome)))
         except BaseException as error:

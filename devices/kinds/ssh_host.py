@@ -20,7 +20,7 @@ from typing import Any
 from edgenas.devices.device import DeviceLostError, MeasurementError, MeasureSettings, Model
 from edgenas.devices.kinds.client import (
     RUNNER_FILES,
-    Job,
+    ModelFile,
     Record,
     RunnerError,
     RunnerProcess,
@@ -260,7 +260,7 @@ class SshHost:
         while True:
             files = {} if anchor is None else {_file_name(anchor): anchor}
             anchor_path = f"{self._remote.folder}/{next(iter(files))}" if files else None
-            jobs: list[Job] = []
+            jobs: list[ModelFile] = []
             size = 0
             for name, model in pending:
                 content = _read(model)

@@ -52,7 +52,7 @@ def reject(context: RunContext, number: int, reason: str) -> None:
     context.progress.say(f"  trial {number} is not shipped: {reason}")
 
 
-def measure_quietly(context: RunContext, model: bytes, limit_ms: float | None) -> Measurement:
+def measure_deployed(context: RunContext, model: bytes, limit_ms: float | None) -> Measurement:
     """Measures a model on the run's device, up to :data:`MEASUREMENTS` times while its median is over the limit.
 
     The one with the least median counts; the log holds all of them.
@@ -97,7 +97,7 @@ def _first_within_budget(context: RunContext, study: Study) -> int:
             break
         measured += 1
         network = context.space.decode(context.space.parse(trial.architecture))
-        measurement = measure_quietly(context, write_tflite(network.graph, context.precision), limit_ms)
+        measurement = measure_deployed(context, write_tflite(network.graph, context.precision), limit_ms)
         study.record_measured(trial.number, _measured(measurement))
         if over_energy(measurement, limit_mj):
             reject(context, trial.number, f"energy {over_energy(measurement, limit_mj)}")

@@ -10,7 +10,7 @@ from edgenas.data.remarks import remarks
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
-from edgenas.run.choose import measure_quietly
+from edgenas.run.choose import measure_deployed
 from edgenas.run.shipping import accuracy_shortfall, float_equality, quiet_latency, shipped_file
 from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.cost import peak_activation_bytes
@@ -58,7 +58,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     converted = shipped_file(context, network, quantized.model, preprocessing)
     write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
-    measurement = measure_quietly(context, converted, recipe.budget.limits.get("latency_ms"))
+    measurement = measure_deployed(context, converted, recipe.budget.limits.get("latency_ms"))
     measured = {
         "latency_ms": measurement.median,
         "size_bytes": len(converted),

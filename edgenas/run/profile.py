@@ -101,11 +101,11 @@ def _given_table(context: RunContext) -> Path:
 
 def _own_table(context: RunContext) -> Path:
     from edgenas.latency.profile.profiler import profile_space
-    from edgenas.latency.profile.progress import Progress
+    from edgenas.latency.profile.progress import StageProgress
 
     with context.progress.task(f"profile {context.device.name}, percent", 100) as task:
 
-        def show(progress: Progress) -> None:
+        def show(progress: StageProgress) -> None:
             task.update(int(100 * progress.done / max(progress.total, 1)))
 
         result = profile_space(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL = 10.0
 
 
-class Task:
+class ProgressBar:
     """A counted piece of work, made by :meth:`Progress.task`."""
 
     def __init__(self, progress: Progress, title: str, total: int, done: int) -> None:
@@ -94,9 +94,9 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     @contextmanager
-    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
         """A counted piece of work; its bar goes away at the end."""
-        task = Task(self, title, total, done)
+        task = ProgressBar(self, title, total, done)
         try:
             yield task
         finally:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-Population = npt.NDArray[Any]
+from edgenas.spaces.space.population import Population
+
+__all__ = ["Costs", "Population", "Problem", "Space", "no_costs"]
+
 Costs = Callable[[Population], Mapping[str, npt.NDArray[np.float64]]]
 
 

@@ -92,6 +92,8 @@ def _trial_problems(
             yield f"its top1 cannot be {_short(attributes.get('top1'))}"
         if len(values) != 1 or not _is_number(reward):
             yield f"its reward cannot be {_short(reward)}"
+    if state in ("RUNNING", "WAITING") and values:  # state and reward are written in one transaction
+        yield "it has a reward and is said to be unfinished"
     ended = state in ("COMPLETE", "FAIL", "PRUNED") and IDENTITY in attributes
     if ended and attributes.get(OUTCOME) != outcome_checksum(attributes, state, reward):
         yield "its result is not what was written"

@@ -1,7 +1,7 @@
 """Training and evaluating networks. TensorFlow is imported by the first call, not by this package."""
 
 from edgenas.training.augmentation import NO_AUGMENTATION, Augmentation, augment
-from edgenas.training.evaluation import Evaluator, evaluate
+from edgenas.training.evaluation import ModelScorer, evaluate
 from edgenas.training.runtime import set_determinism
 from edgenas.training.settings import TrainingSettings
 from edgenas.training.train import TrainingDivergedError, TrainingProgress, TrainingResult, train
@@ -9,7 +9,7 @@ from edgenas.training.train import TrainingDivergedError, TrainingProgress, Trai
 __all__ = [
     "NO_AUGMENTATION",
     "Augmentation",
-    "Evaluator",
+    "ModelScorer",
     "TrainingDivergedError",
     "TrainingProgress",
     "TrainingResult",

@@ -16,7 +16,7 @@ from edgenas.training.runtime import light_graphs
 _BATCH_SIZE = 256
 
 
-class Evaluator:
+class ModelScorer:
     """Evaluates one model many times: its graph is built once, and reads the model's weights of the moment."""
 
     def __init__(self, model: Any, preprocessing: Preprocessing, task: Task | None = None) -> None:
@@ -53,4 +53,4 @@ def evaluate(
     model: Any, images: np.ndarray, labels: np.ndarray, preprocessing: Preprocessing, *, task: Task | None = None
 ) -> float:
     """Top-1 accuracy in [0, 1] (or the figure of another task) of a Keras model on uint8 NHWC images."""
-    return Evaluator(model, preprocessing, task)(images, labels)
+    return ModelScorer(model, preprocessing, task)(images, labels)

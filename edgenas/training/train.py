@@ -25,7 +25,7 @@ from edgenas.training.checkpoint import (
     save_checkpoint,
     training_fingerprint,
 )
-from edgenas.training.evaluation import Evaluator
+from edgenas.training.evaluation import ModelScorer
 from edgenas.training.packed import PackedModel
 from edgenas.training.runtime import compute_policy, dtype_policy, light_graphs, release_graphs
 from edgenas.training.schedule import learning_rate
@@ -112,7 +112,7 @@ def train(
     trainer = _Trainer(network, train_split, settings, seed, preprocessing, task, checkpoint_dir)
     resumed = trainer.resume()
     start -= resumed.seconds if resumed else 0.0
-    evaluator = Evaluator(trainer.packed.model, preprocessing, task) if validation is not None else None
+    scorer = ModelScorer(trainer.packed.model, preprocessing, task) if validation is not None else None
     while trainer.step < trainer.steps:
         loss = trainer.run_epoch(on_step, start)
         seconds = time.monotonic() - start
@@ -124,9 +124,9 @@ def train(
             "seconds": seconds,
         }
         score = None
-        if evaluator is not None and validation is not None:
+        if scorer is not None and validation is not None:
             trainer.packed.write_back()
-            score = record[task.metric] = evaluator(validation.images, validation.labels)
+            score = record[task.metric] = scorer(validation.images, validation.labels)
         trainer.history.append(record)
         trainer.save(time.monotonic() - start)
         if on_epoch is not None:

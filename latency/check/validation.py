@@ -144,7 +144,7 @@ def validate(
     table = table_for(table, space)
     predictor = Predictor(table)
     rng = np.random.default_rng(seed)
-    population = _fastest(space, table, seed, networks) if fast else _distinct(space, rng, networks)
+    population = _fastest(space, table, seed, networks) if fast else distinct_population(space, rng, networks)
     predicted = predictor.population(space, population)
     decoded = [space.decode(row) for row in population]
     models: dict[str, Model] = {str(i): write_tflite(each.graph, table.precision) for i, each in enumerate(decoded)}
@@ -270,7 +270,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (ends - (counts - 1) / 2)[inverse]
 
 
-def _distinct(space: SearchSpace, rng: np.random.Generator, count: int) -> NDArray[np.int16]:
+def distinct_population(space: SearchSpace, rng: np.random.Generator, count: int) -> NDArray[np.int16]:
     """``count`` different architectures, or as many as a small space has."""
     found: dict[bytes, NDArray[np.int16]] = {}
     for _ in range(20):

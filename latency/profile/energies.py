@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.devices import Device, DeviceLostError, MeasureSettings
-from edgenas.devices.device import Outcome
+from edgenas.devices.device import MeasurementOutcome
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
@@ -131,7 +131,7 @@ def _measured(
 
 def _outcomes(
     device: Device, models: Mapping[str, bytes], settings: MeasureSettings, path: Path, known: int
-) -> dict[str, Outcome]:
+) -> dict[str, MeasurementOutcome]:
     try:
         return device.measure_many(models, settings)
     except DeviceLostError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Progress:
+class StageProgress:
     """``done`` of ``total`` steps of a stage after ``seconds``."""
 
     stage: str
@@ -23,7 +23,7 @@ class Progress:
         return self.seconds * (self.total - self.done) / self.done if self.done > 0 else None
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[StageProgress], None]
 
 
 class Reporter:
@@ -37,7 +37,7 @@ class Reporter:
         now = time.monotonic()
         if self._callback and (done >= self._total or now - self._last >= self._interval):
             self._last = now
-            self._callback(Progress(self._stage, done, self._total, now - self._start))
+            self._callback(StageProgress(self._stage, done, self._total, now - self._start))
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def progress_bars() -> Iterator[ProgressCallback]:
     with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def show(progress: Progress) -> None:
+        def show(progress: StageProgress) -> None:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)

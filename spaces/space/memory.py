@@ -17,6 +17,7 @@ from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.position import Position
 from edgenas.spaces.space.slot_builder import NODE
 from edgenas.spaces.space.slots import SlotEntry, SlotTable
+from edgenas.spaces.space.value_tables import distinct_rows
 from edgenas.spaces.space.wiring import Values, Wiring, columns_of
 from edgenas.spaces.tensor import TensorSpec, check_precision
 
@@ -116,9 +117,9 @@ class ActivationMemory:
             for index in reversed(range(len(inputs))):
                 same = np.where((inputs[index] == number) & (number >= 0), index, same)
             columns += [later, same]
-        different, which = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        different, which = distinct_rows(columns)
         found = [self._held_by(tuple(row), precision) for row in different.tolist()]
-        return np.array(found, np.float64)[which.reshape(-1)]
+        return np.array(found, np.float64)[which]
 
     def _held_by(self, row: tuple[int, ...], precision: str) -> int:
         key = (row[0], ",".join(map(str, row[1:])), precision)

@@ -17,7 +17,7 @@ from edgenas.spaces.space.decision import Decision
 from edgenas.spaces.space.population import Population, Populations
 from edgenas.spaces.space.position import InputSource, Position, PositionChoice
 from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
-from edgenas.spaces.space.value_tables import UNKNOWN, Columns, ValueTable, constant, lookup, merged
+from edgenas.spaces.space.value_tables import UNKNOWN, Columns, ValueTable, constant, distinct_rows, lookup, merged
 from edgenas.spaces.tensor import TensorSpec, format_shape
 from edgenas.spaces.yaml_files import Scalar
 
@@ -270,12 +270,10 @@ class _Part:
         inputs = [self._input_numbers(source, columns, count) for source in position.inputs]
         if position.zeros_like:
             inputs.append(self._builder.source_numbers(position.zeros_like, columns, count))
-        keys = np.column_stack([present, block, *(columns[index] for index in own), *inputs])
-        different, which = np.unique(keys, axis=0, return_inverse=True)
+        different, which = distinct_rows([present, block, *(columns[index] for index in own), *inputs])
         found = [self._outcome(key, own) for key in different.tolist()]
         self.kinds, self.specs, self.pairs = (
-            np.array([each[place] for each in found], np.int32).reshape(len(found))[which.reshape(-1)]
-            for place in range(3)
+            np.array([each[place] for each in found], np.int32).reshape(len(found))[which] for place in range(3)
         )
 
     def _input_numbers(self, source: InputSource, columns: Columns, count: int) -> NDArray[np.int32]:

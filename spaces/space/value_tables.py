@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,3 +73,19 @@ def merged(tables: Sequence[ValueTable], sizes: Sequence[int], most: int) -> tup
         return tuple(tables)
     columns = dict(zip(decisions, np.indices(shape).reshape(len(shape), count), strict=True))
     return (reduced(ValueTable(decisions, lookup(tables, columns, count).reshape(shape))),)
+
+
+def distinct_rows(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """The different rows of columns of whole numbers, and which of them each row is.
+
+    As ``np.unique`` of the rows, by one number for each row where that fits, which is many times quicker.
+    """
+    rows = np.column_stack(columns).astype(np.int64)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    sizes = (high - low + 1).tolist()
+    if math.prod(sizes) >= 2**62:
+        different, which = np.unique(rows, axis=0, return_inverse=True)
+        return different, which.reshape(-1)
+    strides = np.array([math.prod(sizes[place + 1 :]) for place in range(len(sizes))], np.int64)
+    _, first, which = np.unique((rows - low) @ strides, return_index=True, return_inverse=True)
+    return rows[first], which.reshape(-1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgenas.devices import Device, DeviceSpec, MeasureSettings, Provenance
-from edgenas.devices.device import Model, Outcome, device_from_spec
+from edgenas.devices.device import MeasurementOutcome, Model, device_from_spec
 from edgenas.devices.lock import PATIENCE_VARIABLE, exclusive
 from edgenas.spaces.errors import InputError, WorkError
 
@@ -46,8 +46,8 @@ class Board(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         return {}
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgenas.devices import Device, DeviceSpec, Measurement, MeasureSettings, Power, Provenance, get_device
-from edgenas.devices.device import Model, Outcome, device_files, read_device_spec
+from edgenas.devices.device import MeasurementOutcome, Model, device_files, read_device_spec
 from edgenas.devices.own import save_device
 from edgenas.devices.power import read_power
 from edgenas.export.tflite.flatbuffer import write_tflite
@@ -101,8 +101,8 @@ class Slow(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         return {name: Measurement((2.0,), self.identity()) for name in models}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgenas.devices import Device, DeviceSpec, Measurement, MeasurementError, MeasureSettings, Provenance
-from edgenas.devices.device import Model, Outcome
+from edgenas.devices.device import MeasurementOutcome, Model
 from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.space.search_space import SearchSpace
 
@@ -76,10 +76,10 @@ class SharedServer(Device):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         clock = self.rng.choice(self.clocks)
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
         for name, model in models.items():
             if self.interrupt_after is not None and self.visits >= self.interrupt_after:
                 raise self.interruption
@@ -148,8 +148,8 @@ class SlowServer(SharedServer):
         self,
         models: Mapping[str, Model],
         settings: MeasureSettings | None = None,
-        on_result: Callable[[str, Outcome], None] | None = None,
-    ) -> dict[str, Outcome]:
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
         self._above = settings.operators_above if settings else None
         return super().measure_many(models, settings, on_result)
 

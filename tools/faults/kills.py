@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from faults.processes import end_session
 from faults.scene import Scene
-from faults.searching import Search, end_session
+from faults.searching import Search
 
 #: Kills of one run, one after the other, before it is let finish.
 KILLS_A_RUN = 4

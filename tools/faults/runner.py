@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faults.outcomes import Outcome, judge
+from faults.processes import session_of
 
 #: Largest share of a file's end that is kept of what a command prints.
 KEPT_BYTES = 200_000
@@ -26,10 +27,14 @@ KEPT_BYTES = 200_000
 
 @dataclass(frozen=True)
 class Limits:
-    """When the watchdog ends a command. A busy machine makes nobody slow: ``cpu_seconds`` are of the processor."""
+    """When the watchdog ends a command: too much of the processor's time, or standing still, or far too long.
+
+    A busy machine makes nobody slow: a command that waits for the processor does not stand still.
+    """
 
     cpu_seconds: float = 20.0
-    clock_seconds: float = 60.0
+    still_seconds: float = 20.0
+    clock_seconds: float = 300.0
     memory_bytes: int = 2 << 30
 
 
@@ -78,7 +83,8 @@ class _Running:
         self.peak = 0
         self.status = 0
         self.usage: resource.struct_rusage | None = None
-        self.start = time.monotonic()
+        self.start = self.moved = time.monotonic()
+        self.spent = -1.0
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
@@ -94,14 +100,22 @@ class _Running:
             return True
         self.peak = max(self.peak, _resident_bytes(self.pid))
         if self.stopped is None:
-            seconds = time.monotonic() - self.start
             if self.peak > self.limits.memory_bytes:
                 self.stopped = "memory"
-            elif seconds > self.limits.clock_seconds or _cpu_seconds(self.pid) > self.limits.cpu_seconds:
+            elif self._hangs():
                 self.stopped = "hang"
             if self.stopped:
                 self.kill()
         return False
+
+    def _hangs(self) -> bool:
+        now, spent = time.monotonic(), _cpu_seconds(self.pid)
+        # Those that it waits for may work (a runner that measures): they are looked for only when it seems to stand.
+        if spent > self.spent or _wants_processor(self.pid) or (now - self.moved > 1.0 and _session_works(self.pid)):
+            self.spent, self.moved = spent, now
+        still, whole = now - self.moved, now - self.start
+        limits = self.limits
+        return spent > limits.cpu_seconds or still > limits.still_seconds or whole > limits.clock_seconds
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -187,6 +201,19 @@ def _resident_bytes(pid: int) -> int:
             return int(file.read().split()[1]) * resource.getpagesize()
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def _wants_processor(pid: int) -> bool:
+    """Whether a process runs, or would if it were its turn."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):
+        return False
+
+
+def _session_works(session: int) -> bool:
+    return any(_wants_processor(pid) for pid in session_of(session))
 
 
 def _cpu_seconds(pid: int) -> float:

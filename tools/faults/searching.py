@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from faults.evaluators import VARIABLE
 from faults.outcomes import judge
+from faults.processes import end_session
 from faults.scene import Scene
 
 #: The longest that any of these small searches may take, on a busy machine.
@@ -156,32 +156,3 @@ def read_trials(path: Path) -> dict[int, tuple[Any, ...]]:
         for key, number, state in states
         if state in ("COMPLETE", "FAIL", "PRUNED")
     }
-
-
-def end_session(process: subprocess.Popen[bytes]) -> int:
-    """Kills what is left of a process's session; returns how many processes that were."""
-    left = session_of(process.pid)
-    for pid in left:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    return len(left)
-
-
-def session_of(session: int) -> list[int]:
-    """Living processes of a session."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] not in "ZX":
-            found.append(int(entry.name))
-    return found

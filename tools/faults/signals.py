@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from faults.processes import end_session, session_of
 from faults.scene import Scene
-from faults.searching import Search, end_session, session_of
+from faults.searching import Search
 
 TRIALS = 8
 FORMULA = {"seconds": 0.2}

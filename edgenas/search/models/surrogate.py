@@ -28,7 +28,7 @@ LEAST_SUCCESS = 0.02
 
 
 @dataclass(frozen=True)
-class Prediction:
+class RewardPosterior:
     """What the model expects of M architectures, in standardised rewards (the larger the better).
 
     Attributes:
@@ -142,13 +142,13 @@ class Conditioned:
         self._best = best
         self._success = success
 
-    def predict(self, population: Population) -> Prediction:
+    def predict(self, population: Population) -> RewardPosterior:
         """The prediction for every row of a population."""
         options = self._surrogate._options(population)
         posterior = self._process.predict(options)
         deviation = np.sqrt(posterior.variance + self._process.nugget)
         success = np.ones(len(population)) if self._success is None else self._success.probability(options)
-        return Prediction(posterior.mean, deviation, success, self._best)
+        return RewardPosterior(posterior.mean, deviation, success, self._best)
 
 
 def _scheduled(count: int) -> int:

@@ -126,6 +126,8 @@ SWAPS = [
     "DELETE FROM trial_user_attributes WHERE key = 'predicted'",
     "DELETE FROM trial_user_attributes WHERE key = 'top1' AND trial_id = 1",
     "UPDATE trial_values SET value = 9.0 WHERE trial_id = 1",
+    "UPDATE trials SET state = 'RUNNING' WHERE trial_id = 1",
+    "UPDATE trials SET state = 'WAITING' WHERE trial_id = 1",
     "UPDATE trial_values SET value = 'x' WHERE trial_id = 1",
     "UPDATE trial_values SET value = NULL WHERE trial_id = 1",
     "UPDATE trial_values SET value_type = 'WHATEVER' WHERE trial_id = 1",

@@ -12,7 +12,7 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
-from edgenas.training import Augmentation, Evaluator, TrainingDivergedError, TrainingSettings, evaluate, train
+from edgenas.training import Augmentation, ModelScorer, TrainingDivergedError, TrainingSettings, evaluate, train
 from edgenas.training.checkpoint import checkpoint_path
 
 NETWORK = chain(
@@ -83,7 +83,7 @@ def test_history_and_progress(run):
 def test_model_is_what_keras_predicts(run, data, preprocessing):
     result, _ = run
     images = data[1].images[:8]
-    outputs = Evaluator(result.model, preprocessing).outputs(images)
+    outputs = ModelScorer(result.model, preprocessing).outputs(images)
     np.testing.assert_allclose(
         outputs, result.model.predict(preprocessing.apply(images), verbose=0), rtol=1e-4, atol=1e-5
     )

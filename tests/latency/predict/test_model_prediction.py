@@ -190,7 +190,7 @@ def test_integers_without_a_sign_have_no_known_error(
 
 def test_a_table_without_whole_networks_says_why_there_is_no_error(tiny: SearchSpace, table: LatencyTable) -> None:
     model = write_tflite(tiny.decode(tiny.sample(np.random.default_rng(1), 1)[0]).graph, "int8")
-    found = predict_model(model, dataclasses.replace(table, calibration=None))
+    found = predict_model(model, dataclasses.replace(table, calibration=None, calibrations={}))
     assert found.error["mape"] is None
     assert found.error["reason"] == "the table is not calibrated with whole networks"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgenas.devices import DeviceLostError, Energy, MeterFound, Power, get_device
-from edgenas.devices.device import Outcome
+from edgenas.devices.device import MeasurementOutcome
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.predict.predictor import Predictor
@@ -56,10 +56,12 @@ def metered(device: Any, *, extra_watts: float = 0.0, above_idle: float = 4.0) -
     device.metered: list[str] = []
     device.meter = lambda: MeterFound("rapl: package-0")
 
-    def measure_many(models: Mapping[str, Any], settings: Any = None, on_result: Any = None) -> dict[str, Outcome]:
+    def measure_many(
+        models: Mapping[str, Any], settings: Any = None, on_result: Any = None
+    ) -> dict[str, MeasurementOutcome]:
         if not (settings and settings.energy):
             return plain(models, settings, on_result)
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MeasurementOutcome] = {}
         for name, model in models.items():
             device.metered.append(name)
             outcome = plain({name: model}, settings)[name]

@@ -17,7 +17,7 @@ from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.profiler import profile, profile_space
-from edgenas.latency.profile.progress import Progress
+from edgenas.latency.profile.progress import StageProgress
 from edgenas.latency.profile.reference_networks import CALIBRATION_NETWORKS
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
@@ -28,7 +28,7 @@ Server = Callable[..., Any]
 
 
 def test_profiles_every_signature(tmp_path: Path, space: SearchSpace, server: Server) -> None:
-    path, heard = tmp_path / "t.csv", list[Progress]()
+    path, heard = tmp_path / "t.csv", list[StageProgress]()
     result = profile_space(space, server(), precision="int8", table_path=path, settings=FEW, progress=heard.append)
     assert set(result.table.rows) >= set(space.signatures("int8"))
     assert result.measured == result.signatures == len(space.signatures("int8"))
