@@ -32,11 +32,12 @@ from edgenas.devices.power import Power, read_power
 from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.yaml_reading import number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
 
-_KINDS: dict[str, type[Device]] = {}
+_KINDS: Registry[type[Device]] = Registry("device kind", attribute="kind")
 DeviceType = TypeVar("DeviceType", bound="type[Device]")
 
 
@@ -240,21 +241,12 @@ def _locked(measure_many: Callable[..., dict[str, MeasurementOutcome]]) -> Calla
 
 def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:
     """Class decorator that makes a kind of device known. Raises InputError when the name is taken."""
-
-    def register(cls: DeviceType) -> DeviceType:
-        known = _KINDS.get(kind)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"device kind {kind!r} is already registered by {known.__qualname__}")
-        cls.kind = kind
-        _KINDS[kind] = cls
-        return cls
-
-    return register
+    return _KINDS.decorator(kind)
 
 
 def device_kinds() -> tuple[str, ...]:
     """Names of all registered kinds, sorted."""
-    return tuple(sorted(_KINDS))
+    return _KINDS.names()
 
 
 def read_device_spec(path: Path) -> DeviceSpec:
@@ -322,4 +314,4 @@ def device_from_spec(spec: DeviceSpec) -> Device:
     """The device that a description stands for. Raises InputError when its kind is unknown."""
     if spec.kind not in _KINDS:
         raise InputError(f"{spec.source}: unknown kind {spec.kind!r}: expected one of {', '.join(device_kinds())}")
-    return _KINDS[spec.kind](spec)
+    return _KINDS.get(spec.kind)(spec)

@@ -15,10 +15,15 @@ from edgenas.spaces.yaml_reading import dump_yaml
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 
-def check_new_name(name: str) -> Path:
-    """The file that a new device is going to have. Raises InputError when the name is taken or none."""
+def check_device_name(name: str) -> None:
+    """Raises InputError for a name that no device can have."""
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name of a device: letters, digits, '.', '_' and '-' are, up to 61 of them")
+
+
+def check_new_name(name: str) -> Path:
+    """The file that a new device is going to have. Raises InputError when the name is taken or none."""
+    check_device_name(name)
     taken = device_files().get(name)
     if taken is not None:
         way_out = (

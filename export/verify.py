@@ -1,4 +1,4 @@
-"""What an exported file really answers: its accuracy and logits, through the interpreter, on every image.
+"""What an exported file really answers: its outputs, through the interpreter, on every example. Tasks judge them.
 
 The file runs in processes of its own, at batch 1, as on a device. They import NumPy and the runtime, not TensorFlow,
 so starting them costs little and a model that crashes the interpreter is an error here, not the end of the caller.
@@ -9,14 +9,19 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.worker import check_worker, worker_environment
 from edgenas.spaces.errors import InputError
+
+#: Rows that are written at once.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Agreement:
 
 
 def tflite_logits(model: bytes, images: np.ndarray, *, processes: int = 2) -> np.ndarray:
-    """Float logits of an exported model, shape (N, classes).
+    """Float outputs of an exported model of one image input and one output, shape (N, ...).
 
     Args:
         model: the ``.tflite`` file. Integer inputs and outputs are quantized and dequantized here.
@@ -41,16 +46,39 @@ def tflite_logits(model: bytes, images: np.ndarray, *, processes: int = 2) -> np
     """
     if images.ndim != 4 or not len(images):
         raise InputError(f"expected float32 images of shape (N, height, width, channels), N > 0; found {images.shape}")
-    processes = max(1, min(processes, len(images)))
-    bounds = np.linspace(0, len(images), processes + 1).astype(int)
+    outputs = tflite_outputs(model, [images], processes=processes)
+    if len(outputs) != 1:
+        raise InputError(f"the model has {len(outputs)} outputs, expected one")
+    return outputs[0]
+
+
+def tflite_outputs(model: bytes, inputs: Sequence[Any], *, processes: int = 2) -> list[np.ndarray]:
+    """Float outputs of an exported model, an array of shape (N, ...) for each of its outputs, in the file's order.
+
+    Args:
+        model: as for :func:`tflite_logits`.
+        inputs: for each input of the file, in its order, what the float model takes of N examples: an array, or
+            anything that gives arrays of rows by slices.
+        processes: how many to run at once; each uses one thread.
+
+    Raises as :func:`tflite_logits` does.
+    """
+    counts = {len(values) for values in inputs}
+    if len(counts) != 1 or 0 in counts:
+        raise InputError(f"expected equally many examples of every input, at least one; found {sorted(counts)}")
+    (count,) = counts
+    processes = max(1, min(processes, count))
+    bounds = np.linspace(0, count, processes + 1).astype(int)
     with temporary_folder("verify") as folder:
         (folder / "model.tflite").write_bytes(model)
-        np.save(folder / "images.npy", images.astype(np.float32, copy=False))
+        for place, values in enumerate(inputs):
+            _save(folder / f"input-{place}.npy", values)
         workers = []
         try:
             for start, stop in itertools.pairwise(bounds):
                 workers.append(_start_worker(folder, int(start), int(stop)))
-            return np.concatenate([_finish_worker(folder, worker, start) for worker, start in workers])
+            parts = [_finish_worker(folder, worker, start) for worker, start in workers]
+            return [np.concatenate(output) for output in zip(*parts, strict=True)]
         finally:
             for worker, _ in workers:
                 worker.kill()
@@ -59,16 +87,13 @@ def tflite_logits(model: bytes, images: np.ndarray, *, processes: int = 2) -> np
                 worker.stderr.close()
 
 
-def tflite_accuracy(model: bytes, images: np.ndarray, labels: np.ndarray, *, processes: int = 2) -> float:
-    """Share of images, in [0, 1], whose largest logit is their label's. Arguments and errors as tflite_logits."""
-    if len(images) != len(labels):
-        raise InputError(f"{len(images)} images but {len(labels)} labels")
-    return accuracy(tflite_logits(model, images, processes=processes), labels)
-
-
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Top-1 accuracy in [0, 1] of logits of shape (N, classes); among equal logits the first class counts."""
-    return float(np.mean(np.argmax(logits, axis=-1) == np.asarray(labels).reshape(-1)))
+def _save(path: Path, values: Any) -> None:
+    """Writes rows as the worker reads them, part by part: they may be more than fit into memory."""
+    dtype = values.dtype if np.issubdtype(values.dtype, np.integer) else np.float32
+    file = np.lib.format.open_memmap(path, "w+", dtype, tuple(values.shape))
+    for start in range(0, len(values), _ROWS):
+        file[start : start + _ROWS] = values[start : start + _ROWS]
+    file.flush()
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
@@ -81,25 +106,15 @@ def agreement(first: np.ndarray, second: np.ndarray) -> Agreement:
 
 
 def _start_worker(folder: Path, start: int, stop: int) -> tuple[subprocess.Popen[str], int]:
-    command = [
-        sys.executable,
-        "-m",
-        "edgenas.export.verify_worker",
-        str(folder / "model.tflite"),
-        str(folder / "images.npy"),
-    ]
-    command += [str(start), str(stop), str(_part(folder, start))]
+    command = [sys.executable, "-m", "edgenas.export.verify_worker", str(folder), str(start), str(stop)]
     worker = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=worker_environment()
     )
     return worker, start
 
 
-def _finish_worker(folder: Path, worker: subprocess.Popen[str], start: int) -> np.ndarray:
+def _finish_worker(folder: Path, worker: subprocess.Popen[str], start: int) -> list[np.ndarray]:
     errors = worker.communicate()[1]
     check_worker(worker.returncode, errors)
-    return np.load(_part(folder, start))
-
-
-def _part(folder: Path, start: int) -> Path:
-    return folder / f"logits-{start}.npy"
+    with np.load(folder / f"outputs-{start}.npz") as found:
+        return [found[f"output{place}"] for place in range(len(found.files))]

@@ -1,14 +1,15 @@
-"""Runs part of a set of images through a model file: ``python -m edgenas.export.verify_worker MODEL IMAGES START STOP
-OUT``.
+"""Runs part of a set of examples through a model file: ``python -m edgenas.export.verify_worker FOLDER START STOP``.
 
 A process of its own, because a damaged model may crash the interpreter, and because one interpreter uses one core.
-IMAGES is a ``.npy`` file of float32 NHWC images, OUT receives the float32 logits of the images START to STOP.
-Exit code 2 and one line on standard error when the model or the images are wrong.
+FOLDER holds ``model.tflite`` and, for each input of the model, ``input-0.npy``, ``input-1.npy``, ...; the outputs of
+the examples START to STOP are written to ``outputs-START.npz``. Exit code 2 and one line on standard error when the
+model or the examples are wrong.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,37 @@ from edgenas.export.runtime import find_runtime
 from edgenas.spaces.errors import InputError
 
 
-def run_model(model: bytes, images: np.ndarray) -> np.ndarray:
-    """Float logits of every image, shape (N, classes), one inference each, exactly as the file is deployed.
+def run_model(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Float outputs for every example, shape (N, ...) each: one inference each, exactly as the file is deployed.
 
-    Raises InputError when the interpreter refuses the model, or the images do not fit it.
+    Raises InputError when the interpreter refuses the model, or the examples do not fit it.
     """
     try:
         interpreter = find_runtime().interpreter(model_content=model, num_threads=1)
         interpreter.allocate_tensors()
-        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+        sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
     except (RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"the interpreter cannot load the model: {' '.join(str(error).split())}") from error
-    taken = tuple(int(side) for side in source["shape"])
-    if taken != (1, *images.shape[1:]):
-        raise InputError(f"the model takes an input of shape {taken}, not one image of shape {images.shape[1:]}")
-    logits = np.empty((len(images), *target["shape"][1:]), np.float32)
-    for index, image in enumerate(images):
-        interpreter.set_tensor(source["index"], quantize(image[np.newaxis], source))
+    _check_shapes(sources, inputs)
+    count = len(inputs[0])
+    outputs = [np.empty((count, *target["shape"][1:]), np.float32) for target in targets]
+    for index in range(count):
+        for source, values in zip(sources, inputs, strict=True):
+            interpreter.set_tensor(source["index"], quantize(values[index : index + 1], source))
         interpreter.invoke()
-        logits[index] = dequantize(interpreter.get_tensor(target["index"]), target)[0]
-    return logits
+        for output, target in zip(outputs, targets, strict=True):
+            output[index] = dequantize(interpreter.get_tensor(target["index"]), target)[0]
+    return outputs
+
+
+def _check_shapes(sources: Sequence[dict[str, Any]], inputs: Sequence[np.ndarray]) -> None:
+    if len(sources) != len(inputs):
+        raise InputError(f"the model takes {len(sources)} inputs, {len(inputs)} were given")
+    for source, values in zip(sources, inputs, strict=True):
+        taken = tuple(int(side) for side in source["shape"])
+        if taken != (1, *values.shape[1:]):
+            what = "image" if values.ndim == 4 else "example"
+            raise InputError(f"the model takes an input of shape {taken}, not one {what} of shape {values.shape[1:]}")
 
 
 def quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
@@ -61,13 +73,16 @@ def dequantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 
 def main(arguments: list[str]) -> int:
-    model, images, start, stop, out = arguments
-    part = np.load(images, mmap_mode="r")[int(start) : int(stop)]
+    folder, start, stop = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    files = sorted(folder.glob("input-*.npy"), key=lambda path: int(path.stem.removeprefix("input-")))
+    inputs = [np.load(path, mmap_mode="r")[start:stop] for path in files]
     try:
-        np.save(out, run_model(Path(model).read_bytes(), part))
+        outputs = run_model((folder / "model.tflite").read_bytes(), inputs)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    named = {f"output{place}": values for place, values in enumerate(outputs)}
+    np.savez(folder / f"outputs-{start}.npz", **named)  # type: ignore[arg-type]
     return 0
 
 

@@ -18,6 +18,7 @@ defaults.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Any, ClassVar, TypeVar
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
 
 __all__ = [
@@ -38,8 +40,15 @@ __all__ = [
     "signature",
 ]
 
-_REGISTRY: dict[str, type[Block]] = {}
+_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
 BlockType = TypeVar("BlockType", bound="type[Block]")
+
+
+#: What blocks have under these names, or what YAML writes beside a block's fields.
+_RESERVED = (
+    *("block", "canonical", "check_count", "cost_free_fields", "describe", "input_count", "kind", "lower", "to_dict"),
+    "when",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,16 @@ class Block(ABC):
     input_count: ClassVar[int | None] = 1
     #: Fields that change training but not what is deployed; left out of signatures.
     cost_free_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        """Raises InputError when a field has the name of something that every block has."""
+        super().__init_subclass__()
+        for name, annotation in inspect.get_annotations(cls).items():
+            if name in _RESERVED and "ClassVar" not in str(annotation):
+                raise InputError(
+                    f"block class {cls.__qualname__} has a field {name!r}, a name that every block uses already "
+                    f"({', '.join(_RESERVED)}): call the field something else"
+                )
 
     @abstractmethod
     def lower(self, *input_shapes: Shape) -> OpGraph:
@@ -99,29 +118,17 @@ def format_value(value: object) -> str:
 
 def register_block(kind: str) -> Callable[[BlockType], BlockType]:
     """Class decorator that makes a block known under ``kind``. Raises InputError when the name is taken."""
-
-    def register(cls: BlockType) -> BlockType:
-        known = _REGISTRY.get(kind)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"block {kind!r} is already registered by {known.__qualname__}")
-        cls.kind = kind
-        _REGISTRY[kind] = cls
-        return cls
-
-    return register
+    return _REGISTRY.decorator(kind)
 
 
 def block_kinds() -> tuple[str, ...]:
     """Names of all registered blocks, sorted."""
-    return tuple(sorted(_REGISTRY))
+    return _REGISTRY.names()
 
 
 def block_class(kind: str) -> type[Block]:
     """The class registered under ``kind``. Raises InputError with the known names."""
-    try:
-        return _REGISTRY[kind]
-    except KeyError:
-        raise InputError(f"unknown block {kind!r}: expected one of {', '.join(block_kinds())}") from None
+    return _REGISTRY.get(kind)
 
 
 def block_from_dict(spec: Mapping[str, Any]) -> Block:

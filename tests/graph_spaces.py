@@ -26,6 +26,9 @@ from edgenas.spaces.ops import (
     Softmax,
     Transpose,
 )
+from edgenas.spaces.task_names import add_task_name
+
+add_task_name("toy")
 
 
 @register_block("test_shrink")

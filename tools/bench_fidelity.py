@@ -39,16 +39,18 @@ from edgenas.export.files import write_atomically
 from edgenas.export.keras.builder import build_keras
 from edgenas.export.quantization import get_recipe
 from edgenas.export.quantization.recipes import calibrated
-from edgenas.export.verify import tflite_accuracy
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.tasks import get_task
+from edgenas.tasks.files import file_metrics
 from edgenas.training import Augmentation, TrainingSettings, evaluate, train
-from edgenas.training.compress import QuantizationSettings, calibration_images, quantize
+from edgenas.training.compress import QuantizationSettings, calibration_inputs, quantize
 from edgenas.training.fine_tune import FineTuningSettings
 
 #: Networks drawn to choose from.
 _DRAWN = 20_000
+TASK = get_task("classification")
 
 
 def main() -> None:
@@ -166,9 +168,15 @@ def trained(
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     result = train(
-        network, split, settings, seed=options.seed + index, preprocessing=preprocessing, checkpoint_dir=folder
+        network,
+        split,
+        settings,
+        task=TASK,
+        seed=options.seed + index,
+        preprocessing=preprocessing,
+        checkpoint_dir=folder,
     )
-    top1 = evaluate(result.model, dataset.test_images, dataset.test_labels, preprocessing)
+    top1 = evaluate(result.model, dataset.test, task=TASK, preprocessing=preprocessing)["top1"]
     temporary = folder / "unfinished.weights.h5"
     result.model.save_weights(temporary)
     os.replace(temporary, weights_path)
@@ -209,16 +217,28 @@ def compare(
         return row
     began = time.process_time()
     made = quantize(
-        network, model, recipe, split=split, preprocessing=preprocessing, seed=options.seed, settings=settings
+        network,
+        model,
+        recipe,
+        examples=split,
+        task=TASK,
+        preprocessing=preprocessing,
+        seed=options.seed,
+        settings=settings,
     )
     cpu_seconds = plain_cpu_seconds = None
     if get_recipe(recipe).fine_tuning is None:
         cpu_seconds = time.process_time() - began
-        images = calibration_images(split, settings, preprocessing, options.seed)
+        images = calibration_inputs(split, settings, task=TASK, preprocessing=preprocessing, seed=options.seed)["image"]
         plain_cpu_seconds = plain_conversion(model, recipe, images)
-    top1 = tflite_accuracy(
-        made.model, preprocessing.apply(dataset.test_images), dataset.test_labels, processes=options.processes
-    )
+    top1 = file_metrics(
+        made.model,
+        dataset.test,
+        task=TASK,
+        network=network,
+        preprocessing=preprocessing,
+        processes=options.processes,
+    )["top1"]
     row = identity | {
         "set": name,
         "index": index,

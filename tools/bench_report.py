@@ -49,7 +49,7 @@ def make_run(folder: Path, space: SearchSpace, trials: int, seed: int, data_dir:
             str(space.architecture(rows[0])), [int(choice) for choice in rows[0]], space.decisions, seed=0,
             predicted=predicted, files="trials/{number}",
         )  # fmt: skip
-        study.complete(first.number, top1=0.5, reward=0.5, seconds=10.0)
+        study.complete(first.number, metric="top1", metrics={"top1": 0.5}, reward=0.5, seconds=10.0)
     finally:
         study.close()
     _copy_trial(folder / "study.db", space, rows, rng, predicted)

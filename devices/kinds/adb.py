@@ -34,6 +34,7 @@ from edgenas.devices.device import (
 )
 from edgenas.devices.kinds.adb_energy import SECONDS, around, energy_of, find_counters, read_script, without_energy
 from edgenas.devices.kinds.adb_phone import Phone, PhoneAwayError
+from edgenas.devices.kinds.benchmark_inputs import input_flags
 from edgenas.devices.kinds.benchmark_output import BenchmarkSummary, parse_benchmark
 from edgenas.devices.kinds.client import Record
 from edgenas.devices.kinds.ssh_host import Patience
@@ -174,6 +175,8 @@ class AdbDevice(Device):
             for index, (_, model) in enumerate(jobs):
                 content = model.read_bytes() if isinstance(model, Path) else model
                 (folder / f"{index}.tflite").write_bytes(content)
+                flags = input_flags(content, settings.inputs, settings.seed, folder, str(index))
+                (folder / f"{index}.flags").write_text(" ".join(flags))
             (folder / "jobs.sh").write_text(self._script(program, len(jobs), settings))
             self.phone.shell(f"rm -rf {self.folder}; mkdir -p {self.folder}")
             self.phone.push(*sorted(str(path) for path in folder.iterdir()), f"{self.folder}/")
@@ -223,9 +226,10 @@ class AdbDevice(Device):
         pin = f"taskset {sum(1 << cpu for cpu in self.cpus):x} " if self.cpus else ""
         words = " ".join(f"--{key}={value:g}" for key, value in flags.items())
         clock = f"/sys/devices/system/cpu/cpu{self.cpus[0] if self.cpus else 0}/cpufreq/scaling_cur_freq"
-        run = f"{pin}{program} --graph=$job.tflite {words} 2>&1 </dev/null &\necho $! $$ > pids\nwait $!\ncode=$?\n"
+        command = f"{pin}{program} --graph=$job.tflite {words} $(cat $job.flags)"
+        run = f"{command} 2>&1 </dev/null &\necho $! $$ > pids\nwait $!\ncode=$?\n"
         return (
-            f"# {count} models\ncd {self.folder}\nfor job in $*; do\n"
+            f"# {count} models\ncd {self.folder}\nset -f\nfor job in $*; do\n"
             f"echo {_BEGIN} $job\n"
             f"{around(run) if metered else run}"
             f"echo\necho {_END} $job $code "

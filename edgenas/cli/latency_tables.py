@@ -39,13 +39,23 @@ def profile_space(
         None, "--adapt-from", help="Make the table from this one of another device and a few measured networks."
     ),
     networks: int = typer.Option(10, "--networks", min=1, help="With --adapt-from: how many networks to measure."),
+    measurements: Path | None = typer.Option(
+        None,
+        "--measurements",
+        metavar="FILE.csv",
+        help="Measure nothing: FILE has figures of some networks (architecture, latency_ms and/or energy_mj).",
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Build or complete the latency table of a device for all blocks of a space.
 
     With --adapt-from, no block is measured: a few whole networks are, and the table of another device does the rest.
-    Its error on networks left out is stored with it and printed wherever it is used.
+    With --measurements, the figures of the file stand for those networks, and the device need not be known. The error
+    on networks left out is stored with the table and printed wherever it is used.
     """
+    if measurements is not None:
+        _from_figures(space, device, precision, threads, table, fresh, adapt_from, measurements, as_json)
+        return
     if adapt_from is not None:
         _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
         return
@@ -70,6 +80,49 @@ def profile_space(
     )
     for signature, error in result.failed.items():
         remark(f"without a latency: {signature}: {error}")
+
+
+def _from_figures(
+    space: str,
+    device: str,
+    precision: str,
+    threads: int,
+    table: Path | None,
+    fresh: bool,
+    source: Path | None,
+    measurements: Path,
+    as_json: bool,
+) -> None:
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.table.latency_table import LatencyTable
+    from edgenas.latency.transfer.figures import read_figures
+    from edgenas.latency.transfer.from_figures import NOMINAL, profile_from_figures
+    from edgenas.spaces.space.search_space import SearchSpace
+
+    loaded = SearchSpace.load(space)
+    figures = read_figures(measurements, loaded)
+    given = None if source is None else LatencyTable.load(source, precision=precision)
+    result = profile_from_figures(
+        loaded,
+        device,
+        figures,
+        source=given,
+        precision=precision,
+        threads=threads,
+        table_path=table,
+        fresh=fresh,
+    )
+    remark(Predictor(result.table).describe_error())
+    if as_json:
+        print_json(result.to_json())
+        return
+    shape = f"{source} ({given.device})" if given is not None else NOMINAL
+    print(
+        f"{result.path}: {len(result.table.rows)} signatures modelled from {shape} and the figures of "
+        f"{len(figures.architectures)} networks in {measurements}; {result.seconds:.1f} s"
+    )
+    for name, adaptation in result.by_figure.items():
+        print(f"{name}: {adaptation.describe()}")
 
 
 def _adapt(

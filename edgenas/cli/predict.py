@@ -10,6 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
+from edgenas.cli.predict_space import predict_architectures
 from edgenas.export.figure import KINDS, predicted_figure
 from edgenas.spaces.errors import InputError
 
@@ -27,19 +28,31 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file: yours or anybody's."),
+    model: Path | None = typer.Argument(None, metavar="MODEL.tflite", help="The model file: yours or anybody's."),
     device: str = typer.Option("local-cpu", "--device", help="Name of a device."),
     table: Path | None = typer.Option(None, "--table", help="Path of the table; by default the device's own."),
     strict: bool = STRICT,
     signature: str | None = SIGNATURE,
     shape: list[str] = SHAPE,
+    space: str | None = typer.Option(None, "--space", help="Instead of a file: the space that --architectures are of."),
+    architectures: Path | None = typer.Option(
+        None, "--architectures", metavar="FILE.txt", help="Architectures of --space, one a line."
+    ),
+    precision: str = typer.Option("int8", "--precision", help="With --space: float32, float16 or int8."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Predict the latency of a .tflite file from a device's table, with the error stated. Nothing is run.
 
     Operators that form blocks of the table cost what was measured; the rest is interpolated, or refused with --strict.
-    A simulated device is asked directly.
+    A simulated device is asked directly. With --space and --architectures, each architecture is predicted instead.
     """
+    if space is not None or architectures is not None:
+        if space is None or architectures is None or model is not None:
+            raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")
+        predict_architectures(space, architectures, device, precision, table, as_json)
+        return
+    if model is None:
+        raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")
     from edgenas.devices import get_device
     from edgenas.export.tflite.reader import read_operators
     from edgenas.latency.predict.model_prediction import model_precision

@@ -16,11 +16,13 @@ def print_comparison(
     from edgenas.compare.quantizations import compare_quantizations
     from edgenas.export.figure import common_kind
     from edgenas.export.quantization.sqnr import HIGHEST_DB, short_name
+    from edgenas.report.text import metric_title
 
     data = compare_quantizations(folder, trial, names, data_dir=data_dir)
     if as_json:
         print_json(data)
         return
+    metric = data["metric"]
     failed = [row for row in data["rows"] if "error" in row]
     rows = []
     for row in (row for row in data["rows"] if "error" not in row):
@@ -29,7 +31,7 @@ def print_comparison(
         rows.append(
             (
                 row["quantization"],
-                round(100 * row["top1"], 2),
+                round(100 * row[metric], 2),
                 round(100 * row["difference"], 2),
                 row["size_bytes"],
                 latency.get("quiet_ms"),
@@ -41,7 +43,7 @@ def print_comparison(
     kind = common_kind(row["latency"]["kind"] for row in data["rows"] if "kind" in row.get("latency", {}))
     header = (
         "quantization",
-        "top-1 %",
+        f"{metric_title(metric)} %",
         "to float",
         "bytes",
         f"quiet ms ({kind})",
@@ -51,8 +53,8 @@ def print_comparison(
     )
     print_table(header, rows, title=f"trial {data['trial']} on {data['device']}")
     print(
-        f"float model: {100 * data['top1_float']:.2f} % of {data['test_images']:,} test images; files through the "
-        "interpreter on the same images, latencies side by side in the same quiet rounds"
+        f"float model: {100 * data[f'{metric}_float']:.2f} % of {data['test_images']:,} test examples; files through "
+        "the interpreter on the same examples, latencies side by side in the same quiet rounds"
     )
     for row in data["rows"]:
         if "error" in row.get("latency", {}):
@@ -73,5 +75,5 @@ def print_layer_report(
     if as_json:
         print_json(data)
         return
-    print(f"trial {data['trial']}: float32 against {data['quantization']}, on test images")
+    print(f"trial {data['trial']}: float32 against {data['quantization']}, on test examples")
     print_layers(data, data["outputs"])

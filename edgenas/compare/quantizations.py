@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgenas.compare.side_by_side import measure_side_by_side
 from edgenas.export.files import write_atomically
 from edgenas.report.data import QUANTIZATIONS
@@ -21,13 +23,10 @@ from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.evaluation import derived_seed
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from edgenas.export.bundle.preprocessing import Preprocessing
     from edgenas.spaces.network import Network
 
 #: Test images that the layers are compared on.
-LAYER_IMAGES = 32
+LAYER_EXAMPLES = 32
 _REFERENCE = "float32"
 
 
@@ -48,27 +47,32 @@ class TrainedTrial:
             )
         with closing(self.context.open_study()) as study:
             self.trial = study.trial(self.number)
-        if remark := run.inputs.check(self.context.space, self.context.dataset):
+        if remark := run.inputs.check(self.context.space, self.context.dataset, self.context.labels):
             self.context.progress.say(f"{folder}: {remark}")
         space = self.context.space
         self.network: Network = space.decode(space.parse(self.trial.architecture))
-        from edgenas.export.bundle.preprocessing import Preprocessing
         from edgenas.export.keras.builder import build_keras
 
-        self.preprocessing: Preprocessing = Preprocessing.from_dict(
+        self.task = self.context.task
+        self.preprocessing: Any = self.task.read_preprocessing(
             training_record(self.context, self.number)["preprocessing"]
         )
         self.model = build_keras(self.network)
         load_trained(self.context, self.number, self.model)
 
     @property
-    def test_inputs(self) -> np.ndarray:
-        """All test images as the float model takes them."""
-        return self.preprocessing.apply(self.context.dataset.test_images)
+    def layer_inputs(self) -> np.ndarray | list[np.ndarray]:
+        """The first test examples, as layers are compared on them."""
+        from edgenas.tasks.files import network_inputs
+
+        test = self.context.dataset.test
+        some = test.take(np.arange(min(LAYER_EXAMPLES, len(test))))
+        inputs = [np.asarray(values[:]) for values in network_inputs(self.task, some, self.network, self.preprocessing)]
+        return inputs[0] if len(inputs) == 1 else [values[:, np.newaxis] for values in inputs]
 
     def convert(self, quantization: str) -> tuple[bytes, dict[str, Any]]:
-        """The file as this run's device takes it, and what its making tells. Raises EdgeNASError."""
-        from edgenas.run.shipping import shipped_file
+        """The file as this run's (first) device takes it, and what its making tells. Raises EdgeNASError."""
+        from edgenas.run.shipping import shipped_files
         from edgenas.training.compress import quantize
 
         recipe = self.context.recipe
@@ -77,12 +81,14 @@ class TrainedTrial:
             self.network,
             self.model,
             quantization,
-            split=training,
+            examples=training,
+            task=self.task,
             preprocessing=self.preprocessing,
             seed=derived_seed(recipe.seed, 3, self.number),
             settings=recipe.export.settings(recipe.training.settings().augmentation),
         )
-        return shipped_file(self.context, self.network, quantized.model, self.preprocessing), quantized.to_json()
+        files = shipped_files(self.context, self.network, quantized.model, self.preprocessing)
+        return files[self.context.first.name], quantized.to_json()
 
 
 def compare_quantizations(
@@ -93,7 +99,7 @@ def compare_quantizations(
     ``{"trial", "architecture", "device", "test_images", "top1_float", "rows": [{"quantization", "top1", "difference",
     "size_bytes", "latency", "times_float32", "sqnr_db", "worst_layer", "conversion_seconds"} or {"quantization",
     "error"}]}``. ``difference`` is to the float model, ``latency`` as :func:`measure_side_by_side` has it, ``sqnr_db``
-    that of the outputs on :data:`LAYER_IMAGES` test images.
+    that of the outputs on :data:`LAYER_EXAMPLES` test images.
 
     Args:
         folder: the run.
@@ -105,23 +111,25 @@ def compare_quantizations(
     """
     from edgenas.export.quantization import get_recipe, recipe_names
     from edgenas.export.quantization.sqnr import compare_layers
-    from edgenas.export.verify import tflite_accuracy
+    from edgenas.tasks.files import file_metrics
     from edgenas.training import evaluate
 
     names = names or tuple(name for name in recipe_names() if get_recipe(name).fine_tuning is None)
     for name in names:
         get_recipe(name)
     trained = TrainedTrial(folder, trial, data_dir)
-    context, dataset, inputs = trained.context, trained.context.dataset, trained.test_inputs
-    top1_float = evaluate(trained.model, dataset.test_images, dataset.test_labels, trained.preprocessing)
+    context, task, test = trained.context, trained.task, trained.context.dataset.test
+    how: dict[str, Any] = {"task": task, "preprocessing": trained.preprocessing}
+    score_float = evaluate(trained.model, test, outputs=trained.network.outputs, **how)[task.metric]
+    inputs = trained.layer_inputs
     rows: dict[str, dict[str, Any]] = {}
     files: dict[str, bytes] = {}
     for name in dict.fromkeys((_REFERENCE, *names)):
-        context.progress.say(f"{name}: converting and testing on {len(inputs):,} images")
+        context.progress.say(f"{name}: converting and testing on {len(test):,} examples")
         try:
             files[name], notes = trained.convert(name)
-            top1 = tflite_accuracy(files[name], inputs, dataset.test_labels)
-            layers = compare_layers(files[_REFERENCE], files[name], inputs[:LAYER_IMAGES])
+            score = file_metrics(files[name], test, network=trained.network, **how)[task.metric]
+            layers = compare_layers(files[_REFERENCE], files[name], inputs)
         except EdgeNASError as error:
             files.pop(name, None)
             rows[name] = {"quantization": name, "error": str(error)}
@@ -129,19 +137,19 @@ def compare_quantizations(
         worst = layers.worst
         rows[name] = {
             "quantization": name,
-            "top1": top1,
-            "difference": round(top1 - top1_float, 6),
+            task.metric: score,
+            "difference": round(score - score_float, 6),
             "size_bytes": len(files[name]),
             "sqnr_db": None if layers.outputs is None else round(layers.outputs["sqnr_db"], 2),
             "worst_layer": worst and {"tensor": worst.tensor, "sqnr_db": round(worst.sqnr_db, 2)},
             **notes,
         }
     measured = measure_side_by_side(
-        context.device,
+        context.first.device,
         files,
-        threads=context.recipe.device.threads,
-        anchor_ms=context.table.anchor_ms,
-        settings=context.table.visit_settings(),
+        threads=context.first.threads,
+        anchor_ms=context.first.table.anchor_ms,
+        settings=context.first.table.visit_settings(),
     )
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     for name, latency in measured.items():
@@ -151,9 +159,10 @@ def compare_quantizations(
     document = {
         "trial": trained.number,
         "architecture": trained.trial.architecture,
-        "device": context.device.name,
-        "test_images": len(inputs),
-        "top1_float": top1_float,
+        "device": context.first.name,
+        "metric": task.metric,
+        "test_images": len(test),
+        f"{task.metric}_float": score_float,
         "rows": [rows[name] for name in names],
     }
     write_atomically(context.folder.path / QUANTIZATIONS, json.dumps(document, indent=1) + "\n")
@@ -177,7 +186,7 @@ def layer_report(
     get_recipe(name)
     reference, _ = trained.convert(_REFERENCE)
     other, _ = trained.convert(name)
-    report = compare_layers(reference, other, trained.test_inputs[:LAYER_IMAGES])
+    report = compare_layers(reference, other, trained.layer_inputs)
     return {"trial": trained.number, "quantization": name} | report.to_json()
 
 

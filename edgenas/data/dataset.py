@@ -1,4 +1,7 @@
-"""Labelled images in memory: the training part, the official test part, and the names of the classes."""
+"""Labelled images: the training part, the official test part, and the names of the classes.
+
+Images are arrays in memory, or columns that are read when they are needed (:mod:`edgenas.data.columns`).
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.data.examples import Examples, select
 from edgenas.data.labels import check_class_names
 from edgenas.spaces.errors import InputError
 
 #: Images and labels of a part that is not checked yet.
-Part = tuple[np.ndarray, np.ndarray]
+Part = tuple[Any, np.ndarray]
 #: Share of the images that become the test part where there is none.
 TEST_FRACTION = 0.2
 #: Largest number of images named in an error message about wrong labels.
@@ -20,14 +24,14 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images ``(N, height, width, channels)`` uint8 with labels ``(N,)`` int64."""
+class Split(Examples):
+    """Images ``(N, height, width, channels)`` uint8 with labels ``(N,)`` int64: the input ``image`` and its target."""
 
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+        if len(self.images.shape) != 4 or self.images.dtype != np.uint8:
             raise InputError(
                 f"images must be uint8 of shape (N, height, width, channels), "
                 f"found {self.images.dtype} of shape {self.images.shape}"
@@ -38,15 +42,25 @@ class Split:
                 f"found {self.labels.dtype} of shape {self.labels.shape}"
             )
 
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return {"image": self.images}
+
+    @property
+    def targets(self) -> np.ndarray:
+        return self.labels
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Split:
+        return Split(select(self.images, rows), self.labels[rows])
 
     def subset(self, count: int, seed: int) -> Split:
         """At most ``count`` examples, drawn so that the classes keep their shares; the same for the same seed."""
         if count >= len(self):
             return self
-        chosen = stratified_choice(self.labels, count, seed)
-        return Split(self.images[chosen], self.labels[chosen])
+        return self.take(stratified_choice(self.labels, count, seed))
 
 
 @dataclass(frozen=True)
@@ -59,9 +73,9 @@ class Dataset:
     """
 
     name: str
-    images: np.ndarray
+    images: Any
     labels: np.ndarray
-    test_images: np.ndarray
+    test_images: Any
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     licence: str
@@ -121,10 +135,7 @@ class Dataset:
                 f"data set {self.name!r} ({self.source}): too few images for a validation part; "
                 "expected two or more of some class"
             )
-        return (
-            Split(self.images[~held_out], self.labels[~held_out]),
-            Split(self.images[held_out], self.labels[held_out]),
-        )
+        return self.train.take(~held_out), self.train.take(held_out)
 
     def describe(self) -> Mapping[str, Any]:
         """What a record of a run keeps about its data."""
@@ -154,7 +165,7 @@ def stratified_holdout(labels: np.ndarray, fraction: float, rng: np.random.Gener
     return held_out
 
 
-def split_off_test(images: np.ndarray, labels: np.ndarray, seed: int, place: str) -> tuple[Part, Part, tuple[str, ...]]:
+def split_off_test(images: Any, labels: np.ndarray, seed: int, place: str) -> tuple[Part, Part, tuple[str, ...]]:
     """(training part, test part, notes) where there is no test part: :data:`TEST_FRACTION` of every class.
 
     Raises InputError when no class has two images.
@@ -166,7 +177,8 @@ def split_off_test(images: np.ndarray, labels: np.ndarray, seed: int, place: str
         f"there is no test part: {held_out.sum()} of {len(labels)} images ({TEST_FRACTION:.0%} of every class, drawn "
         f"with seed {seed}) were kept out of training to test on"
     )
-    return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out]), (note,)
+    kept, tested = ((select(images, rows), labels[rows]) for rows in (~held_out, held_out))
+    return kept, tested, (note,)
 
 
 def stratified_choice(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edgenas.data.archive import memory_limit
+from edgenas.data.columns import Read
 from edgenas.data.dataset import Dataset, split_off_test
 from edgenas.data.labels import check_class_names
 from edgenas.export.bundle.pictures import PictureError, picture_is_grey, read_picture
@@ -140,30 +142,32 @@ def _stack(
     channels: int,
     counted: Counter[str],
     every: int,
-) -> np.ndarray:
+) -> Any:
+    """All pictures: in memory, or, where they are larger than it, read again when they are needed."""
+
     def read(path: Path) -> tuple[np.ndarray, set[str]]:
         return read_picture(path, channels, image_size)
 
     images: np.ndarray | None = None
+    shape: tuple[int, ...] = ()
     for index, path in enumerate(paths):
         array, notes = _named(path, read)
         counted.update(notes)
-        if images is None:
-            _check_memory(root, every * array.nbytes, array.shape)
-            images = np.empty((len(paths), *array.shape), np.uint8)
-        if array.shape != images.shape[1:]:
+        if not shape:
+            shape = array.shape
+            if every * array.nbytes <= memory_limit():
+                images = np.empty((len(paths), *shape), np.uint8)
+        if array.shape != shape:
             raise InputError(
                 f"{path}: {array.shape[0]}x{array.shape[1]} pixels, but {paths[0].relative_to(root)} is "
-                f"{images.shape[1]}x{images.shape[2]}; set image_size to resize all of them"
+                f"{shape[0]}x{shape[1]}; set image_size to resize all of them"
             )
-        images[index] = array
-    assert images is not None
-    return images
+        if images is not None:
+            images[index] = array
+    if images is not None:
+        return images
+    return Read(paths, shape, np.uint8, functools.partial(_picture, channels=channels, image_size=image_size))
 
 
-def _check_memory(root: Path, size: int, shape: tuple[int, ...]) -> None:
-    if size > memory_limit():
-        raise InputError(
-            f"{root}: its images of {shape[0]}x{shape[1]} pixels take {size / 2**30:.1f} GiB, more than half of this "
-            f"machine's memory ({memory_limit() / 2**30:.1f} GiB); set image_size to resize all of them"
-        )
+def _picture(path: Path, *, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
+    return _named(path, lambda place: read_picture(place, channels, image_size))[0]

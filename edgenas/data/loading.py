@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgenas.data.bundled import BUNDLED_NAMES, FASHION_MNIST_CLASSES, load_bundled
+from edgenas.data.columns import Converted
 from edgenas.data.dataset import Dataset
+from edgenas.data.examples import is_streamed
 from edgenas.data.folders import load_folder
 from edgenas.data.keras_sets import load_keras_set
 from edgenas.data.npz import load_npz
@@ -103,9 +107,13 @@ def _converted(dataset: Dataset, image_size: tuple[int, int] | None, channels: i
     )
 
 
-def _convert(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Resized (bilinear) and converted copies of uint8 images, by Pillow."""
+def _convert(images: Any, size: tuple[int, int], channels: int) -> Any:
+    """Resized (bilinear) and converted copies of uint8 images, by Pillow; made when needed where they are read so."""
     from PIL import Image
+
+    if is_streamed(images):
+        change = functools.partial(_convert, size=size, channels=channels)
+        return Converted(images, (*size, channels), np.uint8, change)
 
     mode = "L" if channels == 1 else "RGB"
     result = np.empty((len(images), *size, channels), np.uint8)

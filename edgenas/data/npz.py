@@ -27,7 +27,7 @@ def load_npz(
     file, else from the argument, else they are the numbers. Raises InputError naming the file, the key, what was
     found and what was expected. Pickled objects in the file are refused.
     """
-    arrays = read_arrays(path, (*REQUIRED_KEYS, *_TEST_KEYS, "class_names", "licence"))
+    arrays = read_arrays(path, (*REQUIRED_KEYS, *_TEST_KEYS, "class_names", "licence"), ("x_train", "x_test"))
     parts = ("train", "test") if any(key in arrays for key in _TEST_KEYS) else ("train",)
     for key in (*REQUIRED_KEYS, *(_TEST_KEYS if "test" in parts else ())):
         if key not in arrays:

@@ -72,15 +72,21 @@ def _wanted(model: type[BaseModel], location: Location) -> str:
 def section_at(model: type[BaseModel], location: Location) -> type[BaseModel] | None:
     """The model of the section at a location, None when there is a plain value."""
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None:
+        if isinstance(part, int):  # the section of a list, which is what its key stands for already
+            continue
+        field = model.model_fields.get(part)
+        section = None if field is None else section_of(field.annotation)
+        if section is None:
             return None
-        kinds = [field.annotation, *get_args(field.annotation)]
-        found = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not found:
-            return None
-        model = found[0]
+        model = section
     return model
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that an annotation holds, also as ``Section | None`` or as a list of sections."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
 
 
 def _line(node: yaml.Node | None, location: Location) -> int | None:

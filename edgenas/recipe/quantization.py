@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.export.quantization.compression import CompressionSettings
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
 from edgenas.training.compress import QuantizationSettings
 from edgenas.training.fine_tune import FineTuningSettings
 

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from edgenas.data.task_data import DataRequest
+from edgenas.plugins import load_plugins
+from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
 from edgenas.recipe.section import Section
@@ -21,15 +24,25 @@ from edgenas.search.algorithm import algorithm_class, algorithm_options
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.paths import check_path
 from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, read_document
+from edgenas.study.cost_names import cost_name, split_name
 from edgenas.study.objectives import Objective
 
-__all__ = ["BudgetRecipe", "DataRecipe", "DeviceRecipe", "ExportRecipe", "Recipe", "SearchRecipe", "SpaceRecipe"]
+__all__ = [
+    "BudgetRecipe",
+    "BudgetedDevice",
+    "DataRecipe",
+    "DeviceRecipe",
+    "ExportRecipe",
+    "Recipe",
+    "SearchRecipe",
+    "SpaceRecipe",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class DataRecipe(Section):
-    """What to learn: labelled images."""
+    """What to learn from."""
 
     name: str | None = Field(
         default=None,
@@ -66,6 +79,10 @@ class DataRecipe(Section):
         # Anything with a separator is a path to the loader.
         return self.path if "/" in self.path or self.path.endswith(".npz") else f"./{self.path}"
 
+    def request(self, seed: int) -> DataRequest:
+        """The same for a task's loader; ``seed`` draws the test part of data that have none."""
+        return DataRequest(self.spec, self.directory, self.image_size, self.channels, seed)
+
 
 class SpaceRecipe(Section):
     """What may be built. Input shape and classes follow the data."""
@@ -87,46 +104,6 @@ class SpaceRecipe(Section):
         return str(self.path or self.name)
 
 
-class DeviceRecipe(Section):
-    """Where it will run."""
-
-    name: str = Field(examples=["local-cpu"], description="The device; see `edgenas devices list`.")
-    threads: int = Field(default=1, ge=1, description="Threads of one inference on the device.")
-    table: str | None = Field(
-        default=None,
-        description="Latency table to use instead of your own one of this device (which is measured on first use).",
-    )
-
-
-class BudgetRecipe(Section):
-    """Hard limits on the shipped model; at least one. A candidate over one of them is never a result."""
-
-    latency_ms: float | None = Field(
-        default=None, gt=0, examples=[0.25], description="Measured median latency of one inference, in ms."
-    )
-    energy_mj: float | None = Field(
-        default=None,
-        gt=0,
-        description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, "
-        "else modelled from its watts (`edgenas devices check` tells).",
-    )
-    size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
-    peak_activation_bytes: int | None = Field(default=None, gt=0, description="Memory of live activations at the peak.")
-    macs: int | None = Field(default=None, gt=0, description="Multiply-accumulates of one inference.")
-    params: int | None = Field(default=None, gt=0, description="Trainable parameters.")
-
-    @model_validator(mode="after")
-    def _some_limit(self) -> BudgetRecipe:
-        if not self.limits:
-            raise ValueError(f"expected at least one limit, of {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """The limits that are set, by name."""
-        return {name: value for name, value in self.model_dump().items() if value is not None}
-
-
 class ObjectiveRecipe(Section):
     """What the search maximises within the budget."""
 
@@ -140,7 +117,8 @@ class ObjectiveRecipe(Section):
     )
     costs: list[str] | None = Field(
         default=None,
-        description="Budgeted costs that count in the reward; null: latency_ms if it is budgeted, else the first.",
+        description="Budgeted costs that count in the reward; null: latency_ms if it is budgeted, else the first. Of "
+        "several devices: each on every device that budgets it, or on one, such as latency_ms@local-cpu.",
     )
 
 
@@ -208,10 +186,26 @@ class Recipe(Section):
     name: str = Field(examples=["my-run"], description="Name of the run; its folder is OUTPUT/NAME.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random: same seed, same search.")
     output: str = Field(default="runs", description="Folder of runs.")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="Python files of your own that register tasks, blocks or algorithms, e.g. [my_task.py].",
+    )
+    task: str | None = Field(
+        default=None,
+        description="What is learned: classification, or a task of yours (it decides data, loss and metrics). null: "
+        "the task of the space.",
+    )
+    task_options: dict[str, Any] = Field(default_factory=dict, description="Options of the task, where it has any.")
     data: DataRecipe
     space: SpaceRecipe
-    device: DeviceRecipe
-    budget: BudgetRecipe
+    devices: tuple[BudgetedDevice, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Instead of `device` and `budget`: several devices that one model is for, each as {name: NAME, "
+        "budget: {latency_ms: 0.25}}, with threads, table and weight as wanted.",
+    )
+    device: DeviceRecipe | None = Field(default=None, validate_default=True)
+    budget: BudgetRecipe | None = Field(default=None, validate_default=True)
     objective: ObjectiveRecipe = Field(default_factory=ObjectiveRecipe)
     search: SearchRecipe = Field(default_factory=SearchRecipe)
     training: FinalTraining = Field(
@@ -227,13 +221,45 @@ class Recipe(Section):
         check_path(name, "name")
         return name
 
+    @field_validator("devices")
+    @classmethod
+    def _different_devices(cls, devices: tuple[BudgetedDevice, ...] | None) -> tuple[BudgetedDevice, ...] | None:
+        names = [device.name for device in devices or ()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"device {twice!r} is there twice")
+        return devices
+
+    @field_validator("device", "budget")
+    @classmethod
+    def _one_form(cls, value: Section | None, info: ValidationInfo) -> Section | None:
+        several, key = info.data.get("devices", ()), info.field_name  # a wrong list is told by itself
+        if several is None and value is None:
+            kind = DeviceRecipe if key == "device" else BudgetRecipe
+            raise ValueError(f"is missing; add a section with the keys {', '.join(kind.model_fields)}")
+        if several and value is not None:
+            raise ValueError(
+                "is there beside 'devices', which is a list of devices with a budget each; "
+                + ("add this one to the list" if key == "device" else "write each limit into a device of the list")
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _known_task(self) -> Recipe:
+        if self.task is not None:
+            from edgenas.tasks import get_task
+
+            try:
+                get_task(self.task, self.task_options)
+            except InputError as error:
+                raise ValueError(f"task: {error}" if "task_options" not in str(error) else str(error)) from None
+        return self
+
     @model_validator(mode="after")
     def _reward_costs_are_budgeted(self) -> Recipe:
+        known = list(self.limits)
         for cost in self.objective.costs or ():
-            if cost not in self.budget.limits:
-                raise ValueError(
-                    f"objective.costs names {cost!r}, which has no budget; budgeted: {', '.join(self.budget.limits)}"
-                )
+            if cost not in known and cost not in (split_name(name)[0] for name in known):
+                raise ValueError(f"objective.costs names {cost!r}, which has no budget; budgeted: {', '.join(known)}")
         return self
 
     @classmethod
@@ -244,7 +270,7 @@ class Recipe(Section):
         """
         path = Path(path)
         document = read_document(path, "a recipe")
-        recipe = cls._from_document(document, str(path))
+        recipe = cls._from_document(document, str(path), path.resolve().parent)
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
@@ -253,26 +279,53 @@ class Recipe(Section):
         return cls._from_document(parse_document(text, source), source)
 
     @classmethod
-    def _from_document(cls, document: Document, source: str) -> Recipe:
+    def _from_document(cls, document: Document, source: str, folder: Path = Path()) -> Recipe:
         if not isinstance(document.value, dict):
             raise InputError(f"{source}: a recipe is a mapping with the keys {', '.join(cls.model_fields)}")
+        plugins = document.value.get("plugins")
+        if isinstance(plugins, list) and all(isinstance(plugin, str) for plugin in plugins):
+            load_plugins(folder / check_path(plugin, "plugins") for plugin in plugins)  # they bring names to be checked
         try:
             return cls.model_validate(document.value)
         except ValidationError as error:
             raise InputError(problems=explain(error, cls, document.root, source)) from None
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
+        sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
+        sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
+        keys = {"data": ("path", "directory"), "space": ("path",)}
+        return {
+            f"{name}.{key}": value
+            for name, section in sections.items()
+            for key in keys.get(name, ("table",))
+            if section is not None and (value := getattr(section, key))
+        }
+
+    def with_files(self, files: Mapping[str, str]) -> Recipe:
+        """The same recipe with other files at the keys of :attr:`files`."""
+        changes: dict[str, dict[str, str]] = {}
+        for name, file in files.items():
+            section, _, key = name.rpartition(".")
+            changes.setdefault(section, {})[key] = file
+        update: dict[str, Any] = {
+            section: getattr(self, section).model_copy(update=found)
+            for section, found in changes.items()
+            if not section.startswith("devices.")
+        }
+        if self.devices is not None:
+            update["devices"] = tuple(
+                device.model_copy(update=changes.get(f"devices.{number}", {}))
+                for number, device in enumerate(self.devices)
+            )
+        return self.model_copy(update=update)
+
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative paths taken from ``folder``."""
-        changes: dict[str, Any] = {}
-        for section, keys in (("data", ("path", "directory")), ("space", ("path",)), ("device", ("table",))):
-            part = getattr(self, section)
-            found = {
-                key: str(folder / check_path(getattr(part, key), f"{section}.{key}"))
-                for key in keys
-                if getattr(part, key)
-            }
-            changes[section] = part.model_copy(update=found)
-        return self.model_copy(update=changes)
+        plugins = [str(folder / check_path(plugin, "plugins")) for plugin in self.plugins]
+        found = self.with_files({key: str(folder / check_path(file, key)) for key, file in self.files.items()})
+        return found.model_copy(update={"plugins": plugins})
 
     def with_data_directory(self, directory: Path | str) -> Recipe:
         """The same recipe with another folder of data sets."""
@@ -280,15 +333,60 @@ class Recipe(Section):
         return self.model_copy(update={"data": data})
 
     @property
+    def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:
+        """The devices with their budgets; ``device`` and ``budget`` are a list of one."""
+        if self.devices is not None:
+            return self.devices
+        assert self.device is not None
+        assert self.budget is not None
+        return (BudgetedDevice.model_construct(**dict(self.device), budget=self.budget, weight=1.0),)
+
+    def cost_name(self, cost: str, device: str) -> str:
+        """What the search calls a cost on one of the devices; see :mod:`edgenas.study.cost_names`."""
+        return cost_name(cost, device if len(self.budgeted_devices) > 1 else "")
+
+    def budget_key(self, cost: str, device: str) -> str:
+        """Where the limit of a cost stands in the recipe, for messages."""
+        return f"budget.{cost}" if self.devices is None else f"devices.{device}.budget.{cost}"
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """All limits by the name of the cost; of a cost that no device changes, the least of theirs."""
+        limits: dict[str, float] = {}
+        for device in self.budgeted_devices:
+            for cost, limit in device.budget.limits.items():
+                name = self.cost_name(cost, device.name)
+                limits[name] = min(limit, limits.get(name, limit))
+        return limits
+
+    @property
     def objective_targets(self) -> dict[str, float]:
         """Target of each cost that counts in the reward, in the unit of its name."""
-        limits = self.budget.limits
-        default = ["latency_ms"] if "latency_ms" in limits else list(limits)[:1]
-        return {name: limits[name] for name in self.objective.costs or default}
+        limits, wanted = self.limits, []
+        for device in self.budgeted_devices:
+            budgeted = list(device.budget.limits)
+            default = ["latency_ms"] if "latency_ms" in budgeted else budgeted[:1]
+            for cost in self.objective.costs or default:
+                name = self.cost_name(cost, device.name)
+                if cost in budgeted or name in (self.cost_name(one, device.name) for one in budgeted):
+                    wanted.append(name)
+        return {name: limits[name] for name in wanted}
+
+    @property
+    def objective_weights(self) -> dict[str, float]:
+        """How much each cost counts; one that no device changes as much as at the device where it counts most."""
+        weights: dict[str, float] = {}
+        for device in self.budgeted_devices:
+            for cost in device.budget.limits:
+                name = self.cost_name(cost, device.name)
+                weights[name] = max(device.weight, weights.get(name, 0.0))
+        return weights
 
     def make_objective(self, targets: Mapping[str, float] | None = None) -> Objective:
         """The reward of this recipe, with :attr:`objective_targets` unless other targets are given."""
-        return Objective(self.objective.reward, targets or self.objective_targets, self.objective.beta)
+        targets = targets or self.objective_targets
+        weights = {name: weight for name, weight in self.objective_weights.items() if name in targets}
+        return Objective(self.objective.reward, targets, self.objective.beta, weights)
 
     def to_yaml(self) -> str:
         """The whole recipe with all defaults, as YAML that :meth:`parse` reads back."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from edgenas.recipe.errors import section_of
 from edgenas.spaces.yaml_reading import dump_yaml
 
 WIDTH = 110
@@ -26,8 +27,8 @@ def _lines(model: type[BaseModel], indent: int) -> list[str]:
     lines: list[str] = []
     space = " " * indent
     for name, field in model.model_fields.items():
-        section = field.annotation if isinstance(field.annotation, type) else None
-        if section is not None and issubclass(section, BaseModel):
+        section = None if "tuple" in str(field.annotation) else section_of(field.annotation)
+        if section is not None:
             lines += ["", *_comment(field.description or (section.__doc__ or "").strip().splitlines()[0], space)]
             lines += [f"{space}{name}:", *_lines(section, indent + 2)]
         else:

@@ -41,27 +41,32 @@ class Card:
 def headline(data: ReportData) -> str:
     """What the run achieved, in one sentence."""
     shipped, best, limit_ms = data.shipped, data.best, data.budget_ms
-    if shipped is not None and shipped.top1_tflite is not None:
+    if shipped is not None and shipped.score_tflite is not None:
         latency_ms = shipped.latency_ms.get("median")
         kind = shipped.latency_kind
-        top1 = f"{percent(shipped.top1_tflite)} {shipped.quantization} test accuracy"
+        score = f"{percent(shipped.score_tflite)} {shipped.quantization} test {_accuracy(data)}"
         if latency_ms is None:
             latency_ms, kind, limit_ms = shipped.predicted_ms, "predicted", data.limit_ms or data.budget_ms
     elif best is not None:
         latency_ms, kind, limit_ms = best.latency_ms, "predicted", data.limit_ms or data.budget_ms
-        top1 = f"{percent(best.top1)} validation accuracy after short training"
+        score = f"{percent(best.score)} validation {_accuracy(data)} after short training"
     elif data.trials:
         return f"{len(data.trials)} trials, none chosen yet."
     else:
         return "No trial has finished yet."
     if latency_ms is None:
-        return f"{top1}."
-    sentence = f"{top1} at {milliseconds(latency_ms)} ({known(kind)}) on {data.device}"
+        return f"{score}."
+    sentence = f"{score} at {milliseconds(latency_ms)} ({known(kind)}) on {data.device}"
     if limit_ms is None:
         return sentence + "."
     verdict = "within" if latency_ms <= limit_ms else "over"
     name = "budget" if limit_ms == data.budget_ms else "search limit"
     return f"{sentence}, {verdict} the {name} of {milliseconds(limit_ms)}."
+
+
+def _accuracy(data: ReportData) -> str:
+    """What a top-1 is called in a sentence, and any other metric."""
+    return "accuracy" if data.is_share else data.metric_title
 
 
 def cards(data: ReportData) -> Iterator[Card]:
@@ -78,9 +83,9 @@ def cards(data: ReportData) -> Iterator[Card]:
     if params:
         yield Card("Parameters", count(params), f"{params:,} trainable", "counted", "from the network")
     if macs:
-        yield Card("MACs", count(macs), "multiply-accumulates per image", "counted", "from the network")
+        yield Card("MACs", count(macs), f"multiply-accumulates per {data.example}", "counted", "from the network")
     if data.trials:
-        finished = sum(trial.top1 is not None for trial in data.trials)
+        finished = sum(trial.score is not None for trial in data.trials)
         total = sum(data.step_seconds.values())
         note = f"{finished} of {len(data.trials)} trials finished"
         if total and data.search_seconds and total > data.search_seconds * 1.01:
@@ -91,14 +96,14 @@ def cards(data: ReportData) -> Iterator[Card]:
 
 
 def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
-    if shipped.top1_tflite is not None:
-        note = f"float {percent(shipped.top1_float)}"
-        if shipped.test_images:
-            low, high = wilson_interval(shipped.top1_tflite, shipped.test_images)
+    if shipped.score_tflite is not None:
+        note = f"float {percent(shipped.score_float)}"
+        if shipped.test_images and data.is_share:
+            low, high = wilson_interval(shipped.score_tflite, shipped.test_images)
             note += f" · 95 % interval {100 * low:.1f} to {percent(high)}"
-        images = f"{shipped.test_images:,} test images" if shipped.test_images else "the test set"
-        label = f"{shipped.quantization} top-1"
-        yield Card(label, percent(shipped.top1_tflite), note, "evaluated", f"exported file, {images}", prominent=True)
+        images = f"{shipped.test_images:,} test {data.example}s" if shipped.test_images else "the test set"
+        label = f"{shipped.quantization} {data.metric_title}"
+        yield Card(label, percent(shipped.score_tflite), note, "evaluated", f"exported file, {images}", prominent=True)
     measured = shipped.latency_ms
     if "median" in measured:
         spread = [f"{name} {milliseconds(measured[name])}" for name in ("min", "p90") if name in measured]
@@ -125,9 +130,11 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
 def _search_cards(data: ReportData) -> Iterator[Card]:
     best = data.best
     assert best is not None
-    if best.top1 is not None:
+    if best.score is not None:
         note = f"trial {best.number}"
-        yield Card("Validation top-1", percent(best.top1), note, "evaluated", data.top1_origin, prominent=True)
+        yield Card(
+            f"Validation {data.metric_title}", percent(best.score), note, "evaluated", data.score_origin, prominent=True
+        )
     if best.latency_ms is not None:
         limit_ms = data.limit_ms or data.budget_ms
         share = best.latency_ms / limit_ms if limit_ms else None
@@ -153,6 +160,12 @@ def cards_html(data: ReportData) -> str:
     return "".join(
         f'<div class="{style}">{"".join(_card_html(card) for card in row)}</div>' for style, row in rows if row
     )
+
+
+def device_cards_html(data: ReportData) -> str:
+    """Only the cards of what a device changes, each with its name."""
+    shown = [card for card in cards(data) if card.label.startswith(("Latency", "Energy", "Prediction"))]
+    return f'<div class="cards prominent">{"".join(map(_card_html, shown))}</div>' if shown else ""
 
 
 def _card_html(card: Card) -> str:

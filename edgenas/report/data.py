@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgenas.export.figure import common_kind
+from edgenas.report.text import metric_title
 from edgenas.spaces import Network
 
 #: Where in a run folder the output of ``edgenas validate --json`` is looked for.
@@ -24,8 +25,8 @@ class TrialPoint:
     architecture: str
     state: str
     """``complete``, ``failed``, or whatever else the study calls it."""
-    top1: float | None = None
-    """Validation accuracy in [0, 1] after the short training."""
+    score: float | None = None
+    """The primary metric in [0, 1] on validation examples after the short training."""
     latency_ms: float | None = None
     reward: float | None = None
     feasible: bool | None = None
@@ -40,8 +41,8 @@ class ShippedModel:
     """The model of the bundle, as its ``metrics.json`` tells."""
 
     quantization: str
-    top1_float: float | None = None
-    top1_tflite: float | None = None
+    score_float: float | None = None
+    score_tflite: float | None = None
     test_images: int | None = None
     size_bytes: int | None = None
     params: int | None = None
@@ -89,6 +90,10 @@ class ReportData:
     device: str = ""
     precision: str = "int8"
     space: str = ""
+    metric: str = ""
+    """Name of the task's primary metric, such as ``top1``."""
+    example: str = "image"
+    """What an example of the task is called."""
     dataset: str = ""
     budget_ms: float | None = None
     """What the median of the shipped model must not exceed."""
@@ -116,7 +121,7 @@ class ReportData:
     """What predictions come from: ``from a table measured on local-cpu``."""
     energy_origin: str = ""
     """What predicted energies come from: ``from energies modelled for edgetpu-sim``; empty when there are none."""
-    top1_origin: str = "on the validation split after short training"
+    score_origin: str = "on the validation split after short training"
     """What the accuracies of trials were found on."""
     table_error: str = ""
     """How wrong the table was on whole networks, in words."""
@@ -124,7 +129,7 @@ class ReportData:
     shipped: ShippedModel | None = None
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
-    final_validation_top1: float | None = None
+    final_validation_score: float | None = None
     validation_images: int | None = None
     training_history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     """(epoch, value) of the final training, by name of the figure (``training loss``, ``validation top1``)."""
@@ -141,6 +146,20 @@ class ReportData:
     versions: Rows = ()
     recipe_text: str = ""
     missing: tuple[str, ...] = ()
+    budget_use: tuple[str, ...] = ()
+    """How much of each budget the shipped model uses and why not more, one sentence each."""
+    others: tuple[ReportData, ...] = ()
+    """The same run as its other devices see it: their costs, limits, tables and measurements."""
+
+    @property
+    def metric_title(self) -> str:
+        """The primary metric as people write it."""
+        return metric_title(self.metric or "score")
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the primary metric is a share of the examples, so that their number gives its interval."""
+        return self.metric == "top1"
 
     @property
     def best(self) -> TrialPoint | None:

@@ -8,7 +8,7 @@ from edgenas.export.figure import UNKNOWN, known
 from edgenas.report.chart import TITLE_SIZE, empty_figure
 from edgenas.report.data import LatencyPair, ReportData
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-from edgenas.report.text import escape, milliseconds, percent, wilson_interval, wrapped
+from edgenas.report.text import escape, metric_title, milliseconds, percent, wilson_interval, wrapped
 
 
 def prediction_figure(data: ReportData) -> go.Figure | None:
@@ -71,48 +71,52 @@ def _pair_hover(pair: LatencyPair) -> str:
 def accuracy_figure(data: ReportData) -> go.Figure | None:
     """Validation, float and quantized accuracy of the chosen network, with 95 % intervals; None without any."""
     rows: list[tuple[str, float, int | None, str]] = []
-    if data.best is not None and data.best.top1 is not None:
-        rows.append(("validation,<br>short training", data.best.top1, data.validation_images, GREY))
-    if data.final_validation_top1 is not None:
-        rows.append(("validation,<br>final training", data.final_validation_top1, data.validation_images, BLUE))
+    if data.best is not None and data.best.score is not None:
+        rows.append(("validation,<br>short training", data.best.score, data.validation_images, GREY))
+    if data.final_validation_score is not None:
+        rows.append(("validation,<br>final training", data.final_validation_score, data.validation_images, BLUE))
     if data.shipped is not None:
         shipped = data.shipped
-        if shipped.top1_float is not None:
-            rows.append(("test, float", shipped.top1_float, shipped.test_images, PURPLE))
-        if shipped.top1_tflite is not None:
-            rows.append((f"test, {escape(shipped.quantization)}", shipped.top1_tflite, shipped.test_images, ORANGE))
+        if shipped.score_float is not None:
+            rows.append(("test, float", shipped.score_float, shipped.test_images, PURPLE))
+        if shipped.score_tflite is not None:
+            rows.append((f"test, {escape(shipped.quantization)}", shipped.score_tflite, shipped.test_images, ORANGE))
     if not rows:
         return None
-    figure = empty_figure(400, "top-1", "", showlegend=False)
+    figure = empty_figure(400, data.metric_title, "", showlegend=False)
     figure.update_layout(margin={"t": 14})
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.6], showgrid=False, categoryorder="array", categoryarray=[row[0] for row in rows]
     )
     figure.update_xaxes(tickformat=".0%")
     lows, highs = [], []
-    for label, top1, images, colour in rows:
-        low, high = wilson_interval(top1, images) if images else (top1, top1)
+    for label, score, images, colour in rows:
+        low, high = wilson_interval(score, images) if images and data.is_share else (score, score)
         lows.append(low)
         highs.append(high)
-        note = f"<br>95 % interval {percent(low)} to {percent(high)}, {images:,} images" if images else ""
+        note = (
+            f"<br>95 % interval {percent(low)} to {percent(high)}, {images:,} images"
+            if images and data.is_share
+            else ""
+        )
         figure.add_scatter(
-            x=[top1],
+            x=[score],
             y=[label],
             mode="markers+text",
-            text=[percent(top1)],
+            text=[percent(score)],
             textposition="top center",
             marker={"size": 13, "color": colour},
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [high - top1],
-                "arrayminus": [top1 - low],
+                "array": [high - score],
+                "arrayminus": [score - low],
                 "color": colour,
                 "thickness": 1.6,
                 "width": 5,
-                "visible": bool(images),
+                "visible": bool(images) and data.is_share,
             },
-            hovertext=f"{label.replace('<br>', ' ')}: {percent(top1, 2)}{note}",
+            hovertext=f"{label.replace('<br>', ' ')}: {percent(score, 2)}{note}",
             hoverinfo="text",
         )
     spread = max(0.02, max(highs) - min(lows))
@@ -136,12 +140,12 @@ def training_figure(data: ReportData) -> go.Figure | None:
                 y=[value for _, value in values],
                 mode="lines+markers" if len(values) < 40 else "lines",
                 marker={"size": 5},
-                name=escape(name.replace("top1", "top-1")),
+                name=escape(_curve_title(name)),
                 yaxis=axis,
                 line={"color": next(palette), "width": 2, "dash": dash},
             )
     if shares:
-        figure.update_layout(yaxis={"title": {"text": "top-1"}, "tickformat": ".0%"})
+        figure.update_layout(yaxis={"title": {"text": data.metric_title}, "tickformat": ".0%"})
     if losses:
         loss_axis = {
             "title": {"text": "loss", "font": {"size": TITLE_SIZE}},
@@ -154,3 +158,9 @@ def training_figure(data: ReportData) -> go.Figure | None:
         if not shares:
             figure.update_yaxes(title_text="loss")
     return figure
+
+
+def _curve_title(name: str) -> str:
+    """``validation top1`` as ``validation top-1``; losses stay."""
+    before, _, metric = name.partition(" ")
+    return f"{before} {metric_title(metric)}" if before == "validation" else name

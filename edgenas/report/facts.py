@@ -28,7 +28,7 @@ def settings_rows(recipe: Recipe) -> Rows:
     options = ", ".join(f"{key} {value}" for key, value in search.options.items())
     return (
         ("seed", str(recipe.seed)),
-        ("budget", ", ".join(f"{name} {value:,g}" for name, value in recipe.budget.limits.items())),
+        ("budget", ", ".join(f"{name.replace('@', ' on ')} {value:,g}" for name, value in recipe.limits.items())),
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
         ("trials", f"{search.trials}, {search.workers} at once"),
@@ -36,7 +36,7 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("validation share", percent(recipe.data.validation_fraction, 0)),
         ("final training", f"{_epochs(training.epochs)}, batch {training.batch_size}, rate {training.learning_rate:g}"),
         ("quantization", recipe.export.quantization),
-        ("threads on the device", str(recipe.device.threads)),
+        ("threads on the device", ", ".join(str(device.threads) for device in recipe.budgeted_devices)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +28,7 @@ from edgenas.study.objectives import within
 from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
-    from edgenas.recipe.recipe import Recipe
+    from edgenas.recipe.recipe import BudgetedDevice, Recipe
     from edgenas.study.study import Study, Trial
 
 Value = TypeVar("Value")
@@ -37,22 +37,30 @@ _NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 
 
 def load_report_data(run_dir: Path | str) -> ReportData:
-    """What a run folder holds, as far as the run has come.
+    """What a run folder holds, as far as the run has come; of several devices, the others are in ``others``.
 
     Raises InputError when the folder is no run (neither a recipe nor a study in it), and when its study is damaged.
     """
-    return _Reader(RunFolder(run_dir)).read()
+    reader = _Reader(RunFolder(run_dir))
+    data = reader.read()
+    several = range(1, 1 if reader.recipe is None else len(reader.recipe.budgeted_devices))
+    others = [_Reader(reader.folder, number).read() for number in several]
+    # What several miss is told once; only what one device alone lacks is of that device.
+    missing = tuple(dict.fromkeys(sentence for one in (data, *others) for sentence in one.missing))
+    return dataclasses.replace(data, others=tuple(others), missing=missing)
 
 
 class _Reader:
     """Reads the files of a run one after the other and keeps a list of what was missing or broken."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, number: int = 0) -> None:
         if not folder.recipe_path.is_file() and not folder.study_path.is_file():
             raise InputError(
                 f"{folder.path}: no run (neither recipe.yaml nor study.db in it); name a folder such as runs/NAME"
             )
         self.folder = folder
+        self.number = number
+        """Which of the run's devices it is read for."""
         self.recipe: Recipe | None = None
         self.missing: list[str] = []
 
@@ -63,6 +71,15 @@ class _Reader:
         for part in (*parts, self._validation, self._training, self._quantizations):
             data = part(data)
         return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
+
+    @property
+    def device(self) -> BudgetedDevice:
+        assert self.recipe is not None
+        return self.recipe.budgeted_devices[self.number]
+
+    def _cost(self, cost: str) -> str:
+        """What the search calls a cost of this device."""
+        return cost if self.recipe is None else self.recipe.cost_name(cost, self.device.name)
 
     def _try(self, what: str, read: Callable[[], Value]) -> Value | None:
         """The value; or None, and a sentence when the file behind it is broken."""
@@ -87,9 +104,9 @@ class _Reader:
             settings=settings_rows(self.recipe),
             space=str(self.recipe.space.spec),
             dataset=self.recipe.data.spec,
-            device=self.recipe.device.name,
-            budget_ms=self.recipe.budget.latency_ms,
-            budget_mj=self.recipe.budget.energy_mj,
+            device=self.device.name,
+            budget_ms=self.device.budget.latency_ms,
+            budget_mj=self.device.budget.energy_mj,
         )
 
     def _state(self, data: ReportData) -> ReportData:
@@ -102,7 +119,8 @@ class _Reader:
             step_seconds=seconds,
             search_seconds=seconds.get("search"),
             search_overhead=overhead_words(search.get("overhead") or {}),
-            device_kind=str(choice.get("latency_kind") or "unknown"),
+            device_kind=str((choice.get("kinds") or {}).get(data.device) or choice.get("latency_kind") or "unknown"),
+            budget_use=tuple(str(use["words"]) for use in (steps.get("export", {}).get("budget_use") or {}).values()),
             best_trial=choice.get("trial"),
             rejected={int(number): str(reason) for number, reason in choice.get("rejected", {}).items()},
         )
@@ -119,12 +137,14 @@ class _Reader:
         study = Study.open(self.folder.study_path)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
-            trials = tuple(_trial_points(study, limits))
+            study_trials = study.trials
+            latency, energy = self._cost("latency_ms"), self._cost("energy_mj")
+            trials = tuple(_trial_points(study, limits, latency, energy))
             best = self._chosen(study, data)
-            pairs = tuple(_trial_pairs(study, data.device_kind))
+            pairs = tuple(_trial_pairs(study, latency, data.device_kind))
         finally:
             study.close()
-        running = sum(trial.state == "running" for trial in trials)
+        running = sum(trial.state in ("running", "waiting") for trial in trials)
         total = self.recipe.search.trials if self.recipe is not None else len(trials)
         if running or len(trials) < total:
             done = len(trials) - running
@@ -132,10 +152,11 @@ class _Reader:
         return dataclasses.replace(
             data,
             trials=trials,
-            device=str(facts.get("device") or data.device),
+            metric=_metric(facts, study_trials),
+            device=data.device if self.number else str(facts.get("device") or data.device),
             precision=str(facts.get("precision") or data.precision),
-            limit_ms=limits.get("latency_ms"),
-            limit_mj=limits.get("energy_mj"),
+            limit_ms=limits.get(latency),
+            limit_mj=limits.get(energy),
             best_trial=None if best is None else best.number,
             architecture="" if best is None else best.architecture,
             pairs=pairs,
@@ -175,17 +196,21 @@ class _Reader:
         return dataclasses.replace(data, network=network)
 
     def _decode(self, architecture: str) -> Network:
-        from edgenas.study.evaluation import load_data, load_space
+        from edgenas.study.evaluation import load_data, load_space, load_task
 
         assert self.recipe is not None
-        space = load_space(self.recipe, load_data(self.recipe))
+        task = load_task(self.recipe)
+        space = load_space(self.recipe, task, load_data(self.recipe, task))
         return space.decode(space.parse(architecture))
 
     def _table(self, data: ReportData) -> ReportData:
-        if not self.folder.table_path.is_file():
+        path = self.folder.table_path
+        if self.recipe is not None:
+            path = self.folder.device_table_path(self.device.name, self.number)
+        if not path.is_file():
             self.missing.append(f"There is no latency table yet. Measure it with: {self._command()}")
             return data
-        return self._try("table.csv", lambda: _with_table(data, self.folder.table_path)) or data
+        return self._try(path.name, lambda: _with_table(data, path)) or data
 
     def _validation(self, data: ReportData) -> ReportData:
         """What ``edgenas validate --json`` printed, when somebody put it into the run folder."""
@@ -213,15 +238,15 @@ class _Reader:
         return f"edgenas run {self.folder.recipe_path} --resume"
 
 
-def _trial_points(study: Study, limits: Mapping[str, float]) -> list[TrialPoint]:
+def _trial_points(study: Study, limits: Mapping[str, float], latency: str, energy: str) -> list[TrialPoint]:
     return [
         TrialPoint(
             number=trial.number,
             architecture=trial.architecture,
             state=trial.state,
-            top1=trial.top1,
-            latency_ms=trial.predicted.get("latency_ms"),
-            energy_mj=trial.predicted.get("energy_mj"),
+            score=trial.score,
+            latency_ms=trial.predicted.get(latency),
+            energy_mj=trial.predicted.get(energy),
             reward=trial.reward,
             feasible=within(trial.predicted, limits) if limits else None,
             seconds=trial.seconds,
@@ -231,14 +256,13 @@ def _trial_points(study: Study, limits: Mapping[str, float]) -> list[TrialPoint]
     ]
 
 
-def _trial_pairs(study: Study, kind: str) -> list[LatencyPair]:
+def _trial_pairs(study: Study, latency: str, kind: str) -> list[LatencyPair]:
     """Networks that were run untrained before one was chosen; predictions are of the fastest, quiet run."""
+    fastest = latency.replace("latency_ms", "latency_min_ms")
     return [
-        LatencyPair(
-            f"trial {trial.number}", trial.predicted["latency_ms"], trial.measured["latency_min_ms"], "trial", kind
-        )
+        LatencyPair(f"trial {trial.number}", trial.predicted[latency], trial.measured[fastest], "trial", kind)
         for trial in study.trials
-        if "latency_ms" in trial.predicted and "latency_min_ms" in trial.measured
+        if latency in trial.predicted and fastest in trial.measured
     ]
 
 
@@ -260,14 +284,15 @@ def _with_kinds(data: ReportData) -> ReportData:
 
 
 def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
-    top1 = metrics["top1"]
+    metric = str(metrics.get("metric", "top1"))
+    scores = {kind: found[metric] for kind, found in _figures(metrics).items()}
     architecture = metrics.get("architecture") or data.architecture
     energy = (metrics.get("provenance", {}).get(data.device) or {}).get("energy") or {}
     shipped = ShippedModel(
         quantization=str(metrics["quantization"]),
-        top1_float=top1.get("float"),
-        top1_tflite=top1.get("tflite"),
-        test_images=top1.get("test_images"),
+        score_float=scores.get("float"),
+        score_tflite=scores.get("tflite"),
+        test_images=metrics.get("test_examples") or metrics["top1"].get("test_images"),
         size_bytes=metrics.get("size_bytes"),
         params=metrics.get("params"),
         macs=metrics.get("macs"),
@@ -278,7 +303,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         energy_kind=str(energy.get("kind") or ""),
         energy_meter=str(energy.get("meter") or ""),
     )
-    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.top1 is not None]
+    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.score is not None]
     return dataclasses.replace(
         data,
         shipped=shipped,
@@ -287,6 +312,24 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         dataset=str(metrics.get("data", {}).get("name") or data.dataset),
         measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
     )
+
+
+def _figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """Metrics by ``float`` and ``tflite``, also of bundles from before there were several tasks."""
+    if "metrics" in metrics:
+        return dict(metrics["metrics"])
+    return {kind: {"top1": metrics["top1"][kind]} for kind in ("float", "tflite") if kind in metrics["top1"]}
+
+
+def _validation_score(record: Mapping[str, Any]) -> float | None:
+    if "metric" in record:
+        return float(record["validation_metrics"][record["metric"]])
+    return record.get("validation_top1")
+
+
+def _metric(facts: Mapping[str, Any], trials: Sequence[Trial]) -> str:
+    """The primary metric of a study, also of one that has no fact about it yet."""
+    return str(facts.get("metric") or next((trial.metric for trial in trials), ""))
 
 
 def _statistics(found: Mapping[str, Any]) -> dict[str, float]:
@@ -351,11 +394,11 @@ def _with_training(data: ReportData, path: Path) -> ReportData:
         for name, value in epoch.items():
             if name not in _NO_CURVES and value is not None:
                 # The task's metric is measured on held-out images, the loss on those that are learned.
-                title = "training loss" if name == "loss" else f"validation {name}"
+                title = f"training {name.replace('_', ' ')}" if name.startswith("loss") else f"validation {name}"
                 history.setdefault(title, []).append((int(epoch["epoch"]), float(value)))
     return dataclasses.replace(
         data,
         training_history={name: tuple(points) for name, points in history.items()},
-        final_validation_top1=record.get("validation_top1"),
+        final_validation_score=_validation_score(record),
         validation_images=record.get("validation_images"),
     )

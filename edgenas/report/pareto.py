@@ -27,6 +27,8 @@ COLUMNS = (
     "energy_provenance",
     "device",
     "precision",
+    "metric",
+    "score",
 )
 
 
@@ -61,7 +63,7 @@ def trial_front(data: ReportData, cost: str = "latency_ms") -> np.ndarray:
     costs = [getattr(trial, cost) for trial in data.trials]
     return pareto_front(
         np.array([np.nan if value is None else value for value in costs]),
-        np.array([np.nan if trial.top1 is None else trial.top1 for trial in data.trials]),
+        np.array([np.nan if trial.score is None else trial.score for trial in data.trials]),
     )
 
 
@@ -69,13 +71,15 @@ def pareto_csv(data: ReportData) -> str:
     """The trials as CSV, one line each in the order they were tried; what is unknown stays empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    others = [_other_columns(one) for one in data.others]
+    columns = (*COLUMNS, *(column for one in others for column in one))
+    writer.writerow(columns)
     fronts = zip(data.trials, trial_front(data), trial_front(data, "energy_mj"), strict=True)
-    for trial, on_front, on_energy_front in fronts:
-        row = {
+    for index, (trial, on_front, on_energy_front) in enumerate(fronts):
+        row: dict[str, object] = {
             "trial": trial.number,
             "architecture": trial.architecture,
-            "top1": trial.top1,
+            "top1": trial.score if data.metric == "top1" else None,
             "latency_ms": trial.latency_ms,
             "energy_mj": trial.energy_mj,
             "reward": trial.reward,
@@ -85,14 +89,36 @@ def pareto_csv(data: ReportData) -> str:
             "chosen": trial.number == data.best_trial,
             "state": trial.state,
             "provenance": "" if trial.latency_ms is None and trial.energy_mj is None else "predicted",
-            "top1_provenance": "" if trial.top1 is None else f"evaluated {data.top1_origin}",
+            "top1_provenance": "" if trial.score is None or data.metric != "top1" else f"evaluated {data.score_origin}",
             "latency_provenance": "" if trial.latency_ms is None else f"predicted {data.latency_origin}",
             "energy_provenance": "" if trial.energy_mj is None else f"predicted {data.energy_origin}",
             "device": data.device,
             "precision": data.precision,
+            "metric": data.metric,
+            "score": trial.score,
         }
-        writer.writerow(["" if row[column] is None else _plain(row[column]) for column in COLUMNS])
+        for one in others:
+            row |= {column: values[index] for column, values in one.items()}
+        writer.writerow(["" if row[column] is None else _plain(row[column]) for column in columns])
     return buffer.getvalue()
+
+
+def _other_columns(data: ReportData) -> dict[str, list[object]]:
+    """The costs of a further device, as columns that name it."""
+    fronts = {"latency_ms": trial_front(data), "energy_mj": trial_front(data, "energy_mj")}
+    columns: dict[str, list[object]] = {}
+    for cost, words, known in (
+        ("latency_ms", "on_front", data.latency_origin),
+        ("energy_mj", "on_energy_front", data.energy_origin),
+    ):
+        values = [getattr(trial, cost) for trial in data.trials]
+        columns[f"{cost}@{data.device}"] = values
+        columns[f"{words}@{data.device}"] = [
+            None if value is None else bool(front) for value, front in zip(values, fronts[cost], strict=True)
+        ]
+        name = f"{cost.partition('_')[0]}_provenance@{data.device}"
+        columns[name] = ["" if value is None else f"predicted {known}" for value in values]
+    return columns
 
 
 def _plain(value: object) -> object:

@@ -7,11 +7,11 @@ from typing import Any
 
 from edgenas.export.figure import common_kind, origin
 from edgenas.report.data import QuantizationTable
-from edgenas.report.text import escape, milliseconds, percent
+from edgenas.report.text import escape, metric_title, milliseconds, percent
 
 _HEADER = (
     "quantization",
-    "top-1",
+    "{metric}",
     "to float",
     "size",
     "quiet latency",
@@ -26,15 +26,17 @@ _EQUAL_DB = 200.0
 def quantization_table(document: Mapping[str, Any]) -> QuantizationTable:
     """The cells of ``quantizations.json``. Raises KeyError, TypeError or ValueError when it is something else."""
     kind = common_kind(str(row["latency"]["kind"]) for row in document["rows"] if "kind" in (row.get("latency") or {}))
+    metric = str(document.get("metric", "top1"))  # written before there were other tasks
     caption = (
         f"Trial {int(document['trial'])} through the interpreter on {int(document['test_images']):,} test images, "
-        f"where the float model has {percent(float(document['top1_float']), 2)}; all files "
+        f"where the float model has {percent(float(document[f'{metric}_float']), 2)}; all files "
         f"{origin(kind, str(document['device']))} in the same quiet rounds."
     )
-    return QuantizationTable(caption, _HEADER, tuple(_row(row) for row in document["rows"]))
+    header = tuple(title.format(metric=metric_title(metric)) for title in _HEADER)
+    return QuantizationTable(caption, header, tuple(_row(row, metric) for row in document["rows"]))
 
 
-def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(row: Mapping[str, Any], metric: str) -> tuple[str, ...]:
     name = str(row["quantization"])
     if "error" in row:
         return (name, f"failed: {row['error']}", *("",) * (len(_HEADER) - 2))
@@ -42,7 +44,7 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     known = "quiet_ms" in latency
     return (
         name,
-        percent(float(row["top1"]), 2),
+        percent(float(row[metric]), 2),
         f"{100 * float(row['difference']):+.2f}",
         f"{int(row['size_bytes']):,} bytes",
         milliseconds(float(latency["quiet_ms"])) if known else f"none: {latency['error']}",

@@ -20,13 +20,15 @@ TRIALS = "trials"
 
 def trial_hovers(data: ReportData) -> dict[str, str]:
     """What a finished trial tells when it is pointed at, by its number."""
-    return {str(trial.number): _trial_hover(trial) for trial in data.trials if trial.top1 is not None}
+    return {
+        str(trial.number): _trial_hover(trial, data.metric_title) for trial in data.trials if trial.score is not None
+    }
 
 
-def _trial_hover(trial: TrialPoint) -> str:
+def _trial_hover(trial: TrialPoint, metric: str) -> str:
     lines = [
         f"<b>Trial {trial.number}</b>",
-        f"validation top-1 {percent(trial.top1)}",
+        f"validation {metric} {percent(trial.score)}",
         f"predicted {milliseconds(trial.latency_ms)}"
         + (f", {millijoules(trial.energy_mj)}" if trial.energy_mj is not None else ""),
         f"reward {significant(trial.reward)}" if trial.reward is not None else "",
@@ -53,13 +55,13 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
     finished = [
         (t, bool(f))
         for t, f in zip(data.trials, trial_front(data, cost), strict=True)
-        if t.top1 is not None and getattr(t, cost) is not None
+        if t.score is not None and getattr(t, cost) is not None
     ]
     if not finished:
         return None
     axis = f"predicted {what} on {escape(data.device)} ({cost.rpartition('_')[2].replace('mj', 'mJ')})"
-    figure = empty_figure(440, axis, "validation top-1 (short training)")
-    figure.update_yaxes(tickformat=".0%" if _spread([t.top1 or 0 for t, _ in finished]) > 0.05 else ".1%")
+    figure = empty_figure(440, axis, f"validation {data.metric_title} (short training)")
+    figure.update_yaxes(tickformat=".0%" if _spread([t.score or 0 for t, _ in finished]) > 0.05 else ".1%")
     chosen = data.best_trial
     groups = (
         ("within budget", [t for t, f in finished if not f and t.feasible is not False and t.number != chosen]),
@@ -67,7 +69,7 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
         ("Pareto front", [t for t, f in finished if f and t.number != chosen]),
         ("chosen", [t for t, _ in finished if t.number == chosen]),
     )
-    front = sorted({(getattr(t, cost), t.top1 or 0.0) for t, f in finished if f})
+    front = sorted({(getattr(t, cost), t.score or 0.0) for t, f in finished if f})
     # The best that a given cost buys, so the line goes across first and up at the next point.
     figure.add_scatter(
         x=[x for x, _ in front],
@@ -87,7 +89,7 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
         if trials:
             figure.add_scatter(
                 x=[getattr(t, cost) for t in trials],
-                y=[t.top1 for t in trials],
+                y=[t.score for t in trials],
                 mode="markers",
                 name=name,
                 marker=looks[name],
@@ -114,13 +116,13 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
 
 def progress_figure(data: ReportData) -> go.Figure | None:
     """Accuracy of each trial, and the best accuracy within the budget and the best reward so far; None without."""
-    finished = [t for t in data.trials if t.top1 is not None]
+    finished = [t for t in data.trials if t.score is not None]
     if not finished:
         return None
-    figure = empty_figure(360, "trial", "validation top-1, reward")
+    figure = empty_figure(360, "trial", f"validation {data.metric_title}, reward")
     figure.add_scatter(
         x=[t.number for t in finished],
-        y=[t.top1 for t in finished],
+        y=[t.score for t in finished],
         mode="markers",
         name="each trial",
         marker={
@@ -136,7 +138,7 @@ def progress_figure(data: ReportData) -> go.Figure | None:
     _best_so_far(
         figure,
         "best within budget",
-        [(t.number, t.top1 or 0.0) for t in finished if t.feasible is not False],
+        [(t.number, t.score or 0.0) for t in finished if t.feasible is not False],
         finished[-1].number,
         {"color": GREEN, "width": 2.4, "shape": "hv"},
     )

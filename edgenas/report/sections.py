@@ -7,7 +7,7 @@ from typing import Any
 
 from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures
-from edgenas.report.cards import cards_html, headline
+from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
 from edgenas.report.drawing import draw_network
 from edgenas.report.pareto import trial_front
@@ -53,8 +53,20 @@ def _header(data: ReportData) -> str:
         f'<p class="facts">{" · ".join(escape(fact) for fact in facts if fact)}</p>'
         + (f'<ul class="missing" role="note">{gaps}</ul>' if gaps else "")
         + cards_html(data)
+        + "".join(_other_device(one) for one in data.others)
+        + _budget_use(data)
         + "</header>"
     )
+
+
+def _other_device(data: ReportData) -> str:
+    """What the same model costs on a further device."""
+    return f'<p class="headline">{escape(headline(data))}</p>{device_cards_html(data)}'
+
+
+def _budget_use(data: ReportData) -> str:
+    uses = "".join(f"<li>{escape(sentence)}</li>" for sentence in data.budget_use)
+    return f'<ul class="facts" id="budget-use">{uses}</ul>' if uses else ""
 
 
 def _section(name: str, title: str, lead: str, *parts: str) -> str:
@@ -88,24 +100,6 @@ def _columns(*panels: str) -> str:
 
 
 def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
-    front = int(trial_front(data).sum())
-    pareto = _place(
-        placed,
-        "pareto",
-        search_figures.pareto_figure(data),
-        "Accuracy against latency",
-        f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
-        + _limit_sentence(data),
-    )
-    thrifty = int(trial_front(data, "energy_mj").sum())
-    energy = _place(
-        placed,
-        "energy",
-        search_figures.energy_figure(data),
-        "Accuracy against energy",
-        f"{thrifty} of {len(data.trials)} trials are on this front: no other trial needs as little and is better. "
-        f"Energy of one inference above idle, predicted {data.energy_origin}.",
-    )
     progress = _place(
         placed,
         "progress",
@@ -113,7 +107,32 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Progress of the search",
         "Each trial, the best one within the budget so far, and the best reward so far.",
     )
-    return _section("search", "Search", "", pareto, energy, progress)
+    fronts = [_fronts(one, placed, number) for number, one in enumerate((data, *data.others))]
+    return _section("search", "Search", "", *fronts, progress)
+
+
+def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
+    """Accuracy against the costs of one device."""
+    suffix, where = (f"-{number + 1}", f" on {data.device}") if number else ("", "")
+    front = int(trial_front(data).sum())
+    pareto = _place(
+        placed,
+        f"pareto{suffix}",
+        search_figures.pareto_figure(data),
+        f"Accuracy against latency{where}",
+        f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
+        + _limit_sentence(data),
+    )
+    thrifty = int(trial_front(data, "energy_mj").sum())
+    energy = _place(
+        placed,
+        f"energy{suffix}",
+        search_figures.energy_figure(data),
+        f"Accuracy against energy{where}",
+        f"{thrifty} of {len(data.trials)} trials are on this front: no other trial needs as little and is better. "
+        f"Energy of one inference above idle, predicted {data.energy_origin}.",
+    )
+    return pareto + energy
 
 
 def _limit_sentence(data: ReportData) -> str:
@@ -211,7 +230,7 @@ def _trials(data: ReportData) -> str:
     more = f" (the best {_SHOWN_TRIALS} by reward; all are in pareto.csv)" if len(ranked) > _SHOWN_TRIALS else ""
     parts.append(
         f'<details class="panel"><summary>All {len(ranked)} trials{more}</summary><div class="scroll"><table>'
-        "<thead><tr><th>trial</th><th>top-1</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
+        f"<thead><tr><th>trial</th><th>{escape(data.metric_title)}</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
         f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
     return _section("trials", "Trials", "", *parts)
@@ -247,12 +266,12 @@ def _trial_row(trial: TrialPoint, on_front: bool, chosen: bool) -> str:
         "chosen" if chosen else "",
         "front" if on_front else "",
         "over budget" if trial.feasible is False else "",
-        trial.state if trial.top1 is None else "",
+        trial.state if trial.score is None else "",
     ]
     tags = "".join(f'<span class="tag {mark.split()[0]}">{escape(mark)}</span>' for mark in marks if mark)
     return (
         f'<tr{" class=chosen" if chosen else ""}><td class="number">{trial.number}</td>'
-        f'<td class="number">{percent(trial.top1)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
+        f'<td class="number">{percent(trial.score)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
         f'<td class="number">{millijoules(trial.energy_mj)}</td>'
         f'<td class="number">{significant(trial.reward)}</td><td class="number">{duration(trial.seconds)}</td>'
         f"<td>{tags}</td><td><code>{escape(trial.architecture)}</code></td></tr>"

@@ -107,3 +107,12 @@ def sides(shape: Iterable[int]) -> str:
 
 def _unknown(value: float | None) -> bool:
     return value is None or math.isnan(value)
+
+
+def metric_title(metric: str) -> str:
+    """A metric as people write it.
+
+    >>> metric_title("top1"), metric_title("mean_error")
+    ('top-1', 'mean error')
+    """
+    return {"top1": "top-1", "miou": "mIoU", "map": "mAP", "f1": "F1"}.get(metric, metric.replace("_", " "))

@@ -6,17 +6,19 @@ anybody trains it for minutes.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edgenas.export.figure import Figure
 from edgenas.spaces.errors import EdgeNASError, WorkError
-from edgenas.study.study import Study
+from edgenas.study.study import Study, Trial
 
 if TYPE_CHECKING:
     from edgenas.devices.measurement import Measurement
     from edgenas.run.context import RunContext
+    from edgenas.run.device import RunDevice
 
 #: Other processes can only make a measurement slower, so one over the budget is repeated after a pause, so often.
 MEASUREMENTS = 5
@@ -52,20 +54,19 @@ def reject(context: RunContext, number: int, reason: str) -> None:
     context.progress.say(f"  trial {number} is not shipped: {reason}")
 
 
-def measure_deployed(context: RunContext, model: bytes, limit_ms: float | None) -> Measurement:
-    """Measures a model on the run's device, up to :data:`MEASUREMENTS` times while its median is over the limit.
+def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit_ms: float | None) -> Measurement:
+    """Measures a model on a device of the run, up to :data:`MEASUREMENTS` times while its median is over the limit.
 
     The one with the least median counts; the log holds all of them.
     """
-    threads = context.recipe.device.threads
     best: Measurement | None = None
     for attempt in range(MEASUREMENTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
-        measurement = context.device.measure(model, threads=threads)
+        measurement = device.device.measure(model, threads=device.threads)
         context.log.event(
             "measured",
-            device=context.device.name,
+            device=device.name,
             provenance=measurement.provenance.kind,
             latency_ms=measurement.statistics(),
         )
@@ -80,50 +81,79 @@ def measure_deployed(context: RunContext, model: bytes, limit_ms: float | None) 
 def _first_within_budget(context: RunContext, study: Study) -> int:
     """Goes down the ranking; tries at most ``export.candidates`` trials, those rejected before included.
 
-    A trial that measures over the budget tells how much slower the device is now than predicted: trials that would
-    be over the budget by the same factor are passed over unmeasured.
+    A trial that measures over the budget of a device tells how much slower the device is now than predicted: trials
+    that would be over that budget by the same factor are passed over unmeasured.
     """
     from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.export.tflite.group_split import split_group_convolutions
 
-    limits = context.recipe.budget.limits
-    limit_ms, limit_mj = limits.get("latency_ms"), limits.get("energy_mj")
+    recipe = context.recipe
     rejected = context.folder.step("choose").get("rejected", {})
-    measured, slowdown = len(rejected), 1.0
+    measured, slowdown = len(rejected), dict.fromkeys((device.name for device in context.devices), 1.0)
     for trial in study.ranking:
-        predicted_ms = trial.predicted.get("latency_ms", 0.0)
-        if str(trial.number) in rejected or (limit_ms is not None and predicted_ms * slowdown > limit_ms):
+        if str(trial.number) in rejected or any(
+            _predicted_ms(context, device, trial) * slowdown[device.name] > device.budget.get("latency_ms", math.inf)
+            for device in context.devices
+        ):
             continue
-        if measured == context.recipe.export.candidates:
+        if measured == recipe.export.candidates:
             break
         measured += 1
         network = context.space.decode(context.space.parse(trial.architecture))
-        measurement = measure_deployed(context, write_tflite(network.graph, context.precision), limit_ms)
-        study.record_measured(trial.number, _measured(measurement))
-        if over_energy(measurement, limit_mj):
-            reject(context, trial.number, f"energy {over_energy(measurement, limit_mj)}")
+        model = write_tflite(network.graph, context.precision)
+        found: dict[str, Measurement] = {}
+        problem = ""
+        for device in context.devices:
+            lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
+            measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
+            found[device.name] = measurement
+            study.record_measured(trial.number, _measured(context, device, measurement))
+            if problem := _over(context, device, measurement):
+                if measurement.median > device.budget.get("latency_ms", math.inf):
+                    ratio = measurement.median / _predicted_ms(context, device, trial)
+                    slowdown[device.name] = max(slowdown[device.name], ratio)
+                break
+        if problem:
+            reject(context, trial.number, problem)
             continue
-        if limit_ms is None or measurement.median <= limit_ms:
-            context.folder.record("choose", {"trial": trial.number, "latency_kind": measurement.provenance.kind})
-            context.progress.say(
-                f"chosen: trial {trial.number}; untrained, it takes {_median(measurement)} on {context.device.name}, "
-                f"and {predicted_ms:.4g} ms (predicted) when nothing disturbs it"
-            )
-            return trial.number
-        slowdown = max(slowdown, measurement.median / predicted_ms)
-        reject(context, trial.number, f"{_median(measurement)} is over the budget of {limit_ms:.4g} ms")
+        kind = found[context.first.name].provenance.kind
+        kinds = {name: one.provenance.kind for name, one in found.items()}
+        context.folder.record("choose", {"trial": trial.number, "latency_kind": kind, "kinds": kinds})
+        untrained = "; ".join(
+            f"{_median(found[device.name])} on {device.name}, and {_predicted_ms(context, device, trial):.4g} ms "
+            "(predicted) when nothing disturbs it"
+            for device in context.devices
+        )
+        context.progress.say(f"chosen: trial {trial.number}; untrained, it takes {untrained}")
+        return trial.number
     raise WorkError(_nothing_fits(context))
+
+
+def _predicted_ms(context: RunContext, device: RunDevice, trial: Trial) -> float:
+    return trial.predicted.get(context.recipe.cost_name("latency_ms", device.name), 0.0)
+
+
+def _over(context: RunContext, device: RunDevice, measurement: Measurement) -> str:
+    """What is over the budget of a device, in words; empty when nothing is."""
+    where = f" on {device.name}" if len(context.devices) > 1 else ""
+    if words := over_energy(measurement, device.budget.get("energy_mj")):
+        return f"energy{where} {words}"
+    limit_ms = device.budget.get("latency_ms")
+    if limit_ms is not None and measurement.median > limit_ms:
+        return f"{_median(measurement)}{where} is over the budget of {limit_ms:.4g} ms"
+    return ""
 
 
 def _median(measurement: Measurement) -> Figure:
     return Figure(measurement.median, "ms", measurement.provenance.kind, "median")
 
 
-def _measured(measurement: Measurement) -> dict[str, float]:
+def _measured(context: RunContext, device: RunDevice, measurement: Measurement) -> dict[str, float]:
     """What the study keeps of a measurement; an energy that was not measured is none."""
     kept = {"latency_ms": measurement.median, "latency_min_ms": measurement.min}
     if measurement.energy is not None and measurement.energy.kind == "measured":
         kept["energy_mj"] = measurement.energy.energy_mj
-    return kept
+    return {f"{name}@{device.name}": value for name, value in kept.items()} if len(context.devices) > 1 else kept
 
 
 def over_energy(measurement: Measurement, limit_mj: float | None) -> str:

@@ -6,25 +6,20 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgenas.recipe.recipe import Recipe
+from edgenas.run.device import RunDevice
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
-from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
-from edgenas.study.evaluation import load_data, load_space
+from edgenas.study.evaluation import load_data, load_space, load_task
 from edgenas.study.study import Study
 
 if TYPE_CHECKING:
-    from edgenas.data import Dataset
-    from edgenas.devices.device import Device
-    from edgenas.latency.predict.predictor import Predictor
-    from edgenas.latency.table.latency_table import LatencyTable
-
-#: A table that was made on a busy machine may hold any ratio of deployed to quiet latency; more is not believed.
-MAX_DEPLOYED_RATIO = 1.25
+    from edgenas.tasks import Task
 
 
 class RunContext:
@@ -50,74 +45,51 @@ class RunContext:
         return "int8" if get_recipe(name).integer_only and name != "int16x8" else "float32"
 
     @cached_property
-    def dataset(self) -> Dataset:
-        return load_data(self.recipe)
+    def task(self) -> Task:
+        return load_task(self.recipe)
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The :class:`edgenas.data.task_data.TaskData` that the task has loaded."""
+        return load_data(self.recipe, self.task)
 
     @cached_property
     def space(self) -> SearchSpace:
-        return load_space(self.recipe, self.dataset)
+        return load_space(self.recipe, self.task, self.dataset)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of what is told apart; empty when nothing has one."""
+        return self.task.labels(self.dataset)
 
     @cached_property
-    def device(self) -> Device:
-        from edgenas.devices import get_device
+    def devices(self) -> tuple[RunDevice, ...]:
+        """What the model is for, in the order of the recipe."""
+        margin = self.recipe.search.latency_margin
+        return tuple(
+            RunDevice(device, self.folder, self.precision, margin, number)
+            for number, device in enumerate(self.recipe.budgeted_devices)
+        )
 
-        return get_device(self.recipe.device.name)
-
-    @cached_property
-    def table(self) -> LatencyTable:
-        """The run's own copy of the latency table, which the profile step made."""
-        from edgenas.latency.table.latency_table import LatencyTable
-
-        path = self.folder.table_path
-        try:
-            return LatencyTable.load(path, device=self.device.name, precision=self.precision)
-        except InputError as error:
-            raise InputError(
-                f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
-            ) from None
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        from edgenas.latency.predict.predictor import Predictor
-
-        return Predictor(self.table)
+    @property
+    def first(self) -> RunDevice:
+        """The only device, or the first of several."""
+        return self.devices[0]
 
     @cached_property
     def costs(self) -> CostModel:
-        return CostModel(self.space, self.precision, self.predictor)
-
-    @property
-    def deployed_ratio(self) -> float:
-        """Deployed median over predicted quiet latency, as seen on this device while the table was made."""
-        calibration = self.table.calibration
-        ratio = None if calibration is None else calibration.deployed_median
-        return min(max(ratio or 1.0, 1.0), MAX_DEPLOYED_RATIO)
-
-    @property
-    def latency_factor(self) -> float:
-        """How far below the latency budget a prediction must stay: deployed ratio and margin together.
-
-        A device that takes longer draws its active watts for longer, so this goes for the energy budget too, but for
-        energies that were measured in normal runs: of these only the margin is kept free (:attr:`energy_factor`).
-        """
-        return self.deployed_ratio / (1 - self.recipe.search.latency_margin)
-
-    @property
-    def energy_factor(self) -> float:
-        """How far below the energy budget a prediction must stay."""
-        energy = self.table.energy
-        if energy is not None and energy.kind == "measured":
-            return 1 / (1 - self.recipe.search.latency_margin)
-        return self.latency_factor
+        if len(self.devices) == 1:
+            return CostModel(self.space, self.precision, self.first.predictor)
+        return CostModel(self.space, self.precision, {device.name: device.predictor for device in self.devices})
 
     @property
     def limits(self) -> dict[str, float]:
-        """Limits on predicted costs that keep the budget on measured ones."""
-        limits = self.recipe.budget.limits
-        if "latency_ms" in limits:
-            limits["latency_ms"] /= self.latency_factor
-        if "energy_mj" in limits:
-            limits["energy_mj"] /= self.energy_factor
+        """Limits on predicted costs that keep every device's budget on measured ones."""
+        limits: dict[str, float] = {}
+        for device in self.devices:
+            for cost, limit in device.limits.items():
+                name = self.recipe.cost_name(cost, device.name)
+                limits[name] = min(limit, limits.get(name, limit))
         return limits
 
     @contextmanager

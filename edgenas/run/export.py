@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgenas.data.remarks import remarks
-from edgenas.export.bundle.preprocessing import Preprocessing
-from edgenas.export.figure import Figure, kind_of
 from edgenas.export.files import write_atomically
-from edgenas.run.choose import measure_deployed
-from edgenas.run.shipping import accuracy_shortfall, float_equality, quiet_latency, shipped_file
+from edgenas.run.budget_use import BudgetUse, budget_uses
+from edgenas.run.device_figures import DeviceFigures, measure_on, with_quiet
+from edgenas.run.shipping import accuracy_shortfall, file_names, float_equality, shipped_files
 from edgenas.run.train import final_path, load_trained, training_record
-from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.text import one_line
+from edgenas.study.cost_names import nested
 from edgenas.study.evaluation import derived_seed
-from edgenas.study.objectives import within
 from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
-    from edgenas.data.dataset import Split
-    from edgenas.devices.measurement import Measurement
+    from edgenas.data.examples import Examples
     from edgenas.run.context import RunContext
     from edgenas.training.compress import Quantized
 
@@ -42,12 +39,13 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> dict[str, Any] | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.export.verify import tflite_accuracy
+    from edgenas.tasks.files import file_metrics
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
     record = training_record(context, trial.number)
-    preprocessing = Preprocessing.from_dict(record["preprocessing"])
+    task = context.task
+    preprocessing = task.read_preprocessing(record["preprocessing"])
     model = build_keras(network)
     load_trained(context, trial.number, model)
     training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
@@ -55,76 +53,101 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         quantized = _quantize(context, trial.number, network, model, training, preprocessing)
     except InputError as error:  # of this network: what is wrong with the recipe was found before the search
         return f"conversion failed: {error}"
-    converted = shipped_file(context, network, quantized.model, preprocessing)
+    files = shipped_files(context, network, quantized.model, preprocessing)
+    converted = files[context.first.name]
     write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
-    measurement = measure_deployed(context, converted, recipe.budget.limits.get("latency_ms"))
-    measured = {
-        "latency_ms": measurement.median,
-        "size_bytes": len(converted),
-        "peak_activation_bytes": peak_activation_bytes(network, context.precision),
-        "macs": network.macs,
-        "params": network.params,
-    }
-    if (energy_mj := _energy_mj(context, measurement, network)) is not None:
-        measured["energy_mj"] = energy_mj
-    over = [
-        f"{name} is {measured[name]:.6g}{_told(name, measurement)}, over the budget of {limit:.6g}"
-        for name, limit in recipe.budget.limits.items()
-        if not within(measured, {name: limit})
-    ]
+    figures = [measure_on(context, device, files[device.name], network) for device in context.devices]
+    several = len(figures) > 1
+    over = [f"{(several and f'{one.name}: ') or ''}{words}" for one in figures for words in one.over()]
     if over:
         return f"the exported file's {'; '.join(over)}"
 
-    test_images = preprocessing.apply(dataset.test_images)
-    equality = float_equality(model, test_images)
-    top1_float = evaluate(model, dataset.test_images, dataset.test_labels, preprocessing)
-    top1_tflite = tflite_accuracy(converted, test_images, dataset.test_labels, processes=2)
-    if short := accuracy_shortfall(context, top1_float, top1_tflite):
+    test = dataset.test
+    equality = float_equality(context, network, model, preprocessing)
+    float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
+    of_files = [
+        file_metrics(content, test, task=task, network=network, preprocessing=preprocessing)
+        for content in dict.fromkeys(files.values())
+    ]
+    tflite_metrics = min(of_files, key=lambda metrics: metrics[task.metric])
+    score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
+    if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
-    quiet = quiet_latency(context, converted)
-    device = context.device.name
+    figures = [with_quiet(context, one) for one in figures]
+    names = file_names(files)
+    uses = _budget_uses(context, trial, figures)
     write_bundle(
         destination,
         BundleContents(
             model=converted,
             network=network,
-            labels=dataset.class_names,
+            labels=context.labels,
             preprocessing=preprocessing,
             quantization=recipe.export.quantization,
-            top1_float=top1_float,
-            top1_tflite=top1_tflite,
-            test_images=len(dataset.test_labels),
+            words=task.words(dataset, network, preprocessing),
+            metric=task.metric,
+            metrics_float=float_metrics,
+            metrics_tflite=tflite_metrics,
+            test_examples=len(test),
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
             space=context.space.name,
             architecture=trial.architecture,
-            latency_ms={device: measurement.statistics() | {"quiet": quiet}},
-            energy_mj={} if measurement.energy is None else {device: measurement.energy.energy_mj},
-            provenance={device: _provenance(measurement)},
-            predicted={device: _predicted(context, trial, network)},
-            budget=recipe.budget.limits,
+            latency_ms={one.name: one.statistics for one in figures},
+            energy_mj={
+                one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None
+            },
+            provenance={one.name: one.provenance for one in figures},
+            predicted={one.name: one.predicted for one in figures},
+            budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
+            budget_use=nested({use.name: use.to_json() for use in uses}),
             training=record["settings"] | {"seed": recipe.seed},
             float_equality=equality,
-            group_convolution=context.device.group_convolution,
+            group_convolution=context.first.device.group_convolution,
+            files=names if several else {},
+            other_models={names[device]: files[device] for device in files if names[device] != "model.tflite"},
         ),
     )
-    facts: dict[str, Any] = {"done": True, "trial": trial.number, "top1_float": top1_float, "top1_tflite": top1_tflite}
-    if "quiet_ms" in quiet:
-        measured["latency_quiet_ms"] = quiet["quiet_ms"]
-    facts["latency_kind"] = measurement.provenance.kind
-    facts["energy_kind"] = None if measurement.energy is None else measurement.energy.kind
-    context.log.event("exported", **facts, measured=measured)
+    first = figures[0].to_json()
+    facts: dict[str, Any] = {"done": True, "trial": trial.number, "metric": task.metric}
+    facts["metrics"] = {"float": float_metrics, "tflite": tflite_metrics}
+    if "top1" in float_metrics:
+        facts |= {"top1_float": float_metrics["top1"], "top1_tflite": tflite_metrics["top1"]}
+    facts |= {"latency_kind": first["latency_kind"], "energy_kind": first["energy_kind"]}
+    facts["devices"] = {one.name: one.to_json() | {"file": names[one.name]} for one in figures}
+    context.log.event("exported", **facts, measured=first["measured"])
     context.progress.say(
-        f"shipped: top1 {top1_tflite:.4f} ({recipe.export.quantization}) beside {top1_float:.4f} (float) on "
-        f"{len(dataset.test_labels)} test images; "
-        f"{Figure(measurement.median, 'ms', measurement.provenance.kind, 'median')}, "
-        f"{Figure(quiet.get('quiet_ms'), 'ms', kind_of(quiet), 'quiet')} on {device}, {len(converted):,} bytes"
+        f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
+        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
     )
-    return facts | {"measured": measured, "conversion": quantized.to_json()}
+    facts["budget_use"] = {use.name: use.to_json() for use in uses}
+    return facts | {"measured": first["measured"], "conversion": quantized.to_json()}
+
+
+def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigures]) -> list[BudgetUse]:
+    """How much of each budget the file uses, beside what the search has seen."""
+    found: dict[str, tuple[float, str]] = {}
+    for one in figures:
+        kinds = {"latency_ms": one.latency_kind, "energy_mj": one.energy_kind or "predicted"}
+        for cost in one.device.budget:
+            name = context.recipe.cost_name(cost, one.name)
+            if name not in found or found[name][0] < one.costs[cost]:
+                found[name] = (one.costs[cost], kinds.get(cost, "counted"))
+    with closing(context.open_study()) as study:
+        trials = study.trials
+    return budget_uses(
+        trial,
+        trials,
+        limits=context.recipe.limits,
+        searched_limits=context.limits,
+        found=found,
+        ranges=context.folder.step("profile").get("budget", {}),
+        rejected=[int(number) for number in context.folder.step("choose").get("rejected", {})],
+    )
 
 
 def _quantize(
-    context: RunContext, number: int, network: Network, model: Any, split: Split, preprocessing: Preprocessing
+    context: RunContext, number: int, network: Network, model: Any, examples: Examples, preprocessing: Any
 ) -> Quantized:
     """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
     from edgenas.export.quantization import get_recipe
@@ -135,16 +158,17 @@ def _quantize(
     with ExitStack() as stack:
         on_step = None
         if get_recipe(recipe.export.quantization).fine_tuning is not None:
-            task = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(split))))
+            bar = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(examples))))
 
             def on_step(step: int, steps: int) -> None:
-                task.update(step)
+                bar.update(step)
 
         quantized = quantize(
             network,
             model,
             recipe.export.quantization,
-            split=split,
+            examples=examples,
+            task=context.task,
             preprocessing=preprocessing,
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
             settings=settings,
@@ -158,36 +182,4 @@ def _quantize(
 def _note(context: RunContext) -> str:
     """What the model card says about the data besides their name and number."""
     recipe = context.recipe
-    return "; ".join(map(one_line, remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))
-
-
-def _energy_mj(context: RunContext, measurement: Measurement, network: Network) -> float | None:
-    """What the energy budget is held against: measured or modelled with the file, else the table's prediction."""
-    if measurement.energy_mj is not None:
-        return measurement.energy_mj
-    return context.predictor.predict(network).energy_mj
-
-
-def _told(name: str, measurement: Measurement) -> str:
-    """How a cost that is held against its budget is known; nothing for what was counted."""
-    kinds = {
-        "latency_ms": measurement.provenance.kind,
-        "energy_mj": "predicted" if measurement.energy is None else measurement.energy.kind,
-    }
-    return f" ({kinds[name]})" if name in kinds else ""
-
-
-def _provenance(measurement: Measurement) -> dict[str, Any]:
-    energy = None if measurement.energy is None else measurement.energy.to_json()
-    return measurement.provenance.to_json() | {"energy": energy}
-
-
-def _predicted(context: RunContext, trial: Trial, network: Network) -> dict[str, Any]:
-    prediction = context.predictor.predict(network)
-    return {
-        "kind": "predicted",
-        "latency_ms": prediction.latency_ms,
-        "energy_mj": prediction.energy_mj,
-        "provenance": context.table.provenance.to_json() | {"statistic": context.table.statistic},
-        "energy_provenance": prediction.energy_provenance,
-    }
+    return "; ".join(map(one_line, context.task.remarks(context.dataset, recipe.data.validation_fraction, recipe.seed)))

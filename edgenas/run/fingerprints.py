@@ -9,25 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgenas.data.dataset import Split
+from edgenas.data.examples import Examples, chunks, leaves
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from edgenas.data import Dataset
+    from edgenas.data.task_data import TaskData
     from edgenas.run.folder import RunFolder
     from edgenas.spaces.space.search_space import SearchSpace
 
 #: Grows when the same content gets another fingerprint; those of another method are not compared.
 METHOD = 1
-#: The keys of a recipe that name files: what is in these is compared, not where they are.
-PATH_KEYS = (("data", "path"), ("data", "directory"), ("space", "path"), ("device", "table"))
 
 
 def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
@@ -63,22 +63,30 @@ def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
     return {"fingerprint": _short(whole), "decisions": decisions, "positions": positions}
 
 
-def data_fingerprint(dataset: Dataset) -> dict[str, Any]:
-    """``{"fingerprint", "parts": {NAME: [words, fingerprint]}}`` of pixels, labels and names, not of files."""
-    parts = {
-        "training images": _array(dataset.images),
-        "training labels": _array(dataset.labels),
-        "test images": _array(dataset.test_images),
-        "test labels": _array(dataset.test_labels),
-        "class names": [", ".join(dataset.class_names)[:100], _short(list(dataset.class_names))],
-    }
+def data_fingerprint(data: TaskData, labels: Sequence[str]) -> dict[str, Any]:
+    """``{"fingerprint", "parts": {NAME: [words, fingerprint]}}`` of inputs, targets and names, not of files."""
+    parts: dict[str, list[str]] = {}
+    for part, examples in (("training", data.train), ("test", data.test)):
+        parts |= {f"{part} {name}": _column(column) for name, column in _columns(examples)}
+    parts["class names"] = [", ".join(labels)[:100], _short(list(labels))]
     return {"fingerprint": _short(parts), "parts": parts}
 
 
-def _array(array: np.ndarray) -> list[str]:
-    digest = hashlib.blake2b(f"{array.shape} {array.dtype.str}".encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return [" x ".join(map(str, array.shape)), digest.hexdigest()]
+def _columns(examples: Examples) -> Iterator[tuple[str, Any]]:
+    """Labelled images have the names that they had before there were other tasks."""
+    if isinstance(examples, Split):
+        yield from (("images", examples.images), ("labels", examples.labels))
+        return
+    yield from ((f"input {name}", column) for name, column in examples.inputs.items())
+    targets = leaves(examples.targets)
+    yield from ((f"target {index}" if len(targets) > 1 else "targets", column) for index, column in enumerate(targets))
+
+
+def _column(column: Any) -> list[str]:
+    digest = hashlib.blake2b(f"{tuple(column.shape)} {column.dtype.str}".encode(), digest_size=8)
+    for part in chunks(column):
+        digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+    return [" x ".join(map(str, column.shape)), digest.hexdigest()]
 
 
 def _short(values: Any) -> str:
@@ -118,18 +126,18 @@ class RunInputs:
             ) from None
         return dict(found)
 
-    def write(self, recipe: Recipe, space: SearchSpace, dataset: Dataset) -> None:
+    def write(self, recipe: Recipe, space: SearchSpace, data: TaskData, labels: Sequence[str]) -> None:
         """Records what a run is made from."""
         document = {
             "format": 1,
             "method": METHOD,
             "space": space_fingerprint(space),
-            "data": data_fingerprint(dataset),
-            "paths": {f"{section}.{key}": value for section, key, value in _paths(recipe)},
+            "data": data_fingerprint(data, labels),
+            "paths": recipe.files,
         }
         write_atomically(self.path, json.dumps(document, indent=1) + "\n")
 
-    def check(self, space: SearchSpace, dataset: Dataset) -> str | None:
+    def check(self, space: SearchSpace, data: TaskData, labels: Sequence[str]) -> str | None:
         """Compares the run with what its recipe names now; words for the user when there is nothing to compare with.
 
         Raises InputError naming both fingerprints and what changed.
@@ -139,7 +147,7 @@ class RunInputs:
             return "this run was begun by a version that kept no fingerprints of space and data; they are not compared"
         if known.get("method") != METHOD:
             return "this run's fingerprints of space and data are of another version; they are not compared"
-        for what, found in (("space", space_fingerprint(space)), ("data", data_fingerprint(dataset))):
+        for what, found in (("space", space_fingerprint(space)), ("data", data_fingerprint(data, labels))):
             if known[what]["fingerprint"] != found["fingerprint"]:
                 changes = _space_changes if what == "space" else _data_changes
                 raise InputError(
@@ -185,40 +193,23 @@ def _listed(changes: list[str]) -> str:
 # Paths -------------------------------------------------------------------------------------------------------------
 
 
-def _paths(recipe: Recipe) -> list[tuple[str, str, str]]:
-    return [
-        (section, key, str(value)) for section, key in PATH_KEYS if (value := getattr(getattr(recipe, section), key))
-    ]
-
-
-def _with_paths(recipe: Recipe, paths: Mapping[tuple[str, str], str]) -> Recipe:
-    sections = {section for section, _ in paths}
-    return recipe.model_copy(
-        update={
-            section: getattr(recipe, section).model_copy(
-                update={key: path for (of, key), path in paths.items() if of == section}
-            )
-            for section in sections
-        }
-    )
-
-
 def relative_to_run(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe as it is kept in a run folder: its paths from there, because both may be moved together."""
     here = os.path.realpath(folder)
-    return _with_paths(
-        recipe, {(s, k): os.path.relpath(os.path.abspath(value), here) for s, k, value in _paths(recipe)}
-    )
+    plugins = [os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins]
+    files = {key: os.path.relpath(os.path.abspath(value), here) for key, value in recipe.files.items()}
+    return recipe.with_files(files).model_copy(update={"plugins": plugins})
 
 
 def with_found_paths(recipe: Recipe, folder: Path, known: Mapping[str, Any] | None) -> Recipe:
     """The recipe of a run folder with absolute paths: from the folder, or where they were when the run began."""
     paths = {}
     here = os.path.realpath(folder)
-    for section, key, value in _paths(recipe):
+    for key, value in recipe.files.items():
         found = os.path.normpath(os.path.join(here, value))
-        before = (known or {}).get("paths", {}).get(f"{section}.{key}")
+        before = (known or {}).get("paths", {}).get(key)
         if not os.path.exists(found) and isinstance(before, str) and os.path.exists(before):
             found = before
-        paths[section, key] = found
-    return _with_paths(recipe, paths)
+        paths[key] = found
+    plugins = [os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins]
+    return recipe.with_files(paths).model_copy(update={"plugins": plugins})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +13,14 @@ from typing import Any
 
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.fingerprints import PATH_KEYS, RunInputs, relative_to_run, with_found_paths
+from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
+from edgenas.run.shipped import shipped_scores
 from edgenas.spaces.errors import InputError, WorkError
 
-#: Keys of a recipe that may differ when a run is continued: where things lie is no part of what it does. What is in
-#: the files that a recipe names is compared by fingerprint.
-PATHS = tuple(f"{section}.{key}" for section, key in PATH_KEYS)
-FREE_KEYS = ("name", "output", "search.time_limit_seconds", *PATHS)
+#: Keys of a recipe that may differ when a run is continued. So may the files that it names: where things lie is no part
+#: of what it does, and what is in them is compared by fingerprint.
+FREE_KEYS = ("name", "output", "search.time_limit_seconds", "plugins")
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 
@@ -48,6 +49,11 @@ class RunFolder:
     @property
     def table_path(self) -> Path:
         return self.path / "table.csv"
+
+    def device_table_path(self, device: str, number: int) -> Path:
+        """The table of one of several devices, by its place among them: ``table.csv`` is that of the first."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", device)
+        return self.table_path if number == 0 else self.path / f"table-{name}.csv"
 
     @property
     def bundle_path(self) -> Path:
@@ -129,7 +135,7 @@ class RunFolder:
         folder as it is.
         """
         present = list(self.path.iterdir()) if self.path.is_dir() else []
-        if any(path.name not in _CHEAP or path.is_dir() for path in present):
+        if any(path.is_dir() or not (path.name in _CHEAP or path.match("table-*.csv")) for path in present):
             return False
         with contextlib.suppress(OSError):
             for path in present:
@@ -145,10 +151,11 @@ class RunFolder:
         return with_found_paths(recipe, self.path, self.inputs.read())
 
     def _check_same(self, recipe: Recipe) -> None:
-        old, new = (_flat(one.model_dump(mode="json")) for one in (self.read_recipe(), recipe))
-        free = set(FREE_KEYS)
+        before = self.read_recipe()
+        old, new = (_flat(one.model_dump(mode="json")) for one in (before, recipe))
+        free = {*FREE_KEYS, *before.files, *recipe.files}
         if not self.inputs.path.is_file():  # a run of an older version: only a path that is gone may be another
-            free -= {key for key in PATHS if old.get(key) and Path(str(old[key])).exists()}
+            free -= {key for key, file in before.files.items() if Path(file).exists()}
         changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
         if changed:
             shown = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
@@ -195,7 +202,7 @@ def _check_step(name: str, facts: Any) -> None:
     if not isinstance(facts.get("done", False), bool) or not isinstance(facts.get("rejected", {}), dict):
         raise ValueError(f"step {name!r} is {facts!r:.60}")
     if name == "export" and facts.get("done"):
-        numbers = [facts.get("top1_float"), facts.get("top1_tflite")]
+        numbers = list(shipped_scores(facts)[1:])
         measured = facts.get("measured")
         numbers += [measured.get(key) for key in ("latency_ms", "size_bytes")] if isinstance(measured, dict) else [None]
         if trial is None or any(isinstance(n, bool) or not isinstance(n, (int, float)) for n in numbers):
@@ -206,6 +213,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            value = {str(number): one for number, one in enumerate(value)}
         if isinstance(value, Mapping) and value:
             flat |= _flat(value, f"{prefix}{key}.")
         else:

@@ -23,10 +23,12 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
-from edgenas.run.search import search
+from edgenas.run.search import figure_words, search
+from edgenas.run.shipped import shipped_scores
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
+from edgenas.study.cost_names import nested
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
 
@@ -45,15 +47,17 @@ class RunResult:
     bundle: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"run", "best": {"trial", "architecture", "top1", "predicted"}, "trials", "seconds", ...}``.
+        """``{"run", "best": {"trial", "architecture", "metric", "metrics", ...}, "trials", "seconds", ...}``.
 
         Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in.
         """
         best = self.best and {
             "trial": self.best.number,
             "architecture": self.best.architecture,
-            "top1": self.best.top1,
-            "predicted": dict(self.best.predicted),
+            **({"top1": self.best.top1} if self.best.metric == "top1" else {}),
+            "metric": self.best.metric,
+            "metrics": dict(self.best.metrics),
+            "predicted": nested(self.best.predicted),
         }
         return {
             "run": str(self.run),
@@ -64,33 +68,36 @@ class RunResult:
             "bundle": None if self.bundle is None else str(self.bundle),
         }
 
-    @property
-    def _energy_kind(self) -> str:
-        return str(self.shipped.get("energy_kind") or "predicted")
-
-    @property
-    def _latency_kind(self) -> str:
-        return str(self.shipped.get("latency_kind") or _bundle_kind(self.bundle or self.run / "bundle"))
-
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
         if self.best is not None:
             lines.append(
                 f"best: trial {self.best.number}, {self.best.architecture}, "
-                f"top1 {self.best.top1:.3f} on validation images after short training"
+                f"{figure_words(self.best)} on validation examples after short training"
             )
         if self.shipped:
-            measured = self.shipped["measured"]
-            energy = f", {Figure(measured['energy_mj'], 'mJ', self._energy_kind)}" if "energy_mj" in measured else ""
-            latency = Figure(measured["latency_ms"], "ms", self._latency_kind, "median")
+            devices = self.shipped.get("devices") or {}
+            costs = [self._costs(name, facts) for name, facts in devices.items()] if len(devices) > 1 else []
+            size = f"{self.shipped['measured']['size_bytes']:,} bytes"
+            metric, score_float, score_tflite = shipped_scores(self.shipped)
             lines += [
-                f"shipped: trial {self.shipped['trial']} in {self.bundle}: top1 {self.shipped['top1_tflite']:.4f} on "
-                f"the test images (float {self.shipped['top1_float']:.4f}), {latency}{energy}, "
-                f"{measured['size_bytes']:,} bytes",
+                f"shipped: trial {self.shipped['trial']} in {self.bundle}: {metric} {score_tflite:.4f} on "
+                f"the test examples (float {score_float:.4f}), "
+                f"{'; '.join(costs) or self._costs('', self.shipped)}, {size}",
+                *(str(use["words"]) for use in (self.shipped.get("budget_use") or {}).values()),
                 f"report: {self.run / 'report.html'}",
             ]
         return "\n".join(lines)
+
+    def _costs(self, device: str, facts: Mapping[str, Any]) -> str:
+        """Latency and energy of the shipped file on a device."""
+        measured = facts["measured"]
+        kind = facts.get("latency_kind") or _bundle_kind(self.bundle or self.run / "bundle")
+        costs = str(Figure(measured["latency_ms"], "ms", str(kind), "median"))
+        if "energy_mj" in measured:
+            costs += f", {Figure(measured['energy_mj'], 'mJ', str(facts.get('energy_kind') or 'predicted'))}"
+        return f"{costs} on {device}" if device else costs
 
 
 def _bundle_kind(bundle: Path) -> str:
@@ -262,13 +269,13 @@ def _prepare(context: RunContext, *, resume: bool) -> bool:
     if existed and (folder.inputs.path.is_file() or folder.study_path.is_file()):
         _check_inputs(context)
     else:
-        folder.inputs.write(recipe, context.space, context.dataset)
+        folder.inputs.write(recipe, context.space, context.dataset, context.labels)
     return existed
 
 
 def _check_inputs(context: RunContext) -> None:
     """Refuses another space or other data than those that the finished trials are of."""
-    if remark := context.folder.inputs.check(context.space, context.dataset):
+    if remark := context.folder.inputs.check(context.space, context.dataset, context.labels):
         context.progress.say(f"{context.folder.path}: {remark}")
     if context.folder.study_path.is_file():
         with closing(context.open_study()) as study:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgenas.data.remarks import remarks
 from edgenas.run.disk import check_space
 from edgenas.run.profile import check_energy_known
 from edgenas.spaces.errors import InputError
@@ -33,14 +32,16 @@ def check(context: RunContext) -> None:
 
     if missing := get_recipe(context.recipe.export.quantization).missing():
         raise InputError(f"export.quantization: {missing}")
-    if context.precision not in context.device.precisions:
-        raise InputError(
-            f"export.quantization: device {context.device.name!r} cannot run {context.precision!r} models, expected "
-            f"one of {', '.join(context.device.precisions)}"
-        )
+    for device in context.devices:
+        if context.precision not in device.device.precisions:
+            raise InputError(
+                f"export.quantization: device {device.name!r} cannot run {context.precision!r} models, expected "
+                f"one of {', '.join(device.device.precisions)}"
+            )
     check_energy_known(context)
     _check_data(context)
-    for remark in remarks(context.dataset, context.recipe.data.validation_fraction, context.recipe.seed):
+    data = context.recipe.data
+    for remark in context.task.remarks(context.dataset, data.validation_fraction, context.recipe.seed):
         context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
@@ -61,7 +62,7 @@ def _check_data(context: RunContext) -> None:
     from edgenas.export.bundle.contents import label_problem
 
     dataset, data = context.dataset, context.recipe.data
-    if problem := label_problem(dataset.class_names):
+    if problem := label_problem(context.labels):
         raise InputError(
             f"data set {dataset.name!r} ({_shown(dataset.source)}): {problem}; rename the class, whose name goes into "
             "labels.txt"
@@ -87,10 +88,8 @@ def _sampled(context: RunContext) -> list[Network]:
 
 
 def _check_task(context: RunContext, network: Network) -> None:
-    """Whether the space is of the task that is trained, and its networks fit the data."""
-    from edgenas.tasks import get_task
-
-    get_task(context.space.task).check(context.dataset, network)
+    """Whether the networks of the space fit the data for the task."""
+    context.task.check(context.dataset, network)
 
 
 def _check_compression(context: RunContext) -> None:

@@ -13,83 +13,95 @@ from edgenas.spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
+    from edgenas.run.device import RunDevice
 
 
 def profile(context: RunContext) -> None:
-    """Makes ``table.csv`` of the run and checks the budget against it.
+    """Makes the run's table of each device and checks the budgets against them.
 
     It is a copy of the device's table with the calibration of the run's space alone, so nobody else's changes it.
-    Raises InputError when a given table is of another device or lacks blocks, or the budget cannot be reached.
+    Raises InputError when a given table is of another device or lacks blocks, or a budget cannot be reached.
     """
     folder = context.folder
-    if not (folder.step("profile").get("done") and folder.table_path.is_file()):
+    if not (folder.step("profile").get("done") and all(device.table_path.is_file() for device in context.devices)):
         with context.step("profile"):
-            path = _given_table(context) if context.recipe.device.table else _own_table(context)
-            table_for(LatencyTable.load(path), context.space).alone().save(folder.table_path)
-            folder.record("profile", {"done": True, "table": str(path)})
+            paths = {device.name: str(_profile(context, device)) for device in context.devices}
+            folder.record("profile", {"done": True, "table": paths[context.first.name], "tables": paths})
     check_budget(context)
     ranges = budget_ranges(context)
     if folder.step("profile").get("budget") != ranges:
         folder.record("profile", {"budget": ranges})
-        for line in describe_ranges(ranges, context.recipe.budget.limits):
+        for line in describe_ranges(ranges, context.recipe.limits):
             context.progress.say(line)
+
+
+def _profile(context: RunContext, device: RunDevice) -> Path:
+    path = _given_table(context, device) if device.recipe.table else _own_table(context, device)
+    table_for(LatencyTable.load(path), context.space).alone().save(device.table_path)
+    return path
 
 
 def check_energy_known(context: RunContext) -> None:
     """Raises InputError when there is a budget of energy, and no way to know it. Measures no block."""
-    recipe, folder = context.recipe, context.folder
-    if recipe.budget.energy_mj is None or context.device.spec.power.has_watts:
-        return
-    known = [Path(recipe.device.table)] if recipe.device.table else [folder.table_path, _default_path(context)]
-    for path in known:
-        if path.is_file() and LatencyTable.load(path).energy is not None:
-            return
-    if recipe.device.table or context.device.meter().name is None:
-        raise InputError(f"budget.energy_mj: {unknown_energy(context.device.name)}")
+    for device in context.devices:
+        if "energy_mj" in device.budget and not _energy_known(device):
+            key = context.recipe.budget_key("energy_mj", device.name)
+            raise InputError(f"{key}: {unknown_energy(device.name)}")
 
 
-def _default_path(context: RunContext) -> Path:
-    return default_table_path(context.device.name, context.precision)
+def _energy_known(device: RunDevice) -> bool:
+    if device.device.spec.power.has_watts:
+        return True
+    given = device.recipe.table
+    known = [Path(given)] if given else [device.table_path, default_table_path(device.name, device.precision)]
+    if any(path.is_file() and LatencyTable.load(path).energy is not None for path in known):
+        return True
+    return not given and device.device.meter().name is not None
 
 
 def check_budget(context: RunContext) -> None:
-    """Raises InputError with the smallest latency or energy that can be reached when the budget is below it."""
-    budget = context.recipe.budget.limits.get("latency_ms")
-    if budget is not None:
-        architecture, predicted = context.predictor.cheapest(context.space)
-        needed = predicted * context.latency_factor
-        if needed > budget:
-            raise InputError(
-                f"budget.latency_ms: {budget:.4g} ms cannot be reached on {context.device.name!r}: the fastest "
-                f"architecture of space {context.space.name!r} ({architecture}) is predicted at {predicted:.4g} ms, "
-                f"and keeping the budget on the running device takes {context.latency_factor:.2f} times that; the "
-                f"smallest budget is {needed:.4g} ms"
-            )
-    energy_mj = context.recipe.budget.limits.get("energy_mj")
-    if energy_mj is not None:
-        _check_energy(context, energy_mj)
+    """Raises InputError with the smallest latency or energy that can be reached when a budget is below it."""
+    for device in context.devices:
+        if "latency_ms" in device.budget:
+            _check_latency(context, device)
+        if "energy_mj" in device.budget:
+            _check_energy(context, device)
     context.costs.problem(context.limits, trials=1)
 
 
-def _check_energy(context: RunContext, budget_mj: float) -> None:
+def _check_latency(context: RunContext, device: RunDevice) -> None:
+    budget = device.budget["latency_ms"]
+    architecture, predicted = device.predictor.cheapest(context.space)
+    needed = predicted * device.latency_factor
+    if needed > budget:
+        raise InputError(
+            f"{context.recipe.budget_key('latency_ms', device.name)}: {budget:.4g} ms cannot be reached on "
+            f"{device.name!r}: the fastest architecture of space {context.space.name!r} ({architecture}) is predicted "
+            f"at {predicted:.4g} ms, and keeping the budget on the running device takes "
+            f"{device.latency_factor:.2f} times that; the smallest budget is {needed:.4g} ms"
+        )
+
+
+def _check_energy(context: RunContext, device: RunDevice) -> None:
+    key, budget_mj = context.recipe.budget_key("energy_mj", device.name), device.budget["energy_mj"]
     try:
-        architecture, predicted = context.predictor.cheapest_energy(context.space)
+        architecture, predicted = device.predictor.cheapest_energy(context.space)
     except InputError as error:
-        raise InputError(f"budget.energy_mj: {error}") from None
-    needed = predicted * context.energy_factor
+        raise InputError(f"{key}: {error}") from None
+    needed = predicted * device.energy_factor
     if needed > budget_mj:
         raise InputError(
-            f"budget.energy_mj: {budget_mj:.4g} mJ cannot be reached on {context.device.name!r}: the architecture of "
+            f"{key}: {budget_mj:.4g} mJ cannot be reached on {device.name!r}: the architecture of "
             f"space {context.space.name!r} with the least energy ({architecture}) is predicted at {predicted:.4g} mJ, "
-            f"and keeping the budget takes {context.energy_factor:.2f} times that; the smallest budget is "
+            f"and keeping the budget takes {device.energy_factor:.2f} times that; the smallest budget is "
             f"{needed:.4g} mJ"
         )
 
 
-def _given_table(context: RunContext) -> Path:
-    path = Path(str(context.recipe.device.table))
-    table = LatencyTable.load(path, device=context.device.name, precision=context.precision)
-    table.check_device(context.device, str(path))
+def _given_table(context: RunContext, device: RunDevice) -> Path:
+    path = Path(str(device.recipe.table))
+    table = LatencyTable.load(path, device=device.name, precision=device.precision)
+    table.check_device(device.device, str(path))
     missing = Predictor(table).missing(context.space)
     if missing:
         raise InputError(
@@ -99,30 +111,31 @@ def _given_table(context: RunContext) -> Path:
     return path
 
 
-def _own_table(context: RunContext) -> Path:
+def _own_table(context: RunContext, device: RunDevice) -> Path:
     from edgenas.latency.profile.profiler import profile_space
     from edgenas.latency.profile.progress import StageProgress
 
-    with context.progress.task(f"profile {context.device.name}, percent", 100) as task:
+    with context.progress.task(f"profile {device.name}, percent", 100) as task:
 
         def show(progress: StageProgress) -> None:
             task.update(int(100 * progress.done / max(progress.total, 1)))
 
         result = profile_space(
             context.space,
-            context.device,
-            precision=context.precision,
-            threads=context.recipe.device.threads,
+            device.device,
+            precision=device.precision,
+            threads=device.threads,
             progress=show,
         )
     if result.failed:
         signature, error = next(iter(result.failed.items()))
         raise WorkError(
-            f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {context.device.name!r}, such "
+            f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {device.name!r}, such "
             f"as {signature}: {error}. The others are kept in {result.path}; take these blocks out of the space"
         )
     context.log.event(
         "profiled",
+        device=device.name,
         table=result.path,
         signatures=result.signatures,
         measured=result.measured,
@@ -131,8 +144,8 @@ def _own_table(context: RunContext) -> Path:
         seconds=round(result.seconds, 2),
     )
     context.progress.say(
-        f"profile: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known already; "
-        f"{Predictor(result.table).describe_error()}"
+        f"profile {device.name}: {result.measured} blocks {result.table.provenance.kind}, {result.reused} known "
+        f"already; {Predictor(result.table).describe_error()}"
         + (f"; {result.table.energy.describe()}" if result.table.energy is not None else "")
     )
     return result.path

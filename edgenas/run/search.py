@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
+from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study, Trial
@@ -109,7 +110,8 @@ class _Search:
         settings = self.context.recipe.search
         trials = self.study.trials
         interrupted = [trial.number for trial in trials if trial.state == "running"]
-        with self.context.progress.task("search", settings.trials, len(trials) - len(interrupted)) as task:
+        ended = sum(trial.state not in ("running", "waiting") for trial in trials)
+        with self.context.progress.task("search", settings.trials, ended) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
@@ -119,7 +121,7 @@ class _Search:
                     self.study.back_up()
                 best = self.study.ranking
                 task.advance(
-                    note=f"best: trial {best[0].number}, top1 {best[0].top1:.3f}" if best else f"failed: {trial.error}"
+                    note=f"best: trial {best[0].number}, {figure_words(best[0])}" if best else f"failed: {trial.error}"
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
@@ -144,6 +146,9 @@ class _Search:
             trial = self._again.popleft()
             if trial.state == "running":
                 return trial
+        if (waiting := self.study.claim()) is not None:  # somebody else put it into the study
+            self.context.log.event("trial_claimed", trial=waiting.number, architecture=waiting.architecture)
+            return waiting
         trials = self.study.trials
         number = len(trials)
         if number >= total:
@@ -170,7 +175,6 @@ class _Search:
             predicted=self.context.costs.architecture(Architecture(choices)),
             files="trials/{number}",
         )
-        assert trial.number == number, "another process writes to this study"
         self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
 
@@ -189,20 +193,30 @@ class _Search:
         trial = self.study.trial(outcome.number)
         if outcome.killed:
             return self._killed(trial, outcome)
-        if outcome.top1 is None:
+        if outcome.score is None:
             return self._fail(outcome)
         if outcome.stopped:
             return self._stop(trial, outcome)
-        reward = self.objective.reward(outcome.top1, trial.predicted)
-        if not (math.isfinite(outcome.top1) and math.isfinite(reward)):
+        metric = self.context.task.metric
+        reward = self.objective.reward(outcome.score, trial.predicted)
+        if not (math.isfinite(outcome.score) and math.isfinite(reward)):
             return self._fail(
-                replace(outcome, error=f"accuracy {outcome.top1} gives the reward {reward}, not a number")
+                replace(outcome, error=f"{metric} {outcome.score} gives the reward {reward}, not a number")
             )
         trial = self.study.complete(
-            outcome.number, top1=outcome.top1, reward=reward, seconds=outcome.seconds, curve=outcome.curve
+            outcome.number,
+            metric=metric,
+            metrics={metric: outcome.score, **outcome.metrics},
+            reward=reward,
+            seconds=outcome.seconds,
+            curve=outcome.curve,
         )
         self.context.log.event(
-            "trial_complete", trial=trial.number, top1=trial.top1, reward=trial.reward, seconds=trial.seconds
+            "trial_complete",
+            trial=trial.number,
+            metrics=dict(trial.metrics),
+            reward=trial.reward,
+            seconds=trial.seconds,
         )
         return self._write(trial)
 
@@ -247,6 +261,8 @@ class _Search:
             "state": trial.state,
             "seed": trial.seed,
             "top1": trial.top1,
+            "metric": trial.metric,
+            "metrics": dict(trial.metrics),
             "reward": trial.reward,
             "predicted": dict(trial.predicted),
             "seconds": trial.seconds,
@@ -258,8 +274,13 @@ class _Search:
         return trial
 
 
+def figure_words(trial: Trial) -> str:
+    """The primary metric of a finished trial: ``top1 0.874``."""
+    return f"{trial.metric} {trial.score:.3f}"
+
+
 def _observed(trial: Trial, *, pending: bool) -> Observation:
-    if pending or trial.state == "running":
+    if pending or trial.state in ("running", "waiting"):
         return Observation(trial.number, trial.choices)
     if trial.state == "stopped":
         return Observation(trial.number, trial.choices, "complete", trial.expected_reward)
@@ -274,11 +295,13 @@ def _open_study(context: RunContext) -> Study:
     facts = {
         "run": recipe.name,
         "space": context.space.name,
-        "device": recipe.device.name,
+        "device": context.first.name,
+        "devices": [device.name for device in context.devices],
         "precision": context.precision,
         "algorithm": recipe.search.algorithm,
         "seed": recipe.seed,
         "limits": context.limits,
+        "metric": context.task.metric,
     }
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
@@ -302,9 +325,18 @@ def _finish(context: RunContext, study: Study, limits: dict[str, float]) -> None
         {"done": True, "trials": len(trials), "failed": len(failed), "best": best.number, "limits": limits},
     )
     context.progress.say(
-        f"search: {len(trials)} trials, best is trial {best.number} with top1 {best.top1:.3f} on validation images"
-        + (f" and {best.predicted['latency_ms']:.4g} ms predicted" if "latency_ms" in best.predicted else "")
-        + (f", {best.predicted['energy_mj']:.4g} mJ predicted" if "energy_mj" in limits else "")
+        f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
+        + _predicted(best, limits)
     )
     if words := overhead_words(context.folder.step("search").get("overhead", {})):
         context.progress.say(f"search: {words}")
+
+
+def _predicted(trial: Trial, limits: Mapping[str, float]) -> str:
+    """Latencies, and energies where they are budgeted, on every device."""
+    words = []
+    for name, value in trial.predicted.items():
+        cost, device = split_name(name)
+        if cost == "latency_ms" or (cost == "energy_mj" and name in limits):
+            words.append(f"{value:.4g} {unit_of(name)}{device and f' on {device}'}")
+    return f", {', '.join(words)} (predicted)" if words else ""

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -34,7 +33,7 @@ def training_record(context: RunContext, number: int) -> dict[str, Any]:
     path = final_path(context, number) / "training.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        Preprocessing.from_dict(record["preprocessing"])
+        context.task.read_preprocessing(record["preprocessing"])
         if not isinstance(record["settings"], dict) or not isinstance(record["train_images"], int):
             raise ValueError("other keys than a training's")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -67,19 +66,21 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
     recipe = context.recipe
     with context.step("train"):
         training, validation = context.dataset.split(recipe.data.validation_fraction, recipe.seed)
-        preprocessing = Preprocessing.fit(training.images)
+        learned = context.task
+        preprocessing = learned.fit(training)
         settings = recipe.training.settings()
         steps = settings.steps(len(training))[1]
         with context.progress.task("train", steps) as task:
 
             def show(progress: TrainingProgress) -> None:
-                score = "" if progress.validation is None else f", top1 {progress.validation:.3f}"
+                score = "" if progress.validation is None else f", {learned.metric} {progress.validation:.3f}"
                 task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
 
             result = train(
                 network,
                 training,
                 settings,
+                task=learned,
                 seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
                 validation=validation,
                 preprocessing=preprocessing,
@@ -87,13 +88,16 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
                 on_epoch=show,
                 on_step=show,
             )
-        top1 = evaluate(result.model, validation.images, validation.labels, preprocessing)
+        metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
+        score = metrics[learned.metric]
         temporary = folder / "unfinished.weights.h5"
         result.model.save_weights(temporary)
         os.replace(temporary, weights_path(context, number))
         record = {
             "trial": number,
-            "validation_top1": top1,
+            **({"validation_top1": metrics["top1"]} if "top1" in metrics else {}),
+            "metric": learned.metric,
+            "validation_metrics": metrics,
             "train_images": len(training),
             "validation_images": len(validation),
             "seconds": result.seconds,
@@ -102,5 +106,7 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
             "history": result.history,
         }
         write_atomically(folder / "training.json", json.dumps(record, indent=1, default=float) + "\n")
-        context.log.event("trained", trial=number, validation_top1=top1, seconds=result.seconds)
-        context.progress.say(f"trained: top1 {top1:.4f} on {len(validation)} validation images")
+        context.log.event(
+            "trained", trial=number, metric=learned.metric, validation_metrics=metrics, seconds=result.seconds
+        )
+        context.progress.say(f"trained: {learned.metric} {score:.4f} on {len(validation)} validation examples")

@@ -25,7 +25,6 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, KeysView, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -34,6 +33,7 @@ from edgenas.search.blas_threads import one_blas_thread
 from edgenas.search.history import History, Observation
 from edgenas.search.problem import Population, Problem
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.yaml_reading import decimal_comma
 
 ENTRY_POINT_GROUP = "edgenas.algorithms"
@@ -114,39 +114,23 @@ class Algorithm(ABC):
         return self.history.seen
 
 
-_REGISTRY: dict[str, type[Algorithm]] = {}
+_REGISTRY: Registry[type[Algorithm]] = Registry("algorithm", attribute="name", entry_point_group=ENTRY_POINT_GROUP)
 AlgorithmType = TypeVar("AlgorithmType", bound="type[Algorithm]")
 
 
 def register_algorithm(name: str) -> Callable[[AlgorithmType], AlgorithmType]:
     """Class decorator that makes an algorithm known to recipes. Raises InputError when the name is taken."""
-
-    def register(cls: AlgorithmType) -> AlgorithmType:
-        known = _REGISTRY.get(name)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"algorithm {name!r} is already registered by {known.__qualname__}")
-        cls.name = name
-        _REGISTRY[name] = cls
-        return cls
-
-    return register
+    return _REGISTRY.decorator(name)
 
 
 def algorithm_names() -> tuple[str, ...]:
     """Names of all algorithms, those of other installed packages included, sorted."""
-    return tuple(sorted(set(_REGISTRY) | {point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+    return _REGISTRY.names()
 
 
 def algorithm_class(name: str) -> type[Algorithm]:
     """The class registered under ``name``. Raises InputError with the known names."""
-    if name not in _REGISTRY:
-        for point in entry_points(group=ENTRY_POINT_GROUP):
-            if point.name == name:
-                register_algorithm(name)(point.load())
-    try:
-        return _REGISTRY[name]
-    except KeyError:
-        raise InputError(f"unknown algorithm {name!r}: expected one of {', '.join(algorithm_names())}") from None
+    return _REGISTRY.get(name)
 
 
 def algorithm_options(name: str, options: Mapping[str, Any]) -> Any:

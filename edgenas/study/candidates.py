@@ -42,16 +42,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator found: ``top1`` in [0, 1], the same after each epoch, and whether it stopped early."""
+    """What an evaluator found: the primary metric as ``score`` in [0, 1], the same after each epoch, and whether it
+    stopped early; ``metrics`` holds all figures of the task, where it tells them.
+    """
 
-    top1: float
+    score: float
     curve: tuple[float, ...] = ()
     stopped: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went: ``top1`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words.
+    """How it went: ``score`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words.
 
     ``where`` is the line of the evaluator that raised the error and ``details`` the whole traceback. ``killed``: the
     worker was ended from outside, which says nothing about the candidate.
@@ -59,13 +62,14 @@ class Outcome:
 
     number: int
     seconds: float
-    top1: float | None = None
+    score: float | None = None
     error: str | None = None
     curve: tuple[float, ...] = ()
     stopped: bool = False
     where: str = ""
     details: str = ""
     killed: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -139,7 +143,7 @@ class _WrongAnswerError(Exception):
 def _read(number: int, found: Any) -> Outcome:
     if not isinstance(found, Evaluation):
         return Outcome(number, 0.0, _accuracy(found, "as accuracy"))
-    top1 = _accuracy(found.top1, "as accuracy")
+    score = _accuracy(found.score, "as accuracy")
     try:
         curve = tuple(found.curve)
     except TypeError:
@@ -151,7 +155,13 @@ def _read(number: int, found: Any) -> Outcome:
     )
     if found.stopped and not curve:
         raise _WrongAnswerError("the evaluator stopped early without a curve, expected the accuracies so far")
-    return Outcome(number, 0.0, top1, None, curve, bool(found.stopped))
+    return Outcome(number, 0.0, score, None, curve, bool(found.stopped), metrics=_metrics(found.metrics))
+
+
+def _metrics(metrics: Any) -> dict[str, float]:
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+        raise _WrongAnswerError(f"the evaluator returned {_shown(metrics)} as metrics, expected numbers by name")
+    return {name: _accuracy(value, f"as {printable(name)}") for name, value in metrics.items()}
 
 
 def _accuracy(value: Any, role: str) -> float:

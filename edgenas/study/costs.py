@@ -19,6 +19,7 @@ from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.slots import SlotEntry
+from edgenas.study.cost_names import DEVICE_COSTS, cost_name, split_name
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -40,13 +41,19 @@ class CostModel:
         space: the search space.
         precision: of the deployed model.
         predictor: predicts ``latency_ms``, and ``energy_mj`` where its table knows energies; without one these costs
-            are not available.
+            are not available. Several devices: their predictors by name; costs are then called ``latency_ms@NAME``.
     """
 
-    def __init__(self, space: SearchSpace, precision: str, predictor: Predictor | None = None) -> None:
+    def __init__(
+        self, space: SearchSpace, precision: str, predictor: Predictor | Mapping[str, Predictor] | None = None
+    ) -> None:
         self.space = space
         self.precision = precision
-        self.predictor = predictor
+        self.predictors: dict[str, Predictor] = {}
+        if isinstance(predictor, Mapping):
+            self.predictors.update(predictor)
+        elif predictor is not None:
+            self.predictors[""] = predictor
         counted: dict[str, Callable[[SlotEntry], float]] = {
             "macs": lambda entry: entry.graph.macs,
             "params": lambda entry: entry.graph.params,
@@ -60,11 +67,12 @@ class CostModel:
 
     def architecture(self, architecture: Architecture) -> dict[str, float]:
         """All available costs of one architecture."""
-        names = ["macs", "params", "size_bytes", "peak_activation_bytes"]
-        if self.predictor is not None:
-            names.insert(0, "latency_ms")
-            if self.predictor.table.energy is not None:
-                names.insert(1, "energy_mj")
+        names = []
+        for device, predictor in self.predictors.items():
+            names.append(cost_name("latency_ms", device))
+            if predictor.table.energy is not None:
+                names.append(cost_name("energy_mj", device))
+        names += ["macs", "params", "size_bytes", "peak_activation_bytes"]
         row = self.space.to_population([architecture])
         return {name: float(values[0]) for name, values in self.population(row, names).items()}
 
@@ -73,10 +81,9 @@ class CostModel:
 
         Exact, except for ``peak_activation_bytes``: the least of those with the fewest MACs or found at random.
         """
-        if name == "latency_ms" and self.predictor is not None:
-            return self.predictor.cheapest(self.space)
-        if name == "energy_mj" and self.predictor is not None:
-            return self.predictor.cheapest_energy(self.space)
+        cost, device = split_name(name)
+        if cost in DEVICE_COSTS and (predictor := self.predictors.get(device)) is not None:
+            return predictor.cheapest(self.space) if cost == "latency_ms" else predictor.cheapest_energy(self.space)
         if name in self._sums:
             architecture, _ = self.space.cheapest(self._sums[name])
         else:
@@ -87,14 +94,12 @@ class CostModel:
 
     def dearest(self, name: str) -> tuple[Architecture, float]:
         """The architecture with the most of a cost that adds up over blocks, and that cost, as :meth:`cheapest`."""
-        arrays = self._sums.get(name)
-        if arrays is None and self.predictor is not None:
-            arrays = (
-                self.predictor.cost_arrays(self.space)
-                if name == "latency_ms"
-                else self.predictor.energy_arrays(self.space)
-            )
-        assert arrays is not None, name
+        cost, device = split_name(name)
+        if cost in DEVICE_COSTS:
+            predictor = self.predictors[device]
+            arrays = predictor.cost_arrays(self.space) if cost == "latency_ms" else predictor.energy_arrays(self.space)
+        else:
+            arrays = self._sums[name]
         architecture, _ = self.space.cheapest({slot: -costs for slot, costs in arrays.items()})
         return architecture, self.architecture(architecture)[name]
 
@@ -140,10 +145,10 @@ class CostModel:
             return total + _FILE_BYTES if name == "size_bytes" else total
         if name == "peak_activation_bytes":
             return self.space.population_peak(population, self.precision)
-        if name == "latency_ms" and self.predictor is not None:
-            return np.asarray(self.predictor.population(self.space, population), np.float64)
-        if name == "energy_mj" and self.predictor is not None:
-            return np.asarray(self.predictor.population_energy(self.space, population), np.float64)
+        cost, device = split_name(name)
+        if cost in DEVICE_COSTS and (predictor := self.predictors.get(device)) is not None:
+            of = predictor.population if cost == "latency_ms" else predictor.population_energy
+            return np.asarray(of(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")
 
 

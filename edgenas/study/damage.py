@@ -23,6 +23,7 @@ STUDY_NAME = "edgenas"
 IDENTITY, OUTCOME, FACTS = "checksum", "checksum_end", "checksum_facts"
 _IDENTITY_KEYS = ("architecture", "choices", "seed", "predicted", "files")
 _OUTCOME_KEYS = ("top1", "curve", "expected_reward", "seconds", "error")
+_METRIC_KEYS = ("metric", "metrics")
 _STATES = ("RUNNING", "WAITING", "COMPLETE", "FAIL", "PRUNED")
 
 
@@ -43,7 +44,20 @@ def identity_checksum(attributes: Mapping[str, Any], params: Mapping[str, Any]) 
 
 def outcome_checksum(attributes: Mapping[str, Any], state: str, reward: float | None) -> str:
     """Of how a trial ended."""
-    return checksum([attributes.get(IDENTITY), {key: attributes.get(key) for key in _OUTCOME_KEYS}, state, reward])
+    found = {key: attributes.get(key) for key in _OUTCOME_KEYS}
+    # Trials of before there were tasks have neither, and checksums without them.
+    found |= {key: attributes[key] for key in _METRIC_KEYS if key in attributes}
+    return checksum([attributes.get(IDENTITY), found, state, reward])
+
+
+def _metric_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
+    metrics, metric = attributes["metrics"], attributes.get("metric")
+    if not isinstance(metrics, dict) or not all(_is_share(value) for value in metrics.values()):
+        yield f"its metrics cannot be {_short(metrics)}"
+    elif metric not in metrics:
+        yield f"its metrics lack the primary one, {_short(metric)}"
+    elif attributes.get("top1") != metrics.get("top1"):
+        yield f"its top1 cannot be {_short(attributes.get('top1'))}"
 
 
 def facts_checksums(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -88,7 +102,9 @@ def _trial_problems(
         yield "its architecture, seed or prediction is not what was written"
     reward = values[0] if values else None
     if state == "COMPLETE":
-        if not _is_share(attributes.get("top1")):
+        if "metrics" in attributes:
+            yield from _metric_problems(attributes)
+        elif not _is_share(attributes.get("top1")):
             yield f"its top1 cannot be {_short(attributes.get('top1'))}"
         if len(values) != 1 or not _is_number(reward):
             yield f"its reward cannot be {_short(reward)}"

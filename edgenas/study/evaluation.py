@@ -1,22 +1,26 @@
-"""What a candidate is worth: its accuracy on held-out images after a short training with a seed of its own."""
+"""What a candidate is worth: the task's metrics on held-out examples after a short training with its own seed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgenas.plugins import load_plugins
 from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 
 if TYPE_CHECKING:
-    from edgenas.data import Dataset
-    from edgenas.training.train import TrainingProgress
+    from edgenas.data.task_data import TaskData
+    from edgenas.tasks import Task
+    from edgenas.training import TrainingProgress
 
 
 def derived_seed(seed: int, *keys: int) -> int:
@@ -28,17 +32,21 @@ def derived_seed(seed: int, *keys: int) -> int:
     return int(np.random.SeedSequence([seed, *keys]).generate_state(1)[0] >> 1)
 
 
-def load_data(recipe: Recipe) -> Dataset:
-    """The data set of a recipe. Raises InputError when it is missing or wrong."""
-    from edgenas.data import load_dataset
+def load_task(recipe: Recipe) -> Task:
+    """The task of a recipe: the one it names, else that of its space. Raises InputError when nobody knows it."""
+    from edgenas.tasks import get_task
 
-    data = recipe.data
-    return load_dataset(data.spec, data.directory, image_size=data.image_size, channels=data.channels, seed=recipe.seed)
+    return get_task(recipe.task or load_spec(recipe.space.spec).task, recipe.task_options)
 
 
-def load_space(recipe: Recipe, dataset: Dataset) -> SearchSpace:
-    """The space of a recipe, with the data's input shape and classes. Raises InputError."""
-    return SearchSpace.load(recipe.space.spec, input_shape=dataset.image_shape, classes=dataset.classes)
+def load_data(recipe: Recipe, task: Task) -> TaskData:
+    """The data of a recipe. Raises InputError when they are missing or wrong."""
+    return task.load(recipe.data.request(recipe.seed))
+
+
+def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
+    """The space of a recipe, with what of it follows the data. Raises InputError."""
+    return SearchSpace.load(recipe.space.spec, **task.space_arguments(data))
 
 
 @dataclass(frozen=True)
@@ -48,14 +56,15 @@ class ShortTrainingEvaluator:
     recipe: Recipe
 
     def __call__(self) -> Evaluator:
-        from edgenas.export.bundle.preprocessing import Preprocessing
         from edgenas.training import evaluate, train
 
         recipe = self.recipe
-        dataset = load_data(recipe)
-        space = load_space(recipe, dataset)
-        training, validation = dataset.split(recipe.data.validation_fraction, recipe.seed)
-        preprocessing = Preprocessing.fit(training.images)
+        load_plugins(recipe.plugins)
+        task = load_task(recipe)
+        data = load_data(recipe, task)
+        space = load_space(recipe, task, data)
+        training, validation = data.split(recipe.data.validation_fraction, recipe.seed)
+        preprocessing = task.fit(training)
         short = recipe.search.training
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
@@ -68,24 +77,33 @@ class ShortTrainingEvaluator:
                     network,
                     training,
                     short.settings(),
+                    task=task,
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
-                return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True)
-            return Evaluation(watch.curve[-1], tuple(watch.curve))
+                return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
+            return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
-        def evaluate_candidate(candidate: Candidate) -> float:
+        def evaluate_candidate(candidate: Candidate) -> Evaluation:
             network = space.decode(space.parse(candidate.architecture))
-            result = train(network, training, short.settings(), seed=candidate.seed, preprocessing=preprocessing)
-            top1 = evaluate(result.model, validation.images, validation.labels, preprocessing)
-            if not math.isfinite(top1):
-                raise WorkError("the accuracy is not a number")
-            return top1
+            result = train(
+                network, training, short.settings(), task=task, seed=candidate.seed, preprocessing=preprocessing
+            )
+            metrics = evaluate(
+                result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
+            )
+            return Evaluation(_finite(metrics[task.metric], task.metric), metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
+
+
+def _finite(score: float | None, metric: str) -> float:
+    if score is None or not math.isfinite(score):
+        raise WorkError(f"the metric {metric} is not a number")
+    return float(score)
 
 
 class _StoppedEarlyError(Exception):
@@ -97,14 +115,14 @@ class _Watch:
 
     def __init__(self, pruner: str, candidate: Candidate) -> None:
         self.curve: list[float] = []
+        self.metrics: Mapping[str, float] = {}
         self._pruner = pruner
         self._candidate = candidate
         self._stopping: EarlyStopping | None = None
 
     def __call__(self, progress: TrainingProgress) -> None:
-        if progress.validation is None or not math.isfinite(progress.validation):
-            raise WorkError("the accuracy is not a number")
-        self.curve.append(float(progress.validation))
+        self.curve.append(_finite(progress.validation, "of the task"))
+        self.metrics = progress.metrics
         if self._stopping is None:
             candidate = self._candidate
             self._stopping = EarlyStopping(self._pruner, progress.epochs, candidate.number, candidate.earlier)

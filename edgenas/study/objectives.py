@@ -8,20 +8,24 @@ soft      Q * r ** beta               MnasNet, arXiv 1807.11626: trades cost aga
 hard      Q * min(r ** beta, 1)       MnasNet: no bonus below the target
 ========  ==========================  =============================================================
 
-Several costs give one term (absolute) or one factor (soft, hard) each. A reward only ranks: a candidate over the
-budget is never a result, whatever its reward, and :func:`within` is what says so.
+Several costs give one term (absolute) or one factor (soft, hard) each, and so do several devices (a latency on each):
+the product over all of them is MnasNet's, of which Chu et al. search for several devices at once (arXiv 2008.08178).
+A cost's weight w multiplies its beta, so its term is w times as large, or its factor raised to w.
+
+A reward only ranks: a candidate over the budget is never a result, whatever its reward, and :func:`within` is what
+says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from edgenas.spaces.errors import InputError
+from edgenas.study.cost_names import COSTS
 
-#: Costs that can be budgeted, with the unit in the name; all are predicted without training anything.
-COSTS = ("latency_ms", "energy_mj", "size_bytes", "peak_activation_bytes", "macs", "params")
+__all__ = ["COSTS", "DEFAULT_BETA", "Objective", "within"]
 
 #: Exponent or slope used where none is given: TuNAS' -0.10 for absolute, MnasNet's -0.07 for the others.
 DEFAULT_BETA = {"absolute": -0.10, "soft": -0.07, "hard": -0.07}
@@ -41,13 +45,15 @@ class Objective:
         kind: one of ``absolute``, ``soft``, ``hard``.
         targets: T0 of every cost that counts, in the unit of its name. Empty: the reward is the quality.
         beta: slope or exponent, at most 0; None takes :data:`DEFAULT_BETA`.
+        weights: of costs that count more or less than others, at least 0; 1 where none is given.
 
-    Raises InputError for an unknown kind, a target that is not above 0, or a positive beta.
+    Raises InputError for an unknown kind, a target that is not above 0, a positive beta, or a negative weight.
     """
 
     kind: str
     targets: Mapping[str, float]
     beta: float | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in DEFAULT_BETA:
@@ -57,6 +63,9 @@ class Objective:
                 raise InputError(f"the target of {name} must be above 0, found {target}")
         if self.slope > 0:
             raise InputError(f"beta must be at most 0 (costs count against a candidate), found {self.slope}")
+        for name, weight in self.weights.items():
+            if not weight >= 0:
+                raise InputError(f"the weight of {name} must be at least 0, found {weight}")
 
     @property
     def slope(self) -> float:
@@ -65,22 +74,23 @@ class Objective:
     def reward(self, quality: float, costs: Mapping[str, float]) -> float:
         """The reward of a quality in [0, 1] at these costs; NaN when the quality is NaN."""
         ratios = [costs[name] / target for name, target in self.targets.items()]
-        return _REWARDS[self.kind](quality, ratios, self.slope)
+        betas = [self.slope * self.weights.get(name, 1.0) for name in self.targets]
+        return _REWARDS[self.kind](quality, ratios, betas)
 
 
-def _absolute(quality: float, ratios: list[float], beta: float) -> float:
-    return quality + beta * sum(abs(ratio - 1) for ratio in ratios)
+def _absolute(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
+    return quality + sum(beta * abs(ratio - 1) for ratio, beta in zip(ratios, betas, strict=True))
 
 
-def _soft(quality: float, ratios: list[float], beta: float) -> float:
-    return quality * math.prod(ratio**beta for ratio in ratios)
+def _soft(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
+    return quality * math.prod(ratio**beta for ratio, beta in zip(ratios, betas, strict=True))
 
 
-def _hard(quality: float, ratios: list[float], beta: float) -> float:
-    return quality * math.prod(min(ratio**beta, 1.0) for ratio in ratios)
+def _hard(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
+    return quality * math.prod(min(ratio**beta, 1.0) for ratio, beta in zip(ratios, betas, strict=True))
 
 
-_REWARDS: dict[str, Callable[[float, list[float], float], float]] = {
+_REWARDS: dict[str, Callable[[float, Sequence[float], Sequence[float]], float]] = {
     "absolute": _absolute,
     "soft": _soft,
     "hard": _hard,

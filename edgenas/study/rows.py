@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,3 +58,21 @@ def read_rows(engine: Engine, study_id: int, known: Collection[int]) -> tuple[li
             if trial_id in rows and kind == "FINITE":
                 rows[trial_id].value = value
         return numbers, list(rows.values())
+
+
+def take_waiting(engine: Engine, trial_id: int) -> bool:
+    """Makes a waiting trial a running one; False when somebody else was first.
+
+    One statement, so SQLite does it for one caller only. Optuna reads and then writes, and two callers both succeed.
+    Raises SQLAlchemyError when the database cannot be written.
+    """
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        result = connection.execute(
+            text(
+                "UPDATE trials SET state = 'RUNNING', datetime_start = :now WHERE trial_id = :id AND state = 'WAITING'"
+            ),
+            {"id": trial_id, "now": datetime.now().isoformat(sep=" ", timespec="microseconds")},
+        )
+        return bool(result.rowcount == 1)

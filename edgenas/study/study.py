@@ -32,7 +32,7 @@ from edgenas.study.damage import (
     trial_problem,
 )
 from edgenas.study.patience import BUSY_SECONDS, Patience, StudyDamagedError, say_on_stderr
-from edgenas.study.rows import TrialRow, read_rows
+from edgenas.study.rows import TrialRow, read_rows, take_waiting
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDY_NAME", "Study", "StudyDamagedError", "Trial"]
 
-_STATES = {"RUNNING": "running", "WAITING": "running", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
+_STATES = {"RUNNING": "running", "WAITING": "waiting", "COMPLETE": "complete", "FAIL": "failed", "PRUNED": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,19 @@ class Trial:
         number: place in the study, from 0; names the folder ``trials/<number>`` of the run.
         architecture: text that the space reads back.
         choices: the same as one option index per decision.
-        state: ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and stopped ones are not repeated.
+        state: ``waiting``, ``running``, ``complete``, ``failed``, or ``stopped`` early. Failed and
+            stopped ones are not repeated.
         seed: seed of everything random in its evaluation.
         predicted: costs by name with the unit in the name (``latency_ms``, ``macs``, ...), exact or from the table.
         attempts: how often its evaluation was started; above 1 after interruptions.
-        top1: accuracy in [0, 1] on the validation split after the short training.
+        top1: of classifiers, the accuracy in [0, 1] on the validation split after the short training.
         reward: what the search maximises.
         seconds: time that the last attempt took.
         measured: costs measured on the device, where that was done.
         error: why it failed.
         curve: accuracy after each epoch, where the search stops early.
+        metric: name of the primary one of the metrics.
+        metrics: figures in [0, 1] on the validation split after the short training, by name.
         expected_reward: of a stopped one, the reward at the accuracy that its curve was heading for.
         files: folder with what its evaluation left, relative to the run's folder; empty when it left nothing.
     """
@@ -80,7 +83,14 @@ class Trial:
     error: str | None = None
     curve: tuple[float, ...] = ()
     expected_reward: float | None = None
+    metric: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
     files: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The primary metric; None before the evaluation has ended."""
+        return self.metrics.get(self.metric, self.top1)
 
 
 class Study:
@@ -180,7 +190,7 @@ class Study:
             trial = found[row.number] = self._patiently(
                 lambda row=row: _trial(row.number, row.state, row.attributes, row.value)  # type: ignore[misc]
             )
-            if trial.state != "running":
+            if trial.state not in ("running", "waiting"):
                 self._finished[row.number] = trial
         trials = [found[number] for number in numbers]
         for name, costs in measured.items():
@@ -217,8 +227,12 @@ class Study:
         seed: int,
         predicted: Mapping[str, float],
         files: str = "",
+        waiting: bool = False,
     ) -> Trial:
-        """Records a new trial as running and returns it. ``{number}`` in ``files`` becomes its number."""
+        """Records a new trial as running, or as ``waiting`` for :meth:`claim`, and returns it.
+
+        ``{number}`` in ``files`` becomes its number.
+        """
         from optuna.distributions import CategoricalDistribution
         from optuna.trial import TrialState, create_trial
 
@@ -232,7 +246,7 @@ class Study:
             "files": files,
         }
         template = create_trial(
-            state=TrialState.RUNNING,
+            state=TrialState.WAITING if waiting else TrialState.RUNNING,
             params=params,
             distributions={d.name: CategoricalDistribution(d.options) for d in decisions},
             user_attrs=attributes | {IDENTITY: identity_checksum(attributes, params)},
@@ -244,6 +258,16 @@ class Study:
         self._ids[frozen.number] = trial_id
         return self._read(frozen)
 
+    def claim(self) -> Trial | None:
+        """Takes the first waiting trial, which is then running, before anybody else does; None when none waits."""
+        for trial in self.trials:
+            taken = trial.state == "waiting" and self._patiently(
+                lambda t=trial: take_waiting(self._storage.engine, self._ids[t.number])  # type: ignore[misc]
+            )
+            if taken:
+                return self.trial(trial.number)
+        return None
+
     def retry(self, number: int) -> Trial:
         """Records that an interrupted trial is evaluated again."""
         trial = self._running(number)
@@ -251,16 +275,27 @@ class Study:
         return self.trial(number)
 
     def complete(
-        self, number: int, *, top1: float, reward: float, seconds: float, curve: Sequence[float] = ()
+        self,
+        number: int,
+        *,
+        metric: str,
+        metrics: Mapping[str, float],
+        reward: float,
+        seconds: float,
+        curve: Sequence[float] = (),
     ) -> Trial:
-        """Ends a running trial with its accuracy. Raises WorkError when a number is not finite."""
-        if not (math.isfinite(top1) and math.isfinite(reward)):
-            raise WorkError(f"trial {number}: top1 {top1} and reward {reward} must be finite")
+        """Ends a running trial with its metrics, ``metric`` the primary one. Raises WorkError unless all are finite."""
+        found = {name: float(value) for name, value in metrics.items()}
+        if not all(math.isfinite(value) for value in (found[metric], reward, *found.values())):
+            words = ", ".join(f"{name} {value}" for name, value in found.items())
+            raise WorkError(f"trial {number}: {words} and reward {reward} must be finite")
         self._end(
             number,
             "COMPLETE",
             float(reward),
-            top1=float(top1),
+            top1=found.get("top1"),
+            metric=metric,
+            metrics=found,
             curve=[float(value) for value in curve] or None,
             seconds=round(float(seconds), 3),
         )
@@ -340,6 +375,8 @@ def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float 
         predicted=attributes.get("predicted", {}),
         attempts=attributes.get("attempts", 1),
         top1=attributes.get("top1"),
+        metric=attributes.get("metric", "top1"),  # older trials are of classifiers
+        metrics=attributes.get("metrics") or _older_metrics(attributes),
         reward=value,
         seconds=attributes.get("seconds"),
         error=attributes.get("error"),
@@ -347,6 +384,10 @@ def _trial(number: int, state: str, attributes: Mapping[str, Any], value: float 
         expected_reward=attributes.get("expected_reward"),
         files=str(attributes.get("files", "")).replace("{number}", str(number)),
     )
+
+
+def _older_metrics(attributes: Mapping[str, Any]) -> dict[str, float]:
+    return {"top1": attributes["top1"]} if attributes.get("top1") is not None else {}
 
 
 def _plain(value: float) -> float:

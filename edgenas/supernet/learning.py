@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgenas.export._tensorflow import tensorflow
-from edgenas.supernet.lesson import Lesson
+from edgenas.supernet.lesson import Batch, Lesson
 from edgenas.supernet.network import Supernet
 from edgenas.supernet.places import Plan
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.shared_layer import Mode
+from edgenas.training.evaluation import in_memory
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
@@ -40,10 +41,9 @@ class Learner:
             "losses": tf.Variable(np.zeros(self.networks, np.float32)),
         }
         plan = tf.TensorSpec((len(supernet.places.places), supernet.places.width), tf.int32)
-        images, labels = lesson.signature
+        inputs, targets = lesson.signature()
         scalar = tf.TensorSpec((), tf.float32)
         weights = tf.TensorSpec(supernet.weights.shape, tf.float32)
-        inputs = {name: tf.TensorSpec((None, *spec), tf.float32) for name, spec in supernet.space.inputs}
 
         def traced(function: Any, *signature: Any) -> Any:
             return tf.function(function, input_signature=signature, autograph=False)
@@ -52,53 +52,56 @@ class Learner:
         self._train_forward = traced(self._forward, inputs, plan, weights)
         plans = tf.TensorSpec((self.networks, *plan.shape), tf.int32)
         pairs = tf.TensorSpec((self.networks, self.networks), tf.float32)
-        self._step = traced(self._train_step, images, labels, plans, pairs, scalar)
-        self._batch_outputs = traced(self._answer_as_in_training, images, plan)
-        self._calibrate = traced(self._mix_statistics, images, plan, scalar)
-        self._infer = traced(self._answer, images, plan)
+        self._step = traced(self._train_step, inputs, targets, plans, pairs, scalar)
+        self._batch_outputs = traced(self._answer_as_in_training, inputs, plan)
+        self._calibrate = traced(self._mix_statistics, inputs, plan, scalar)
+        self._infer = traced(self._answer, inputs, plan)
 
     @property
     def step(self) -> int:
         """Training steps done."""
         return int(self.variables["step"].numpy())
 
-    def train(self, images: np.ndarray, labels: np.ndarray, plans: np.ndarray, pairs: np.ndarray, rate: float) -> None:
+    def train(self, batch: Batch, plans: np.ndarray, pairs: np.ndarray, rate: float) -> None:
         """One step on several networks, of which the first learns from labels and teaches the others.
 
         ``pairs[i, j]`` is the weight of what network ``i``, which should be the better one, loses to ``j``.
         """
-        self._step(images, labels, plans, pairs.astype(np.float32), np.float32(rate))
+        self._step(*batch, plans, pairs.astype(np.float32), np.float32(rate))
 
-    def batch_score(self, images: np.ndarray, labels: np.ndarray, plan: Plan) -> float:
+    def batch_score(self, batch: Batch, plan: Plan) -> float:
         """The task's figure on one batch, with the statistics of that batch."""
-        return self.lesson.score(labels, self._batch_outputs(images, plan).numpy())
+        inputs, targets = batch
+        return self.lesson.score(targets, [output.numpy() for output in self._batch_outputs(inputs, plan)])
 
     def calibrate(self, plan: Plan) -> None:
         """Estimates the batch-norm statistics of one network."""
-        for number, images in enumerate(self.lesson.calibration(self.settings.calibration_examples)):
-            self._calibrate(images, plan, np.float32(number / (number + 1)))
+        for number, inputs in enumerate(self.lesson.calibration(self.settings.calibration_examples)):
+            self._calibrate(inputs, plan, np.float32(number / (number + 1)))
 
     def score(self, plan: Plan) -> float:
         """The task's figure of one network on held-out examples, with statistics of its own."""
         self.calibrate(plan)
-        split = self.lesson.scored(self.settings.scored_examples)
-        outputs = [self._infer(images, plan).numpy() for images in self.lesson.in_batches(split)]
-        return self.lesson.score(split.labels, np.concatenate(outputs))
+        examples = self.lesson.scored(self.settings.scored_examples)
+        parts = [
+            [output.numpy() for output in self._infer(inputs, plan)] for inputs in self.lesson.in_batches(examples)
+        ]
+        outputs = [np.concatenate(batches) for batches in zip(*parts, strict=True)]
+        return self.lesson.score(in_memory(examples.targets), outputs)
 
     # Traced --------------------------------------------------------------------------------------------------------
 
     def _forward(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
 
-    def _train_step(self, images: Any, labels: Any, plans: Any, pairs: Any, rate: Any) -> None:
+    def _train_step(self, inputs: Any, targets: Any, plans: Any, pairs: Any, rate: Any) -> None:
         tf, lesson = tensorflow(), self.lesson
-        inputs = lesson.prepared(self.supernet.space, images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = self.supernet.weights.read_value()
             tape.watch(weights)
             answers = [self._train_forward(inputs, plans[number], weights) for number in range(self.networks)]
             taught = [tf.stop_gradient(answer) for answer in answers[0]]
-            labelled = [lesson.loss(labels, answer, self.settings.label_smoothing) for answer in answers]
+            labelled = [lesson.loss(targets, answer, self.settings.label_smoothing) for answer in answers]
             terms = [labelled[0], *(lesson.distillation(answer, taught) for answer in answers[1:])]
             losses = tf.stack(labelled)
             ranked = pairs * tf.nn.relu(losses[:, None] - tf.stop_gradient(losses)[None, :])
@@ -119,15 +122,12 @@ class Learner:
         square = second.assign(second * _BETA2 + tf.square(gradient) * (1 - _BETA2)) / (1 - _BETA2**count)
         self.supernet.weights.assign(weights - rate * mean / (tf.sqrt(square) + _EPSILON))
 
-    def _answer_as_in_training(self, images: Any, plan: Any) -> Any:
-        inputs = self.lesson.prepared(self.supernet.space, images)
-        return self._train_forward(inputs, plan, self.supernet.weights.read_value())[0]
+    def _answer_as_in_training(self, inputs: Any, plan: Any) -> list[Any]:
+        answers: list[Any] = self._train_forward(inputs, plan, self.supernet.weights.read_value())
+        return answers
 
-    def _mix_statistics(self, images: Any, plan: Any, momentum: Any) -> None:
-        inputs = self.lesson.prepared(self.supernet.space, images)
-        weights = self.supernet.weights.read_value()
-        self.supernet.outputs(inputs, plan, weights, Mode(momentum=momentum))
+    def _mix_statistics(self, inputs: Any, plan: Any, momentum: Any) -> None:
+        self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode(momentum=momentum))
 
-    def _answer(self, images: Any, plan: Any) -> Any:
-        inputs = self.lesson.prepared(self.supernet.space, images)
-        return self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode())[0]
+    def _answer(self, inputs: Any, plan: Any) -> list[Any]:
+        return self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode())

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from edgenas.data.dataset import Split
+from edgenas.data.augmentation import Augmentation
+from edgenas.data.examples import Examples, Tree, tree_map
 from edgenas.export._tensorflow import tensorflow
-from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.tasks import Task
-from edgenas.training.augmentation import Augmentation, augment
+from edgenas.tasks.ends import bound, named
+from edgenas.tasks.task import Task
 from edgenas.training.checkpoint import training_fingerprint
-from edgenas.training.packed import normalised
 
 _ORDER, _CHANGES, _HELD_OUT = 1, 2, 3
 _BATCH = 256
+
+Batch = tuple[dict[str, np.ndarray], Tree]
 
 
 @dataclass(frozen=True)
@@ -32,37 +32,36 @@ class Lesson:
 
     Attributes:
         task: what is learned.
+        space: whose networks learn it.
         training: what weights learn from.
         held_out: what rewards and scores are measured on.
-        preprocessing: of both.
+        preprocessing: what the task's ``fit`` found on the training examples.
         augmentation: random changes of training batches.
         seed: of order and changes.
     """
 
     task: Task
-    training: Split
-    held_out: Split
-    preprocessing: Preprocessing
+    space: SearchSpace
+    training: Examples
+    held_out: Examples
+    preprocessing: Any
     augmentation: Augmentation
     seed: int
 
-    def check(self, space: SearchSpace, batch_size: int) -> None:
+    def check(self, batch_size: int) -> None:
         """Raises InputError when the space does not fit the examples, or there are too few of them."""
-        if len(space.inputs) != 1 or tuple(space.input_shape) != self.training.images.shape[1:]:
-            raise InputError(
-                f"space {space.name!r} takes {', '.join(str(spec) for _, spec in space.inputs)}, the images are "
-                f"{self.training.images.shape[1:]}; set the inputs of the space to those of the data"
-            )
+        rows = self.space.sample(np.random.default_rng(0), 1)
+        self.task.check_examples(self.training, self.space.decode(rows[0]), self.preprocessing)
         if len(self.training) < batch_size:
             raise InputError(
-                f"supernet: {len(self.training)} training images are less than one batch of {batch_size}; use more "
-                "images or a smaller batch_size"
+                f"supernet: {len(self.training)} training examples are less than one batch of {batch_size}; use more "
+                "examples or a smaller batch_size"
             )
-        least = 2 * len(np.unique(self.training.labels))
+        least = max(2 * getattr(self.space, "classes", 1), 2)
         if len(self.held_out) < least:
             raise InputError(
-                f"supernet: {len(self.held_out)} held-out images are too few to compare networks on, expected at least "
-                f"{least} (two a class); raise data.validation_fraction or use more images"
+                f"supernet: {len(self.held_out)} held-out examples are too few to compare networks on, expected at "
+                f"least {least} (two a class); raise data.validation_fraction or use more examples"
             )
 
     def fingerprint(self, facts: Mapping[str, Any]) -> str:
@@ -72,58 +71,62 @@ class Lesson:
 
     # Batches -------------------------------------------------------------------------------------------------------
 
-    def batch(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, step: int, size: int) -> Batch:
         """The training batch of a step: every example once an epoch, the same for the same seed and step."""
         steps = max(1, len(self.training) // size)
-        chosen = self._order(step // steps)[step % steps * size : (step % steps + 1) * size]
+        order = np.random.default_rng([self.seed, _ORDER, step // steps]).permutation(len(self.training))
+        rows = order[step % steps * size : (step % steps + 1) * size]
         rng = np.random.default_rng([self.seed, _CHANGES, step])
-        return augment(self.training.images[chosen], self.augmentation, rng), self.training.labels[chosen]
+        inputs, targets = self.task.augment(*self.training.batch(rows), self.augmentation, rng)
+        return self._prepared(inputs), targets
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.training))
-
-    def reward_batch(self, step: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def reward_batch(self, step: int, size: int) -> Batch:
         """The held-out batch of a step of the controller."""
         rng = np.random.default_rng([self.seed, _HELD_OUT, step])
-        chosen = rng.choice(len(self.held_out), min(size, len(self.held_out)), replace=False)
-        return self.held_out.images[chosen], self.held_out.labels[chosen]
+        rows = rng.choice(len(self.held_out), min(size, len(self.held_out)), replace=False)
+        inputs, targets = self.held_out.batch(rows)
+        return self._prepared(inputs), targets
 
-    def calibration(self, count: int) -> list[np.ndarray]:
-        """Batches of training images, unchanged, from which batch-norm statistics are estimated."""
-        images = self.training.subset(count, self.seed).images
-        return [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    def calibration(self, count: int) -> Iterator[dict[str, np.ndarray]]:
+        """Inputs of training examples, unchanged, from which batch-norm statistics are estimated."""
+        return self.in_batches(self.training.subset(count, self.seed))
 
-    def scored(self, count: int | None) -> Split:
+    def scored(self, count: int | None) -> Examples:
         """The held-out examples that networks are scored on, all when None."""
-        return self.held_out if count is None else self.held_out.subset(count, self.seed)
+        found: Examples = self.held_out if count is None else self.held_out.subset(count, self.seed)
+        return found
 
-    @staticmethod
-    def in_batches(split: Split) -> Iterator[np.ndarray]:
-        """Images of a split, batch by batch."""
-        for start in range(0, len(split), _BATCH):
-            yield split.images[start : start + _BATCH]
+    def in_batches(self, examples: Examples) -> Iterator[dict[str, np.ndarray]]:
+        """The inputs of some examples, batch by batch."""
+        for start in range(0, len(examples), _BATCH):
+            yield self._prepared(examples.batch(slice(start, start + _BATCH))[0])
+
+    def _prepared(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the supernet is given, by the names of the space's inputs."""
+        names = [name for name, _ in self.space.inputs]
+        return named(bound(self.task.prepare(inputs, self.preprocessing), names), names)
 
     # What the task makes of it -------------------------------------------------------------------------------------
 
-    @cached_property
-    def signature(self) -> list[Any]:
-        """Of a batch of images and labels of any size."""
+    def signature(self) -> tuple[dict[str, Any], Tree]:
+        """Specs of the inputs and targets of a batch of any size."""
         tf = tensorflow()
-        return [tf.TensorSpec((None, *self.training.images.shape[1:]), tf.uint8), tf.TensorSpec((None,), tf.int64)]
+        inputs, targets = self.training.batch(slice(0, 1))
 
-    def prepared(self, space: SearchSpace, images: Any) -> dict[str, Any]:
-        """What the supernet is given of a batch of images, by name of the input."""
-        return {space.inputs[0][0]: normalised(images, self.preprocessing)}
+        def spec(array: np.ndarray) -> Any:
+            return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
-    def loss(self, labels: Any, outputs: list[Any], label_smoothing: float) -> Any:
+        return {name: spec(array) for name, array in self._prepared(inputs).items()}, tree_map(spec, targets)
+
+    def loss(self, targets: Tree, outputs: list[Any], label_smoothing: float) -> Any:
         """The task's loss of a batch."""
-        return self.task.loss(labels, outputs[0], label_smoothing=label_smoothing)
+        return self.task.loss(targets, named(outputs, self.space.outputs), label_smoothing=label_smoothing)
 
     def distillation(self, outputs: list[Any], taught: list[Any]) -> Any:
-        """Cross-entropy of a network's answers with those of its teacher (arXiv 1503.02531), at temperature 1."""
-        tf = tensorflow()
-        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(taught[0]), outputs[0]))
+        """How far a network's answers are from its teacher's, as the task says."""
+        names = self.space.outputs
+        return self.task.distillation(named(outputs, names), named(taught, names), 1.0)
 
-    def score(self, labels: np.ndarray, outputs: np.ndarray) -> float:
-        """The task's figure, in [0, 1]."""
-        return self.task.score(labels, outputs)
+    def score(self, targets: Tree, outputs: list[np.ndarray]) -> float:
+        """The task's primary figure, in [0, 1]."""
+        return self.task.score(targets, named(outputs, self.space.outputs))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
+from edgenas.data.augmentation import Augmentation
 
 
 @dataclass(frozen=True)

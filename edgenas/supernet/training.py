@@ -76,7 +76,7 @@ class SupernetTraining:
         controller: ControllerSettings | None = None,
         folder: Path | None = None,
     ) -> None:
-        lesson.check(supernet.space, settings.batch_size)
+        lesson.check(settings.batch_size)
         self.supernet, self.lesson, self.settings, self.folder = supernet, lesson, settings, folder
         self.learner = Learner(supernet, lesson, settings)
         self.families = Families(supernet.space, lesson.seed)
@@ -148,8 +148,8 @@ class SupernetTraining:
         macs = self.families.macs(rows)
         # The rank loss must not disturb networks that have learnt nothing yet, so its weight grows from 0.
         pairs = (macs[:, None] > macs[None, :]) * self.settings.rank_weight * step / self.steps
-        images, labels = self.lesson.batch(step, self.settings.batch_size)
-        self.learner.train(images, labels, plans, pairs, self._rate(step))
+        batch = self.lesson.batch(step, self.settings.batch_size)
+        self.learner.train(batch, plans, pairs, self._rate(step))
 
     def _controller_step(self, step: int) -> None:
         if self.controller is None or self.reward is None:
@@ -158,8 +158,8 @@ class SupernetTraining:
         rows = self.controller.sample(rng, self.controller.settings.samples)
         progress = step / self.steps
         if self.controller.settings.rate(progress):
-            images, labels = self.lesson.reward_batch(step, _REWARD_BATCHES * self.settings.batch_size)
-            found = [self.learner.batch_score(images, labels, self._plan(row)) for row in rows]
+            batch = self.lesson.reward_batch(step, _REWARD_BATCHES * self.settings.batch_size)
+            found = [self.learner.batch_score(batch, self._plan(row)) for row in rows]
             rewards = self.reward(np.array(found), rows)
             self.last_reward = float(rewards.mean())
             self.controller.learn(rows, rewards, progress)

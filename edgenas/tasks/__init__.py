@@ -1,6 +1,7 @@
 """Tasks: what is learned and how it is judged. Importing this package registers those that come with EdgeNAS."""
 
 from edgenas.tasks.classification import Classification
-from edgenas.tasks.task import Task, get_task, register_task, task_names
+from edgenas.tasks.registry import get_task, register_task, task_names
+from edgenas.tasks.task import NoPreprocessing, Task
 
-__all__ = ["Classification", "Task", "get_task", "register_task", "task_names"]
+__all__ = ["Classification", "NoPreprocessing", "Task", "get_task", "register_task", "task_names"]

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.data.dataset import Dataset
+from edgenas.data.examples import leaves
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, chain
@@ -34,12 +36,21 @@ class TaskConformance:
 
     def network(self, dataset: Dataset) -> Network:
         """A network that fits the data set."""
-        blocks = {"stem": ConvBnAct(8), "head": ClassifierHead(self.make().output_shape(dataset)[-1])}
+        blocks = {"stem": ConvBnAct(8), "head": ClassifierHead(self.units(dataset))}
         return chain("fits", dataset.image_shape, blocks)
 
-    def perfect_outputs(self, dataset: Dataset) -> np.ndarray:
-        """float32 outputs of a network that knows the training labels."""
-        return 20 * np.eye(dataset.classes, dtype=np.float32)[dataset.labels]
+    def units(self, dataset: Dataset) -> int:
+        """Units of the output, where there is one vector."""
+        ((units,),) = self.make().outputs(dataset).values()
+        return units
+
+    def perfect_outputs(self, dataset: Dataset) -> dict[str, np.ndarray]:
+        """float32 outputs of a network that knows the training targets, by name."""
+        return {"logits": 20 * np.eye(dataset.classes, dtype=np.float32)[dataset.labels]}
+
+    def wrong_outputs(self, dataset: Dataset) -> dict[str, np.ndarray]:
+        """The same, each for another example."""
+        return {name: np.roll(values, 1, axis=0) for name, values in self.perfect_outputs(dataset).items()}
 
     def test_is_registered_and_names_its_metric(self) -> None:
         task = self.make()
@@ -51,7 +62,7 @@ class TaskConformance:
 
     def test_refuses_a_network_of_another_input_or_output(self) -> None:
         dataset = self.dataset()
-        units = self.make().output_shape(dataset)[-1]
+        units = self.units(dataset)
         height, width, channels = dataset.image_shape
         larger = chain("larger", (height + 1, width, channels), {"head": ClassifierHead(units)})
         wider = chain("wider", dataset.image_shape, {"stem": ConvBnAct(8), "head": ClassifierHead(units + 1)})
@@ -64,26 +75,51 @@ class TaskConformance:
             else:
                 raise AssertionError(f"{network.name} was accepted")
 
-    def test_score_is_a_share_and_perfect_outputs_get_one(self) -> None:
+    def test_metrics_are_shares_and_perfect_outputs_get_one(self) -> None:
         task, dataset = self.make(), self.dataset()
-        perfect = self.perfect_outputs(dataset)
-        assert task.score(dataset.labels, perfect) == 1
-        worse = task.score(dataset.labels, np.roll(perfect, 1, axis=0))
-        assert 0 <= worse < 1
+        targets = dataset.train.targets
+        perfect = task.metrics(targets, self.perfect_outputs(dataset))
+        assert task.metric in perfect
+        assert task.score(targets, self.perfect_outputs(dataset)) == perfect[task.metric] == 1
+        worse = task.metrics(targets, self.wrong_outputs(dataset))
+        assert all(0 <= value <= 1 for value in (*perfect.values(), *worse.values()))
+        assert worse[task.metric] < 1
 
-    def test_score_of_nothing_is_refused(self) -> None:
+    def test_metrics_of_nothing_are_refused(self) -> None:
         dataset = self.dataset()
+        nothing = dataset.train.take(np.arange(0))
+        outputs = {name: values[:0] for name, values in self.perfect_outputs(dataset).items()}
         try:
-            self.make().score(dataset.labels[:0], self.perfect_outputs(dataset)[:0])
+            self.make().metrics(nothing.targets, outputs)
         except InputError:
             return
-        raise AssertionError("the score of no images was accepted")
+        raise AssertionError("the metrics of no examples were accepted")
 
     def test_loss_prefers_right_outputs(self) -> None:
         task, dataset = self.make(), self.dataset()
-        perfect = self.perfect_outputs(dataset)
+        targets = dataset.train.targets
         for label_smoothing in (0.0, 0.1):
-            right = float(task.loss(dataset.labels, perfect, label_smoothing=label_smoothing))
-            wrong = float(task.loss(dataset.labels, np.roll(perfect, 1, axis=0), label_smoothing=label_smoothing))
+            right = float(task.loss(targets, self.perfect_outputs(dataset), label_smoothing=label_smoothing))
+            wrong = float(task.loss(targets, self.wrong_outputs(dataset), label_smoothing=label_smoothing))
             assert np.isfinite(right)
             assert right < wrong
+
+    def test_what_is_prepared_fits_the_network_and_is_read_back(self) -> None:
+        task, dataset = self.make(), self.dataset()
+        preprocessing = task.fit(dataset.train)
+        inputs, _ = dataset.train.batch(slice(0, 2))
+        prepared = task.prepare(inputs, preprocessing)
+        task.check_examples(dataset.train, self.network(dataset), preprocessing)
+        again = task.read_preprocessing(preprocessing.to_dict())
+        for name, values in task.prepare(inputs, again).items():
+            np.testing.assert_array_equal(values, prepared[name])
+        tensors = task.prepare_tensors(inputs, preprocessing)
+        for name, values in {} if tensors is None else tensors.items():
+            np.testing.assert_allclose(np.asarray(values), prepared[name], rtol=1e-5, atol=1e-6)
+
+    def test_augmentation_repeats_with_its_generator(self) -> None:
+        task, dataset = self.make(), self.dataset()
+        batch = dataset.train.batch(slice(0, 4))
+        one, two = (task.augment(*batch, Augmentation(), np.random.default_rng(3)) for _ in range(2))
+        for first, second in zip(leaves(one), leaves(two), strict=True):
+            np.testing.assert_array_equal(first, second)

@@ -1,93 +1,195 @@
-"""The task interface: what is learned, from which data, by which loss, and by which figure it is judged.
+"""The task interface: what is learned, from which data, by which loss, and by which figures it is judged.
 
 One class per task, found by name in a registry::
 
     @register_task("classification")
     class Classification(Task): ...
 
-A task is stateless. The training loop, the evaluation and the recipes read nothing about a task but this.
+It decides everything that differs between tasks, from reading the data to what the bundle says; the training loop,
+the search, the export and the reports read nothing about a task but this. A task that is a frozen dataclass has its
+fields as options (``task_options`` of a recipe). Otherwise it is stateless. Examples and their columns are explained
+in :mod:`edgenas.data.examples`.
+
+A task of your own is one file: named under ``plugins`` of a recipe, or in a package with an entry point in the group
+``edgenas.tasks``. ``edgenas.tasks.conformance.TaskConformance`` is the test class that it should pass.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from edgenas.data.dataset import Dataset
+from edgenas.data.augmentation import Augmentation
+from edgenas.data.examples import Examples, Tree
+from edgenas.data.task_data import DataRequest, TaskData
+from edgenas.export.bundle.words import Described, TaskWords
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.ops import Shape
-
-_REGISTRY: dict[str, type[Task]] = {}
-TaskType = TypeVar("TaskType", bound="type[Task]")
+from edgenas.spaces.tensor import Shape
+from edgenas.tasks.ends import bound, listed
 
 
 class Task(ABC):
-    """What is learned. Subclasses take no arguments."""
+    """What is learned. See the module for how to write one."""
 
-    #: The registered name, the key ``task`` of a search space.
+    #: The registered name, the key ``task`` of a search space or a recipe.
     kind: ClassVar[str] = ""
-    #: Name of the figure that :meth:`score` returns, such as ``top1``.
+    #: Name of the figure among :meth:`metrics` that networks are compared by, such as ``top1``.
     metric: ClassVar[str] = ""
+    #: What to change in a recipe when a network does not fit the data at its inputs, or at its outputs.
+    input_hint: ClassVar[str] = "set the inputs of the space to those of the data"
+    output_hint: ClassVar[str] = "set the outputs of the space to those of the data"
+
+    # Data ----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def output_shape(self, dataset: Dataset) -> Shape:
-        """Shape of the network's output (without batch) that the data need: ``(classes,)`` for classification."""
+    def load(self, request: DataRequest) -> TaskData:
+        """The data that a recipe asks for. Raises InputError naming file and place of what is wrong."""
+
+    def remarks(self, data: TaskData, validation_fraction: float, seed: int) -> tuple[str, ...]:
+        """What a user should hear about the data before a search is built on it, a sentence each."""
+        return data.notes
+
+    def labels(self, data: TaskData) -> tuple[str, ...]:
+        """Names of what is told apart, in the order of the outputs, for ``labels.txt``; empty when nothing has one."""
+        return ()
+
+    # Network -------------------------------------------------------------------------------------------------------
+
+    def space_arguments(self, data: TaskData) -> Mapping[str, Any]:
+        """What of ``SearchSpace.load`` follows the data: ``input_shape``, ``classes``."""
+        return {}
+
+    def inputs(self, data: TaskData) -> Mapping[str, Shape]:
+        """Specs of the network's inputs by name, without the batch; the data's own when left out."""
+        return {name: tuple(column.shape[1:]) for name, column in data.train.inputs.items()}
 
     @abstractmethod
-    def loss(self, labels: Any, outputs: Any, *, label_smoothing: float = 0.0) -> Any:
-        """Mean loss of a batch as a scalar tensor. Called while TensorFlow traces, with float32 outputs."""
+    def outputs(self, data: TaskData) -> Mapping[str, Shape]:
+        """Specs of the network's outputs by name. A single one fits whatever its node is called."""
 
-    @abstractmethod
-    def score(self, labels: np.ndarray, outputs: np.ndarray) -> float:
-        """The figure that networks are compared by, in [0, 1], higher is better. Raises InputError on no labels."""
-
-    def check(self, dataset: Dataset, network: Network) -> None:
+    def check(self, data: TaskData, network: Network) -> None:
         """Raises InputError, with what to change, when the network does not fit the data."""
-        shapes = [shape for _, shape in network.inputs]
-        if shapes != [dataset.image_shape]:
+        found, wanted = dict(network.inputs), self.inputs(data)
+        if not _same(found, wanted):
             raise InputError(
-                f"network {network.name!r} takes {_list(shapes)}, data set {dataset.name!r} has images of "
-                f"{dataset.image_shape}; set image_size and channels of the data, or the space's input_shape"
+                f"network {network.name!r} takes {listed(found)}, data set {data.name!r} has {listed(wanted)}; "
+                f"{self.input_hint}"
             )
-        outputs = list(network.graph.output_shapes)
-        wanted = self.output_shape(dataset)
-        if outputs != [wanted]:
+        ends = dict(zip(network.outputs, network.graph.output_shapes, strict=True))
+        if not _same(ends, self.outputs(data)):
             raise InputError(
-                f"network {network.name!r} ends in {_list(outputs)}, data set {dataset.name!r} needs {wanted} for "
-                f"{self.kind} with {dataset.classes} classes; set the classes of the space to {dataset.classes}"
+                f"network {network.name!r} ends in {listed(ends)}, data set {data.name!r} needs "
+                f"{listed(self.outputs(data))} for {self.kind}; {self.output_hint}"
             )
 
+    def check_examples(self, examples: Examples, network: Network, preprocessing: Any) -> None:
+        """Raises InputError when a network cannot be trained on these examples."""
+        if not len(examples):
+            raise InputError(f"training of {network.name!r}: no training examples")
+        inputs = self.prepare(examples.batch(slice(0, 1))[0], preprocessing)
+        shapes = {name: values.shape[1:] for name, values in inputs.items()}
+        if not _same(dict(network.inputs), shapes):
+            raise InputError(
+                f"training of {network.name!r}: the network takes {listed(dict(network.inputs))}, the examples are "
+                f"{listed(shapes)}; {self.input_hint}"
+            )
 
-def register_task(kind: str) -> Callable[[TaskType], TaskType]:
-    """Class decorator that makes a task known under ``kind``. Raises InputError when the name is taken."""
+    # What a network eats -------------------------------------------------------------------------------------------
 
-    def register(cls: TaskType) -> TaskType:
-        known = _REGISTRY.get(kind)
-        if known is not None and known.__qualname__ != cls.__qualname__:
-            raise InputError(f"task {kind!r} is already registered by {known.__qualname__}")
-        cls.kind = kind
-        _REGISTRY[kind] = cls
-        return cls
+    def fit(self, examples: Examples) -> Any:
+        """The preprocessing that these training examples need: an object with ``to_dict()``."""
+        return NoPreprocessing()
 
-    return register
+    def read_preprocessing(self, data: Mapping[str, Any]) -> Any:
+        """The inverse of its ``to_dict()``. Raises InputError when that is not what it wrote."""
+        return NoPreprocessing()
+
+    def prepare(self, inputs: Mapping[str, np.ndarray], preprocessing: Any) -> dict[str, np.ndarray]:
+        """What the network is given, float32 or whole numbers: the same for training, calibration and verification."""
+        return {
+            name: values if np.issubdtype(values.dtype, np.integer) else values.astype(np.float32)
+            for name, values in inputs.items()
+        }
+
+    def prepare_tensors(self, inputs: Mapping[str, Any], preprocessing: Any) -> dict[str, Any] | None:
+        """:meth:`prepare` in TensorFlow ops, as part of the training step; None: it is done in NumPy before."""
+        return None
+
+    # Training ------------------------------------------------------------------------------------------------------
+
+    def augment(
+        self,
+        inputs: dict[str, np.ndarray],
+        targets: Tree,
+        augmentation: Augmentation,
+        rng: np.random.Generator,
+    ) -> tuple[dict[str, np.ndarray], Tree]:
+        """Random changes of a training batch, before :meth:`prepare`; the same for the same generator state."""
+        return inputs, targets
+
+    @abstractmethod
+    def loss(self, targets: Tree, outputs: Mapping[str, Any], *, label_smoothing: float = 0.0) -> Any:
+        """Mean loss of a batch, over all outputs, as a scalar tensor.
+
+        Called while TensorFlow traces; ``outputs`` are float32 by name of the network's output.
+        """
+
+    def distillation(self, outputs: Mapping[str, Any], taught: Mapping[str, Any], temperature: float) -> Any:
+        """How far a network's outputs are from its teacher's: a scalar tensor. The mean square where left out."""
+        from edgenas.export._tensorflow import tensorflow
+
+        tf = tensorflow()
+        parts = [tf.reduce_mean(tf.square(outputs[name] - taught[name])) for name in outputs]
+        return tf.add_n(parts)
+
+    # Judging -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def metrics(self, targets: Tree, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Figures in [0, 1] by name, higher is better; :attr:`metric` is one of them.
+
+        ``outputs`` are those of a whole set of examples, of the trained model or of the shipped file. Raises
+        InputError when there are none.
+        """
+
+    def score(self, targets: Tree, outputs: Mapping[str, np.ndarray]) -> float:
+        """The primary one of :meth:`metrics`."""
+        return self.metrics(targets, outputs)[self.metric]
+
+    # Shipping ------------------------------------------------------------------------------------------------------
+
+    def calibration_rows(self, examples: Examples, how: str, count: int, seed: int) -> np.ndarray:
+        """Which training examples set the ranges of integer tensors; ``how`` as in a recipe."""
+        if how == "first":
+            return np.arange(count)
+        return np.sort(np.random.default_rng(seed).choice(len(examples), count, replace=False))
+
+    def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
+        """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""
+        return None
+
+    def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
+        """What the bundle says of the task: sentences of the model card and the program ``run.py``."""
+        ends = (
+            listed(dict(network.inputs)),
+            listed(dict(zip(network.outputs, network.graph.output_shapes, strict=True))),
+        )
+        return TaskWords(task=self.kind, title=f"{self.kind.replace('_', ' ').capitalize()}: {ends[0]} to {ends[1]}")
 
 
-def task_names() -> tuple[str, ...]:
-    """Names of all registered tasks, sorted."""
-    return tuple(sorted(_REGISTRY))
+class NoPreprocessing:
+    """For tasks whose examples are what the network eats."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
 
 
-def get_task(kind: str) -> Task:
-    """The task registered under ``kind``. Raises InputError with the known names."""
+def _same(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> bool:
     try:
-        return _REGISTRY[kind]()
-    except KeyError:
-        raise InputError(f"unknown task {kind!r}: expected one of {', '.join(task_names())}") from None
-
-
-def _list(shapes: Sequence[Shape]) -> str:
-    return " and ".join(map(str, shapes)) or "nothing"
+        return list(found.values()) == bound(wanted, tuple(found))
+    except InputError:
+        return False

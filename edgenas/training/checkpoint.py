@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.data.dataset import Split
+from edgenas.data.examples import Examples
 from edgenas.data.npz import read_arrays
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError
@@ -83,8 +82,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
     return checkpoint
 
 
-def training_fingerprint(facts: Mapping[str, Any], split: Split) -> str:
-    """Short text that differs when the settings (as plain data) or the training images differ."""
-    checksum = zlib.crc32(split.labels.tobytes(), zlib.crc32(split.images.tobytes()))
-    text = json.dumps({**facts, "images": checksum}, sort_keys=True)
+def training_fingerprint(facts: Mapping[str, Any], examples: Examples) -> str:
+    """Short text that differs when the settings (as plain data) or the training examples differ."""
+    text = json.dumps({**facts, "images": examples.checksum()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

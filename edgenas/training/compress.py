@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.data.dataset import Split
-from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.data.examples import Examples
 from edgenas.export.quantization.compression import CompressionSettings
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
+from edgenas.tasks.ends import bound
+from edgenas.tasks.task import Task
 from edgenas.training.fine_tune import FineTuningSettings, fine_tune
 
 CALIBRATIONS = ("stratified", "random", "first")
@@ -86,18 +87,13 @@ class Quantized:
         return ", ".join(parts)
 
 
-def calibration_images(
-    split: Split, settings: QuantizationSettings, preprocessing: Preprocessing, seed: int
-) -> np.ndarray:
-    """The preprocessed float32 images that ranges are set on."""
-    count = min(settings.calibration_images, len(split))
-    if settings.calibration == "stratified":
-        images = split.subset(count, seed).images
-    elif settings.calibration == "random":
-        images = split.images[np.sort(np.random.default_rng(seed).choice(len(split), count, replace=False))]
-    else:
-        images = split.images[:count]
-    return preprocessing.apply(images)
+def calibration_inputs(
+    examples: Examples, settings: QuantizationSettings, *, task: Task, preprocessing: Any, seed: int
+) -> dict[str, np.ndarray]:
+    """What ranges are set on: the prepared inputs of some training examples, by name."""
+    count = min(settings.calibration_images, len(examples))
+    rows = task.calibration_rows(examples, settings.calibration, count, seed)
+    return task.prepare(examples.batch(rows)[0], preprocessing)
 
 
 def quantize(
@@ -105,8 +101,9 @@ def quantize(
     model: Any,
     quantization: str,
     *,
-    split: Split,
-    preprocessing: Preprocessing,
+    examples: Examples,
+    task: Task,
+    preprocessing: Any,
     seed: int,
     settings: QuantizationSettings | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -117,9 +114,10 @@ def quantize(
         network: what ``model`` was built from.
         model: trained Keras model; stays as it is.
         quantization: name of the recipe.
-        split: training images, for calibration and fine-tuning.
-        preprocessing: of the images.
-        seed: of the choice and order of images.
+        examples: for training: calibration and fine-tuning take from them.
+        task: what is learned.
+        preprocessing: of the examples.
+        seed: of the choice and order of examples.
         settings: how; the defaults when left out.
         on_step: called with (steps done, steps) during a fine-tuning.
 
@@ -133,7 +131,14 @@ def quantize(
 
     settings = settings or QuantizationSettings()
     recipe = get_recipe(quantization)
-    calibration = calibration_images(split, settings, preprocessing, seed)
+    named_inputs = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
+    ordered = bound(named_inputs, [name for name, _ in network.inputs])
+    calibration: Any = ordered[0] if len(ordered) == 1 else ordered
+    if len(ordered) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):
+        raise InputError(
+            f"quantization {quantization!r}{' with equalize' * settings.equalize} takes networks of one input, "
+            f"{network.name!r} has {len(ordered)}; choose int8"
+        )
     notes: dict[str, Any] = {}
     training_seconds = 0.0
     compression = recipe.fine_tuning
@@ -142,10 +147,12 @@ def quantize(
         training_seconds = fine_tune(
             prepared.model,
             model,
-            split,
+            examples,
             settings.fine_tuning,
+            task=task,
             seed=seed,
             preprocessing=preprocessing,
+            outputs=network.outputs,
             project=prepared.project,
             on_step=on_step,
         )

@@ -1,56 +1,77 @@
-"""Accuracy of a Keras model on uint8 images."""
+"""A task's metrics of a Keras model."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edgenas.data.examples import Examples
 from edgenas.export._tensorflow import tensorflow
-from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.errors import InputError
-from edgenas.tasks import Task, get_task
-from edgenas.training.packed import normalised
+from edgenas.tasks.files import in_memory
+from edgenas.tasks.task import Task
+from edgenas.training.losses import Objective, called
 from edgenas.training.runtime import light_graphs
 
 _BATCH_SIZE = 256
 
 
 class ModelScorer:
-    """Evaluates one model many times: its graph is built once, and reads the model's weights of the moment."""
+    """Evaluates one model many times: its graph is built once, and reads the model's weights of the moment.
 
-    def __init__(self, model: Any, preprocessing: Preprocessing, task: Task | None = None) -> None:
-        tf = tensorflow()
-        self.task = task or get_task("classification")
-        self._shape = tuple(model.inputs[0].shape[1:])
+    Args:
+        model: a Keras model.
+        task: prepares the inputs and judges the outputs.
+        preprocessing: as the model was trained with.
+        outputs: names of the model's outputs in order; needed where there are several.
+    """
 
-        def forward(images: Any) -> Any:
-            return tf.cast(model(normalised(images, preprocessing), training=False), tf.float32)
+    def __init__(self, model: Any, *, task: Task, preprocessing: Any, outputs: Sequence[str] = ("output",)) -> None:
+        self.model, self.task, self.preprocessing = model, task, preprocessing
+        raw = type(task).prepare_tensors is not Task.prepare_tensors
+        self._objective = Objective((), task, preprocessing, outputs, raw=raw)
+        self._forward: Any = None
+        self._form: Any = None
 
-        signature = [tf.TensorSpec((None, *self._shape), tf.uint8)]
-        self._forward = tf.function(forward, input_signature=signature, autograph=False)
-
-    def outputs(self, images: np.ndarray) -> np.ndarray:
-        """float32 outputs of uint8 images. Raises InputError when they are not what the model takes."""
-        if images.dtype != np.uint8 or images.shape[1:] != self._shape or not len(images):
-            raise InputError(
-                f"evaluate: expected uint8 images of shape (N, {', '.join(map(str, self._shape))}) with N > 0, "
-                f"found {images.dtype} of shape {images.shape}"
-            )
+    def outputs(self, examples: Examples) -> dict[str, np.ndarray]:
+        """float32 outputs by name. Raises InputError when there are no examples or they are not what the task takes."""
+        if not len(examples):
+            raise InputError("evaluate: expected at least one example, found none")
+        parts = []
         with light_graphs():
-            batches = [
-                self._forward(tensorflow().constant(images[start : start + _BATCH_SIZE])).numpy()
-                for start in range(0, len(images), _BATCH_SIZE)
-            ]
-        return np.concatenate(batches)
+            for start in range(0, len(examples), _BATCH_SIZE):
+                inputs, _ = examples.batch(slice(start, start + _BATCH_SIZE))
+                if not self._objective.raw:
+                    inputs = self.task.prepare(inputs, self.preprocessing)
+                parts.append(self._run(inputs))
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._objective.outputs}
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """The task's figure, such as top-1 accuracy in [0, 1]."""
-        return self.task.score(labels, self.outputs(images))
+    def __call__(self, examples: Examples) -> dict[str, float]:
+        """The task's metrics, such as ``{"top1": 0.9}``."""
+        return self.task.metrics(in_memory(examples.targets), self.outputs(examples))
+
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        form = {name: (values.shape[1:], str(values.dtype)) for name, values in inputs.items()}
+        if self._forward is None or form != self._form:
+            self._form, self._forward = form, self._traced(inputs)
+        return {name: value.numpy() for name, value in self._forward(*inputs.values()).items()}
+
+    def _traced(self, inputs: Mapping[str, np.ndarray]) -> Any:
+        tf, objective, names = tensorflow(), self._objective, list(inputs)
+
+        def forward(*values: Any) -> dict[str, Any]:
+            prepared = objective.prepared(dict(zip(names, values, strict=True)))
+            found = called(self.model, prepared, objective.outputs, training=False)
+            return {name: tf.cast(value, tf.float32) for name, value in found.items()}
+
+        signature = [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in inputs.values()]
+        return tf.function(forward, input_signature=signature, autograph=False)
 
 
 def evaluate(
-    model: Any, images: np.ndarray, labels: np.ndarray, preprocessing: Preprocessing, *, task: Task | None = None
-) -> float:
-    """Top-1 accuracy in [0, 1] (or the figure of another task) of a Keras model on uint8 NHWC images."""
-    return ModelScorer(model, preprocessing, task)(images, labels)
+    model: Any, examples: Examples, *, task: Task, preprocessing: Any, outputs: Sequence[str] = ("output",)
+) -> dict[str, float]:
+    """The task's metrics of a Keras model on examples; see :class:`ModelScorer`."""
+    return ModelScorer(model, task=task, preprocessing=preprocessing, outputs=outputs)(examples)

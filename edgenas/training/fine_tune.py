@@ -7,25 +7,21 @@ arXiv 1503.02531), so that what changes is how the network computes rather than 
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from edgenas.data.dataset import Split
-from edgenas.export._tensorflow import tensorflow
-from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.data.augmentation import Augmentation
+from edgenas.data.examples import Examples
 from edgenas.spaces.errors import InputError
-from edgenas.tasks import Task, get_task
-from edgenas.training.augmentation import Augmentation, augment
-from edgenas.training.packed import normalised
-from edgenas.training.runtime import light_graphs
-from edgenas.training.train import TrainingDivergedError
+from edgenas.tasks.task import Task
+from edgenas.training.batches import Batches
+from edgenas.training.in_place import InPlaceModel
+from edgenas.training.losses import Distillation, Loss, Objective, TaskLoss
+from edgenas.training.schedule import CosineSchedule
+from edgenas.training.settings import TrainingSettings
+from edgenas.training.trainer import Callback, Plan, Trainer
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 _WARMUP = 0.1
 
 
@@ -64,128 +60,85 @@ class FineTuningSettings:
 
     def steps(self, images: int) -> int:
         """Steps of the whole fine-tuning on so many images."""
-        total = self.epochs * max(1, images // self.batch_size)
-        return total if self.max_steps is None else min(total, self.max_steps)
+        return self.training().steps(images)[1]
+
+    def training(self) -> TrainingSettings:
+        """The same as settings of any training: Adam without decay, clipping or averages."""
+        return TrainingSettings(
+            epochs=self.epochs,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=0.0,
+            label_smoothing=0.0,
+            ema_decay=0.0,
+            warmup=_WARMUP,
+            clip_norm=0.0,
+            augmentation=self.augmentation,
+            mixed_precision="off",
+        )
 
 
 def fine_tune(
     model: Any,
     teacher: Any,
-    split: Split,
+    examples: Examples,
     settings: FineTuningSettings,
     *,
+    task: Task,
     seed: int,
-    preprocessing: Preprocessing,
+    preprocessing: Any,
+    outputs: Sequence[str] = ("output",),
     project: Callable[[float], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
-    task: Task | None = None,
 ) -> float:
     """Trains ``model`` in place; returns the seconds it took.
 
     Args:
-        model: a Keras or tf-keras model of logits, made of the trained network's weights.
+        model: a Keras or tf-keras model without a last activation, made of the trained network's weights.
         teacher: the trained float model; it is only asked.
-        split: training images, uint8.
+        examples: for training.
         settings: how.
-        seed: of the order and the changes of the images; equal seeds give equal results on the same machine.
-        preprocessing: of the images, as the network was trained with.
+        task: what is learned.
+        seed: of the order and the changes of the examples; equal seeds give equal results on the same machine.
+        preprocessing: of the examples, as the network was trained with.
+        outputs: names of the models' outputs in order; needed where there are several.
         project: called with the progress in (0, 1] after every step; keeps the weights pruned or clustered.
         on_step: called with (steps done, steps) after every step.
-        task: what the labels mean; classification when left out.
 
     Raises:
-        InputError: no images.
+        InputError: no examples.
         TrainingDivergedError: the loss is not a finite number any more.
     """
-    if not len(split):
-        raise InputError(f"fine-tuning of {model.name!r}: no training images")
-    start = time.monotonic()
-    batch_size = min(settings.batch_size, len(split))
-    steps = settings.steps(len(split))
-    tuner = _Tuner(model, teacher, settings, preprocessing, task or get_task("classification"))
-    step_function = tuner.make_step((batch_size, *split.images.shape[1:]))
-    rng = np.random.default_rng(seed)
-    order = np.empty(0, np.int64)
-    with light_graphs():
-        for step in range(steps):
-            if len(order) < batch_size:
-                order = rng.permutation(len(split))
-            chosen, order = order[:batch_size], order[batch_size:]
-            images = augment(split.images[chosen], settings.augmentation, rng)
-            loss = step_function(
-                images, split.labels[chosen], np.float32(_learning_rate(settings, step, steps)), np.float32(step + 1)
-            )
-            if project is not None:
-                project((step + 1) / steps)
-            if not math.isfinite(float(loss)):
-                raise TrainingDivergedError(
-                    f"fine-tuning of {model.name!r} diverged: the loss is not finite at step {step + 1} of {steps}; "
-                    f"use a learning_rate below {settings.learning_rate:g}"
-                )
-            if on_step is not None:
-                on_step(step + 1, steps)
-    return time.monotonic() - start
+    if not len(examples):
+        raise InputError(f"fine-tuning of {model.name!r}: no training examples")
+    training = settings.training()
+    plan = Plan(training, CosineSchedule(training), len(examples), f"fine-tuning of {model.name!r}")
+    batches = Batches(examples, task, preprocessing, batch_size=plan.batch_size, seed=seed)
+    objective = Objective(_losses(settings, task, teacher), task, preprocessing, outputs, raw=batches.raw)
+    trainer = Trainer(
+        InPlaceModel(model, training, objective), batches, plan, seed=seed, callbacks=[_AfterStep(project, on_step)]
+    )
+    trainer.run()
+    return trainer.seconds
 
 
-class _Tuner:
-    """One step of Adam on the mixed loss, over the model's variables wherever they come from."""
-
-    def __init__(
-        self, model: Any, teacher: Any, settings: FineTuningSettings, preprocessing: Preprocessing, task: Task
-    ) -> None:
-        tf = tensorflow()
-        self.model, self.teacher = model, teacher
-        self.settings, self.preprocessing, self.task = settings, preprocessing, task
-        self.variables = _plain_variables(model)
-        self.first = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
-        self.second = [tf.Variable(tf.zeros_like(variable)) for variable in self.variables]
-
-    def make_step(self, shape: tuple[int, ...]) -> Any:
-        """The traced step ``(images uint8, labels, learning rate, step from 1) -> loss``."""
-        tf = tensorflow()
-        scalar = tf.TensorSpec((), tf.float32)
-        signature = [tf.TensorSpec(shape, tf.uint8), tf.TensorSpec(shape[:1], tf.int64), scalar, scalar]
-        return tf.function(self._step, input_signature=signature, autograph=False)
-
-    def _step(self, images: Any, labels: Any, rate: Any, step: Any) -> Any:
-        tf = tensorflow()
-        inputs = normalised(images, self.preprocessing)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.variables)
-            loss = self._loss(labels, self.model(inputs, training=True), inputs)
-        gradients = tape.gradient(loss, self.variables)
-        shrink = tf.sqrt(1.0 - _BETA2**step) / (1.0 - _BETA1**step)
-        for variable, gradient, first, second in zip(self.variables, gradients, self.first, self.second, strict=True):
-            if gradient is None:
-                continue
-            mean = first.assign(first * _BETA1 + gradient * (1.0 - _BETA1))
-            square = second.assign(second * _BETA2 + tf.square(gradient) * (1.0 - _BETA2))
-            variable.assign_sub(rate * shrink * mean / (tf.sqrt(square) + _EPSILON))
-        return loss
-
-    def _loss(self, labels: Any, logits: Any, inputs: Any) -> Any:
-        tf, settings = tensorflow(), self.settings
-        loss = self.task.loss(labels, logits)
-        if not settings.distillation:
-            return loss
-        temperature = settings.temperature
-        target = tf.nn.softmax(tf.stop_gradient(self.teacher(inputs, training=False)) / temperature)
-        entropy = -tf.reduce_sum(target * tf.math.log(target + _EPSILON), -1)
-        difference = tf.nn.softmax_cross_entropy_with_logits(target, logits / temperature) - entropy
-        taught = temperature**2 * tf.reduce_mean(difference)
-        return (1 - settings.distillation) * loss + settings.distillation * taught
-
-
-def _plain_variables(model: Any) -> Sequence[Any]:
-    """TensorFlow's own variables, which Keras 3 keeps inside of its own kind."""
+def _losses(settings: FineTuningSettings, task: Task, teacher: Any) -> list[Loss]:
+    if not settings.distillation:
+        return [TaskLoss(task)]
     return [
-        getattr(variable, "value", variable) if not callable(getattr(variable, "value", None)) else variable
-        for variable in model.trainable_variables
+        TaskLoss(task, weight=1 - settings.distillation),
+        Distillation(task, teacher, settings.temperature, weight=settings.distillation),
     ]
 
 
-def _learning_rate(settings: FineTuningSettings, step: int, steps: int) -> float:
-    warmup = max(1, round(_WARMUP * steps))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+@dataclass(frozen=True)
+class _AfterStep(Callback):
+    project: Callable[[float], None] | None
+    on_step: Callable[[int, int], None] | None
+
+    def after_step(self, step: int, steps: int) -> None:
+        if self.project is not None:
+            self.project(step / steps)
+        if self.on_step is not None:
+            self.on_step(step, steps)

@@ -8,18 +8,18 @@ concatenation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edgenas.data.examples import Tree
 from edgenas.export._tensorflow import tensorflow
-from edgenas.export.bundle.preprocessing import Preprocessing
-from edgenas.tasks import Task
+from edgenas.tasks.ends import named
+from edgenas.training.learner import Step, traced
+from edgenas.training.losses import Objective, arguments
+from edgenas.training.optimizer import clipped, move
 from edgenas.training.settings import TrainingSettings
-
-_EPSILON = 1e-7
-_BETA2 = 0.999
 
 
 class PackedModel:
@@ -27,15 +27,15 @@ class PackedModel:
 
     Attributes:
         variables: the flat ``tf.Variable`` of each part of the state, by name. Together they are all that a
-            checkpoint needs.
+            checkpoint needs. ``loss_sum`` holds the sum of all losses since it was set to 0, ``term_sums`` each
+            one's where there are several.
     """
 
-    def __init__(self, model: Any, settings: TrainingSettings, task: Task, preprocessing: Preprocessing) -> None:
+    def __init__(self, model: Any, settings: TrainingSettings, objective: Objective) -> None:
         tf = tensorflow()
         self.model = model
         self.settings = settings
-        self.task = task
-        self.preprocessing = preprocessing
+        self.objective = objective
         self._trainable = model.trainable_variables
         fixed = model.non_trainable_variables
         self._is_statistic = [str(variable.dtype).startswith("float") for variable in fixed]
@@ -57,6 +57,8 @@ class PackedModel:
             "second_moment": tf.Variable(np.zeros_like(weights if settings.optimizer == "adamw" else weights[:0])),
             "loss_sum": tf.Variable(0.0),
         } | {f"counter{index}": tf.Variable(counter.value) for index, counter in enumerate(self._counters)}
+        if len(objective.losses) > 1:
+            self.variables["term_sums"] = tf.Variable(np.zeros(len(objective.losses), np.float32))
 
     def write_back(self) -> Any:
         """Copies the moving averages into the Keras model and returns it."""
@@ -64,25 +66,25 @@ class PackedModel:
         _unpack(self.variables["average_statistics"].numpy(), self._statistics)
         return self.model
 
-    def make_step(self, batch_size: int) -> Any:
-        """The traced step ``(images uint8, labels, step from 0, learning rate) -> loss``."""
-        tf = tensorflow()
-        shape = (batch_size, *self.model.inputs[0].shape[1:])
-        scalar = tf.TensorSpec((), tf.float32)
-        signature = [tf.TensorSpec(shape, tf.uint8), tf.TensorSpec((batch_size,), tf.int64), scalar, scalar]
-        return tf.function(self._step, input_signature=signature, autograph=False)
+    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree) -> Step:
+        """The traced step for batches of the shapes and types of this one."""
+        return traced(self._step, inputs, targets)
 
-    def _step(self, images: Any, labels: Any, step: Any, rate: Any) -> Any:
-        tf, variables = tensorflow(), self.variables
-        inputs = normalised(images, self.preprocessing)
+    def _step(self, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
+        tf, variables, objective = tensorflow(), self.variables, self.objective
+        inputs = objective.prepared(raw)
         old_statistics = variables["statistics"].read_value()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = variables["weights"].read_value()
             tape.watch(weights)
             outputs, fixed = self.model.stateless_call(
-                _split(weights, self._trainable), self._fixed(old_statistics), inputs, training=True
+                _split(weights, self._trainable),
+                self._fixed(old_statistics),
+                arguments(self.model, inputs),
+                training=True,
             )
-            loss = self.task.loss(labels, tf.cast(outputs, tf.float32), label_smoothing=self.settings.label_smoothing)
+            terms = objective.terms(targets, named(outputs, objective.outputs), inputs, progress)
+            loss = terms[0] if len(terms) == 1 else tf.add_n(terms)
         gradient = tape.gradient(loss, weights)
         warm = (1.0 + step) / (10.0 + step)
         weights = self._update_weights(gradient, weights, step, rate)
@@ -92,7 +94,8 @@ class PackedModel:
             average = variables[f"average_{name}"]
             average.assign(average * decay + value * (1.0 - decay))
         variables["loss_sum"].assign_add(loss)
-        return loss
+        if len(terms) > 1:
+            variables["term_sums"].assign_add(tf.stack(terms))
 
     def _fixed(self, statistics: Any) -> list[Any]:
         """Non-trainable values in the model's order."""
@@ -101,20 +104,11 @@ class PackedModel:
         return [next(floats if statistic else counters) for statistic in self._is_statistic]
 
     def _update_weights(self, gradient: Any, weights: Any, step: Any, rate: Any) -> Any:
-        tf, settings, variables = tensorflow(), self.settings, self.variables
-        if settings.clip_norm:
-            gradient = tf.clip_by_norm(gradient, settings.clip_norm)
+        variables = self.variables
+        (gradient,) = clipped(self.settings, [gradient])
         first, second = variables["first_moment"], variables["second_moment"]
-        momentum = settings.momentum
-        if settings.optimizer == "adamw":
-            mean = first.assign(first * momentum + gradient * (1.0 - momentum)) / (1.0 - momentum ** (step + 1.0))
-            square = second.assign(second * _BETA2 + tf.square(gradient) * (1.0 - _BETA2))
-            move = mean / (tf.sqrt(square / (1.0 - _BETA2 ** (step + 1.0))) + _EPSILON)
-        else:
-            velocity = first.assign(first * momentum + gradient)
-            move = gradient + momentum * velocity
-        move += settings.weight_decay * self._decayed * weights
-        return variables["weights"].assign(weights - rate * move)
+        change = move(self.settings, gradient, weights, first, second, self._decayed, step)
+        return variables["weights"].assign(weights - rate * change)
 
     def _update_statistics(self, old: Any, fixed: Sequence[Any], warm: Any) -> Any:
         """Like the layers' own update, but with a smaller momentum at first.
@@ -132,13 +126,6 @@ class PackedModel:
         batch = old + (tf.concat(updated, 0) - old) / (1.0 - self._momentum)
         momentum = tf.minimum(self._momentum, warm)
         return self.variables["statistics"].assign(old * momentum + batch * (1.0 - momentum))
-
-
-def normalised(images: Any, preprocessing: Preprocessing) -> Any:
-    """``Preprocessing.apply`` as TensorFlow ops, for a tensor of uint8 images."""
-    tf = tensorflow()
-    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
-    return tf.cast(images, tf.float32) * (1 / (255 * std)).astype(np.float32) - (mean / std).astype(np.float32)
 
 
 def _pack(variables: Sequence[Any]) -> np.ndarray:

@@ -1,10 +1,38 @@
-"""Learning rate and moving-average decay by step."""
+"""What changes in the course of a training: the learning rate by step, the augmentation by epoch."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.training.settings import TrainingSettings
+
+
+class Schedule(Protocol):
+    """How a training goes. A task's augmentation may change the size of images too: each size is traced once."""
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        """Of step 0, 1, ..., ``steps - 1``."""
+        ...
+
+    def augmentation(self, epoch: int, epochs: int) -> Augmentation:
+        """Of epoch 0, 1, ..., ``epochs - 1``."""
+        ...
+
+
+@dataclass(frozen=True)
+class CosineSchedule:
+    """The rate of :func:`learning_rate`, and the same augmentation all along."""
+
+    settings: TrainingSettings
+
+    def learning_rate(self, step: int, steps: int) -> float:
+        return learning_rate(self.settings, step, steps)
+
+    def augmentation(self, epoch: int, epochs: int) -> Augmentation:
+        return self.settings.augmentation
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
 
 OPTIMIZERS = ("adamw", "sgd")
 MIXED_PRECISION = ("auto", "off")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import shutil
@@ -13,13 +12,10 @@ from typing import Any
 
 import yaml
 
-from edgenas.export.bundle import pictures as export_pictures
-from edgenas.export.bundle import run as bundle_run
 from edgenas.export.bundle.android import kotlin_classifier
 from edgenas.export.bundle.c_header import c_header
 from edgenas.export.bundle.check import (
-    FILES,
-    OPTIONAL_FILES,
+    bundle_files,
     file_checksum,
     metrics_checksum,
     run_self_test,
@@ -27,10 +23,9 @@ from edgenas.export.bundle.check import (
 )
 from edgenas.export.bundle.contents import BundleContents, DataCard
 from edgenas.export.bundle.model_card import model_card
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.programs import array_program
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
-
-#: What follows in ``pictures.py`` is part of ``run.py``.
-PICTURES_LINE = "# ---- run.py holds what follows ----\n"
 
 __all__ = [
     "BundleContents",
@@ -88,7 +83,7 @@ def copy_bundle(bundle: Path, folder: Path | str) -> Path:
         workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
         temporary = workspace / folder.name
         temporary.mkdir()
-        for name in (*FILES, *OPTIONAL_FILES):
+        for name in bundle_files(bundle):
             if (bundle / name).is_file():
                 shutil.copyfile(bundle / name, temporary / name)
         _keep_other_files(folder, temporary)
@@ -118,31 +113,25 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     metrics = contents.metrics()
     files = {
         "model.tflite": contents.model,
+        **contents.other_models,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
-        "run.py": run_program().encode(),
+        "run.py": (contents.words.program or array_program()).encode(),
     }
     # A model that is none is found, and named, by the check of the finished folder.
     with contextlib.suppress(EdgeNASError):
-        metrics["self_test"] = run_self_test(contents.model, metrics["preprocessing"])
+        metrics["self_test"] = run_self_test(contents.model, metrics)
     with contextlib.suppress(EdgeNASError):
         files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
     with contextlib.suppress(EdgeNASError):
-        kotlin = kotlin_classifier(contents.model, contents.preprocessing)
+        pictures = isinstance(contents.preprocessing, Preprocessing) and contents.words.task == "classification"
+        kotlin = kotlin_classifier(contents.model, contents.preprocessing) if pictures else None
         files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()
     checksums |= {"README.md": file_checksum(files["README.md"]), "metrics.json": metrics_checksum(metrics)}
     files["metrics.json"] = (json.dumps(metrics | {"checksums": checksums}, indent=2) + "\n").encode()
     return files
-
-
-def run_program() -> str:
-    """``run.py``: the text of ``bundle_run.py`` with that of ``pictures.py`` in the place of its import."""
-    program, pictures = inspect.getsource(bundle_run), inspect.getsource(export_pictures)
-    lines = program.splitlines(keepends=True)
-    place = next(index for index, line in enumerate(lines) if "pictures import read_picture" in line)
-    return "".join([*lines[:place], pictures.partition(PICTURES_LINE)[2].lstrip(), *lines[place + 1 :]])
 
 
 def check_replaceable(folder: Path) -> None:
@@ -160,7 +149,7 @@ def _keep_other_files(folder: Path, temporary: Path) -> None:
     if not folder.exists():
         return
     for path in folder.iterdir():
-        if path.name in (*FILES, *OPTIONAL_FILES):
+        if path.name in bundle_files(folder):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, temporary / path.name, symlinks=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,10 +15,11 @@ import numpy as np
 from edgenas.export.bundle.c_header import header_bytes
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.run import test_pixels
+from edgenas.export.bundle.run_arrays import test_values
 from edgenas.export.quantization import get_recipe, recipe_names
 from edgenas.export.tflite.metadata import read_metadata
 from edgenas.export.tflite.reader import check_integer, model_io
-from edgenas.export.verify import tflite_logits
+from edgenas.export.verify import tflite_outputs
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.yaml_reading import parse_document
@@ -26,9 +28,10 @@ from edgenas.spaces.yaml_reading import parse_document
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
 #: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
 OPTIONAL_FILES = ("model.h", "Classifier.kt")
+#: Models for devices that take the same network in other operators, where several devices need that.
+DEVICE_MODELS = "model-*.tflite"
 #: Keys of ``metrics.json`` that other programs rely on.
 METRICS_KEYS = (
-    "top1",
     "latency_ms",
     "predicted",
     "budget",
@@ -65,7 +68,7 @@ def verify_bundle(folder: Path | str) -> list[str]:
         return [f"{folder}: no such folder"]
     contents: dict[str, bytes] = {}
     problems = []
-    for name in (*FILES, *OPTIONAL_FILES):
+    for name in bundle_files(folder):
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
@@ -74,11 +77,22 @@ def verify_bundle(folder: Path | str) -> list[str]:
     metrics = _read_metrics(contents, problems)
     checksums = metrics.get("checksums")
     if isinstance(checksums, dict):
-        problems += [f"{name}: missing" for name in OPTIONAL_FILES if name in checksums and name not in contents]
+        problems += [f"{name}: missing" for name in checksums if name not in (*FILES, *contents)]
     problems += _check_checksums(contents, metrics)
     if "model.tflite" in contents:
         problems += _check_model(contents, metrics)
+    for name in contents:
+        if fnmatch(name, DEVICE_MODELS):
+            problems += _check_device_model(name, contents[name], metrics)
+    files = metrics.get("files")
+    named = files.values() if isinstance(files, dict) else ()
+    problems += [f"metrics.json: files names {name}, which is not there" for name in named if name not in contents]
     return problems
+
+
+def bundle_files(folder: Path) -> tuple[str, ...]:
+    """Names of everything that a bundle in this folder may consist of."""
+    return (*FILES, *OPTIONAL_FILES, *sorted(path.name for path in folder.glob(DEVICE_MODELS)))
 
 
 def _read_metrics(contents: Mapping[str, bytes], problems: list[str]) -> Mapping[str, Any]:
@@ -99,6 +113,7 @@ def _read_metrics(contents: Mapping[str, bytes], problems: list[str]) -> Mapping
 def metrics_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     """Keys of a ``metrics.json`` that are missing or hold what cannot be."""
     yield from (f"the key {key!r} is missing" for key in METRICS_KEYS if key not in metrics)
+    yield from _figure_problems(metrics)
     top1 = metrics.get("top1", {})
     if not isinstance(top1, dict):
         yield f"top1 must be an object, not {top1!r}"
@@ -117,11 +132,38 @@ def metrics_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield from _latency_problems(metrics)
     if "quantization" in metrics and not (isinstance(metrics["quantization"], str) and metrics["quantization"]):
         yield f"quantization must be the name of a recipe, not {metrics['quantization']!r}"
-    if "preprocessing" in metrics:
+    if "preprocessing" in metrics and not isinstance(metrics["preprocessing"], dict):
+        yield f"preprocessing must be an object, not {metrics['preprocessing']!r}"
+    elif "preprocessing" in metrics and _of_images(metrics):
         try:
             Preprocessing.from_dict(metrics["preprocessing"])
         except InputError as error:
             yield str(error)
+
+
+def _of_images(metrics: Mapping[str, Any]) -> bool:
+    """Whether the only input is a picture that is normalised by channel: the test picture is prepared so, too."""
+    if metrics.get("task") in (None, "classification"):  # None: written before there were other tasks
+        return True
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and {"mean", "std"} == set(preprocessing)
+
+
+def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """The task's metrics; bundles from before there were tasks have ``top1`` alone."""
+    if "metrics" not in metrics:
+        if "top1" not in metrics:
+            yield "the key 'metrics' is missing"
+        return
+    found, primary = metrics["metrics"], metrics.get("metric")
+    for key in ("float", "tflite"):
+        values = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(values, dict) or not all(_is_number(v) and 0 <= v <= 1 for v in values.values()):
+            yield f"metrics.{key} must hold numbers between 0 and 1 by name, not {values!r}"
+        elif primary not in values:
+            yield f"metrics.{key} lacks the primary metric {primary!r}"
+    if not _is_count(metrics.get("test_examples")):
+        yield f"test_examples must be a whole number above 0, not {metrics.get('test_examples')!r}"
 
 
 def _latency_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -164,8 +206,8 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
     model = contents["model.tflite"]
     try:
         ends = model_io(model)
-        shape, classes = ends.inputs[0].shape, ends.outputs[0].shape[-1]
-        answer = run_self_test(model, metrics.get("preprocessing"))["logits"]
+        classes = ends.outputs[0].shape[-1]
+        answer = run_self_test(model, metrics)["logits"]
         metadata = read_metadata(model)
     except (EdgeNASError, IndexError) as error:
         yield f"model.tflite: cannot be run: {error}"
@@ -180,30 +222,51 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
         yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in check_integer(model))
     if "labels.txt" in contents:
         labels = tuple(contents["labels.txt"].decode(errors="replace").splitlines())
-        if len(labels) != classes:
+        if len(labels) != classes and (labels or metrics.get("task") in (None, "classification")):
             yield f"labels.txt: {len(labels)} labels for a model of {classes} outputs"
         elif metadata is not None and metadata.labels != labels:
             yield "labels.txt: other labels than in the metadata inside model.tflite"
     if "architecture.yaml" in contents:
-        yield from _check_architecture(contents["architecture.yaml"], shape, classes, metrics)
+        shapes = [[tuple(end.shape[1:]) for end in group] for group in (ends.inputs, ends.outputs)]
+        yield from _check_architecture(contents["architecture.yaml"], shapes, metrics)
 
 
-def run_self_test(model: bytes, preprocessing: object) -> dict[str, Any]:
-    """``{"logits", "tolerance"}``: what a model answers to the test picture of ``run.py``, and how far off it may be.
+def _check_device_model(name: str, model: bytes, metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Another form of the same network gives the same answer."""
+    try:
+        answer = run_self_test(model, metrics)["logits"]
+    except (EdgeNASError, IndexError) as error:
+        yield f"{name}: cannot be run: {error}"
+        return
+    for problem in _check_answer(answer, metrics.get("self_test")):
+        yield problem.replace("model.tflite", name)
 
-    Other processors round otherwise: four steps of an integer output, a hundredth of the largest logit. Raises
-    InputError when the model or the preprocessing cannot be used.
+
+def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"logits", "tolerance"}``: what a model answers to the test inputs of ``run.py``, and how far off it may be.
+
+    Outputs follow each other. Other processors round otherwise: four steps of an integer output, a hundredth of the
+    largest value. Raises InputError when the model or the preprocessing cannot be used.
     """
     ends = model_io(model)
-    shape = ends.inputs[0].shape
-    if len(shape) != 4:
-        raise InputError(f"expected an image as input, found the shape {shape}")
-    constants = Preprocessing.from_dict(preprocessing if isinstance(preprocessing, Mapping) else {})
-    image = constants.apply(test_pixels(*shape[1:]))[np.newaxis]
-    logits = tflite_logits(model, image, processes=1)[0].astype(np.float64)
-    step = ends.outputs[0].scale[0] if ends.outputs[0].scale else 0.0
-    tolerance = max(4 * step, 0.01 * float(np.abs(logits).max()), 1e-4)
-    return {"logits": [round(float(value), 6) for value in logits.ravel()], "tolerance": round(tolerance, 6)}
+    shapes = [tuple(end.shape[1:]) for end in ends.inputs]
+    if _of_images(metrics):
+        if len(shapes) != 1 or len(shapes[0]) != 3:
+            raise InputError(f"expected an image as input, found the shapes {shapes}")
+        constants = Preprocessing.from_dict(metrics.get("preprocessing") or {})
+        inputs = [constants.apply(test_pixels(*shapes[0]))[np.newaxis]]
+    else:
+        # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
+        inputs = [
+            test_values(shape, bool(end.scale) or "float" in str(end.dtype))
+            for shape, end in zip(shapes, ends.inputs, strict=True)
+        ]
+        inputs = [values[np.newaxis] for values in inputs]
+    outputs = [output[0].astype(np.float64).ravel() for output in tflite_outputs(model, inputs, processes=1)]
+    step = max((end.scale[0] for end in ends.outputs if end.scale), default=0.0)
+    values = np.concatenate(outputs)
+    tolerance = max(4 * step, 0.01 * float(np.abs(values).max()), 1e-4)
+    return {"logits": [round(float(value), 6) for value in values], "tolerance": round(tolerance, 6)}
 
 
 def _check_answer(answer: list[float], expected: object) -> Iterator[str]:
@@ -232,20 +295,20 @@ def _check_header(content: bytes, model: bytes) -> Iterator[str]:
 
 
 def _check_architecture(
-    content: bytes, input_shape: tuple[int, ...], classes: int, metrics: Mapping[str, Any]
+    content: bytes, shapes: list[list[tuple[int, ...]]], metrics: Mapping[str, Any]
 ) -> Iterator[str]:
     try:
         document = parse_document(content.decode(errors="replace"), "the file", numbers=False).value
         if not isinstance(document, dict):
             raise InputError("expected a mapping with the keys name, inputs, nodes and outputs")
         network = Network.from_dict(document)
-        ends = (network.inputs[0][1], network.graph.output_shapes[0][-1])
+        ends = [[tuple(shape) for _, shape in network.inputs], [tuple(shape) for shape in network.graph.output_shapes]]
     except (EdgeNASError, IndexError) as error:
         yield f"architecture.yaml: {' '.join(str(error).split())}"
         return
-    if ends != (tuple(input_shape[1:]), classes):
-        described, actual = f"{ends[0]} -> {ends[1]}", f"{tuple(input_shape[1:])} -> {classes}"
-        yield f"architecture.yaml: describes {described} outputs, but the model is {actual}"
+    if ends != shapes:
+        described, actual = (" -> ".join(" and ".join(map(str, end)) for end in pair) for pair in (ends, shapes))
+        yield f"architecture.yaml: describes {described}, but the model is {actual}"
     for key in ("params", "macs"):
         if _is_count(metrics.get(key)) and metrics[key] != getattr(network, key):
             yield f"architecture.yaml: has {getattr(network, key)} {key}, but metrics.json says {metrics[key]}"

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from edgenas.export.bundle.check import metrics_problems
-from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.words import TaskWords
 from edgenas.export.verify import Agreement
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -55,15 +55,20 @@ class BundleContents:
     """The ``.tflite`` file."""
     network: Network
     labels: tuple[str, ...]
-    """Names of the classes, in the order of the logits."""
-    preprocessing: Preprocessing
+    """Names of what is told apart, in the order of the first output; empty when nothing has one."""
+    preprocessing: Any
+    """What the task prepares inputs with: an object with ``to_dict()``."""
     quantization: str
     """Name of the recipe that made ``model``."""
-    top1_float: float
-    """Accuracy of the float Keras model on the test images, in [0, 1]."""
-    top1_tflite: float
-    """Accuracy of ``model`` through the interpreter on the same test images."""
-    test_images: int
+    words: TaskWords
+    """What the card says of the task, and ``run.py``."""
+    metric: str
+    """Name of the primary one of the metrics."""
+    metrics_float: Mapping[str, float]
+    """Of the float Keras model on the test examples, each in [0, 1]."""
+    metrics_tflite: Mapping[str, float]
+    """Of ``model`` through the interpreter on the same examples."""
+    test_examples: int
     data: DataCard
     space: str | None = None
     architecture: str | None = None
@@ -78,6 +83,13 @@ class BundleContents:
     predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By device: ``latency_ms``, ``energy_mj``, and where they come from under ``provenance``."""
     budget: Mapping[str, Any] = field(default_factory=dict)
+    """Limits by cost; of several devices, those mappings by device."""
+    budget_use: Mapping[str, Any] = field(default_factory=dict)
+    """How much of each limit is used, and why not more: shares and ``words``, arranged as ``budget``."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """With several devices, the name of each one's model file."""
+    other_models: Mapping[str, bytes] = field(default_factory=dict)
+    """Model files beside ``model`` by name, for devices that take the same network in other operators."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -88,7 +100,7 @@ class BundleContents:
 
     def __post_init__(self) -> None:
         classes = self.network.graph.output_shapes[0][-1]
-        if len(self.labels) != classes:
+        if self.labels and len(self.labels) != classes:
             raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
         if problem := label_problem(self.labels):
             raise InputError(f"bundle: {problem}")
@@ -98,17 +110,42 @@ class BundleContents:
         if problems:
             raise InputError(f"bundle: {'; '.join(problems)}")
 
+    def _top1(self) -> dict[str, Any]:
+        """The figure of classifiers, where programs have always found it."""
+        if "top1" not in self.metrics_float:
+            return {}
+        return {
+            "top1": {
+                "float": self.metrics_float["top1"],
+                "tflite": self.metrics_tflite["top1"],
+                "test_images": self.test_examples,
+            }
+        }
+
     def metrics(self) -> dict[str, Any]:
         """``metrics.json`` without its checksums."""
         return {
             "name": self.network.name,
             "space": self.space,
             "architecture": self.architecture,
-            "top1": {"float": self.top1_float, "tflite": self.top1_tflite, "test_images": self.test_images},
+            **self._top1(),
+            "task": self.words.task,
+            "metric": self.metric,
+            "metrics": {"float": dict(self.metrics_float), "tflite": dict(self.metrics_tflite)},
+            "test_examples": self.test_examples,
+            "inputs": {name: list(shape) for name, shape in self.network.inputs},
+            "outputs": {
+                name: list(shape)
+                for name, shape in zip(self.network.outputs, self.network.graph.output_shapes, strict=True)
+            },
             "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
             "energy_mj": dict(self.energy_mj),
             "predicted": {device: dict(cost) for device, cost in self.predicted.items()},
-            "budget": dict(self.budget),
+            "budget": {
+                name: dict(limit) if isinstance(limit, Mapping) else limit for name, limit in self.budget.items()
+            },
+            "budget_use": dict(self.budget_use),
+            **({"files": dict(self.files)} if self.files else {}),
             "size_bytes": len(self.model),
             "params": self.network.params,
             "macs": self.network.macs,

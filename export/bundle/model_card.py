@@ -11,7 +11,7 @@ from typing import Any
 
 from edgenas.export.bundle.contents import BundleContents
 from edgenas.export.figure import Figure, kind_of, known, statistic_of
-from edgenas.spaces.ops import format_shape
+from edgenas.spaces.tensor import format_shape
 
 
 def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
@@ -21,48 +21,61 @@ def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
 
 
 def _title(contents: BundleContents) -> str:
-    network = contents.network
-    shape, size = format_shape(network.inputs[0][1]), len(contents.model)
+    network, words = contents.network, contents.words
     origin = f"Architecture `{contents.space}:{contents.architecture}`. " if contents.architecture else ""
     return f"""# {network.name}
 
-Image classifier: {shape} pixels to {len(contents.labels)} classes, `{contents.quantization}`, {size:,} bytes.
-{origin}{network.params:,} parameters, {network.macs:,} multiply-accumulates per image. Made with EdgeNAS \
+{words.title}, `{contents.quantization}`, {len(contents.model):,} bytes.
+{origin}{network.params:,} parameters, {network.macs:,} multiply-accumulates per {words.example}. Made with EdgeNAS \
 {contents.metrics()["edgenas_version"]}, {contents.created_utc}.
 """
 
 
 def _use(contents: BundleContents) -> str:
-    mean, std = (list(values) for values in (contents.preprocessing.mean, contents.preprocessing.std))
     return f"""## Use
 
-    pip install numpy ai-edge-litert pillow
-    python run.py --image photo.png     # --camera for one frame of a camera (needs opencv-python), --json for programs
+{contents.words.use or _general_use(contents)}"""
+
+
+def _general_use(contents: BundleContents) -> str:
+    metrics = contents.metrics()
+    ends = "\n".join(
+        f"- {kind} `{name}`: {format_shape(tuple(shape))}"
+        for kind in ("input", "output")
+        for name, shape in metrics[f"{kind}s"].items()
+    )
+    return f"""\
+    pip install numpy ai-edge-litert
+    python run.py --input values.npz    # an array for each input, by name; --output answers.npz, --json
     python run.py --verify              # complete, unchanged, and answering as it did when it was made?
 
-The labels and the normalisation are also inside `model.tflite`, as TFLite metadata. `model.h` is the model for
-microcontrollers (left out above 4 MiB), `Classifier.kt` a class for Android apps (for float32 and int8 models).
+`model.h` is the model for microcontrollers (left out above 4 MiB).
 
-Intended use: telling apart the classes in `labels.txt` in images like those of the data set below, on a small device.
-The input is `(pixel / 255 - mean) / std` with mean {mean} and standard deviation {std} per channel, then quantized as
-the model's input tensor says; the output is one logit per class (no softmax).
+{ends}
 """
 
 
 def _accuracy(contents: BundleContents) -> str:
-    rows = [
-        (label, f"{share:.4f}", f"+- {_half_width(share, contents.test_images):.4f}")
-        for label, share in (
-            ("float model (Keras)", contents.top1_float),
-            (f"this file (`model.tflite`, {contents.quantization})", contents.top1_tflite),
-        )
-    ]
+    words, names = contents.words, [contents.metric, *(n for n in contents.metrics_float if n != contents.metric)]
+    # The sampling interval of a share of examples; other figures have none that follows from their number.
+    share = contents.metric == "top1"
+    rows = []
+    for label, metrics in (
+        ("float model (Keras)", contents.metrics_float),
+        (f"this file (`model.tflite`, {contents.quantization})", contents.metrics_tflite),
+    ):
+        figures = [f"{metrics[name]:.4f}" for name in names]
+        width = [f"+- {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
+        rows.append((label, figures[0], *width, *figures[1:]))
+    titles = [words.figure(name) for name in names]
+    first = titles[0][:1].upper() + titles[0][1:]
+    header = ("model", titles[0], *(["95 % sampling interval"] if share else []), *titles[1:])
     return f"""## Accuracy
 
-Top-1 of both on the same {contents.test_images:,} test images of {contents.data.name}; the shipped file ran
-through the interpreter, one image at a time.
+{first} of both on the same {contents.test_examples:,} test {words.example}s of {contents.data.name}; the shipped
+file ran through the interpreter, one {words.example} at a time.
 
-{_table(("model", "top-1", "95 % sampling interval"), rows)}
+{_table(header, rows)}
 {_equality(contents)}"""
 
 
@@ -70,9 +83,11 @@ def _equality(contents: BundleContents) -> str:
     found = contents.float_equality
     if found is None:
         return ""
+    same = f"gave the same class on {found.same_top1:.1%}\nof the {contents.words.example}s compared; their "
     return (
-        f"\nBefore quantization, the float model and its own float32 file gave the same class on {found.same_top1:.1%} "
-        f"of the images compared; their logits differ by {found.max_abs_difference:.2g} at most.\n"
+        "\nBefore quantization, the float model and its own float32 file "
+        + (same if contents.labels else "were compared: their ")
+        + f"outputs differ by {found.max_abs_difference:.2g} at most.\n"
     )
 
 
@@ -91,10 +106,9 @@ def _cost(contents: BundleContents) -> str:
         rows.append((device, known(kind_of(origin)), *times, energy, _origin(origin)))
     header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
     predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
-    budget = ", ".join(f"{key} {value}" for key, value in contents.budget.items())
     return f"""## Latency and energy
 
-One image at a time, this file on the device that is named.
+One {contents.words.example} at a time, this file on the device that is named.
 
 {_table(header, rows) if rows else "No device has run it."}
 
@@ -102,8 +116,29 @@ quiet: when nothing else disturbs the device, which is what a prediction is for.
 
 {predictions or "Not predicted."}
 
-Budget of the search: {budget or "none"}.
-"""
+Budget of the search: {_budget(contents.budget) or "none"}.
+{_budget_use(contents.budget_use)}{_device_files(contents)}"""
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    """Limits by cost, or by device and cost."""
+    return "; ".join(
+        f"{key} ({_budget(value)})" if isinstance(value, Mapping) else f"{key} {value}" for key, value in budget.items()
+    )
+
+
+def _budget_use(uses: Mapping[str, Any]) -> str:
+    """A line for each limit; with several devices they lie one level deeper."""
+    entries = [one for use in uses.values() for one in ([use] if "words" in use else use.values())]
+    words = dict.fromkeys(str(one["words"]) for one in entries)
+    return "".join(f"\n- {one}" for one in words) + "\n" if words else ""
+
+
+def _device_files(contents: BundleContents) -> str:
+    if not contents.other_models:
+        return ""
+    rows = [(device, f"`{name}`") for device, name in contents.files.items()]
+    return f"\nThe same network in the operators that each device takes:\n\n{_table(('device', 'file'), rows)}\n"
 
 
 def _prediction(device: str, cost: Mapping[str, Any]) -> str:
@@ -161,18 +196,21 @@ def _data(contents: BundleContents) -> str:
 - data set: {data.name}{f" ({data.note})" if data.note else ""}
 - source: {data.source}
 - licence of the data: {data.licence}
-- training images: {data.train_images:,}; test images: {contents.test_images:,}
+- training {contents.words.example}s: {data.train_images:,}; test {contents.words.example}s: {contents.test_examples:,}
 {settings}
 """
 
 
 def _limits(contents: BundleContents) -> str:
+    limits = contents.words.limits or (
+        f"The figures hold for {contents.words.example}s like those of {contents.data.name}; for others they are "
+        "unknown until they are measured.",
+        "Errors were not broken down by group of people. Do not use it where a wrong answer can hurt somebody.",
+    )
+    lines = "\n".join(f"- {limit}" for limit in limits)
     return f"""## Limits
 
-- It always answers with one of its {len(contents.labels)} classes, also for images that show none of them.
-- The accuracy holds for images like those of {contents.data.name}; for other cameras, light or framing it is unknown
-  until it is evaluated there.
-- Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt somebody.
+{lines}
 - A latency holds for the device, runtime version and number of threads named beside it.
 """
 

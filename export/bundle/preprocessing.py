@@ -10,6 +10,9 @@ import numpy as np
 
 from edgenas.spaces.errors import InputError
 
+#: Images that are counted at once.
+_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -38,10 +41,16 @@ class Preprocessing:
             )
 
     @classmethod
-    def fit(cls, images: np.ndarray) -> Preprocessing:
-        """The constants that give these uint8 NHWC images mean 0 and standard deviation 1 in every channel."""
+    def fit(cls, images: Any) -> Preprocessing:
+        """The constants that give these uint8 NHWC images mean 0 and standard deviation 1 in every channel.
+
+        ``images``: an array, or what gives arrays of images by slices.
+        """
         channels = images.shape[-1]
-        counts = np.stack([np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(channels)])
+        counts = np.zeros((channels, 256), np.int64)
+        for start in range(0, len(images), _ROWS):
+            some = np.asarray(images[start : start + _ROWS])
+            counts += [np.bincount(some[..., channel].ravel(), minlength=256) for channel in range(channels)]
         levels = np.arange(256) / 255
         share = counts / counts.sum(axis=1, keepdims=True)
         mean = share @ levels

@@ -45,9 +45,9 @@ class ActivationRange:
         return max(self.power - self.mean**2, 1e-12)
 
     def quantization(self) -> Quantization:
-        """Asymmetric int8: the bounds, widened to contain 0, are spread over -128 to 127."""
+        """Asymmetric int8: the bounds, widened to contain 0, are spread over -128 to 127; of nothing but 0, 0 to 1."""
         low, high = min(self.low, 0.0), max(self.high, 0.0)
-        scale = max(high - low, 1e-6) / 255
+        scale = (max(high - low, 1e-6) if high > low else 1.0) / 255
         return Quantization(np.array([scale], np.float32), int(np.clip(round(-128 - low / scale), -128, 127)))
 
 

@@ -7,6 +7,7 @@ The weights enter the traced function as constants, so the converter reads the g
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -15,6 +16,9 @@ import numpy as np
 from edgenas.export._console import quiet_console
 from edgenas.export._tensorflow import tensorflow
 from edgenas.spaces.errors import InputError, WorkError
+
+#: Place of the field ``outputs`` in the table ``SubGraph`` of the TFLite schema.
+_OUTPUTS_FIELD = 8
 
 
 def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
@@ -31,7 +35,7 @@ def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
             function = _with_constant_weights(tf, model)
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
             configure(converter)
-            return bytes(converter.convert())
+            return with_outputs_in_order(bytes(converter.convert()))
         except InputError:
             raise
         except Exception as error:
@@ -71,6 +75,25 @@ def _with_constant_weights(tf: Any, model: Any) -> Any:
 
 def _one_or_list(inputs: tuple[Any, ...]) -> Any:
     return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+def with_outputs_in_order(model: bytes) -> bytes:
+    """The file with its outputs in the order of the function's: the converter lists them as they come.
+
+    It names them ``PartitionedCall:0``, ``PartitionedCall:1``, ... in the function's order.
+    """
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    content = bytearray(model)
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    outputs = [int(graph.Outputs(place)) for place in range(graph.OutputsLength())]
+    matches = [re.fullmatch(r"(.*?)(?:[:_](\d+))?", graph.Tensors(index).Name().decode()) for index in outputs]
+    named = [(match[1], int(match[2] or 0)) for match in matches if match]
+    if len(outputs) < 2 or len({base for base, _ in named}) != 1 or len(set(named)) != len(outputs):
+        return model
+    ordered = [outputs[place] for place in np.argsort([number for _, number in named])]
+    start = graph._tab.Vector(graph._tab.Offset(_OUTPUTS_FIELD))
+    content[start : start + 4 * len(ordered)] = np.array(ordered, "<i4").tobytes()
+    return bytes(content)
 
 
 def _reason(error: Exception, log: BinaryIO) -> str:

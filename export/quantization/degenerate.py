@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.export.quantization.recipe import Calibration, per_input
 from edgenas.spaces.errors import WorkError
 
 _IMAGES = 32
@@ -38,7 +39,7 @@ class Degenerate:
         return {"layer": self.layer, "problem": self.problem, "why": self.why, "fix": self.fix, "fatal": self.is_fatal}
 
 
-def require_quantizable(model: Any, images: np.ndarray) -> list[Degenerate]:
+def require_quantizable(model: Any, images: Calibration) -> list[Degenerate]:
     """What :func:`find_degenerate` finds, when none of it is fatal. Raises WorkError with the fatal ones otherwise."""
     found = find_degenerate(model, images)
     fatal = [str(item) for item in found if item.is_fatal]
@@ -47,14 +48,14 @@ def require_quantizable(model: Any, images: np.ndarray) -> list[Degenerate]:
     return found
 
 
-def find_degenerate(model: Any, images: np.ndarray) -> list[Degenerate]:
+def find_degenerate(model: Any, images: Calibration) -> list[Degenerate]:
     """The layers of a Keras model whose weights or activations have no usable range, in the model's order.
 
     Args:
-        model: functional Keras or tf-keras model of one input.
-        images: preprocessed calibration images; some of them are looked at.
+        model: functional Keras or tf-keras model.
+        images: preprocessed calibration images, or an array of examples for each input; some of them are looked at.
     """
-    lows, highs = _channel_ranges(model, images[:_IMAGES])
+    lows, highs = _channel_ranges(model, [values[:_IMAGES] for values in per_input(images)])
     found: list[Degenerate] = []
     for layer in model.layers:
         weights = _weight_problem(layer)
@@ -124,14 +125,14 @@ def _activation_problem(name: str, low: np.ndarray, high: np.ndarray) -> Degener
     return None
 
 
-def _channel_ranges(model: Any, images: np.ndarray) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+def _channel_ranges(model: Any, inputs: list[np.ndarray]) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
     """Smallest and largest value per channel of every layer's output."""
     layers = [layer for layer in model.layers if not isinstance(layer.output, (list, tuple))]
-    probe = type(model)(model.inputs[0], [layer.output for layer in layers])
+    probe = type(model)(model.inputs, [layer.output for layer in layers])
     lows: dict[str, np.ndarray] = {}
     highs: dict[str, np.ndarray] = {}
-    for start in range(0, len(images), _IMAGES_AT_ONCE):
-        outputs = probe(images[start : start + _IMAGES_AT_ONCE], training=False)
+    for start in range(0, len(inputs[0]), _IMAGES_AT_ONCE):
+        outputs = probe([values[start : start + _IMAGES_AT_ONCE] for values in inputs], training=False)
         for layer, output in zip(layers, outputs, strict=True):
             values = np.asarray(output).reshape(-1, output.shape[-1])
             low, high = values.min(axis=0), values.max(axis=0)

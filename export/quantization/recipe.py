@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from edgenas.spaces.errors import InputError
+from edgenas.spaces.registry import Registry
 
 if TYPE_CHECKING:
     from edgenas.export.quantization.preparation import FineTuning
 
-_REGISTRY: dict[str, QuantizationRecipe] = {}
+_REGISTRY: Registry[QuantizationRecipe] = Registry("quantization", attribute="name", make=lambda cls: cls())
 RecipeType = TypeVar("RecipeType", bound="type[QuantizationRecipe]")
 
 
@@ -72,26 +72,14 @@ class QuantizationRecipe(ABC):
 
 def register_recipe(name: str) -> Callable[[RecipeType], RecipeType]:
     """Class decorator that makes a recipe known under ``name``. Raises InputError when the name is taken."""
-
-    def register(cls: RecipeType) -> RecipeType:
-        known = _REGISTRY.get(name)
-        if known is not None and type(known).__qualname__ != cls.__qualname__:
-            raise InputError(f"quantization {name!r} is already registered by {type(known).__qualname__}")
-        cls.name = name
-        _REGISTRY[name] = cls()
-        return cls
-
-    return register
+    return _REGISTRY.decorator(name)
 
 
 def recipe_names() -> tuple[str, ...]:
     """Names of all registered recipes, sorted."""
-    return tuple(sorted(_REGISTRY))
+    return _REGISTRY.names()
 
 
 def get_recipe(name: str) -> QuantizationRecipe:
     """The recipe registered under ``name``. Raises InputError with the known names."""
-    try:
-        return _REGISTRY[name]
-    except KeyError:
-        raise InputError(f"unknown quantization {name!r}: expected one of {', '.join(recipe_names())}") from None
+    return _REGISTRY.get(name)

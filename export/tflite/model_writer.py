@@ -32,6 +32,8 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.ops import Op
 
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
+#: What has less holds nothing but zeros.
+_NO_POWER = 1e-9
 #: Random biases are uniform up to this many standard deviations of what the kernel puts out.
 _BIAS_REACH = 0.25
 #: Constants up to this size are looked up before they are stored again.
@@ -182,7 +184,8 @@ class ModelWriter:
         """
         (source,) = node.inputs
         channels = shape[channel_axis]
-        limit = math.sqrt(3 / (fan_in * self.ranges[source].power))
+        power = self.ranges[source].power
+        limit = math.sqrt(3 / (fan_in * (power if power > _NO_POWER else 1.0)))
         known = self._kernels.get(node.weights or node.name)
         if known is None:
             scales = (limit / 127 * self.rng.uniform(0.75, 1.25, channels)).astype(np.float32)

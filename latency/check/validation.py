@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgenas.export.figure import common_kind
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.check.device_drift import DeviceDrift, tell_drift
 from edgenas.latency.measure.quiet import visit_in_rounds
-from edgenas.latency.measure.visits import THOROUGH, QuietSettings, Visit, Visits
+from edgenas.latency.measure.visits import THOROUGH, QuietLatency, QuietSettings, Visit, Visits
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
@@ -163,27 +163,11 @@ def validate(
     models |= {f"reference {i}": write_tflite(each.graph, table.precision) for i, (each, _) in enumerate(references)}
 
     visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
-    report = Reporter(progress, f"measuring {networks} networks", len(models) * settings.visits)
-    done = dict.fromkeys(models, 0)
-
-    def on_visit(name: str, visit: Visit) -> None:
-        done[name] = min(done[name] + 1, settings.visits)
-        report(sum(done.values()))
-
-    errors = visit_in_rounds(device, models, visits, rng=rng, threads=table.threads, on_visit=on_visit)
-    if errors:
-        raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
-    latencies = visits.latencies(models)
-    drift = _drift(
-        references, [latencies[f"reference {i}"].latency_ms for i in range(len(references))], table.precision
-    )
-    seen = [latencies[str(index)] for index in range(networks)]
-    now = np.array([each.latency_ms for each in seen])
-    measured = now
-    if drift is not None and drift.is_small:
-        measured = drift.taken_out(now, _weights_mb(decoded, table.precision))
+    _visit(device, models, visits, rng, table.threads, progress)
+    told = seen_networks(visits, decoded, references, table.precision)
+    now = np.array([each.latency_ms for each in told.seen])
     return Validation(
-        accuracy=Accuracy.of(predicted, measured),
+        accuracy=Accuracy.of(predicted, told.measured_ms),
         rows=tuple(
             ValidationRow(
                 str(space.architecture(row)),
@@ -192,18 +176,63 @@ def validate(
                 each.fastest_ms,
                 each.quiet_visits,
             )
-            for row, guess, latency, each in zip(population, predicted, measured, seen, strict=True)
+            for row, guess, latency, each in zip(population, predicted, told.measured_ms, told.seen, strict=True)
         ),
         statistic=table.statistic,
         now=Accuracy.of(predicted, now),
-        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in seen])),
+        unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in told.seen])),
         clock=visits.session_anchor_ms / table.anchor_ms,
-        drift=drift,
+        drift=told.drift,
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,
         fast=fast,
     )
+
+
+def _visit(
+    device: Device,
+    models: Mapping[str, Model],
+    visits: Visits,
+    rng: np.random.Generator,
+    threads: int,
+    progress: ProgressCallback | None,
+) -> None:
+    """Quiet visits to all models. Raises WorkError when one of them cannot be measured."""
+    enough = visits.settings.visits
+    report = Reporter(progress, f"measuring {len(models)} networks", len(models) * enough)
+    done = dict.fromkeys(models, 0)
+
+    def on_visit(name: str, visit: Visit) -> None:
+        done[name] = min(done[name] + 1, enough)
+        report(sum(done.values()))
+
+    errors = visit_in_rounds(device, models, visits, rng=rng, threads=threads, on_visit=on_visit)
+    if errors:
+        raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
+
+
+@dataclass(frozen=True)
+class SeenNetworks:
+    """What visits told of networks: ``measured_ms`` is as it would have been then, without a small ``drift``."""
+
+    seen: list[QuietLatency]
+    measured_ms: NDArray[np.float64]
+    drift: DeviceDrift | None
+
+
+def seen_networks(
+    visits: Visits, networks: Sequence[Network], references: Sequence[tuple[Network, float]], precision: str
+) -> SeenNetworks:
+    """From visits to the networks (by their places) and to those that were measured when the table was made."""
+    latencies = visits.latencies(visits.by_model)
+    now_ms = [latencies[f"reference {place}"].latency_ms for place in range(len(references))]
+    drift = _drift(references, now_ms, precision)
+    seen = [latencies[str(place)] for place in range(len(networks))]
+    measured = np.array([each.latency_ms for each in seen])
+    if drift is not None and drift.is_small:
+        measured = drift.taken_out(measured, _weights_mb(networks, precision))
+    return SeenNetworks(seen, measured, drift)
 
 
 def _drift(references: Sequence[tuple[Network, float]], now_ms: Sequence[float], precision: str) -> DeviceDrift | None:

@@ -19,11 +19,6 @@ from numpy.typing import NDArray
 _STRETCH = 200.0
 #: Times up to here above the least are quiet: a busy neighbour costs 40 % and more, but may come in between.
 _QUIET = 1.08
-#: Visits whose least times are within this of the least of all may all have seen a quiet moment.
-_ALIKE = 1.15
-#: What lies further below comes from visits whose clock was misjudged. One of so many may be.
-_BELOW = 1.04
-_VISITS_PER_MISJUDGED = 5
 #: Operators' times are cut off to whole microseconds: so much is missing on average.
 _CUT_OFF = 0.5
 
@@ -84,8 +79,7 @@ def quiet_sum(visits: Sequence[OperatorVisit], factors: Sequence[float], was_qui
     variance = visits_seen = 0.0
     for columns in np.split(np.arange(operators), _starts(np.quantile(times, 0.1, axis=0))[1:]):
         stretch = times[:, columns].sum(axis=1)
-        least = _least(stretch, owners)
-        quiet = (stretch <= _QUIET * least) & (stretch >= least / _BELOW)
+        quiet = stretch <= _QUIET * stretch.min()
         low, value, high = map(float, np.quantile(stretch[quiet], (0.25, 0.5, 0.75)))
         shares = times[np.ix_(quiet, columns)].sum(axis=0)
         operators_us[columns] = value * shares / shares.sum()
@@ -94,14 +88,6 @@ def quiet_sum(visits: Sequence[OperatorVisit], factors: Sequence[float], was_qui
         visits_seen += int(quiet_owners[seen].sum()) * value
     latency = float(operators_us.sum())
     return QuietSum(latency / 1e3, math.sqrt(variance) / 1e3, round(visits_seen / latency), operators_us / 1e3)
-
-
-def _least(stretch: NDArray[np.float64], owners: NDArray[np.intp]) -> float:
-    """The least of the visits' least times, or one a little above: the clock of a visit may have been misjudged."""
-    leasts = np.full(owners[-1] + 1, np.inf)
-    np.minimum.at(leasts, owners, stretch)
-    alike = np.sort(leasts[leasts <= _ALIKE * leasts.min()])
-    return float(alike[len(alike) // _VISITS_PER_MISJUDGED])
 
 
 def _starts(typical: NDArray[np.float64]) -> list[int]:

@@ -4,7 +4,7 @@ A *chunk* is the fastest of a few runs, with the reference model (the *anchor*) 
 both of the anchor's times are within a tolerance of its fastest ever. A quiet chunk is brought to the reference clock:
 its time is multiplied by the anchor's reference time over the faster of its two times. The clock of a server CPU moves
 in steps of about 4.5 % for minutes, whoever else is on the machine, so numbers of different minutes cannot be compared
-without that. Where enough visits were calm, with the anchor hardly above what is usual around them, these alone count.
+without that.
 
 A model that outlasts quiet moments is seen operator by operator instead
 (:mod:`edgenas.latency.measure.operator_visits`).
@@ -18,10 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgenas.latency.measure.clock import Clock
-from edgenas.latency.measure.minutes import Look, minute_factors
 from edgenas.latency.measure.operator_visits import OperatorVisit, QuietSum, quiet_sum
 from edgenas.spaces.errors import InputError
 
@@ -33,9 +31,6 @@ Visit = tuple[Chunk, ...] | OperatorVisit
 #: Whole networks that others are compared with are visited so many times as often as blocks.
 THOROUGH = 2.0
 _FEWEST_FOR_ERROR = 3
-#: A chunk whose anchor took up to so many times what is usual around its visit was calm: a model in the cache is hurt
-#: more than the anchor by who shares its core a little. So many visits with calm chunks tell more than all quiet ones.
-_CALM, _FEWEST_CALM = 1.1, 3
 #: The reference clock is one that this share of the quiet visits reach.
 _REFERENCE_SHARE = 0.1
 #: The quiet latency is this quantile over quiet visits: what disturbs adds time, and is not always seen.
@@ -85,8 +80,7 @@ class QuietSettings:
         return (
             f"first quartile at the reference clock of {min(self.least_visits, self.visits)} to {self.visits} quiet "
             f"visits after {self.warmup_seconds * 1e3:g} ms of warming up, fastest run of each {self.quiet_chunks} x "
-            f"{self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest, and "
-            f"{_CALM:g} of the usual where {_FEWEST_CALM} visits had that; above "
+            f"{self.chunk_seconds * 1e3:g} ms, anchor within {self.tolerance:g} of its fastest; above "
             f"{self.operators_above * 1e3:g} ms medians by operator, blocks of such networks inside them"
         )
 
@@ -122,7 +116,6 @@ class Visits:
     fastest_anchor_ms: float = float("inf")
     clock: Clock = field(default_factory=Clock)
     _places: dict[str, list[int]] = field(default_factory=dict)
-    _minutes: NDArray[np.float64] = field(default_factory=lambda: np.ones(0), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.anchor_ms is not None:
@@ -142,17 +135,6 @@ class Visits:
 
     def _quiet(self, visit: tuple[Chunk, ...]) -> list[Chunk]:
         return [chunk for chunk in visit if max(chunk[1:]) <= self._limit]
-
-    def _calm(self, name: str) -> list[list[Chunk]]:
-        """The calm chunks of each visit that had some; nothing where that is too few visits to tell."""
-        calm = []
-        for visit, place in zip(self.by_model[name], self._places[name], strict=True):
-            if isinstance(visit, OperatorVisit):
-                continue
-            limit = _CALM * self.clock.at(place, self._limit)
-            if chunks := [chunk for chunk in self._quiet(visit) if min(chunk[1:]) <= limit]:
-                calm.append(chunks)
-        return calm if len(calm) >= _FEWEST_CALM else []
 
     def quiet_visits(self, name: str) -> int:
         """How many visits to a model had a quiet chunk; by operator, the average over operators."""
@@ -212,32 +194,19 @@ class Visits:
             spread = 1.35 * math.sqrt(found.visits) * found.error_ms / found.latency_ms
             return QuietLatency(found.latency_ms, fastest, spread, found.visits, len(visits))
         in_chunks = _in_chunks(visits)
-        quiet = self._calm(name) or [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
+        quiet = [chunks for visit in in_chunks if (chunks := self._quiet(visit))]
         fastest = min(chunk[0] for visit in in_chunks for chunk in visit)
         if not quiet:
             return QuietLatency(fastest, fastest, 0.0, 0, len(visits))
-        values = [min(chunk[0] * reference / min(chunk[1:]) for chunk in chunks) for chunks in quiet]
+        values = [min(_at_reference(chunk, reference) for chunk in chunks) for chunks in quiet]
         low, value, high = (float(np.quantile(values, share)) for share in (0.25, _QUANTILE, 0.75))
         return QuietLatency(value, fastest, (high - low) / value, len(quiet), len(visits))
 
     def _quiet_sum(self, name: str, reference: float) -> QuietSum:
         seen = zip(self.by_model[name], self._places[name], strict=True)
         visits, places = zip(*((v, place) for v, place in seen if isinstance(v, OperatorVisit)), strict=True)
-        minutes = self._minute_factors()
-        factors = [self.clock.factor(place, reference, self._limit) * float(minutes[place]) for place in places]
+        factors = [self.clock.factor(place, reference, self._limit) for place in places]
         return quiet_sum(visits, factors, [visit.fastest_anchor_ms <= self._limit for visit in visits])
-
-    def _minute_factors(self) -> NDArray[np.float64]:
-        """For each visit of the session; worked out again when there are more of them."""
-        if len(self._minutes) != len(self.clock.anchors_ms):
-            looks = [
-                Look(place, name, self.clock.factor(place, 1.0, self._limit) * visit.least_ms)
-                for name, visits in self.by_model.items()
-                for visit, place in zip(visits, self._places[name], strict=True)
-                if isinstance(visit, OperatorVisit) and visit.fastest_anchor_ms <= self._limit
-            ]
-            self._minutes = minute_factors(looks, len(self.clock.anchors_ms))
-        return self._minutes
 
 
 def _error(latency: QuietLatency) -> float:
@@ -245,6 +214,11 @@ def _error(latency: QuietLatency) -> float:
     if latency.quiet_visits < _FEWEST_FOR_ERROR:
         return math.inf
     return latency.spread / 1.35 / math.sqrt(latency.quiet_visits)
+
+
+def _at_reference(chunk: Chunk, reference_ms: float) -> float:
+    """What the chunk takes at the clock where the anchor takes so many ms."""
+    return chunk[0] * reference_ms / min(chunk[1:])
 
 
 def _in_chunks(visits: Iterable[Visit]) -> list[tuple[Chunk, ...]]:

@@ -91,8 +91,18 @@ class Predictor:
         provenance = self.table.provenance
         return provenance if provenance.kind == "simulated" else dataclasses.replace(provenance, kind="modelled")
 
+    def require_latency(self) -> None:
+        """Raises InputError with what to do when the table knows energies alone."""
+        if not self.table.knows_latency:
+            raise InputError(
+                f"the latency table of {self.table.device} knows energies alone: give figures with a column latency_ms "
+                f"to `edgenas profile --measurements`"
+            )
+
     def describe_error(self) -> str:
         """One line that is printed wherever predictions are used."""
+        if not self.table.knows_latency and self.table.energy is not None:
+            return f"table of {self.table.device} (no latencies): {self.table.energy.describe()}"
         if self.calibration.mape is None:
             return f"latency table of {self.table.device}: not calibrated with whole networks, error unknown"
         again = ""
@@ -144,6 +154,7 @@ class Predictor:
 
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
+        self.require_latency()
         alone = np.array([row.latency_ms for row in rows.values()])
         plain = self.calibration.parts(list(rows.values()))
         total = self._total(plain.sum(), (cold := self.calibration.cold_parts(list(rows.values()))).sum())
@@ -260,6 +271,7 @@ class Predictor:
 
     def population(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
         """(N,) predicted quiet latencies in ms. Raises InputError when an architecture has a block that lacks."""
+        self.require_latency()
         costs = [self.cost_arrays(space)]
         if self.calibration.cold_ms_per_mb:
             costs.append(self._cold_arrays(space))
@@ -275,6 +287,7 @@ class Predictor:
         Exact where the table does not tell fast and slow networks apart, and where the fastest network is a fast one;
         else the better of the two that would be fastest if all were fast, or all slow.
         """
+        self.require_latency()
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
         arrays = self.cost_arrays(space)
         if not self.calibration.cold_ms_per_mb:

@@ -86,19 +86,21 @@ class TableEnergy:
     ) -> NDArray[np.float64]:
         """What blocks add to a network's energy: of each its energy and latency alone, and its part of the network's.
 
-        NaN stays NaN.
+        NaN energies stay NaN; where no latency is known, a block's energy counts whole.
         """
-        return self.scale * energies_mj * parts_ms / latencies_ms
+        return self.scale * energies_mj * np.where(np.isnan(latencies_ms), 1.0, parts_ms / latencies_ms)
 
     def describe(self) -> str:
         """One line that is printed wherever these energies are used."""
-        watts = f"{self.active_watts:.3g} W running, {self.idle_watts:.3g} W idle subtracted"
+        watts = ""
+        if self.active_watts:
+            watts = f"; {self.active_watts:.3g} W running, {self.idle_watts:.3g} W idle subtracted"
         error = (
             ""
             if self.mape is None
             else f", {in_words(self.mape, None, self.mape_interval)} on {self.networks} {self.kind} networks"
         )
-        return f"energy {self.kind} ({self.meter}; {watts}{error})"
+        return f"energy {self.kind} ({self.meter}{watts}{error})"
 
     # The table's header ------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,8 @@ _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 #: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
 EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
+#: Statistic of a table that knows energies alone: the column ``latency_ms`` is empty then.
+UNKNOWN_LATENCY = "none"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
 
@@ -134,7 +137,8 @@ class LatencyTable:
             raise InputError(f"unknown precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}")
         object.__setattr__(self, "rows", dict(sorted(self.rows.items())))
         for signature, row in self.rows.items():
-            if not (0 < row.latency_ms < float("inf")):
+            is_unknown = math.isnan(row.latency_ms) and self.statistic == UNKNOWN_LATENCY and row.energy_mj is not None
+            if not (0 < row.latency_ms < float("inf") or is_unknown):
                 raise InputError(f"latency of {signature!r} must be a positive number of ms, not {row.latency_ms!r}")
             if not (0 <= row.cold_ms < float("inf")):
                 raise InputError(f"cold_ms of {signature!r} must be a number of ms from 0, not {row.cold_ms!r}")
@@ -148,6 +152,11 @@ class LatencyTable:
         settings = settings or QuietSettings()
         inside = any(row.networks for row in self.rows.values())
         return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+
+    @property
+    def knows_latency(self) -> bool:
+        """Whether it holds latencies, and not energies alone."""
+        return self.statistic != UNKNOWN_LATENCY
 
     @property
     def is_adapted(self) -> bool:
@@ -199,7 +208,8 @@ class LatencyTable:
         writer.writerow(_COLUMNS)
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
-            figures = (repr(row.latency_ms), repr(row.spread), row.quiet_visits, row.visits, energy)
+            latency = "" if math.isnan(row.latency_ms) else repr(row.latency_ms)
+            figures = (latency, repr(row.spread), row.quiet_visits, row.visits, energy)
             rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms), " ".join(row.profiled_for))
             writer.writerow([signature, *figures, *rest])
         body = text.getvalue()
@@ -404,7 +414,7 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
             fields = next(csv.reader([line]), [])
             values = dict(zip(columns, fields, strict=True))
             row = Row(
-                float(values["latency_ms"]),
+                float(values["latency_ms"] or "nan"),
                 float(values["spread"]),
                 int(values["quiet_visits"]),
                 int(values["visits"]),

@@ -80,7 +80,7 @@ def adapt_profile(
     if networks < LEAST_NETWORKS:
         raise InputError(f"--networks: {networks} are too few to adapt a table, give at least {LEAST_NETWORKS}")
     path = table_path or default_table_path(device.name, source.precision)
-    _check_overwriting(path, fresh)
+    refuse_overwriting(path, fresh)
     settings = settings or QuietSettings()
     splitter = Splitter(source)
     chosen, architectures = choose_networks(space, splitter, networks, seed=seed)
@@ -110,7 +110,7 @@ def adapt_profile(
     )
 
 
-def _check_overwriting(path: Path, fresh: bool) -> None:
+def refuse_overwriting(path: Path, fresh: bool) -> None:
     if path.exists() and not fresh and not LatencyTable.load(path).is_adapted:
         raise InputError(
             f"{path}: is a measured table, which an adapted one must not replace: name another file with --table, or "

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.registry import Registry
 from edgenas.spaces.tensor import Shape, TensorSpec, bias_bytes, element_bytes
 
 OpType = TypeVar("OpType", bound="type[Op]")
-_REGISTRY: dict[str, type[Op]] = {}
+_REGISTRY: Registry[type[Op]] = Registry("op", origin=lambda cls: str(cls.__module__))
 
 
 @dataclass(frozen=True)
@@ -115,23 +116,17 @@ class Op(ABC):
 
 def register_op(cls: OpType) -> OpType:
     """Class decorator that makes an op known by its class's name. Raises InputError when another has the name."""
-    known = _REGISTRY.get(cls.__name__)
-    if known is not None and known.__module__ != cls.__module__:
-        raise InputError(f"op {cls.__name__!r} is already registered by {known.__module__}")
-    _REGISTRY[cls.__name__] = cls
-    return cls
+    return _REGISTRY.decorator(cls.__name__)(cls)
 
 
 def op_classes() -> tuple[type[Op], ...]:
     """All registered ops, by name."""
-    return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
+    return tuple(_REGISTRY.get(name) for name in _REGISTRY)
 
 
 def op_class(name: str) -> type[Op]:
     """The op registered under this name. Raises InputError with the known ones."""
-    if name not in _REGISTRY:
-        raise InputError(f"unknown op {name!r}: expected one of {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name]
+    return _REGISTRY.get(name)
 
 
 def image_sides(op: Op, shape: Shape) -> tuple[int, int, int]:

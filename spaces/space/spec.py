@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.block import Block, block_class
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.task_names import check_task_name
 from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
 
@@ -157,7 +158,7 @@ def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
     return SpaceSpec(
         file=file,
         name=entries["name"].text(),
-        task=entries["task"].text() if "task" in entries else "classification",
+        task=_task(entries["task"]) if "task" in entries else "classification",
         inputs=_inputs(entries["inputs"])
         if "inputs" in entries
         else (("image", _input_shape(entries["input_shape"])),),
@@ -168,6 +169,13 @@ def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
         head=tuple(_single(entry) for entry in entries["head"].items()) if "head" in entries else (),
         outputs=entries["outputs"].items_or_self() if "outputs" in entries else (),
     )
+
+
+def _task(entry: Entry) -> str:
+    try:
+        return check_task_name(entry.text())
+    except InputError as error:
+        entry.refuse(f"{error}")
 
 
 def _inputs(entry: Entry) -> tuple[tuple[str, TensorSpec], ...]:

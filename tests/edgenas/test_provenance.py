@@ -105,7 +105,7 @@ def test_modelled_energy_beside_a_measured_latency(
     energy = Energy(0.25, 0.5, 1.0, 6.0, 1, 0.001, "watts x latency", "modelled")
     found = Measurement((0.05,), Provenance("measured", "local-cpu", "test", "0"), energy)
     monkeypatch.setattr(Device, "measure", lambda *arguments, **options: found)
-    monkeypatch.setattr("edgenas.run.export.quiet_latency", lambda *_: {"error": "busy"})
+    monkeypatch.setattr("edgenas.run.device_figures.quiet_latency", lambda *_: {"error": "busy"})
     recipe = with_few_images(make_recipe(SHORT, table=table_path, latency_ms=5.0), tmp_path)
     result = run(recipe, evaluator=ByNumber())
     texts = outputs(result, capsys)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from edgenas.export.keras.builder import build_keras
 from edgenas.export.quantization import convert
@@ -10,6 +11,7 @@ from edgenas.export.tflite.reader import check_integer, model_io, read_operators
 from edgenas.spaces.blocks import ConvBnAct, Sum
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.tensor import TensorSpec
 
 
@@ -81,3 +83,20 @@ def test_calibration_is_asked_for_by_input(graph_space):
         convert(build_keras(network), quantization="int8", calibration=_examples(network)[0])
     with pytest.raises(InputError, match=r"of input 'facts' are float32 of shape"):
         convert(build_keras(network), quantization="int8", calibration=[_examples(network)[0]] * 2)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("edges", ["000000", "300000", "020000"])
+def test_networks_of_nothing_but_zeros_are_written(edges: str, precision: str) -> None:
+    """What is left of a cell without any edge is a tensor of zeros, which convolutions read."""
+    space = SearchSpace.load("nas_bench_201")
+    with np.errstate(all="raise"):
+        content = write_tflite(space.decode(space.parse(edges)).graph, precision)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    image = np.ones((1, 32, 32, 3), precision)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert output.shape == (1, 10)
+    assert np.isfinite(output.astype(np.float64)).all()

@@ -12,7 +12,7 @@ import pytest
 
 from edgenas.export import runtime, verify
 from edgenas.export.bundle.preprocessing import Preprocessing
-from edgenas.export.verify import Agreement, accuracy, agreement, tflite_accuracy, tflite_logits
+from edgenas.export.verify import Agreement, agreement, tflite_logits, tflite_outputs
 from edgenas.export.verify_worker import dequantize, quantize
 from edgenas.spaces.errors import InputError, WorkError
 
@@ -24,17 +24,8 @@ def test_processes_share_the_images_without_mixing_them_up(trained, int8_model: 
     assert np.array_equal(tflite_logits(int8_model, inputs[:1], processes=4), alone[:1])
 
 
-def test_accuracy_is_the_share_of_right_answers(trained, int8_model: bytes) -> None:
-    found = tflite_accuracy(int8_model, trained.test_inputs, trained.test_labels)
-    logits = tflite_logits(int8_model, trained.test_inputs)
-    assert found == np.mean([np.argmax(row) == label for row, label in zip(logits, trained.test_labels, strict=True)])
-    shifted = (trained.test_labels + 1) % 6
-    assert tflite_accuracy(int8_model, trained.test_inputs, shifted) < 0.2
-
-
-def test_accuracy_and_agreement_of_logits() -> None:
+def test_agreement_of_logits() -> None:
     logits = np.array([[1.0, 2.0], [3.0, 3.0], [0.0, -1.0]])
-    assert accuracy(logits, np.array([[1], [0], [1]])) == pytest.approx(2 / 3)
     assert agreement(logits, logits[:, ::-1]) == Agreement(1.0, pytest.approx(1 / 3))
     with pytest.raises(InputError, match="different shapes"):
         agreement(logits, logits[:2])
@@ -51,8 +42,10 @@ def test_images_that_do_not_fit_are_refused(int8_model: bytes) -> None:
         tflite_logits(int8_model, np.zeros((2, 20, 20, 3), np.float32))
     with pytest.raises(InputError, match="N > 0"):
         tflite_logits(int8_model, np.zeros((0, 20, 20, 1), np.float32))
-    with pytest.raises(InputError, match="2 images but 3 labels"):
-        tflite_accuracy(int8_model, np.zeros((2, 20, 20, 1), np.float32), np.zeros(3))
+    with pytest.raises(InputError, match="takes 1 inputs, 2 were given"):
+        tflite_outputs(int8_model, [np.zeros((2, 20, 20, 1), np.float32)] * 2)
+    with pytest.raises(InputError, match=r"equally many examples of every input, at least one; found \[2, 3\]"):
+        tflite_outputs(int8_model, [np.zeros((count, 20, 20, 1), np.float32) for count in (2, 3)])
 
 
 def test_a_crash_of_the_interpreter_is_an_error_here(monkeypatch) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import dataclasses
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgenas.devices.conformance import DeviceConformance
@@ -18,6 +22,7 @@ from edgenas.devices.device import (
     device_from_spec,
 )
 from edgenas.devices.measurement import Measurement
+from edgenas.export.tflite.entries import model_entries
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import ConvBnAct
 from edgenas.spaces.errors import InputError
@@ -60,6 +65,10 @@ BENCHMARK = r"""#!{python} -S
 import os, signal, sys, time
 flags = dict(word[2:].split("=", 1) for word in sys.argv[1:])
 content = open(flags["graph"], "rb").read()
+if "input_layer_value_files" in flags:
+    seen = [words.replace("\\:", ":").rpartition(":") for words in flags["input_layer_value_files"].split(",")]
+    told = {{name: list(open(file, "rb").read()) for name, _, file in seen}}
+    open({phone!r} + "/fed", "w").write(repr((flags["input_layer"], flags["input_layer_shape"], told)))
 words = ["ok", "200"] if content[4:8] == b"TFL3" else content.decode(errors="replace").split()
 print("INFO: STARTING!\nINFO: Num threads: [" + flags["num_threads"] + "]", flush=True)
 if words[0] in ("bad", "this"):
@@ -159,6 +168,29 @@ def test_measures_on_the_phone(make_phone, phone):
     assert outcomes["b"].median == 5.0
     assert (phone / "mask").read_text().strip() == "30"
     assert leftovers(phone) == []
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_inputs_are_fed_what_was_asked_for(make_phone, phone, is_file):
+    model = small_model()
+    given = model_entries(model)[0].inputs[0]
+    told = {"name": given.tensor.name, "dtype": "int8", "shape": list(given.shape)}
+    size = int(np.prod(given.shape))
+    if is_file:
+        told["data"] = base64.b64encode(bytes(range(size % 256)) + bytes(size - size % 256)).decode()
+    else:
+        told |= {"low": 3, "high": 5}
+    make_phone().measure_many({"m": model}, dataclasses.replace(SETTINGS, inputs=(told,)))
+    names, shapes, values = ast.literal_eval((phone / "fed").read_text())
+    assert (names, shapes) == (given.tensor.name, ",".join(map(str, given.shape)))
+    fed = values[given.tensor.name]
+    assert len(fed) == size
+    assert bytes(fed) == base64.b64decode(told["data"]) if is_file else set(fed) == {3, 4, 5}
+
+
+def test_models_without_given_inputs_draw_their_own(make_phone, phone):
+    make_phone().measure_many({"m": small_model()}, SETTINGS)
+    assert not (phone / "fed").exists()
 
 
 def test_a_program_that_is_on_the_phone_already(make_phone, phone, tmp_path):

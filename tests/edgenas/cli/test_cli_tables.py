@@ -225,3 +225,77 @@ def test_adapt_from(edgenas, table: LatencyTable, tmp_path: Path) -> None:
     assert "adapted from another device's" in err
     code, _, err = edgenas("profile", *arguments, "--networks", 2)
     assert (code, "too few" in err) == (2, True)
+
+
+def test_a_table_from_given_figures(
+    edgenas, tiny: SearchSpace, table: LatencyTable, tmp_path: Path, home: Path
+) -> None:
+    population = np.unique(tiny.sample(np.random.default_rng(0), 12), axis=0)
+    texts = [str(tiny.architecture(row)) for row in population]
+    latencies = 1 + 3 * Predictor(table).population(tiny, population)
+    figures, asked = tmp_path / "figures.csv", tmp_path / "asked.txt"
+    figures.write_text(
+        "architecture,latency_ms\n" + "".join(f"{t},{ms}\n" for t, ms in zip(texts, latencies, strict=True))
+    )
+    asked.write_text("\n".join(texts))
+    arguments = ("profile", "--space", "tiny_edge", "--device", "phone-7", "--measurements", figures)
+    code, out, err = edgenas(*arguments, "--adapt-from", table.save(tmp_path / "t.csv"), "--json")
+    found = json.loads(out)
+    assert code == 0, err
+    assert {"table", "signatures", "measured", "reused", "seconds", "error"} <= set(found)
+    assert found["table"] == str(home / "tables" / "phone-7-int8.csv")
+    assert (found["measured"], found["error"]["networks"]) == (0, len(texts))
+    assert 0 <= found["error"]["mape"] < 0.05
+    code, out, err = edgenas(
+        "predict", "--space", "tiny_edge", "--architectures", asked, "--device", "phone-7", "--json"
+    )
+    rows = json.loads(out)
+    assert code == 0, err
+    assert [row["architecture"] for row in rows] == texts
+    assert [row["latency_ms"] for row in rows] == pytest.approx(latencies.tolist(), rel=0.05)
+    assert {row["energy_mj"] for row in rows} == {None}
+    code, out, err = edgenas(*arguments, "--fresh")
+    assert (code, "leave-one-out on" in out) == (0, True)
+    figures.write_text("architecture,latency_ms\n1,2\n")
+    code, _, err = edgenas(*arguments)
+    assert (code, "figures.csv: line 2" in err) == (2, True)
+
+
+def test_predict_asks_a_simulated_device_for_architectures(edgenas, tiny: SearchSpace, tmp_path: Path) -> None:
+    row = tiny.sample(np.random.default_rng(0), 1)[0]
+    asked = tmp_path / "asked.txt"
+    asked.write_text(f"tiny_edge:{tiny.architecture(row)}\n")
+    arguments = ("predict", "--space", "tiny_edge", "--architectures", asked, "--device", "edgetpu-sim")
+    code, out, err = edgenas(*arguments, "--json")
+    assert code == 0, err
+    (found,) = json.loads(out)
+    described = json.loads(
+        edgenas("describe", f"tiny_edge:{tiny.architecture(row)}", "--device", "edgetpu-sim", "--json")[1]
+    )
+    assert found["latency_ms"] == described["latency_ms"]
+    assert found["energy_mj"] == described["energy_mj"]
+    assert "predicted for edgetpu-sim" in edgenas(*arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give a model file, or --space SPACE together with --architectures"),
+        (("--space", "tiny_edge"), "give a model file, or --space"),
+        (("m.tflite", "--space", "tiny_edge", "--architectures", "a.txt"), "give a model file, or --space"),
+        (("--space", "tiny_edge", "--architectures", "none.txt"), "there is no file none.txt"),
+    ],
+)
+def test_predict_says_what_to_give(edgenas, arguments: tuple[str, ...], message: str) -> None:
+    code, _, err = edgenas("predict", *arguments)
+    assert (code, message in err) == (2, True)
+
+
+def test_predict_of_a_device_without_a_table(edgenas, tiny: SearchSpace, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.txt"
+    asked.write_text(str(tiny.architecture(tiny.sample(np.random.default_rng(0), 1)[0])))
+    arguments = ("predict", "--space", "tiny_edge", "--architectures", asked, "--device")
+    code, _, err = edgenas(*arguments, "nobody")
+    assert (code, "unknown device 'nobody'" in err) == (2, True)
+    code, _, err = edgenas(*arguments, "local-cpu")
+    assert (code, "edgenas profile --space" in err) == (2, True)

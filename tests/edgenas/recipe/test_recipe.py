@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.recipe.recipe import Recipe, recipe_template
 from edgenas.spaces.errors import InputError
-from edgenas.training.augmentation import Augmentation
 from edgenas.training.settings import TrainingSettings
 
 MINIMAL = """\
@@ -161,3 +161,52 @@ def test_any_text_is_read_or_refused_with_words(text: str) -> None:
     except InputError as error:
         words = str(error).splitlines()
     assert words[0].startswith("demo.yaml")
+
+
+DEVICES = """\
+name: demo
+data: {name: fashion_mnist}
+space: {name: tiny_edge}
+devices:
+  - {name: local-cpu, threads: 2, table: here.csv, budget: {latency_ms: 0.5, macs: 900}}
+  - {name: edgetpu-sim, weight: 0.5, budget: {latency_ms: 0.2, macs: 700}}
+"""
+
+
+def test_several_devices_have_a_budget_and_a_term_each() -> None:
+    recipe = parse(DEVICES)
+    assert recipe.limits == {"latency_ms@local-cpu": 0.5, "latency_ms@edgetpu-sim": 0.2, "macs": 700}
+    assert recipe.objective_targets == {"latency_ms@local-cpu": 0.5, "latency_ms@edgetpu-sim": 0.2}
+    objective = recipe.make_objective()
+    # On target at one device, a tenth below at the other, whose term counts half.
+    costs = {"latency_ms@local-cpu": 0.5, "latency_ms@edgetpu-sim": 0.18}
+    assert objective.reward(0.8, costs) == pytest.approx(0.8 - 0.1 * 0.5 * 0.1)
+    assert Recipe.parse(recipe.to_yaml()) == recipe
+    assert recipe.files == {"devices.0.table": "here.csv"}
+    assert recipe.relative_to(Path("/there")).files == {"devices.0.table": "/there/here.csv"}
+
+
+def test_one_device_reads_as_a_list_of_one() -> None:
+    (device,) = parse(MINIMAL).budgeted_devices
+    assert (device.name, device.budget.limits, device.weight) == ("local-cpu", {"latency_ms": 0.5}, 1)
+    head = MINIMAL.partition("device:")[0]
+    listed = parse(head + "devices: [{name: local-cpu, budget: {latency_ms: 0.5}}]")
+    assert listed.limits == parse(MINIMAL).limits == {"latency_ms": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("  - {name: local", "  - {nam: local", r"line 5: devices.0.name: is missing"),
+        ("weight: 0.5", "weight: -1", r"line 6: devices.1.weight: .* found -1"),
+        ("budget: {latency_ms: 0.2, macs: 700}", "", r"line 6: devices.1.budget: is missing; add a section"),
+        ("edgetpu-sim", "local-cpu", r"devices: device 'local-cpu' is there twice"),
+        ("name: demo", "name: demo\ndevice: {name: local-cpu}", r"line 2: device: is there beside 'devices'"),
+        ("name: demo", "name: demo\nbudget: {macs: 3}", r"line 2: budget: is there beside 'devices'"),
+        ("name: demo", "name: demo\nobjective: {costs: [params]}", r"'params', which has no budget"),
+        ("weight: 0.5", "wieght: 0.5", r"unknown key.*did you mean 'weight'"),
+    ],
+)
+def test_wrong_lists_of_devices_are_explained(old: str, new: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse(DEVICES.replace(old, new))

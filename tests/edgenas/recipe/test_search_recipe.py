@@ -119,5 +119,7 @@ def test_a_figure_that_is_not_a_number_fails_the_candidate(search: Callable[...,
         on_epoch(TrainingProgress(1, settings.epochs, 1, 1, 0.5, final, 0.0, 0.0))
 
     trials = search(settings(early_stopping="median", trials=8), train=diverging)
-    assert {trial.error for trial in trials if trial.architecture.endswith("0")} == {"the accuracy is not a number"}
+    assert {trial.error for trial in trials if trial.architecture.endswith("0")} == {
+        "the metric of the task is not a number"
+    }
     assert all(trial.state == "complete" for trial in trials if not trial.architecture.endswith("0"))

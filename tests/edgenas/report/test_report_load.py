@@ -11,6 +11,7 @@ import pytest
 
 from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
 from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.words import classifier_words
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.predictor import Predictor
@@ -22,7 +23,7 @@ from edgenas.report.page import render_page
 from edgenas.run.folder import RunFolder
 from edgenas.spaces import InputError
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.study.evaluation import load_data, load_space
+from edgenas.study.evaluation import load_data, load_space, load_task
 from edgenas.study.study import Study, StudyDamagedError
 
 RECIPE = """
@@ -48,7 +49,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "made-up")
     recipe = Recipe.parse(RECIPE)
     folder.prepare(recipe, resume=False)
-    space = load_space(recipe, load_data(recipe))
+    task = load_task(recipe)
+    space = load_space(recipe, task, load_data(recipe, task))
     table = made_up_table(space)
     table.save(folder.table_path)
     facts = {"device": "local-cpu", "precision": "int8", "limits": {"latency_ms": LIMIT_MS}}
@@ -62,7 +64,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number == 2:
             study.fail(number, error="ran out of <memory>", seconds=1.0)
         else:
-            study.complete(number, top1=0.7 + number / 50, reward=0.6 + number / 50, seconds=2.0)
+            study.complete(
+                number, metric="top1", metrics={"top1": 0.7 + number / 50}, reward=0.6 + number / 50, seconds=2.0
+            )
     study.close()
     folder.record("search", {"done": True, "best": 5, "seconds": 12.0})
     return folder.path
@@ -80,7 +84,8 @@ def shipped(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     trial = study.trial(4)
     study.close()
     recipe = folder.read_recipe()
-    space = load_space(recipe, load_data(recipe))
+    task = load_task(recipe)
+    space = load_space(recipe, task, load_data(recipe, task))
     network = space.decode(space.parse(trial.architecture))
     training = {
         "validation_top1": 0.88,
@@ -100,9 +105,11 @@ def shipped(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             labels=tuple("abcdefghij"),
             preprocessing=Preprocessing((0.3,), (0.3,)),
             quantization="int8",
-            top1_float=0.875,
-            top1_tflite=0.87,
-            test_images=2000,
+            words=classifier_words((28, 28, 1), tuple("abcdefghij"), Preprocessing((0.3,), (0.3,)), "a data set"),
+            metric="top1",
+            metrics_float={"top1": 0.875},
+            metrics_tflite={"top1": 0.87},
+            test_examples=2000,
             data=DataCard("a data set", "MIT", "made up", 5100),
             space="tiny_edge",
             architecture=trial.architecture,
@@ -145,7 +152,7 @@ def test_a_shipped_run_shows_the_trial_that_was_shipped(shipped: Path) -> None:
     assert data.shipped.latency_ms["median"] == 0.12
     assert data.compared_statistic == "min"
     assert {(pair.label, pair.measured_ms) for pair in data.pairs} == {("trial 5", 0.25), ("shipped model", 0.1)}
-    assert (data.final_validation_top1, data.validation_images) == (0.88, 900)
+    assert (data.final_validation_score, data.validation_images) == (0.88, 900)
     assert data.training_history == {"training loss": ((1, 1.0), (2, 0.5)), "validation top1": ((1, 0.5),)}
     assert data.dataset == "a data set"
     assert dict(data.measurement_facts)["threads"] == "1"

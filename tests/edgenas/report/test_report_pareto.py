@@ -46,6 +46,7 @@ def test_csv_has_every_trial_and_says_what_is_unknown() -> None:
     data = ReportData(
         name="run",
         run_path="runs/run",
+        metric="top1",
         device="local-cpu",
         best_trial=1,
         trials=(

@@ -134,7 +134,7 @@ class Flaky(SameProcess):
                 once.discard(candidate.number)
                 on_outcome(Outcome(candidate.number, 0.1, error="the worker process was killed", killed=True))
             else:
-                on_outcome(Outcome(candidate.number, 0.1, top1=0.5))
+                on_outcome(Outcome(candidate.number, 0.1, score=0.5))
 
 
 def test_a_killed_trial_comes_again_and_not_for_ever(

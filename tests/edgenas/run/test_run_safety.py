@@ -42,7 +42,7 @@ class SameProcess(WorkerPool):
         evaluate = self.factory()
         for candidate in candidates:
             try:
-                on_outcome(Outcome(candidate.number, 0.0, top1=evaluate(candidate)))
+                on_outcome(Outcome(candidate.number, 0.0, score=evaluate(candidate)))
             except WorkError as error:
                 if "--resume" in str(error):  # not of the candidate
                     raise
@@ -575,6 +575,9 @@ def test_a_data_fingerprint_is_of_content() -> None:
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2
     first = Dataset("a", images, labels, images, labels, ("x", "y"), "none", "here")
     second = Dataset("b", images.copy(), labels, images, labels, ("x", "y"), "other", "there")
-    assert data_fingerprint(first) == data_fingerprint(second)
+    assert data_fingerprint(first, first.class_names) == data_fingerprint(second, second.class_names)
     third = Dataset("a", images, labels, images, labels, ("x", "z"), "none", "here")
-    assert data_fingerprint(third)["fingerprint"] != data_fingerprint(first)["fingerprint"]
+    assert (
+        data_fingerprint(third, third.class_names)["fingerprint"]
+        != data_fingerprint(first, first.class_names)["fingerprint"]
+    )

@@ -58,8 +58,8 @@ def test_the_file_is_written_for_its_device(make_recipe: Make, tmp_path: Path) -
     files = {}
     for device in ("local-cpu", "edgetpu-sim"):
         context = context_of(make_recipe(), tmp_path)
-        context.__dict__["device"] = get_device(device)
-        files[device] = shipped_file(context, GROUPED, converted, preprocessing)
+        context.first.__dict__["device"] = get_device(device)
+        files[device] = shipped_file(context, context.first, GROUPED, converted, preprocessing)
         metadata = read_metadata(files[device])
         assert metadata is not None
         assert metadata.labels == context.dataset.class_names

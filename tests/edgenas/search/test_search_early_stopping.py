@@ -63,7 +63,7 @@ def test_an_evaluator_may_return_a_number_or_fail() -> None:
     def fail(candidate: Candidate) -> float:
         raise WorkError("out of memory")
 
-    assert outcome_of(lambda candidate: 0.5, Candidate(0, "", 0)) == Outcome(0, 0.0, top1=0.5)
+    assert outcome_of(lambda candidate: 0.5, Candidate(0, "", 0)) == Outcome(0, 0.0, score=0.5)
     assert outcome_of(fail, Candidate(0, "", 0)).error == "out of memory"
 
 
@@ -77,7 +77,7 @@ def stopped_study(path: str, numbers: Iterable[int]) -> Study:
 def test_a_stopped_trial_is_kept_and_never_a_result(tmp_path) -> None:
     path = str(tmp_path / "study.db")
     study = stopped_study(path, range(2))
-    study.complete(0, top1=0.6, reward=0.6, seconds=1.0, curve=(0.5, 0.6))
+    study.complete(0, metric="top1", metrics={"top1": 0.6}, reward=0.6, seconds=1.0, curve=(0.5, 0.6))
     trial = study.stop(1, curve=(0.1, 0.2), expected_reward=0.3, error="stopped after 2 of 6 epochs", seconds=1.0)
     study.close()
     reopened = Study.open(path)

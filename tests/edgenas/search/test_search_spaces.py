@@ -1,5 +1,6 @@
 """Every algorithm on a real space with conditional decisions and a budget; finding algorithms of other packages."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def test_an_installed_package_offers_an_algorithm_by_entry_point(
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[edgenas.algorithms]\nthirdparty = their_package:Theirs\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(algorithm, "_REGISTRY", dict(algorithm._REGISTRY))
+    monkeypatch.setattr(algorithm, "_REGISTRY", copy.deepcopy(algorithm._REGISTRY))
     assert "thirdparty" in algorithm_names()
     assert "their_package" not in sys.modules, "names are listed without importing what offers them"
     searcher = create_algorithm("thirdparty", problem, 0, {"patience": 5})

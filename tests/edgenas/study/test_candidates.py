@@ -34,7 +34,7 @@ def answered(value: Any) -> Outcome:
 def test_numbers_from_0_to_1_are_accuracies(value: Any) -> None:
     outcome = answered(value)
     assert outcome.error is None
-    assert type(outcome.top1) is float
+    assert type(outcome.score) is float
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_numbers_from_0_to_1_are_accuracies(value: Any) -> None:
 )
 def test_anything_else_fails_the_candidate_and_is_shown(value: Any, shown: str) -> None:
     outcome = answered(value)
-    assert outcome.top1 is None
+    assert outcome.score is None
     assert outcome.error is not None
     assert outcome.error.startswith("the evaluator returned ")
     assert shown in outcome.error

@@ -25,7 +25,7 @@ def start(study: Study, choices: tuple[int, ...] = (2, 0), **changes: object) ->
 def test_a_trial_is_read_back_by_another_process_view(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study.db", {"space": "tiny", "seed": 3})
     assert start(study).state == "running"
-    study.complete(0, top1=0.75, reward=0.7, seconds=2.5)
+    study.complete(0, metric="top1", metrics={"top1": 0.75}, reward=0.7, seconds=2.5)
     again = Study.open(tmp_path / "study.db")
     assert again.facts == {"space": "tiny", "seed": 3}
     assert again.trials == (
@@ -39,6 +39,8 @@ def test_a_trial_is_read_back_by_another_process_view(tmp_path: Path) -> None:
             top1=0.75,
             reward=0.7,
             seconds=2.5,
+            metric="top1",
+            metrics={"top1": 0.75},
             files="trials/0",
         ),
     )
@@ -47,7 +49,7 @@ def test_a_trial_is_read_back_by_another_process_view(tmp_path: Path) -> None:
 def test_optuna_sees_decisions_as_parameters_and_the_reward_as_value(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study.db")
     start(study)
-    study.complete(0, top1=0.75, reward=0.7, seconds=1)
+    study.complete(0, metric="top1", metrics={"top1": 0.75}, reward=0.7, seconds=1)
     (trial,) = optuna.load_study(study_name=STUDY_NAME, storage=f"sqlite:///{tmp_path / 'study.db'}").trials
     assert trial.params == {"kernel": "7", "filters": "16"}
     assert trial.value == 0.7
@@ -59,14 +61,14 @@ def test_failed_trials_keep_their_reason_and_stay_failed(tmp_path: Path) -> None
     start(study)
     assert study.fail(0, error="loss became NaN in epoch 1", seconds=1).error == "loss became NaN in epoch 1"
     with pytest.raises(WorkError, match="trial 0 is failed already"):
-        study.complete(0, top1=0.5, reward=0.5, seconds=1)
+        study.complete(0, metric="top1", metrics={"top1": 0.5}, reward=0.5, seconds=1)
     assert study.ranking == ()
 
 
 def test_ranking_is_by_reward_then_by_number(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study.db")
     for reward in (0.2, -0.1, 0.9, 0.9):
-        study.complete(start(study).number, top1=0.5, reward=reward, seconds=1)
+        study.complete(start(study).number, metric="top1", metrics={"top1": 0.5}, reward=reward, seconds=1)
     start(study)
     assert [trial.number for trial in study.ranking] == [2, 3, 0, 1]
 
@@ -74,7 +76,7 @@ def test_ranking_is_by_reward_then_by_number(tmp_path: Path) -> None:
 def test_measured_costs_are_added_to_finished_trials(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study.db")
     start(study)
-    study.complete(0, top1=0.5, reward=0.5, seconds=1)
+    study.complete(0, metric="top1", metrics={"top1": 0.5}, reward=0.5, seconds=1)
     study.record_measured(0, {"latency_ms": 1.5})
     study.record_measured(0, {"size_bytes": 40_000})
     assert study.trial(0).measured == {"latency_ms": 1.5, "size_bytes": 40_000}
@@ -93,7 +95,7 @@ def test_results_must_be_finite(tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study.db")
     start(study)
     with pytest.raises(WorkError, match="finite"):
-        study.complete(0, top1=math.nan, reward=0.1, seconds=1)
+        study.complete(0, metric="top1", metrics={"top1": math.nan}, reward=0.1, seconds=1)
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
@@ -114,7 +116,9 @@ def test_survives_kill_while_writing(tmp_path: Path) -> None:
         "import sys\nfrom tests_helper import start\nfrom edgenas.study.study import Study\n"
         "study = Study.create(sys.argv[1])\n"
         "for number in range(10_000):\n"
-        "    start(study)\n    study.complete(number, top1=0.5, reward=0.5, seconds=1)\n    print(number, flush=True)\n"
+        "    start(study)\n"
+        "    study.complete(number, metric='top1', metrics={'top1': 0.5}, reward=0.5, seconds=1)\n"
+        "    print(number, flush=True)\n"
     )
     (tmp_path / "tests_helper.py").write_text(
         "from edgenas.spaces.space.decision import Decision\n"

@@ -32,7 +32,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         elif number % 4 == 3:
             study.stop(number, curve=[0.1, 0.2], expected_reward=0.3, error="stopped", seconds=0.5)
         elif number < TRIALS - 1:
-            study.complete(number, top1=0.5 + number / 100, reward=0.4, seconds=1.0, curve=[0.25, 0.5])
+            study.complete(
+                number, metric="top1", metrics={"top1": 0.5 + number / 100}, reward=0.4, seconds=1.0, curve=[0.25, 0.5]
+            )
     study.record_measured(0, {"latency_ms": 0.125})
     study.close()
     return path

@@ -82,7 +82,7 @@ def run(pool: WorkerPool, *architectures: str) -> dict[int, Outcome]:
 
 def test_a_crash_fails_its_own_candidate_only(evaluators) -> None:  # type: ignore[no-untyped-def]
     outcomes = run(WorkerPool(evaluators.make), "crash", "fine", "killed", "exit", "fail", "bug", "fine")
-    assert {number: outcome.top1 for number, outcome in outcomes.items()} == {
+    assert {number: outcome.score for number, outcome in outcomes.items()} == {
         0: None,
         1: 0.01,
         2: None,
@@ -114,7 +114,7 @@ def test_a_candidate_that_hangs_fails_and_the_search_goes_on(evaluators) -> None
     start = time.monotonic()
     outcomes = run(pool, "fine", "hang", "stopped", "fine")
     assert time.monotonic() - start < 30
-    assert [outcomes[number].top1 is None for number in range(4)] == [False, True, True, False]
+    assert [outcomes[number].score is None for number in range(4)] == [False, True, True, False]
     for number in (1, 2):
         assert "over the time limit of 2 s (search.time_limit_seconds)" in (outcomes[number].error or "")
         assert outcomes[number].seconds == pytest.approx(2, abs=1)
@@ -168,7 +168,7 @@ def test_an_evaluator_that_cannot_be_sent_is_told() -> None:
 
 
 def test_what_an_evaluator_prints_is_no_data(evaluators, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
-    assert run(WorkerPool(evaluators.make), "prints")[0].top1 == 0.0
+    assert run(WorkerPool(evaluators.make), "prints")[0].score == 0.0
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "not data" in printed.err
@@ -176,7 +176,7 @@ def test_what_an_evaluator_prints_is_no_data(evaluators, capfd: pytest.CaptureFi
 
 def test_threads_are_shared_out_and_the_parent_is_left_alone(evaluators) -> None:  # type: ignore[no-untyped-def]
     before = dict(os.environ)
-    assert run(WorkerPool(evaluators.make, threads=3), "threads")[0].top1 == 0.3
+    assert run(WorkerPool(evaluators.make, threads=3), "threads")[0].score == 0.3
     assert dict(os.environ) == before
 
 

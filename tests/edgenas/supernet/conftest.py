@@ -10,7 +10,7 @@ from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import parse_spec
 from edgenas.supernet.lesson import Lesson
 from edgenas.tasks import get_task
-from edgenas.training.augmentation import NO_AUGMENTATION
+from edgenas.data.augmentation import NO_AUGMENTATION
 
 SPACE = """\
 name: tiny_supernet
@@ -39,7 +39,7 @@ def space() -> SearchSpace:
 
 
 @pytest.fixture(scope="session")
-def lesson() -> Lesson:
+def lesson(space: SearchSpace) -> Lesson:
     """Bright squares in one of three corners."""
 
     def split(count: int, seed: int) -> Split:
@@ -52,4 +52,4 @@ def lesson() -> Lesson:
 
     training = split(240, 0)
     task = get_task("classification")
-    return Lesson(task, training, split(90, 1), Preprocessing.fit(training.images), NO_AUGMENTATION, seed=3)
+    return Lesson(task, space, training, split(90, 1), Preprocessing.fit(training.images), NO_AUGMENTATION, seed=3)

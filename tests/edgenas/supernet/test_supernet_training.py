@@ -1,11 +1,11 @@
 """A supernet learns, is continued exactly, and what its controller does follows from the rewards."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgenas.data.dataset import Split
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.controller import ControllerSettings
@@ -116,9 +116,8 @@ def test_a_checkpoint_of_another_training_is_refused(space: SearchSpace, lesson:
 
 
 def test_too_few_held_out_images(space: SearchSpace, lesson: Lesson) -> None:
-    few = Split(lesson.held_out.images[:4], lesson.held_out.labels[:4])
-    short = Lesson(lesson.task, lesson.training, few, lesson.preprocessing, lesson.augmentation, 0)
-    with pytest.raises(InputError, match=r"4 held-out images are too few .* at least 6"):
+    short = dataclasses.replace(lesson, held_out=lesson.held_out.take(np.arange(4)))
+    with pytest.raises(InputError, match=r"4 held-out examples are too few .* at least 6"):
         make(space, short, None, controlled=False)
 
 

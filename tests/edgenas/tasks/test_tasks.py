@@ -17,12 +17,12 @@ class TestClassification(TaskConformance):
         plain = -(log_p[0, 0] + log_p[1, 1]) / 2
         smooth = -(0.9 * log_p[[0, 1], labels] + 0.1 * log_p.mean(axis=1)).mean()
         task = self.make()
-        assert float(task.loss(labels, logits)) == pytest.approx(plain, rel=1e-5)
-        assert float(task.loss(labels, logits, label_smoothing=0.1)) == pytest.approx(smooth, rel=1e-5)
+        assert float(task.loss(labels, {"logits": logits})) == pytest.approx(plain, rel=1e-5)
+        assert float(task.loss(labels, {"logits": logits}, label_smoothing=0.1)) == pytest.approx(smooth, rel=1e-5)
 
     def test_not_a_number_counts_as_wrong(self):
         logits = np.array([[1.0, 0.0], [np.nan, 0.0]])
-        assert self.make().score(np.array([0, 0]), logits) == 0.5
+        assert self.make().score(np.array([0, 0]), {"logits": logits}) == 0.5
 
 
 def test_unknown_task_names_the_known():

@@ -10,17 +10,19 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.quantization.compression import CompressionSettings
 from edgenas.export.quantization.preparation import FineTuning, prepare
 from edgenas.export.tflite.reader import check_integer
-from edgenas.export.verify import tflite_accuracy
+from edgenas.export.verify import tflite_logits
 from edgenas.recipe.quantization import ExportRecipe, FineTuningRecipe
 from edgenas.recipe.recipe import Recipe, recipe_template
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, FusedInvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
+from edgenas.tasks import get_task
 from edgenas.training import NO_AUGMENTATION, TrainingSettings, evaluate, train
-from edgenas.training.compress import QuantizationSettings, calibration_images, quantize
+from edgenas.training.compress import QuantizationSettings, calibration_inputs, quantize
 from edgenas.training.fine_tune import FineTuningSettings, fine_tune
 from edgenas.training.train import TrainingDivergedError
 
+TASK = get_task("classification")
 NETWORK = chain(
     "corners",
     (8, 8, 1),
@@ -40,12 +42,17 @@ def corners(count: int, seed: int) -> Split:
     return Split(images.astype(np.uint8), labels)
 
 
+def top1_of_file(model: bytes, test: Split, preprocessing: Preprocessing) -> float:
+    logits = tflite_logits(model, preprocessing.apply(test.images), processes=1)
+    return TASK.score(test.targets, {"logits": logits})
+
+
 @pytest.fixture(scope="module")
 def trained():
     split = corners(640, 0)
     preprocessing = Preprocessing.fit(split.images)
     settings = TrainingSettings(epochs=4, batch_size=32, learning_rate=1e-2, augmentation=NO_AUGMENTATION)
-    return train(NETWORK, split, settings, seed=0, preprocessing=preprocessing).model, split, preprocessing
+    return train(NETWORK, split, settings, task=TASK, seed=0, preprocessing=preprocessing).model, split, preprocessing
 
 
 def test_pruned_int8_ends_sparse_and_accurate(trained) -> None:
@@ -60,7 +67,8 @@ def test_pruned_int8_ends_sparse_and_accurate(trained) -> None:
         NETWORK,
         model,
         "pruned+int8",
-        split=split,
+        examples=split,
+        task=TASK,
         preprocessing=preprocessing,
         seed=0,
         settings=settings,
@@ -71,12 +79,12 @@ def test_pruned_int8_ends_sparse_and_accurate(trained) -> None:
     assert seen[-1] == (40, 40)
     assert "70% of the kernels' weights are 0" in made.summary()
     assert check_integer(made.model) == []
-    top1 = evaluate(model, test.images, test.labels, preprocessing)
+    top1 = evaluate(model, test, task=TASK, preprocessing=preprocessing)["top1"]
     assert top1 > 0.8
-    tuned = tflite_accuracy(made.model, preprocessing.apply(test.images), test.labels, processes=1)
+    tuned = top1_of_file(made.model, test, preprocessing)
     assert tuned > top1 - 0.05
     one_shot = prepare(NETWORK, model, FineTuning(pruned=True), settings=settings.compression).finish()
-    assert tuned >= evaluate(one_shot, test.images, test.labels, preprocessing)
+    assert tuned >= evaluate(one_shot, test, task=TASK, preprocessing=preprocessing)["top1"]
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -86,16 +94,20 @@ def test_quantization_aware_training_end_to_end(trained) -> None:
     model, split, preprocessing = trained
     test = corners(300, 1)
     settings = QuantizationSettings(calibration_images=100, fine_tuning=TUNING)
-    made = quantize(NETWORK, model, "int8-qat", split=split, preprocessing=preprocessing, seed=0, settings=settings)
+    made = quantize(
+        NETWORK, model, "int8-qat", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings
+    )
     assert check_integer(made.model) == []
-    top1 = evaluate(model, test.images, test.labels, preprocessing)
-    assert tflite_accuracy(made.model, preprocessing.apply(test.images), test.labels, processes=1) > top1 - 0.03
+    top1 = evaluate(model, test, task=TASK, preprocessing=preprocessing)["top1"]
+    assert top1_of_file(made.model, test, preprocessing) > top1 - 0.03
 
 
 def test_equalisation_is_measured_and_told(trained) -> None:
     model, split, preprocessing = trained
     settings = QuantizationSettings(calibration_images=50, equalize=True)
-    made = quantize(NETWORK, model, "int8", split=split, preprocessing=preprocessing, seed=0, settings=settings)
+    made = quantize(
+        NETWORK, model, "int8", examples=split, task=TASK, preprocessing=preprocessing, seed=0, settings=settings
+    )
     found = made.notes["equalization"]
     assert found["pairs"] == 2  # stem to expansion to projection; then comes a mean
     assert found["applied"] == (found["error_with"] < found["error_without"])
@@ -114,6 +126,7 @@ def test_equal_seeds_give_equal_weights(trained) -> None:
             model,
             split,
             settings,
+            task=TASK,
             seed=seed,
             preprocessing=preprocessing,
             project=prepared.project,
@@ -128,8 +141,11 @@ def test_divergence_is_told_with_a_fix(trained) -> None:
     model, split, preprocessing = trained
     prepared = prepare(NETWORK, model, FineTuning())
     settings = FineTuningSettings(learning_rate=1e30, max_steps=20)
-    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ of 20; use a learning_rate below 1e\+30"):
-        fine_tune(prepared.model, model, split, settings, seed=0, preprocessing=preprocessing)
+    with pytest.raises(
+        TrainingDivergedError,
+        match=r"not finite at step \d+ of 20 \(epoch 1 of \d+\); use a learning_rate below 1e\+30",
+    ):
+        fine_tune(prepared.model, model, split, settings, task=TASK, seed=0, preprocessing=preprocessing)
 
 
 def test_calibration_images_are_chosen_as_asked() -> None:
@@ -139,7 +155,10 @@ def test_calibration_images_are_chosen_as_asked() -> None:
 
     def chosen(how: str, seed: int = 0) -> list[int]:
         settings = QuantizationSettings(calibration=how, calibration_images=20)
-        return [round(float(image[0, 0, 0])) for image in calibration_images(split, settings, same, seed)]
+        return [
+            round(float(image[0, 0, 0]))
+            for image in calibration_inputs(split, settings, task=TASK, preprocessing=same, seed=seed)["image"]
+        ]
 
     assert chosen("first") == list(range(20))
     assert np.bincount(labels[chosen("stratified")]).tolist() == [14, 2, 2, 2]

@@ -12,8 +12,19 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck, InvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
-from edgenas.training import Augmentation, ModelScorer, TrainingDivergedError, TrainingSettings, evaluate, train
+from edgenas.tasks import get_task
+from edgenas.training import (
+    Augmentation,
+    Callback,
+    ModelScorer,
+    TrainingDivergedError,
+    TrainingSettings,
+    evaluate,
+    train,
+)
 from edgenas.training.checkpoint import checkpoint_path
+from edgenas.training.initial import weights_by_name
+from edgenas.training.losses import Distillation, TaskLoss
 
 NETWORK = chain(
     "small",
@@ -25,6 +36,7 @@ NETWORK = chain(
         "head": ClassifierHead(10, dropout=0.1),
     },
 )
+TASK = get_task("classification")
 SETTINGS = TrainingSettings(epochs=3, batch_size=32, learning_rate=1e-2, weight_decay=0.01)
 
 
@@ -48,6 +60,7 @@ def run(data, preprocessing):
         data[0],
         SETTINGS,
         seed=1,
+        task=TASK,
         preprocessing=preprocessing,
         validation=data[1],
         on_epoch=reports.append,
@@ -62,7 +75,7 @@ def weights(result):
 
 def test_learns(run, data, preprocessing):
     result, _ = run
-    top1 = evaluate(result.model, data[1].images, data[1].labels, preprocessing)
+    top1 = evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"]
     assert top1 > 0.4  # chance is 0.1
     assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.3
     # What is recorded is what the returned model does.
@@ -83,7 +96,9 @@ def test_history_and_progress(run):
 def test_model_is_what_keras_predicts(run, data, preprocessing):
     result, _ = run
     images = data[1].images[:8]
-    outputs = ModelScorer(result.model, preprocessing).outputs(images)
+    outputs = ModelScorer(result.model, task=TASK, preprocessing=preprocessing).outputs(data[1].take(np.arange(8)))[
+        "output"
+    ]
     np.testing.assert_allclose(
         outputs, result.model.predict(preprocessing.apply(images), verbose=0), rtol=1e-4, atol=1e-5
     )
@@ -97,7 +112,13 @@ def test_repeats_with_the_same_seed_and_resumes_after_an_interruption(run, data,
         if report.epoch == 2:
             raise InterruptedTrainingError
 
-    arguments = {"seed": 1, "preprocessing": preprocessing, "validation": data[1], "checkpoint_dir": tmp_path}
+    arguments = {
+        "seed": 1,
+        "task": TASK,
+        "preprocessing": preprocessing,
+        "validation": data[1],
+        "checkpoint_dir": tmp_path,
+    }
     with pytest.raises(InterruptedTrainingError):
         train(NETWORK, data[0], SETTINGS, on_epoch=interrupt, **arguments)
     resumed = train(NETWORK, data[0], SETTINGS, **arguments)
@@ -113,13 +134,13 @@ def test_repeats_with_the_same_seed_and_resumes_after_an_interruption(run, data,
 
 def test_checkpoint_of_another_training_or_damaged(data, preprocessing, tmp_path):
     short = dataclasses.replace(SETTINGS, max_steps=2)
-    train(NETWORK, data[0], short, seed=1, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+    train(NETWORK, data[0], short, seed=1, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
     with pytest.raises(InputError, match=r"checkpoint\.npz: of a training with another"):
-        train(NETWORK, data[0], short, seed=2, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+        train(NETWORK, data[0], short, seed=2, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
     path = checkpoint_path(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.npz: not a readable"):
-        train(NETWORK, data[0], short, seed=1, preprocessing=preprocessing, checkpoint_dir=tmp_path)
+        train(NETWORK, data[0], short, seed=1, task=TASK, preprocessing=preprocessing, checkpoint_dir=tmp_path)
 
 
 def test_average_of_weights(data, preprocessing):
@@ -135,6 +156,7 @@ def test_average_of_weights(data, preprocessing):
                 data[0],
                 dataclasses.replace(settings, ema_decay=decay, max_steps=steps),
                 seed=3,
+                task=TASK,
                 preprocessing=preprocessing,
             )
         )
@@ -147,7 +169,9 @@ def test_average_of_weights(data, preprocessing):
 
 
 def test_seeds_differ(run, data, preprocessing):
-    other = train(NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, preprocessing=preprocessing)
+    other = train(
+        NETWORK, data[0], dataclasses.replace(SETTINGS, max_steps=1), seed=2, task=TASK, preprocessing=preprocessing
+    )
     assert weights(other).shape == weights(run[0]).shape
     assert np.abs(weights(other) - weights(run[0])).max() > 1e-2
 
@@ -155,21 +179,37 @@ def test_seeds_differ(run, data, preprocessing):
 def test_divergence_is_said_in_words(data, preprocessing):
     wild = dataclasses.replace(SETTINGS, optimizer="sgd", learning_rate=1e30, clip_norm=0.0, warmup=0.0)
     with pytest.raises(TrainingDivergedError, match=r"diverged: .* use a learning_rate below 1e\+30"):
-        train(NETWORK, data[0], wild, seed=0, preprocessing=preprocessing)
+        train(NETWORK, data[0], wild, seed=0, task=TASK, preprocessing=preprocessing)
 
 
 def test_images_that_do_not_fit_the_network(data, preprocessing):
-    with pytest.raises(InputError, match=r"the network takes \[\(28, 28, 1\)\]"):
-        train(NETWORK, Split(data[0].images[:, 1:], data[0].labels), SETTINGS, seed=0, preprocessing=preprocessing)
-    with pytest.raises(InputError, match=r"label 10 found, the network has 10 outputs"):
-        train(NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, preprocessing=preprocessing)
-    with pytest.raises(InputError, match="no training images"):
-        train(NETWORK, Split(data[0].images[:0], data[0].labels[:0]), SETTINGS, seed=0, preprocessing=preprocessing)
+    with pytest.raises(InputError, match=r"the network takes \(28, 28, 1\), the examples are \(27, 28, 1\)"):
+        train(
+            NETWORK,
+            Split(data[0].images[:, 1:], data[0].labels),
+            SETTINGS,
+            seed=0,
+            task=TASK,
+            preprocessing=preprocessing,
+        )
+    with pytest.raises(InputError, match=r"label 10 found, the network has 1 output of 10 classes"):
+        train(
+            NETWORK, Split(data[0].images, data[0].labels + 1), SETTINGS, seed=0, task=TASK, preprocessing=preprocessing
+        )
+    with pytest.raises(InputError, match="no training examples"):
+        train(
+            NETWORK,
+            Split(data[0].images[:0], data[0].labels[:0]),
+            SETTINGS,
+            seed=0,
+            task=TASK,
+            preprocessing=preprocessing,
+        )
 
 
 def test_evaluate_refuses_floats(run, data, preprocessing):
     with pytest.raises(InputError, match="found float64"):
-        evaluate(run[0].model, data[1].images / 255, data[1].labels, preprocessing)
+        evaluate(run[0].model, Split(data[1].images / 255, data[1].labels), task=TASK, preprocessing=preprocessing)
 
 
 def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatch):
@@ -177,6 +217,40 @@ def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatc
     import sys
 
     monkeypatch.setattr(sys.modules["edgenas.training.train"], "compute_policy", lambda mode: "mixed_bfloat16")
-    result = train(NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, preprocessing=preprocessing)
+    result = train(
+        NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, task=TASK, preprocessing=preprocessing
+    )
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
-    assert evaluate(result.model, data[1].images, data[1].labels, preprocessing) > 0.25
+    assert evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"] > 0.25
+
+
+def test_begins_with_given_weights_and_says_which(run, data, preprocessing):
+    given = weights_by_name(run[0].model)
+    given["elsewhere/kernel"] = np.zeros(3)
+    given["head.logits/kernel"] = np.zeros((2, 2))
+    short = dataclasses.replace(SETTINGS, max_steps=1, learning_rate=1e-9, ema_decay=0.0)
+    found = train(NETWORK, data[0], short, task=TASK, seed=9, preprocessing=preprocessing, initial=given)
+    assert found.initial.unused == ("elsewhere/kernel",)
+    assert found.initial.misfits == ("head.logits/kernel",)
+    assert not found.initial.missing
+    trained = weights_by_name(found.model)
+    np.testing.assert_allclose(trained["stem.main_conv/kernel"], given["stem.main_conv/kernel"], atol=1e-5)
+
+
+def test_several_losses_are_weighted_and_recorded(run, data, preprocessing):
+    steps = []
+
+    class Count(Callback):
+        def after_step(self, step, total):
+            steps.append((step, total))
+
+    losses = [TaskLoss(TASK, weight=0.25), Distillation(TASK, run[0].model, weight=lambda progress: 0.5 * progress)]
+    short = dataclasses.replace(SETTINGS, max_steps=4)
+    how = {"task": TASK, "seed": 1, "preprocessing": preprocessing, "losses": losses}
+    found = train(NETWORK, data[0], short, callbacks=[Count()], **how)
+    (record,) = found.history
+    assert record["loss"] == pytest.approx(record["loss_task"] + record["loss_distillation"], rel=1e-4)
+    assert record["loss_distillation"] > 0
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    again = train(NETWORK, data[0], short, **how)
+    np.testing.assert_array_equal(weights(again), weights(found))

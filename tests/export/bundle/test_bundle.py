@@ -18,14 +18,20 @@ from PIL import Image
 from edgenas.export.bundle import bundle as module
 from edgenas.export.bundle.bundle import BundleContents, DataCard, read_metrics, verify_bundle, write_bundle
 from edgenas.export.bundle.check import FILES, METRICS_KEYS, OPTIONAL_FILES, metrics_checksum
+from edgenas.export.bundle.words import classifier_words
 from edgenas.export.tflite.metadata import with_metadata
-from edgenas.export.verify import accuracy, tflite_logits
+from edgenas.export.verify import tflite_logits
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.spaces.resolve import resolve_architecture
+from edgenas.tasks import get_task
 
 LABELS = ("0 degrees", "30", "60", "90 | upright", "120", "150°")
 ORIGIN = {"kind": "measured", "device": "local-cpu", "runtime": "ai-edge-litert", "runtime_version": "2.3", "runs": 50}
+
+
+def top1(logits: np.ndarray, labels: np.ndarray) -> float:
+    return get_task("classification").score(labels, {"logits": logits})
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +43,11 @@ def contents(trained, int8_model: bytes) -> BundleContents:
         labels=LABELS,
         preprocessing=trained.preprocessing,
         quantization="int8",
-        top1_float=accuracy(np.asarray(trained.model(trained.test_inputs)), trained.test_labels),
-        top1_tflite=accuracy(logits, trained.test_labels),
-        test_images=len(trained.test_labels),
+        words=classifier_words((20, 20, 1), LABELS, trained.preprocessing, "gratings"),
+        metric="top1",
+        metrics_float={"top1": top1(np.asarray(trained.model(trained.test_inputs)), trained.test_labels)},
+        metrics_tflite={"top1": top1(logits, trained.test_labels)},
+        test_examples=len(trained.test_labels),
         data=DataCard("gratings", "CC0", "drawn by this test", 1500),
         latency_ms={"local-cpu": {"min": 0.1, "median": 0.12, "p90": 0.2}},
         provenance={"local-cpu": ORIGIN},
@@ -68,7 +76,11 @@ def test_holds_exactly_its_files_and_is_good(written: Path) -> None:
 def test_metrics(written: Path, contents: BundleContents) -> None:
     metrics = read_metrics(written)
     assert set(METRICS_KEYS) <= set(metrics)
-    assert metrics["top1"] == {"float": contents.top1_float, "tflite": contents.top1_tflite, "test_images": 400}
+    figures = {"float": contents.metrics_float["top1"], "tflite": contents.metrics_tflite["top1"]}
+    assert metrics["top1"] == figures | {"test_images": 400}
+    assert (metrics["metric"], metrics["test_examples"]) == ("top1", 400)
+    assert metrics["metrics"] == {kind: {"top1": value} for kind, value in figures.items()}
+    assert (metrics["inputs"], metrics["outputs"]) == ({"image": [20, 20, 1]}, {"head": [6]})
     assert metrics["latency_ms"]["local-cpu"]["median"] == 0.12
     assert metrics["predicted"]["local-cpu"]["latency_ms"] == 0.11
     assert metrics["size_bytes"] == (written / "model.tflite").stat().st_size
@@ -90,7 +102,13 @@ def test_architecture_of_a_space_reads_back_with_its_space(contents: BundleConte
 
 def test_model_card_tells_figures_and_where_they_come_from(written: Path, contents: BundleContents) -> None:
     card = (written / "README.md").read_text()
-    for text in ("gratings", "CC0", "400 test images", f"{contents.top1_tflite:.4f}", "| local-cpu | measured |"):
+    for text in (
+        "gratings",
+        "CC0",
+        "400 test images",
+        f"{contents.metrics_tflite['top1']:.4f}",
+        "| local-cpu | measured |",
+    ):
         assert text in card
     assert "Predicted for local-cpu before this file existed: 0.11 ms, the sum over a table of blocks, measured" in card
     assert read_metrics(written)["checksums"]["model.tflite"] in card
@@ -424,8 +442,8 @@ def test_a_failure_leaves_the_earlier_bundle(copy: Path, contents: BundleContent
     [
         ({"labels": ("a", "b")}, "2 labels for a network of 6 outputs"),
         ({"labels": ("a", "b", "c", "d", "e", "two\nlines")}, "one line of text"),
-        ({"top1_tflite": 88.0}, "top1.tflite must be between 0 and 1"),
-        ({"test_images": 0}, "test_images"),
+        ({"metrics_tflite": {"top1": 88.0}}, "top1.tflite must be between 0 and 1"),
+        ({"test_examples": 0}, "test_examples"),
         ({"provenance": {}}, "provenance says nothing about local-cpu"),
         ({"model": b""}, "size_bytes"),
     ],

@@ -1,0 +1,122 @@
+"""One device of a run: its table, its budget, and how far below the budget a prediction must stay to keep it."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgenas.recipe.devices import BudgetedDevice
+from edgenas.run.folder import RunFolder
+from edgenas.spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from edgenas.devices.device import Device
+    from edgenas.latency.predict.predictor import Predictor
+    from edgenas.latency.table.latency_table import LatencyTable
+
+#: A table that was made on a busy machine may hold any ratio of deployed to quiet latency; more is not believed.
+MAX_DEPLOYED_RATIO = 1.25
+
+
+class RunDevice:
+    """What a run knows of one of its devices. What is loaded is kept.
+
+    Args:
+        recipe: the device in the recipe, with its budget.
+        folder: the run's folder.
+        precision: of the tables that predictions come from.
+        margin: share of the latency and energy budgets that is kept free.
+        number: its place among the run's devices; the table of the first is ``table.csv``.
+    """
+
+    def __init__(self, recipe: BudgetedDevice, folder: RunFolder, precision: str, margin: float, number: int) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.precision = precision
+        self.margin = margin
+        self.number = number
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @property
+    def threads(self) -> int:
+        """Threads of one inference."""
+        return self.recipe.threads
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """The limits on this device by cost, as the recipe has them."""
+        return self.recipe.budget.limits
+
+    @cached_property
+    def device(self) -> Device:
+        from edgenas.devices import get_device
+
+        return get_device(self.name)
+
+    @property
+    def table_path(self) -> Path:
+        """The run's own copy of the device's table: ``table.csv``, or ``table-NAME.csv`` of a second device."""
+        return self.folder.device_table_path(self.name, self.number)
+
+    @cached_property
+    def table(self) -> LatencyTable:
+        """The run's own copy of the latency table, which the profile step made."""
+        from edgenas.latency.table.latency_table import LatencyTable
+
+        path = self.table_path
+        try:
+            return LatencyTable.load(path, device=self.name, precision=self.precision)
+        except InputError as error:
+            raise InputError(
+                f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
+            ) from None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        from edgenas.latency.predict.predictor import Predictor
+
+        return Predictor(self.table)
+
+    @property
+    def deployed_ratio(self) -> float:
+        """Deployed median over predicted quiet latency, as seen on this device while the table was made."""
+        calibration = self.table.calibration
+        ratio = None if calibration is None else calibration.deployed_median
+        return min(max(ratio or 1.0, 1.0), MAX_DEPLOYED_RATIO)
+
+    @property
+    def latency_factor(self) -> float:
+        """How far below the latency budget a prediction must stay: deployed ratio and margin together.
+
+        A device that takes longer draws its active watts for longer, so this goes for the energy budget too, but for
+        energies that were measured in normal runs: of these only the margin is kept free (:attr:`energy_factor`).
+        """
+        return self.deployed_ratio / (1 - self.margin)
+
+    @property
+    def energy_factor(self) -> float:
+        """How far below the energy budget a prediction must stay."""
+        energy = self.table.energy
+        if energy is not None and energy.kind == "measured":
+            return 1 / (1 - self.margin)
+        return self.latency_factor
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limits on predicted costs that keep the budget on measured ones."""
+        factors = {"latency_ms": lambda: self.latency_factor, "energy_mj": lambda: self.energy_factor}
+        return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
+
+
+def file_name(device: str) -> str:
+    """A device's name as part of a file's name.
+
+    >>> file_name("my board/2")
+    'my-board-2'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", device)

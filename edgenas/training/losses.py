@@ -1,0 +1,135 @@
+"""What a training minimises: a weighted sum of losses, such as the task's own and the distance to a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edgenas.data.examples import Tree
+from edgenas.export._tensorflow import tensorflow
+from edgenas.tasks.ends import bound, named
+from edgenas.tasks.task import Task
+
+#: A weight, or what makes one of the progress of a training, a scalar tensor in (0, 1].
+Weight = float | Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a loss sees of a batch, all tensors.
+
+    Attributes:
+        targets: of the examples.
+        outputs: of the network, float32 by name.
+        inputs: what the network was given, by name.
+        progress: of the training, in (0, 1].
+    """
+
+    targets: Tree
+    outputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    progress: Any
+
+
+class Loss(Protocol):
+    """A term of what is minimised. Called while TensorFlow traces."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def weight(self) -> Weight: ...
+
+    def __call__(self, answered: Answered) -> Any:
+        """The mean over the batch, a scalar tensor."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """The loss of the task itself, over all outputs of the network."""
+
+    task: Task
+    label_smoothing: float = 0.0
+    weight: Weight = 1.0
+    name: str = "task"
+
+    def __call__(self, answered: Answered) -> Any:
+        return self.task.loss(answered.targets, answered.outputs, label_smoothing=self.label_smoothing)
+
+
+@dataclass(frozen=True, eq=False)
+class Distillation:
+    """How far the network is from a trained one that gets the same inputs.
+
+    Attributes:
+        task: says what distance means for its outputs.
+        teacher: a Keras model of the same inputs and outputs; it is only asked.
+        temperature: what logits are divided by before they are compared.
+    """
+
+    task: Task
+    teacher: Any
+    temperature: float = 2.0
+    weight: Weight = 1.0
+    name: str = "distillation"
+
+    def __call__(self, answered: Answered) -> Any:
+        tf = tensorflow()
+        taught = called(self.teacher, answered.inputs, tuple(answered.outputs), training=False)
+        taught = {name: tf.stop_gradient(value) for name, value in taught.items()}
+        return self.task.distillation(answered.outputs, taught, self.temperature)
+
+
+class Objective:
+    """The losses of a training over the outputs of one network.
+
+    Args:
+        losses: at least one.
+        task: prepares the inputs.
+        preprocessing: of the inputs.
+        outputs: names of the network's outputs, in order.
+        raw: whether batches hold what is to be prepared in the step, or what the network eats.
+    """
+
+    def __init__(
+        self, losses: Sequence[Loss], task: Task, preprocessing: Any, outputs: Sequence[str], *, raw: bool
+    ) -> None:
+        self.losses, self.task, self.preprocessing = tuple(losses), task, preprocessing
+        self.outputs, self.raw = tuple(outputs), raw
+
+    def prepared(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the network is given, of the tensors of a batch."""
+        if not self.raw:
+            return inputs
+        found = self.task.prepare_tensors(inputs, self.preprocessing)
+        return inputs if found is None else found
+
+    def terms(self, targets: Tree, outputs: Mapping[str, Any], inputs: Mapping[str, Any], progress: Any) -> list[Any]:
+        """The weighted losses, a scalar tensor each."""
+        tf = tensorflow()
+        floats = {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+        answered = Answered(targets, floats, inputs, progress)
+        terms = []
+        for loss in self.losses:
+            weight = loss.weight(progress) if callable(loss.weight) else loss.weight
+            term = loss(answered)
+            terms.append(term if isinstance(weight, float) and weight == 1.0 else weight * term)
+        return terms
+
+
+def input_names(model: Any) -> list[str]:
+    """Names of a Keras model's inputs, in order."""
+    return [str(tensor.name).partition(":")[0] for tensor in model.inputs]
+
+
+def arguments(model: Any, inputs: Mapping[str, Any]) -> Any:
+    """Named tensors as a Keras model takes them: one, or a list in the model's order."""
+    values = bound(inputs, input_names(model))
+    return values[0] if len(values) == 1 else values
+
+
+def called(model: Any, inputs: Mapping[str, Any], outputs: Sequence[str], *, training: bool) -> dict[str, Any]:
+    """A Keras model's outputs by name."""
+    return named(model(arguments(model, inputs), training=training), outputs)
