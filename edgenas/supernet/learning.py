@@ -15,7 +15,7 @@ from edgenas.supernet.network import Supernet
 from edgenas.supernet.places import Plan
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.shared_layer import Mode
-from edgenas.training.evaluation import in_memory
+from edgenas.tasks.files import in_memory
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 

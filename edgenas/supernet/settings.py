@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from edgenas.spaces.errors import InputError
 from edgenas.data.augmentation import Augmentation
+from edgenas.spaces.errors import InputError
 
 
 @dataclass(frozen=True)

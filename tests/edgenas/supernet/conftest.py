@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
+from edgenas.data.augmentation import NO_AUGMENTATION
 from edgenas.data.dataset import Split
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import parse_spec
 from edgenas.supernet.lesson import Lesson
 from edgenas.tasks import get_task
-from edgenas.data.augmentation import NO_AUGMENTATION
 
 SPACE = """\
 name: tiny_supernet
