@@ -72,6 +72,11 @@ class SearchSpace:
         self._unfolded = [place for place, table in enumerate(tables) if table.position in unfolded]
 
     @property
+    def wiring(self) -> Wiring:
+        """Which positions are nodes of an architecture's network, what they read, and which are read at all."""
+        return self._wiring
+
+    @property
     def input_shape(self) -> TensorSpec:
         """The spec of the first input."""
         return self.inputs[0][1]

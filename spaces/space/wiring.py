@@ -71,6 +71,10 @@ class Wiring:
         """Decisions that say whether a position is needed; none where it always is."""
         return self._asked[place]
 
+    def possible_kinds(self, place: int) -> frozenset[int]:
+        """What may become of a position: GONE, NODE or PASS and more."""
+        return frozenset(self._kinds[place])
+
     def is_ever_gone(self, name: str) -> bool:
         """Whether some architectures have nothing at this position."""
         return name in self._places and GONE in self._kinds[self._places[name]]
