@@ -18,6 +18,7 @@ defaults.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,13 @@ _REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
 BlockType = TypeVar("BlockType", bound="type[Block]")
 
 
+#: What blocks have under these names, or what YAML writes beside a block's fields.
+_RESERVED = (
+    *("block", "canonical", "check_count", "cost_free_fields", "describe", "input_count", "kind", "lower", "to_dict"),
+    "when",
+)
+
+
 @dataclass(frozen=True)
 class Block(ABC):
     """A searchable unit. Subclasses are frozen dataclasses whose fields are ints, floats, bools, strings or None."""
@@ -52,6 +60,16 @@ class Block(ABC):
     input_count: ClassVar[int | None] = 1
     #: Fields that change training but not what is deployed; left out of signatures.
     cost_free_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        """Raises InputError when a field has the name of something that every block has."""
+        super().__init_subclass__()
+        for name, annotation in inspect.get_annotations(cls).items():
+            if name in _RESERVED and "ClassVar" not in str(annotation):
+                raise InputError(
+                    f"block class {cls.__qualname__} has a field {name!r}, a name that every block uses already "
+                    f"({', '.join(_RESERVED)}): call the field something else"
+                )
 
     @abstractmethod
     def lower(self, *input_shapes: Shape) -> OpGraph:

@@ -38,7 +38,7 @@ def grouped_conv2d_class(layers: Any, register: Any) -> Any:
 def grouped_convolution(images: Any, kernel: Any, strides: tuple[int, int], groups: int) -> Any:
     """Group convolution with padding SAME; ``kernel`` has the shape (k, k, channels / groups, filters)."""
     tf = tensorflow()
-    if _has_native_gradient():
+    if has_native_gradient():
         return tf.nn.conv2d(images, kernel, strides, "SAME")
 
     @tf.custom_gradient
@@ -63,8 +63,11 @@ def grouped_convolution_by_parts(images: Any, kernel: Any, strides: tuple[int, i
 
 
 @lru_cache(maxsize=1)
-def _has_native_gradient() -> bool:
-    """Tried rather than guessed: it depends on how TensorFlow was built, its environment, and the device."""
+def has_native_gradient() -> bool:
+    """Whether TensorFlow's group convolution can be trained here.
+
+    Tried rather than guessed: it depends on how TensorFlow was built, its environment, and the device.
+    """
     tf = tensorflow()
     # The backward ops themselves: a GradientTape records nothing inside init_scope, and would always seem to succeed.
     with tf.init_scope():

@@ -28,8 +28,6 @@ _FINER = (1.08, 1.04, 1.02, 1.01)
 _DECAYS_TOLD = 2.0
 #: Newton's method doubles the digits at each step.
 _MOST_STEPS, _ALIKE = 50, 1e-12
-#: Relative error of one sighting, and how far a block's own rate may be from the common one.
-_NOISE, _RATE_SPREAD = 0.03, 0.4
 #: A sighting so much above the block's lower quartile, slow networks allowed for, was disturbed: a busy neighbour costs
 #: 40 %. Below so many ms operators' times are not known that well.
 _DISTURBED, _DISTURBED_MS = 1.2, 0.01
@@ -92,23 +90,15 @@ class Coldness:
         return [each for each, latency in zip(seen, warm, strict=True) if latency <= limit]
 
     def split(self, seen: Sequence[Sighting], weight_bytes: int) -> tuple[float, float]:
-        """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it.
-
-        Least squares with a prior: what blocks like it have, from which its own sightings may lead away.
+        """(latency in fast networks, what slow ones add) of a block in ms, from all that was seen of it: slow networks
+        add what they add to blocks like it.
         """
         observed = np.array([each.latency_ms for each in seen])
-        expected = self.expected_ms(float(observed.min()), weight_bytes)
-        if not expected:
-            return float(observed.mean()), 0.0
-        shares = self.share(np.array([each.network_ms for each in seen]))
-        system = np.stack([np.ones(len(seen)), shares], axis=1) / (_NOISE * observed.mean())
-        pull = 1.0 / (_RATE_SPREAD * expected)
-        system = np.vstack([system, [0.0, pull]])
-        target = np.append(observed / (_NOISE * observed.mean()), pull * expected)
-        latency, cold = map(float, np.linalg.lstsq(system, target, rcond=None)[0])
-        # Neither a block that costs nothing in fast networks, nor one that is faster in slow ones.
-        latency = max(latency, 0.2 * float(observed.min()))
-        return latency, max(cold, 0.0)
+        least = float(observed.min())
+        cold = self.expected_ms(least, weight_bytes)
+        latency = float((observed - cold * self.share(np.array([each.network_ms for each in seen]))).mean())
+        # No block costs nothing in fast networks.
+        return max(latency, 0.2 * least), cold
 
 
 def _lower_quartile(values: Sequence[float]) -> float:

@@ -72,6 +72,11 @@ class SearchSpace:
         self._unfolded = [place for place, table in enumerate(tables) if table.position in unfolded]
 
     @property
+    def wiring(self) -> Wiring:
+        """Which positions are nodes of an architecture's network, what they read, and which are read at all."""
+        return self._wiring
+
+    @property
     def input_shape(self) -> TensorSpec:
         """The spec of the first input."""
         return self.inputs[0][1]
@@ -110,24 +115,26 @@ class SearchSpace:
         Raises InputError when the choices are not an architecture of this space.
         """
         choices = self.architecture(architecture).choices
-        row = np.array([choices], np.int16)
-        values = self._wiring.values(columns_of(row), 1)
+        values = self._wiring.of_one(choices)
         names = [*self._wiring.inputs, *(position.name for position in self.positions)]
         nodes = []
         for place, position in enumerate(self.positions):
-            if values.kinds[place, 0] != NODE or not values.needed[place, 0]:
+            if values.kinds[place] != NODE or not values.needed[place]:
                 continue
-            entry = self.entry_at(position.name, row)
+            entry = self._entry_of(position.name, choices)
             assert entry is not None
-            read = [int(number[0]) for number in values.inputs[place]]
+            read = values.inputs[place]
             nodes.append(Node(position.name, entry.block, tuple(names[number] for number in read if number >= 0)))
-        outputs = tuple(names[int(number[0])] for number in values.outputs)
+        outputs = tuple(names[number] for number in values.outputs)
         return Network(f"{self.name}:{Architecture(choices)}", self.inputs, tuple(nodes), outputs)
 
     def entry_at(self, position: str, row: Population) -> SlotEntry | None:
         """What one architecture (a population of one) has at a position; None where that is nothing."""
+        return self._entry_of(position, row[0].tolist())
+
+    def _entry_of(self, position: str, choices: Sequence[int]) -> SlotEntry | None:
         for table in self._of_position[position]:
-            entry = table.entry(int(table.places(row)[0]))
+            entry = table.entry_of(choices)
             if entry is not None:
                 return entry
         return None

@@ -7,6 +7,7 @@ many decisions, of which few matter at a time, has several slots, each for one o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,6 +78,17 @@ class SlotTable:
     def indices(self, population: Population) -> NDArray[np.intp]:
         """(N,) place of each architecture in arrays of :meth:`edgenas.spaces.space.SearchSpace.cost_arrays`."""
         return self.places(population)
+
+    def entry_of(self, choices: Sequence[int]) -> SlotEntry | None:
+        """The pair that one architecture has here."""
+        strides = self._plain_strides
+        return self.entry(
+            sum(choices[decision] * stride for decision, stride in zip(self.slot.decisions, strides, strict=True))
+        )
+
+    @cached_property
+    def _plain_strides(self) -> list[int]:
+        return [int(stride) for stride in self.strides]
 
     def entry(self, place: int) -> SlotEntry | None:
         """The pair at a place in ``index``."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgenas.spaces.space.position import InputSource
 from edgenas.spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
-from edgenas.spaces.space.value_tables import Columns, lookup
+from edgenas.spaces.space.value_tables import UNKNOWN, Columns, ValueTable, lookup
 
 Mask = NDArray[np.bool_]
 
@@ -45,6 +45,16 @@ class Values:
     outputs: tuple[NDArray[np.intp], ...]
 
 
+@dataclass(frozen=True)
+class OneRow:
+    """:class:`Values` of one architecture: plain numbers."""
+
+    kinds: Sequence[int]
+    needed: Sequence[bool]
+    inputs: Sequence[tuple[int, ...]]
+    outputs: Sequence[int]
+
+
 class Wiring:
     """The positions of a space with what they read."""
 
@@ -60,6 +70,10 @@ class Wiring:
     def decisions(self, place: int) -> frozenset[int]:
         """Decisions that say whether a position is needed; none where it always is."""
         return self._asked[place]
+
+    def possible_kinds(self, place: int) -> frozenset[int]:
+        """What may become of a position: GONE, NODE or PASS and more."""
+        return frozenset(self._kinds[place])
 
     def is_ever_gone(self, name: str) -> bool:
         """Whether some architectures have nothing at this position."""
@@ -132,6 +146,47 @@ class Wiring:
         needed = self.needed(columns, count, kinds)
         return Values(kinds, needed, tuple(inputs), tuple(numbers[name] for name in self.outputs))
 
+    def of_one(self, choices: Sequence[int]) -> OneRow:
+        """As :meth:`values` for a single architecture, in a fraction of the time."""
+        kinds = [_kind(each.kinds, choices) for each in self._built]
+        numbers: dict[str, int] = {name: place for place, name in enumerate(self.inputs)}
+        inputs: list[tuple[int, ...]] = []
+        names: list[list[str | None]] = []
+        for place, each in enumerate(self._built):
+            position, kind = each.position, kinds[place]
+            chosen = [
+                source.names[0 if source.decision is None else choices[source.decision]] for source in position.inputs
+            ]
+            read = [-1 if name is None else numbers[name] for name in chosen]
+            numbers[position.name] = (
+                len(self.inputs) + place if kind == NODE else read[kind - PASS] if kind >= PASS else -1
+            )
+            if position.zeros_like and all(number < 0 for number in read):
+                read[0] = numbers[position.zeros_like]
+            inputs.append(tuple(read))
+            names.append(chosen)
+        return OneRow(kinds, self._needed_of_one(kinds, names), inputs, [numbers[name] for name in self.outputs])
+
+    def _needed_of_one(self, kinds: Sequence[int], names: Sequence[Sequence[str | None]]) -> list[bool]:
+        needed = [place in self.always for place in range(len(self._built))]
+        for output in self.outputs:
+            if output in self._places:
+                needed[self._places[output]] = True
+        for place in reversed(range(len(self._built))):
+            if not needed[place]:
+                continue
+            there = [
+                name is not None and (name not in self._places or kinds[self._places[name]] != GONE)
+                for name in names[place]
+            ]
+            for number, name in enumerate(names[place]):
+                if there[number] and name in self._places and kinds[place] in (NODE, PASS + number):
+                    needed[self._places[name]] = True
+            like = self._built[place].position.zeros_like
+            if like in self._places and kinds[place] == NODE and not any(there):
+                needed[self._places[like]] = True
+        return needed
+
     def _always_needed(self) -> frozenset[int]:
         always: set[int] = {self._places[name] for name in self.outputs if name in self._places}
         for place in reversed(range(len(self._built))):
@@ -162,6 +217,10 @@ class Wiring:
                             tables = self._built[self._places[other]].kinds
                             asked[before] |= {decision for table in tables for decision in table.decisions}
         return [frozenset() if place in self.always else frozenset(each) for place, each in enumerate(asked)]
+
+
+def _kind(tables: Sequence[ValueTable], choices: Sequence[int]) -> int:
+    return max((int(table.numbers[tuple(choices[d] for d in table.decisions)]) for table in tables), default=UNKNOWN)
 
 
 def _possible_kinds(built: BuiltPosition) -> set[int]:

@@ -243,6 +243,12 @@ class _Wrong(ConvBnAct):
         return ConvBnAct(filters=8)
 
 
+@pytest.mark.parametrize("name", ["kind", "block", "lower", "input_count", "when"])
+def test_fields_may_not_hide_what_every_block_has(name: str) -> None:
+    with pytest.raises(InputError, match=rf"block class Hiding has a field '{name}'.*call the field something else"):
+        type("Hiding", (Identity,), {"__annotations__": {name: "str"}})
+
+
 def test_the_suite_notices_a_canonical_form_that_costs_less():
     class Suite(BlockConformance):
         blocks = ((_Wrong(filters=16), ((8, 8, 16),)),)

@@ -9,6 +9,7 @@ from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.spec import parse_spec
+from edgenas.spaces.space.wiring import columns_of
 
 
 def make(text):
@@ -214,3 +215,15 @@ def test_nas_bench_201_is_what_was_published():
     costs = space.population_cost(population, arrays)
     for place in range(0, 15625, 521):
         assert space.decode(population[place]).macs == costs[place]
+
+
+def test_one_architecture_is_worked_out_as_many_are(graph_space: SearchSpace) -> None:
+    population = graph_space.sample(np.random.default_rng(11), 200)
+    wiring = graph_space._wiring
+    many = wiring.values(columns_of(population), len(population))
+    for row, choices in enumerate(population.tolist()):
+        one = wiring.of_one(choices)
+        assert list(one.kinds) == many.kinds[:, row].tolist()
+        assert list(one.needed) == many.needed[:, row].tolist()
+        assert list(one.outputs) == [int(number[row]) for number in many.outputs]
+        assert list(one.inputs) == [tuple(int(number[row]) for number in read) for read in many.inputs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +46,6 @@ def _one_ratio(then_ms: Any, now_ms: Any, weights_mb: Any) -> DeviceDrift:
     return DeviceDrift(float(np.median(now_ms / then_ms)))
 
 
-def _prior_only(self: Coldness, seen: Sequence[Any], weight_bytes: int) -> tuple[float, float]:
-    observed = np.array([each.latency_ms for each in seen])
-    part = self.expected_ms(float(observed.min()), weight_bytes) / float(observed.min())
-    shares = self.share(np.array([each.network_ms for each in seen]))
-    latency = float(np.mean(observed / (1 + part * shares)))
-    return latency, part * latency
-
-
 def _fit_without_part(seen: Any, weight_bytes: Any) -> Coldness:
     found = _FIT(seen, weight_bytes)
     return Coldness(found.ms_per_mb, found.decay_ms, 0.0)
@@ -93,11 +85,6 @@ MECHANISMS = (
         "cache misses",
         "slow networks add to what blocks take in fast ones",
         _off(_each, inside, "fit_coldness", lambda seen, weight_bytes: Coldness()),
-    ),
-    Mechanism(
-        "cache misses: own rates",
-        "each block has a rate of its own, besides what blocks like it have",
-        _off(_each, Coldness, "split", _prior_only),
     ),
     Mechanism(
         "cache misses: share of time",

@@ -216,12 +216,11 @@ def test_without_a_test_folder_some_is_split_off_and_told(tmp_path):
     assert not kept & {tuple(image.flat) for image in dataset.test_images}
 
 
-def test_more_than_the_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch):
-    from edgenas.data import folders
-
-    monkeypatch.setattr(folders, "memory_limit", lambda: 1000)
-    with pytest.raises(InputError, match=r"pets: its images of 8x9 pixels take .*set image_size"):
-        load_dataset(str(make_folder(tmp_path / "pets")))
+def test_more_than_the_memory_is_read_when_it_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgenas.data.folders.memory_limit", lambda: 100)
+    dataset = load_dataset(str(make_folder(tmp_path / "pets")))
+    assert dataset.train.streamed
+    assert dataset.images[0].shape == dataset.image_shape
 
 
 def test_names_that_no_file_can_have(tmp_path):

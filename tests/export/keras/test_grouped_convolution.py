@@ -23,9 +23,9 @@ def test_values_and_gradients(
     native: bool, side: int, channels: int, filters: int, groups: int, kernel: int, stride: int, monkeypatch
 ) -> None:
     tf = tensorflow()
-    if native and not module._has_native_gradient():
+    if native and not module.has_native_gradient():
         pytest.skip("this TensorFlow has no gradient of group convolutions")
-    monkeypatch.setattr(module, "_has_native_gradient", lambda: native)
+    monkeypatch.setattr(module, "has_native_gradient", lambda: native)
     generator = np.random.default_rng(0)
     images = tf.constant(generator.normal(size=(3, side, side, channels)).astype(np.float32))
     weights = tf.constant(generator.normal(size=(kernel, kernel, channels // groups, filters)).astype(np.float32))
@@ -42,7 +42,7 @@ def test_values_and_gradients(
 
 def test_a_variable_learns_without_the_native_gradient_outside_of_functions(monkeypatch) -> None:
     tf = tensorflow()
-    monkeypatch.setattr(module, "_has_native_gradient", lambda: False)
+    monkeypatch.setattr(module, "has_native_gradient", lambda: False)
     images, kernel = tf.ones((1, 4, 4, 4)), tf.Variable(tf.ones((3, 3, 2, 4)))
     results = []
     for function in (grouped_convolution, grouped_convolution_by_parts):
@@ -73,7 +73,7 @@ model.fit(images, generator.integers(3, size=8), verbose=0)
 assert not np.array_equal(before, model.get_layer("gc.expand_conv").get_weights()[0]), "the kernel did not learn"
 names = [operator.name for operator in read_operators(convert(model, quantization="int8", calibration=images))]
 assert names.count("CONV_2D") == 2, names
-print(module._has_native_gradient())
+print(module.has_native_gradient())
 """
 
 

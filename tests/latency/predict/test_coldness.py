@@ -52,9 +52,7 @@ def test_a_block_seen_in_slow_networks_alone_gets_the_common_rate() -> None:
     coldness = Coldness(RATE, DECAY_MS)
     latency, cold = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.15, 12.0, 2)], 1_000_000)
     assert (latency, cold) == pytest.approx((0.10, 0.05), rel=0.01)
-    own = coldness.split([Sighting(0.15, 10.0, 2), Sighting(0.07, 0.01, 2)] * 20, 1_000_000)
-    assert own == pytest.approx((0.07, 0.08), rel=0.05)
-    # Figures stay possible whatever the prior says.
+    # Figures stay possible whatever blocks like it have.
     latency, cold = coldness.split([Sighting(0.01, 10.0, 2)], 10_000_000)
     assert latency > 0
     assert cold >= 0

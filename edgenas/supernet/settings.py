@@ -1,0 +1,69 @@
+"""How a supernet is trained, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from edgenas.data.augmentation import Augmentation
+from edgenas.spaces.errors import InputError
+
+
+@dataclass(frozen=True)
+class SupernetSettings:
+    """Settings of the shared weights' training. Raises InputError naming the field.
+
+    Attributes:
+        epochs: passes over the training examples; each step trains several networks on one batch.
+        max_steps: ends it after so many steps.
+        batch_size: examples of a step.
+        learning_rate: peak of AdamW; then half a cosine down to 0.
+        warmup: share of the steps in which the rate grows from 0.
+        clip_norm: gradients of a larger norm are scaled down to it; 0: off.
+        label_smoothing: of the largest network's loss, the only one that learns from labels.
+        random_networks: networks of a step besides the largest and the smallest.
+        rank_weight: of the pairwise rank loss: of two networks of a step, the one with more multiply-accumulates should
+            have no larger loss (CVPR 2022 NAS competition, track 1). It grows linearly from 0; 0 turns it off.
+        calibration_examples: training examples from which batch-norm statistics are estimated for a scored network.
+        scored_examples: held-out examples that a network is scored on; None: all.
+        checkpoint_seconds: a checkpoint is written after so many seconds, and at an interruption.
+        augmentation: random changes of training examples.
+    """
+
+    epochs: int = 30
+    max_steps: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 4e-3
+    warmup: float = 0.05
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.0
+    random_networks: int = 1
+    rank_weight: float = 1.0
+    calibration_examples: int = 512
+    scored_examples: int | None = 2000
+    checkpoint_seconds: float = 60.0
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        least: dict[str, float] = {"epochs": 1, "batch_size": 2, "random_networks": 1, "calibration_examples": 1}
+        least |= {"rank_weight": 0, "clip_norm": 0, "checkpoint_seconds": 0}
+        for name, smallest in least.items():
+            if not getattr(self, name) >= smallest:
+                raise InputError(f"supernet: {name} must be at least {smallest}, not {getattr(self, name)!r}")
+        for name in ("max_steps", "scored_examples"):
+            if getattr(self, name) is not None and not getattr(self, name) >= 1:
+                raise InputError(f"supernet: {name} must be at least 1, not {getattr(self, name)!r}")
+        if not self.learning_rate > 0:
+            raise InputError(f"supernet: learning_rate must be above 0, not {self.learning_rate!r}")
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"supernet: {name} must be in [0, 1), not {getattr(self, name)!r}")
+
+    def steps(self, examples: int) -> int:
+        """Steps of the whole training on so many examples."""
+        total = self.epochs * max(1, examples // self.batch_size)
+        return total if self.max_steps is None else min(total, self.max_steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

@@ -1,0 +1,128 @@
+"""A supernet learns, is continued exactly, and what its controller does follows from the rewards."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.supernet.controller import ControllerSettings
+from edgenas.supernet.families import Families, Population
+from edgenas.supernet.lesson import Lesson
+from edgenas.supernet.network import Supernet
+from edgenas.supernet.settings import SupernetSettings
+from edgenas.supernet.training import Floats, SupernetProgress, SupernetTraining
+
+SETTINGS = SupernetSettings(epochs=2, max_steps=8, batch_size=24, calibration_examples=96, checkpoint_seconds=1e9)
+
+
+def small_first(qualities: Floats, rows: Population) -> Floats:
+    return np.asarray(qualities - 0.5 * rows[:, 0])
+
+
+def make(space: SearchSpace, lesson: Lesson, folder: Path | None, *, controlled: bool) -> SupernetTraining:
+    controller = ControllerSettings(delay=0.25, learning_rate=0.1, samples=2)
+    return SupernetTraining(
+        Supernet(space, seed=2),
+        lesson,
+        SETTINGS,
+        reward=small_first if controlled else None,
+        controller=controller if controlled else None,
+        folder=folder,
+    )
+
+
+def test_interrupted_and_resumed_is_as_if_uninterrupted(space: SearchSpace, lesson: Lesson, tmp_path: Path) -> None:
+    whole = make(space, lesson, tmp_path / "whole", controlled=True)
+    heard: list[SupernetProgress] = []
+    whole.run(heard.append)
+    assert heard[-1].step == heard[-1].steps == 8
+    assert heard[-1].entropy is not None
+    assert heard[-1].reward is not None
+
+    part = make(space, lesson, tmp_path / "part", controlled=True)
+
+    def interrupt(step: int) -> None:
+        # After the weights' half of a step: the controller's half is still to come.
+        type(part)._controller_step(part, step)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    part._controller_step = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        part.run()
+    resumed = make(space, lesson, tmp_path / "part", controlled=True)
+    assert resumed.learner.step == 5
+    resumed.run()
+    for name, variable in whole.learner.variables.items():
+        np.testing.assert_array_equal(resumed.learner.variables[name].numpy(), variable.numpy(), err_msg=name)
+    assert whole.controller is not None
+    assert resumed.controller is not None
+    for name, array in whole.controller.to_arrays().items():
+        np.testing.assert_array_equal(resumed.controller.to_arrays()[name], array, err_msg=name)
+    assert np.abs(whole.controller.logits).max() > 0
+    # A step of which only the weights' half was kept gets its other half first.
+    whole.controller.steps -= 1
+    whole._catch_up()
+    assert whole.controller.steps == 8
+
+
+def test_it_learns_and_scores_repeat(space: SearchSpace, lesson: Lesson) -> None:
+    settings = SupernetSettings(epochs=20, batch_size=24, learning_rate=5e-3, calibration_examples=96)
+    training = SupernetTraining(Supernet(space, seed=2), lesson, settings)
+    plan = training.supernet.plan(space.architecture(training.families.largest.rows[0]))
+    before = training.learner.score(plan)
+    training.run(until=150)
+    first = training.learner.score(plan)
+    training.learner.score(training.supernet.plan(space.architecture(training.families.smallest.rows[0])))
+    assert training.learner.score(plan) == first, "the statistics of other networks must not matter"
+    assert first > max(before, 0.6)
+
+
+def test_a_step_trains_both_ends_and_something_between(space: SearchSpace, lesson: Lesson) -> None:
+    families, seed = Families(space, lesson.seed), lesson.seed
+    training = SupernetTraining.__new__(SupernetTraining)  # without the graph, which takes long to trace
+    training.families, training.lesson, training.controller = families, lesson, None
+    training.settings, training.supernet = SETTINGS, type("Holder", (), {"space": space})()  # type: ignore[assignment]
+    drawn = [training.rows(step) for step in range(20)]
+    for rows in drawn:
+        assert any((rows[0] == row).all() for row in families.largest.rows)
+        assert any((rows[-1] == row).all() for row in families.smallest.rows)
+        assert space.contains(rows).all()
+    assert len({row.tobytes() for rows in drawn for row in rows[1:-1]}) > 10
+    np.testing.assert_array_equal(training.rows(3), drawn[3], err_msg=str(seed))
+
+
+def test_both_ends_come_with_all_blocks(space: SearchSpace) -> None:
+    families = Families(space, seed=0)
+    (place,) = [position for position in space.positions if position.name == "stage1_layer1"]
+    assert place.block.decision is not None
+    for extremes in (families.largest, families.smallest):
+        assert set(extremes.rows[:, place.block.decision]) == {0, 1, 2}
+    rows = space.sample(np.random.default_rng(0), 3)
+    assert sorted(families.covering(np.random.default_rng(1), rows)[:, place.block.decision]) == [0, 1, 2]
+    wide = families.widest(rows[0])
+    assert families.macs(wide[None])[0] >= families.macs(rows[:1])[0]
+    assert space.contains(wide[None]).all()
+
+
+def test_a_checkpoint_of_another_training_is_refused(space: SearchSpace, lesson: Lesson, tmp_path: Path) -> None:
+    training = make(space, lesson, tmp_path, controlled=False)
+    training._save()
+    with pytest.raises(InputError, match="another network, data, settings or seed"):
+        make(space, lesson, tmp_path, controlled=True)
+
+
+def test_too_few_held_out_images(space: SearchSpace, lesson: Lesson) -> None:
+    short = dataclasses.replace(lesson, held_out=lesson.held_out.take(np.arange(4)))
+    with pytest.raises(InputError, match=r"4 held-out examples are too few .* at least 6"):
+        make(space, short, None, controlled=False)
+
+
+def test_divergence_is_told(space: SearchSpace, lesson: Lesson) -> None:
+    training = make(space, lesson, None, controlled=False)
+    training.learner.variables["losses"].assign(np.full(3, np.nan, np.float32))
+    with pytest.raises(WorkError, match=r"diverged.*learning_rate"):
+        training._progress()
