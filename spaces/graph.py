@@ -88,12 +88,13 @@ class GraphBuilder:
         """Appends a node and returns its name, the handle for later nodes."""
         if name in self._shapes:
             raise InputError(f"two nodes are named {name!r}")
-        missing = [source for source in inputs if source not in self._shapes]
-        if missing:
-            raise InputError(f"node {name!r} reads {missing[0]!r}, which does not come before it")
+        try:
+            specs = [self._shapes[source] for source in inputs]
+        except KeyError as error:
+            raise InputError(f"node {name!r} reads {error.args[0]!r}, which does not come before it") from None
         if weights is not None:
             self._check_owner(name, op, inputs, weights)
-        self._shapes[name] = op.output(*(self._shapes[source] for source in inputs))
+        self._shapes[name] = op.output(*specs)
         self._nodes.append(OpNode(name, op, inputs, weights))
         return name
 
@@ -112,4 +113,6 @@ class GraphBuilder:
         return self._shapes[name]
 
     def build(self, *outputs: str) -> OpGraph:
-        return OpGraph(self._inputs, tuple(self._nodes), outputs)
+        graph = OpGraph(self._inputs, tuple(self._nodes), outputs)
+        graph.__dict__["shapes"] = dict(self._shapes)  # what the property would work out again
+        return graph

@@ -64,15 +64,15 @@ class Op(ABC):
 
     def output(self, *inputs: Shape) -> TensorSpec:
         """Spec of the only output. Raises InputError when the op does not fit the inputs."""
-        specs = tuple(TensorSpec.of(shape) for shape in inputs)
-        name = type(self).__name__
-        if self.input_count is None and not specs:
-            raise InputError(f"{name} reads one tensor or more, not none")
-        if self.input_count is not None and len(specs) != self.input_count:
-            raise InputError(f"{name} reads {self.input_count} tensor(s), not {len(specs)}")
+        specs = tuple([TensorSpec.of(shape) for shape in inputs])
+        count, dtype = self.input_count, self.input_dtype
+        if count is None and not specs:
+            raise InputError(f"{type(self).__name__} reads one tensor or more, not none")
+        if count is not None and len(specs) != count:
+            raise InputError(f"{type(self).__name__} reads {count} tensor(s), not {len(specs)}")
         for spec in specs:
-            if self.input_dtype not in ("any", spec.dtype):
-                raise InputError(f"{name} takes {self.input_dtype}, not {spec!r} of {spec.dtype}")
+            if dtype != spec.dtype and dtype != "any":
+                raise InputError(f"{type(self).__name__} takes {dtype}, not {spec!r} of {spec.dtype}")
         return TensorSpec(self.output_shape(*specs), self.output_dtype(*specs))
 
     @abstractmethod

@@ -1,0 +1,95 @@
+"""How well a table that is made of a few given figures predicts and orders other networks of its space.
+
+    python tools/bench_figures.py --space nas_bench_201 --source cpu.csv --device edgetpu-sim --json figures.json
+
+A simulated device plays the one that nobody can reach: it is asked for all networks, and the first ``--networks`` of
+them are the given figures. ``--source`` is the table whose shape is taken; without it, the amounts of work are. Beside
+the error on the other networks stand what leave-one-out had said, and the order (Spearman). ``--true-table`` takes the
+figures from the table of another device instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgenas.devices import Measurement, get_device
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency import LatencyTable, Predictor
+from edgenas.latency.check.validation import Accuracy
+from edgenas.latency.transfer.figures import GivenFigures
+from edgenas.latency.transfer.from_figures import profile_from_figures
+from edgenas.spaces.space.population import Population
+from edgenas.spaces.space.search_space import SearchSpace
+
+
+def main() -> None:
+    """Prints the figures, and writes them with ``--json``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", default="nas_bench_201")
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--device", default="edgetpu-sim")
+    parser.add_argument("--true-table", type=Path)
+    parser.add_argument("--networks", type=int, default=10)
+    parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--choices", type=int, default=20, help="how many times figures are chosen at random")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    space = SearchSpace.load(options.space)
+    rng = np.random.default_rng(options.seed)
+    population = np.unique(space.sample(rng, 2 * (options.networks + options.held_out)), axis=0)
+    population = rng.permutation(population)[: options.networks + options.held_out]
+    if options.true_table is None:
+        true_ms = simulated(space, population, options.device)
+    else:
+        true_ms = Predictor(LatencyTable.load(options.true_table)).population(space, population)
+    source = None if options.source is None else LatencyTable.load(options.source)
+    runs = []
+    for _ in range(options.choices):
+        order = rng.permutation(len(population))
+        runs.append(run(space, population[order], true_ms[order], options.networks, source))
+    middle = {name: statistics.median(found[name] for found in runs) for name in runs[0]}
+    worst = min(found["spearman"] for found in runs)
+    print(
+        f"{options.networks} figures, {len(population) - options.networks} other networks, {options.choices} choices: "
+        f"Spearman {middle['spearman']:.3f} (worst {worst:.3f}), error {middle['mape']:.1%}, leave-one-out said "
+        f"{middle['leave_one_out']:.1%}"
+    )
+    if options.json:
+        settings = {name: str(value) for name, value in vars(options).items()}
+        claim = {"claim": "median Spearman on the other networks", "value": middle["spearman"], "goal": 0.9}
+        claims = [claim | {"met": middle["spearman"] >= 0.9}]
+        options.json.write_text(json.dumps({"settings": settings, "median": middle, "runs": runs, "claims": claims}))
+
+
+def simulated(space: SearchSpace, population: Population, device: str) -> NDArray[np.float64]:
+    """(N,) what a device that always gives the same number says of each network, in ms."""
+    target = get_device(device)
+    models = {str(place): write_tflite(space.decode(row).graph, "int8") for place, row in enumerate(population)}
+    outcomes = target.measure_many(models)
+    found = [outcomes[name] for name in models]
+    return np.array([outcome.min for outcome in found if isinstance(outcome, Measurement)], np.float64)
+
+
+def run(
+    space: SearchSpace, population: Population, true_ms: NDArray[np.float64], count: int, source: LatencyTable | None
+) -> dict[str, Any]:
+    """A table from the first networks' figures, and how it does on the others."""
+    given = tuple(space.architecture(row) for row in population[:count])
+    figures = GivenFigures("figures.csv", given, true_ms[:count], np.full(count, np.nan))
+    with tempfile.TemporaryDirectory() as folder:
+        result = profile_from_figures(space, "other", figures, source=source, table_path=Path(folder, "table.csv"))
+    accuracy = Accuracy.of(Predictor(result.table).population(space, population)[count:], true_ms[count:])
+    return {"spearman": accuracy.spearman, "mape": accuracy.mape, "leave_one_out": result.error["mape"]}
+
+
+if __name__ == "__main__":
+    main()
