@@ -71,7 +71,7 @@ the model's input tensor says; the output is one logit per class (no softmax).
         limits=(
             f"It always answers with one of its {len(labels)} classes, also for images that show none of them.",
             f"The accuracy holds for images like those of {data_name}; for other cameras, light or framing it is "
-            "unknown\n  until it is measured.",
+            "unknown\n  until it is tested.",
             "Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt "
             "somebody.",
         ),
