@@ -161,6 +161,24 @@ def test_a_disk_is_filled_only_when_it_is_a_small_one(tools: None, tmp_path: Pat
         Filling("search", 0, tmp_path).fill()
 
 
+def test_the_disk_is_filled_when_its_step_begins(tools: None, tmp_path: Path, monkeypatch: Any) -> None:
+    from faults import filling, stand_ins
+
+    from edgenas.run.context import RunContext
+    from edgenas.run.records import SearchRecord, TrainRecord
+    from edgenas.study import evaluation
+
+    filled: list[str] = []
+    monkeypatch.setattr(filling.Filling, "fill", lambda self: filled.append(self.point))
+    monkeypatch.setenv(filling.VARIABLE, f"search:0:{tmp_path}")
+    monkeypatch.setattr(RunContext, "step", lambda self, kind: kind.step)
+    monkeypatch.setattr(evaluation, "ShortTrainingEvaluator", None)
+    stand_ins.install("fill")
+    context = RunContext.__new__(RunContext)
+    assert [context.step(kind) for kind in (TrainRecord, SearchRecord)] == ["train", "search"]
+    assert filled == ["search"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kills", "corruptions", "disk", "hang", "signals"])
 def test_the_other_kinds_run(tools: None, tmp_path: Path, kind: str) -> None:

@@ -100,10 +100,10 @@ def _fill() -> None:
     _formula()
     step = steps.RunContext.step
 
-    def filling_step(self: Any, name: str) -> Any:
-        if name == filling.point:
+    def filling_step(self: Any, kind: Any) -> Any:
+        if kind.step == filling.point:
             filling.fill()
-        return step(self, name)
+        return step(self, kind)
 
     _replace(steps.RunContext, "step", filling_step)
     if filling.point == "bundle":
