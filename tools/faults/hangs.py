@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from faults.searching import Search
 TRIALS = 8
 FAULTY = 5
 #: Where a candidate hangs, the search may take this long: a time limit has to end it.
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 200.0
 FAULTS = ("sleep", "stop", "nan", "negative", "text", "error", "kill", "crash")
 
 
@@ -21,30 +22,9 @@ def hangs(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any], lis
     """One search for each fault of a candidate; what the limit is, is left to its default."""
     from bench_faults import claim
 
-    rows: list[dict[str, Any]] = []
-    for fault in FAULTS[: options.count("hang")]:
-        search = Search(scene, folder / fault, TRIALS, 1, {"seconds": 0.05, "faults": {FAULTY: fault}})
-        ended = search(patience=PATIENCE_SECONDS)
-        found = search.trials_found()
-        complete = sum(facts[0] == "COMPLETE" for facts in found.values())
-        failed = found.get(FAULTY, ("nothing",))[0]
-        right = ended.kind == "ok" and complete == TRIALS - 1 and failed == "FAIL"
-        rows.append(
-            {
-                "fault": fault,
-                "right": right,
-                "ended": ended.kind,
-                "words": ended.words,
-                "seconds": round(ended.seconds, 1),
-                "complete": complete,
-                "faulty_trial": failed,
-            }
-        )
-        if not right:
-            print(
-                f"  {fault}: {ended.kind}, {complete} complete, trial {FAULTY} {failed}: {ended.words[:160]}",
-                flush=True,
-            )
+    faults = FAULTS[: options.count("hang")]
+    with ThreadPoolExecutor(max(2, options.parallel)) as pool:  # they mostly wait
+        rows = list(pool.map(lambda fault: _one(scene, folder / fault, fault), faults))
     shutil.rmtree(folder, ignore_errors=True)
     wrong = [row["fault"] for row in rows if not row["right"]]
     slowest = max((row["seconds"] for row in rows), default=0.0)
@@ -54,3 +34,23 @@ def hangs(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any], lis
         f"the slowest took {slowest:.0f} s",
     }
     return found, [claim(f"hang: searches that a faulty candidate ended or stopped, of {len(rows)}", len(wrong), 0)]
+
+
+def _one(scene: Scene, folder: Path, fault: str) -> dict[str, Any]:
+    search = Search(scene, folder, TRIALS, 1, {"seconds": 0.05, "faults": {FAULTY: fault}})
+    ended = search(patience=PATIENCE_SECONDS)
+    found = search.trials_found()
+    complete = sum(facts[0] == "COMPLETE" for facts in found.values())
+    failed = found.get(FAULTY, ("nothing",))[0]
+    right = ended.kind == "ok" and complete == TRIALS - 1 and failed == "FAIL"
+    if not right:
+        print(f"  {fault}: {ended.kind}, {complete} complete, trial {FAULTY} {failed}: {ended.words[:160]}", flush=True)
+    return {
+        "fault": fault,
+        "right": right,
+        "ended": ended.kind,
+        "words": ended.words,
+        "seconds": round(ended.seconds, 1),
+        "complete": complete,
+        "faulty_trial": failed,
+    }
