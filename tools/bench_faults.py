@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -57,8 +56,6 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options, only, out = _parse(arguments)
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background: programs would inherit that
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     import faults.warm
 
     faults.warm.load()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -77,7 +78,12 @@ class Search:
         with self.output.open("wb") as output:
             settings: dict[str, Any] = {"stdout": output, "stderr": output, "stdin": subprocess.DEVNULL} | options
             return subprocess.Popen(
-                self.command(verb, *more), cwd=self.folder, env=environment, start_new_session=True, **settings
+                self.command(verb, *more),
+                cwd=self.folder,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_hears_signals,
+                **settings,
             )
 
     def finish(self, process: subprocess.Popen[bytes], patience: float = PATIENCE_SECONDS) -> Ended:
@@ -127,6 +133,12 @@ class Search:
                 return False
             time.sleep(0.01)
         return False
+
+
+def _hears_signals() -> None:
+    """In the child: a shell's background and nohup ignore signals, which programs would inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def read_trials(path: Path) -> dict[int, tuple[Any, ...]]:
