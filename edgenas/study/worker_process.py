@@ -18,6 +18,8 @@ from edgenas.streams import keep_streams_open
 from edgenas.study.candidates import Evaluator, EvaluatorFactory, failure, outcome_of
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
+#: Signals besides Ctrl-C that end a run. They are blocked while a worker starts.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(packed: bytes, pipe: Connection) -> None:
@@ -55,6 +57,7 @@ def _settle() -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         os.dup2(2, 1)  # standard output is for the data that the command was asked for
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     keep_streams_open()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if sys.platform == "linux":

@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
@@ -22,7 +23,7 @@ from edgenas.environment import environment
 from edgenas.spaces.errors import WorkError
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator, EvaluatorFactory, Outcome, outcome_of, words_of
 from edgenas.study.time_limit import TimeLimit
-from edgenas.study.worker_process import serve
+from edgenas.study.worker_process import ENDING_SIGNALS, serve
 
 __all__ = ["Candidate", "Evaluation", "Evaluator", "EvaluatorFactory", "Outcome", "WorkerPool", "outcome_of"]
 
@@ -236,17 +237,39 @@ class _Worker:
 
 @contextlib.contextmanager
 def _inherited(threads: int) -> Iterator[None]:
-    """What a process must have from its very start: thread counts, and no ear for Ctrl-C.
+    """What a process must have from its very start: thread counts, and no ear for signals that end the run.
 
-    Libraries read the counts when they are loaded. The parent hears Ctrl-C and ends its workers.
+    Libraries read the counts when they are loaded. The parent hears the signals and ends its workers. None may come
+    between starting a process and telling it what to do: it would end with a traceback of its own.
     """
+    numbers = (signal.SIGINT, *ENDING_SIGNALS)
     # Blocked, not ignored: what arrives meanwhile reaches this process afterwards, and the child inherits the block.
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
-        with environment(dict.fromkeys(_THREAD_VARIABLES, str(threads))):
+        with _heard_later(numbers), environment(dict.fromkeys(_THREAD_VARIABLES, str(threads))):
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextlib.contextmanager
+def _heard_later(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Keeps signals until the end: another thread that does not block them takes them for the main one, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept: list[int] = []
+    before = {number: signal.getsignal(number) for number in numbers}
+    replaced = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in replaced:
+        signal.signal(number, lambda received, frame: kept.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+        for received in kept:
+            signal.raise_signal(received)  # blocked still, or heard here
 
 
 def available_cores() -> int:

@@ -13,7 +13,7 @@ import pytest
 from edgenas.cli.signals import descendants
 from edgenas.spaces.errors import WorkError
 from edgenas.study.time_limit import TimeLimit
-from edgenas.study.workers import Candidate, Outcome, WorkerPool
+from edgenas.study.workers import Candidate, Outcome, WorkerPool, _inherited
 
 EVALUATORS = """
 import os, signal, subprocess, sys, time
@@ -43,6 +43,8 @@ def behave(candidate):
         print("not data")
     if candidate.architecture == "threads":
         return float(os.environ["OMP_NUM_THREADS"]) / 10
+    if candidate.architecture == "blocked":
+        return float(len(signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGTERM, signal.SIGHUP}))
     return candidate.seed / 100
 
 def make():
@@ -160,6 +162,25 @@ def test_who_was_killed_is_told_from_who_crashed(evaluators) -> None:  # type: i
     outcomes = run(WorkerPool(evaluators.make), "killed", "crash", "exit", "quit")
     assert [outcomes[number].killed for number in range(4)] == [True, False, False, False]
     assert outcomes[3].error == "SystemExit: no such file"
+
+
+def test_signals_wait_while_a_worker_starts_and_workers_hear_them(evaluators) -> None:  # type: ignore[no-untyped-def]
+    heard: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda got, frame: heard.append(got)) for number in numbers}
+    try:
+        with _inherited(1):
+            for number in numbers:
+                os.kill(os.getpid(), number)
+            assert heard == []
+        deadline = time.monotonic() + 5
+        while len(heard) < 3 and time.monotonic() < deadline:  # another thread may have taken one for this one
+            time.sleep(0.01)
+        assert sorted(heard) == sorted(numbers)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert run(WorkerPool(evaluators.make), "blocked")[0].score == 0.0
 
 
 def test_an_evaluator_that_cannot_be_sent_is_told() -> None:
