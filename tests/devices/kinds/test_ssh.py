@@ -25,7 +25,7 @@ from edgenas.devices.device import (
     MeasureSettings,
     device_from_spec,
 )
-from edgenas.devices.kinds.client import RUNNER_FILES
+from edgenas.devices.kinds.client import RUNNER, RUNNER_FILES
 from edgenas.devices.kinds.ssh import difference
 from edgenas.devices.measurement import Measurement
 from edgenas.export.tflite.flatbuffer import write_tflite
@@ -115,7 +115,7 @@ def test_runner_goes_over_only_when_it_is_missing_or_damaged(make_board, false_p
     assert runner.stat().st_mtime_ns == before
     runner.write_text("damaged")
     make_board(python=false_python).identity()
-    assert runner.read_bytes() == Path("devices/runner.py").read_bytes()
+    assert runner.read_bytes() == RUNNER.read_bytes()
 
 
 def test_connection_cut_in_the_middle_loses_nothing(make_board, board_python, server):

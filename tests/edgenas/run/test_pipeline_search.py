@@ -339,6 +339,8 @@ def test_the_result_is_what_the_contract_says(make_recipe: Make, table_path: Pat
         "trial": best.number,
         "architecture": best.architecture,
         "top1": best.top1,
+        "metric": "top1",
+        "metrics": {"top1": best.top1},
         "predicted": dict(best.predicted),
     }
     for name in ("recipe.yaml", "study.db", "table.csv", "log.jsonl", "state.json", "trials/0/trial.json"):
