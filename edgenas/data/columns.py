@@ -5,6 +5,7 @@ Rows come with the same values as if everything had been loaded, so a training s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 _READERS = 4
 
 
-class StreamedColumn:
+class StreamedColumn(ABC):
     """Base: ``read(indices)`` makes the rows; everything else follows.
 
     Args:
@@ -44,8 +45,9 @@ class StreamedColumn:
             return self.read(np.array([range(len(self))[rows]]))[0]
         return self.read(row_indices(rows, len(self)))
 
+    @abstractmethod
     def read(self, indices: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """The rows of these indices, each from 0 to the number of rows - 1, in their order."""
 
 
 class Rows(StreamedColumn):

@@ -182,7 +182,9 @@ class Study:
     def trials(self) -> tuple[Trial, ...]:
         """All trials by number, as they are in the file now."""
         facts = self._patiently(lambda: self._study.user_attrs)
-        measured = {key: value for key, value in facts.items() if key.startswith("measured:")}
+        measured = {
+            int(key.removeprefix("measured:")): costs for key, costs in facts.items() if key.startswith("measured:")
+        }
         numbers, rows = self._patiently(self._read_rows)
         found = dict(self._finished)
         for row in rows:
@@ -192,11 +194,10 @@ class Study:
             )
             if trial.state not in ("running", "waiting"):
                 self._finished[row.number] = trial
-        trials = [found[number] for number in numbers]
-        for name, costs in measured.items():
-            number = int(name.removeprefix("measured:"))
-            trials = [dataclasses.replace(t, measured=costs) if t.number == number else t for t in trials]
-        return tuple(trials)
+        return tuple(
+            dataclasses.replace(found[number], measured=measured[number]) if number in measured else found[number]
+            for number in numbers
+        )
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""

@@ -37,7 +37,7 @@ def serve(packed: bytes, pipe: Connection) -> None:
         start = time.monotonic()
         if evaluate is None:
             try:
-                factory: EvaluatorFactory = pickle.loads(packed)
+                factory: EvaluatorFactory = pickle.loads(packed)  # from our own parent, never from a file
                 evaluate = factory()
             except BaseException as error:
                 pipe.send(failure(candidate.number, error).reason)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,30 @@ def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
         WorkError: the new bundle does not pass :func:`verify_bundle`, or cannot be written. What was there before
             is then still there.
     """
+    with _put_in_place(folder) as temporary:
+        for name, content in _files(contents).items():
+            (temporary / name).write_bytes(content)
+        problems = verify_bundle(temporary)
+        if problems:
+            raise WorkError(
+                f"the bundle for {Path(folder).absolute()} was not written, because it would be wrong: "
+                f"{'; '.join(problems)}"
+            )
+    return Path(folder).absolute()
+
+
+def copy_bundle(bundle: Path, folder: Path | str) -> Path:
+    """Copies a bundle; one that is there already is replaced as a whole. Raises as :func:`write_bundle` does."""
+    with _put_in_place(folder) as temporary:
+        for name in bundle_files(bundle):
+            if (bundle / name).is_file():
+                shutil.copyfile(bundle / name, temporary / name)
+    return Path(folder).absolute()
+
+
+@contextlib.contextmanager
+def _put_in_place(folder: Path | str) -> Iterator[Path]:
+    """An empty folder to fill; at the end it replaces the bundle in ``folder`` as a whole, or nothing has changed."""
     folder = Path(folder).absolute()
     check_replaceable(folder)
     workspace: Path | None = None
@@ -56,13 +81,7 @@ def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
         workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
         temporary = workspace / folder.name  # unlike the workspace, with the permissions the user's umask asks for
         temporary.mkdir()
-        for name, content in _files(contents).items():
-            (temporary / name).write_bytes(content)
-        problems = verify_bundle(temporary)
-        if problems:
-            raise WorkError(
-                f"the bundle for {folder} was not written, because it would be wrong: {'; '.join(problems)}"
-            )
+        yield temporary
         _keep_other_files(folder, temporary)
         _replace(temporary, folder)
     except OSError as error:
@@ -70,30 +89,6 @@ def write_bundle(folder: Path | str, contents: BundleContents) -> Path:
     finally:
         if workspace is not None:
             shutil.rmtree(workspace, ignore_errors=True)
-    return folder
-
-
-def copy_bundle(bundle: Path, folder: Path | str) -> Path:
-    """Copies a bundle; one that is there already is replaced as a whole. Raises as :func:`write_bundle` does."""
-    folder = Path(folder).absolute()
-    check_replaceable(folder)
-    workspace: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        workspace = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))
-        temporary = workspace / folder.name
-        temporary.mkdir()
-        for name in bundle_files(bundle):
-            if (bundle / name).is_file():
-                shutil.copyfile(bundle / name, temporary / name)
-        _keep_other_files(folder, temporary)
-        _replace(temporary, folder)
-    except OSError as error:
-        raise WorkError(f"{folder}: the bundle cannot be written ({error}); nothing was changed") from error
-    finally:
-        if workspace is not None:
-            shutil.rmtree(workspace, ignore_errors=True)
-    return folder
 
 
 def read_metrics(folder: Path | str) -> dict[str, Any]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
-from edgenas.export.bundle import pictures as export_pictures
-from edgenas.export.bundle import run as bundle_run
-from edgenas.export.bundle import run_arrays
+from edgenas.export.bundle import changed, pictures, run, run_arrays
 
-#: What follows in ``pictures.py`` is part of the program for pictures.
-PICTURES_LINE = "# ---- run.py holds what follows ----\n"
+#: What follows in ``pictures.py`` and ``changed.py`` is part of the programs.
+PART_LINE = "# ---- run.py holds what follows ----\n"
 
 
 def picture_program() -> str:
-    """The program of an image classifier: the text of ``run.py`` with that of ``pictures.py`` in its import's place."""
-    program, pictures = inspect.getsource(bundle_run), inspect.getsource(export_pictures)
-    lines = program.splitlines(keepends=True)
-    place = next(index for index, line in enumerate(lines) if "pictures import read_picture" in line)
-    return "".join([*lines[:place], pictures.partition(PICTURES_LINE)[2].lstrip(), *lines[place + 1 :]])
+    """The program of an image classifier."""
+    return _whole(run, (changed, pictures))
 
 
 def array_program() -> str:
     """The program of any other model: it takes arrays."""
-    return inspect.getsource(run_arrays)
+    return _whole(run_arrays, (changed,))
+
+
+def _whole(program: ModuleType, parts: tuple[ModuleType, ...]) -> str:
+    """A program's text, with that of each part in the place of the line that imports it."""
+    lines = inspect.getsource(program).splitlines(keepends=True)
+    for part in parts:
+        place = next(index for index, line in enumerate(lines) if line.startswith(f"from {part.__name__} import "))
+        lines[place : place + 1] = inspect.getsource(part).partition(PART_LINE)[2].lstrip().splitlines(keepends=True)
+    return "".join(lines)
