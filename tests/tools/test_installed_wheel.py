@@ -57,7 +57,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run([sys.executable, "-m", "venv", "--without-pip", environment])
     python = environment / "bin" / "python"
     options = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
-    run([sys.executable, "-m", "pip", "--python", python, "install", *options, wheel])
+    # Without PYTHONPATH, and elsewhere: a checkout with an editable install counts as installed where pip sees it.
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run([sys.executable, "-m", "pip", "--python", python, "install", *options, wheel], cwd=environment, env=clean)
     # A plain path: what else lies there, such as links of editable installs, does not count.
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
