@@ -30,6 +30,14 @@ class BudgetRecipe(Section):
         description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, "
         "else modelled from its watts (`edgenas devices check` tells).",
     )
+    sram_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="The most that the device's SRAM holds, as its own compiler tells (devices of kind ethos-u).",
+    )
+    flash_bytes: int | None = Field(
+        default=None, gt=0, description="Constants as its own compiler stores them (devices of kind ethos-u)."
+    )
     size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
     peak_activation_bytes: int | None = Field(default=None, gt=0, description="Memory of live activations at the peak.")
     macs: int | None = Field(default=None, gt=0, description="Multiply-accumulates of one inference.")

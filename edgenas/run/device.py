@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgenas.recipe.devices import BudgetedDevice
 from edgenas.run.folder import RunFolder
 from edgenas.spaces.errors import InputError
+from edgenas.study.cost_names import MEMORY_COSTS
 
 if TYPE_CHECKING:
     from edgenas.devices.device import Device
@@ -106,10 +107,15 @@ class RunDevice:
             return 1 / (1 - self.margin)
         return self.latency_factor
 
+    def memory_factor(self, cost: str) -> float:
+        """How far below a budget of memory a prediction must stay: its largest error on whole networks."""
+        return 1 + (self.predictor.require_memory(cost).max_error or 0.0)
+
     @property
     def limits(self) -> dict[str, float]:
         """Limits on predicted costs that keep the budget on measured ones."""
         factors = {"latency_ms": lambda: self.latency_factor, "energy_mj": lambda: self.energy_factor}
+        factors |= {name: partial(self.memory_factor, name) for name in MEMORY_COSTS}
         return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
 
 

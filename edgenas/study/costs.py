@@ -19,7 +19,7 @@ from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.slots import SlotEntry
-from edgenas.study.cost_names import DEVICE_COSTS, cost_name, split_name
+from edgenas.study.cost_names import DEVICE_COSTS, MEMORY_COSTS, cost_name, split_name
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class CostModel:
             names.append(cost_name("latency_ms", device))
             if predictor.table.energy is not None:
                 names.append(cost_name("energy_mj", device))
+            names += [cost_name(cost, device) for cost in predictor.calibration.memory]
         names += ["macs", "params", "size_bytes", "peak_activation_bytes"]
         row = self.space.to_population([architecture])
         return {name: float(values[0]) for name, values in self.population(row, names).items()}
@@ -79,11 +80,19 @@ class CostModel:
     def cheapest(self, name: str) -> tuple[Architecture, float]:
         """The architecture with the least of a cost, and that cost.
 
-        Exact, except for ``peak_activation_bytes``: the least of those with the fewest MACs or found at random.
+        Exact, except for ``peak_activation_bytes`` and ``sram_bytes``, which do not add up: the least of those with
+        the fewest MACs or found at random.
         """
         cost, device = split_name(name)
         if cost in DEVICE_COSTS and (predictor := self.predictors.get(device)) is not None:
-            return predictor.cheapest(self.space) if cost == "latency_ms" else predictor.cheapest_energy(self.space)
+            if cost == "latency_ms":
+                return predictor.cheapest(self.space)
+            if cost == "energy_mj":
+                return predictor.cheapest_energy(self.space)
+            if cost == "flash_bytes":
+                predictor.require_memory(cost)
+                architecture, _ = self.space.cheapest(predictor.memory_arrays(self.space, cost))
+                return architecture, self.architecture(architecture)[name]
         if name in self._sums:
             architecture, _ = self.space.cheapest(self._sums[name])
         else:
@@ -97,7 +106,12 @@ class CostModel:
         cost, device = split_name(name)
         if cost in DEVICE_COSTS:
             predictor = self.predictors[device]
-            arrays = predictor.cost_arrays(self.space) if cost == "latency_ms" else predictor.energy_arrays(self.space)
+            if cost in MEMORY_COSTS:
+                arrays = predictor.memory_arrays(self.space, cost)
+            elif cost == "latency_ms":
+                arrays = predictor.cost_arrays(self.space)
+            else:
+                arrays = predictor.energy_arrays(self.space)
         else:
             arrays = self._sums[name]
         architecture, _ = self.space.cheapest({slot: -costs for slot, costs in arrays.items()})
@@ -147,6 +161,8 @@ class CostModel:
             return self.space.population_peak(population, self.precision)
         cost, device = split_name(name)
         if cost in DEVICE_COSTS and (predictor := self.predictors.get(device)) is not None:
+            if cost in MEMORY_COSTS:
+                return predictor.population_memory(self.space, population, cost)
             of = predictor.population if cost == "latency_ms" else predictor.population_energy
             return np.asarray(of(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")

@@ -109,6 +109,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     files = {
         "model.tflite": contents.model,
         **contents.other_models,
+        **contents.board_files,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
         "run.py": (contents.words.program or array_program()).encode(),
