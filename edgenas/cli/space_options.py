@@ -36,7 +36,7 @@ def read_input_shape(text: str | None) -> tuple[int, ...] | None:
     sides = text.lower().split("x")
     if not all(side.isascii() and side.isdecimal() and len(side) < 10 and int(side) for side in sides):
         raise InputError(
-            f"--input-shape: found {text[:40]!r}, expected height, width and channels such as 96x96x3; 96x96 or 96 keep "
+            f"--input-shape: found {text[:40]!r}, expected height, width, channels such as 96x96x3; 96x96 or 96 keep "
             "the channels"
         )
     return tuple(int(side) for side in sides)

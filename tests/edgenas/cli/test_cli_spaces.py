@@ -91,7 +91,7 @@ def test_predictions_of_a_simulated_device_follow_the_size(edgenas, tmp_path: Pa
     [
         (("spaces", "sample", "tiny_edge", "--input-shape", "96x"), "'96x'"),
         (("spaces", "sample", "tiny_edge", "--input-shape", "0"), "'0'"),
-        (("spaces", "sample", "tiny_edge", "--input-shape", "9" * 5000), "expected height, width"),
+        (("spaces", "sample", "tiny_edge", "--input-shape", "9" * 5000), "expected height, width, channels"),
         (("spaces", "sample", "tiny_edge", "--input-shape", "2x2x2x2"), "2x2x2x2: space 'tiny_edge'"),
         (("spaces", "sample", "nowhere", "--input-shape", "96"), "unknown space 'nowhere'"),
         (("describe", "mobilenet_v2_1.0", "--input-shape", "1x1x1x1"), "reference network 'mobilenet_v2_1.0'"),
