@@ -26,9 +26,10 @@ from edgenas.devices.device import (
     register_device,
 )
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
-from edgenas.export.compilers.ethos_u.compiler import AT_ONCE, CompiledForEthosU, compile_for_ethos_u
+from edgenas.export.compilers.ethos_u.compiler import CompiledForEthosU, compile_for_ethos_u
 from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, Configuration, configure, require_vela
 from edgenas.export.compilers.ethos_u.report import VelaReport
+from edgenas.export.resident import AT_ONCE
 from edgenas.spaces.errors import EdgeNASError, InputError
 
 _OPTIONS = ("accelerator", "system_config", "memory_mode", "config", "optimise", "arena_cache_size")

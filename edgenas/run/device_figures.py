@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import Figure, kind_of
+from edgenas.export.micro.interpreter import allocate
 from edgenas.run.choose import measure_deployed
 from edgenas.run.records import DeviceRecord
 from edgenas.run.shipping import quiet_latency
@@ -100,6 +101,8 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
     energy_mj = prediction.energy_mj if measurement.energy_mj is None else measurement.energy_mj
     if energy_mj is not None:
         costs["energy_mj"] = energy_mj
+    if "arena_bytes" in device.budget:
+        costs["arena_bytes"] = allocate(model).total_bytes
     costs |= {name: measurement.memory[name] for name in MEMORY_COSTS if name in measurement.memory}
     predicted = {
         "kind": "predicted",

@@ -20,16 +20,22 @@ if TYPE_CHECKING:
 def whole_costs(context: RunContext, architecture: str) -> dict[str, float]:
     """What the whole network costs on such devices of a run, by the cost's name; nothing where there are none.
 
-    Raises WorkError when a device cannot run it.
+    The arena of the microcontrollers' interpreter too, where it is budgeted. Raises WorkError when a device, or that
+    interpreter, cannot run it.
     """
     devices = [device for device in context.devices if device.device.tells_shares]
-    if not devices:
+    asks_arena = "arena_bytes" in context.recipe.limits
+    if not devices and not asks_arena:
         return {}
     from edgenas.export.tflite.flatbuffer import write_tflite
 
     network = context.space.decode(context.space.parse(architecture))
     model = write_tflite(network.graph, context.precision)
     costs: dict[str, float] = {}
+    if asks_arena:
+        from edgenas.export.micro.interpreter import allocate
+
+        costs["arena_bytes"] = allocate(model).total_bytes
     for device in devices:
         outcome = device.device.measure_many({architecture: model})[architecture]
         if not isinstance(outcome, Measurement):

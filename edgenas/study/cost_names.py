@@ -13,7 +13,7 @@ from typing import Any
 #: Costs that can be budgeted, with the unit in the name; all are predicted without training anything.
 COSTS = (
     *("latency_ms", "energy_mj", "sram_bytes", "flash_bytes"),
-    *("size_bytes", "peak_activation_bytes", "macs", "params"),
+    *("size_bytes", "arena_bytes", "peak_activation_bytes", "macs", "params"),
 )
 #: Those of memory that only a device's own compiler can tell.
 MEMORY_COSTS = ("sram_bytes", "flash_bytes")

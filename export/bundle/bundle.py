@@ -26,6 +26,7 @@ from edgenas.export.bundle.contents import BundleContents, DataCard
 from edgenas.export.bundle.model_card import model_card
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.programs import array_program
+from edgenas.export.micro.agreement import check_micro
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
 __all__ = [
@@ -117,8 +118,13 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     # A model that is none is found, and named, by the check of the finished folder.
     with contextlib.suppress(EdgeNASError):
         metrics["self_test"] = run_self_test(contents.model, metrics)
+    micro = check_micro(contents.model)
+    if micro is not None:
+        metrics["micro"] = micro.to_json()
     with contextlib.suppress(EdgeNASError):
-        files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
+        files["model.h"] = c_header(
+            contents.model, name=contents.network.name, arena=None if micro is None else micro.arena
+        ).encode()
     with contextlib.suppress(EdgeNASError):
         pictures = isinstance(contents.preprocessing, Preprocessing) and contents.words.task == "classification"
         kotlin = kotlin_classifier(contents.model, contents.preprocessing) if pictures else None

@@ -49,7 +49,7 @@ class VelaReport:
 
     @property
     def sram_bytes(self) -> int:
-        """The most that the SRAM holds: tensors, buffered weights, and constants where the memory mode has them there."""
+        """The most that the SRAM holds: tensors, buffered weights, and constants where the mode has them there."""
         return self.memory_bytes.get("Sram", 0)
 
     @property

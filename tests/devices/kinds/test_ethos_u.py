@@ -62,7 +62,7 @@ def test_the_shares_of_operators_add_up_to_the_estimate():
 
 def test_a_float_model_is_refused():
     float_model = write_tflite(ConvBnAct(filters=8).lower((8, 8, 3)), "float32")
-    with pytest.raises(MeasurementError, match="float model.*quantize it first"):
+    with pytest.raises(MeasurementError, match=r"float model.*quantize it first"):
         get_device("ethos-u55-128").measure(float_model)
 
 
