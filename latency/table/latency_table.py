@@ -44,6 +44,8 @@ Named = TypeVar("Named", Calibration, TableEnergy)
 SCHEMA = 3
 _READ_SCHEMAS = ("2", "3")
 _MAGIC = "edgenas-latency-table"
+#: There where the device tells memory.
+_MEMORY = ("sram_bytes", "flash_bytes")
 _FIGURES = (
     "latency_ms",
     "spread",
@@ -55,8 +57,7 @@ _FIGURES = (
     "networks",
     "cold_ms",
     "profiled_for",
-    "sram_bytes",
-    "flash_bytes",
+    *_MEMORY,
 )
 _COLUMNS = ("signature", *_FIGURES)
 # Older tables lack the last columns.
@@ -211,13 +212,14 @@ class LatencyTable:
         for key, value in header.items():
             text.write(f"# {key}: {' '.join(value.split())}\n")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        told = len(_MEMORY) if any(row.sram_bytes or row.flash_bytes for row in self.rows.values()) else 0
+        writer.writerow(_COLUMNS[: len(_COLUMNS) - len(_MEMORY) + told])
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
             latency = "" if math.isnan(row.latency_ms) else repr(row.latency_ms)
             figures = (latency, repr(row.spread), row.quiet_visits, row.visits, energy)
             rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms), " ".join(row.profiled_for))
-            writer.writerow([signature, *figures, *rest, row.sram_bytes, row.flash_bytes])
+            writer.writerow([signature, *figures, *rest, *(row.sram_bytes, row.flash_bytes)[:told]])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
