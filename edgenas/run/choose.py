@@ -146,9 +146,8 @@ def _over(context: RunContext, device: RunDevice, measurement: Measurement) -> s
     for name in MEMORY_COSTS:
         limit, found = device.budget.get(name), measurement.memory.get(name)
         if limit is not None and found is not None and found > limit:
-            return (
-                f"{name} {Figure(found, 'bytes', measurement.provenance.kind)}{where} is over the budget of {limit:g}"
-            )
+            kind = measurement.provenance.kind
+            return f"{name} {found:,} bytes ({kind}){where} is over the budget of {limit:,.0f}"
     limit_ms = device.budget.get("latency_ms")
     if limit_ms is not None and measurement.median > limit_ms:
         return f"{_median(measurement)}{where} is over the budget of {limit_ms:.4g} ms"
