@@ -41,7 +41,8 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.tasks.files import file_metrics
+    from edgenas.run.mistakes import save_mistakes
+    from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
@@ -68,14 +69,15 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     test = dataset.test
     equality = float_equality(context, network, model, preprocessing)
     float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
-    of_files = [
-        file_metrics(content, test, task=task, network=network, preprocessing=preprocessing)
-        for content in dict.fromkeys(files.values())
-    ]
-    tflite_metrics = min(of_files, key=lambda metrics: metrics[task.metric])
+    of_files = []
+    for content in dict.fromkeys(files.values()):
+        outputs = file_outputs(content, test, task=task, network=network, preprocessing=preprocessing)
+        of_files.append((task.metrics(in_memory(test.targets), outputs), content, outputs))
+    tflite_metrics, worst, answers = min(of_files, key=lambda one: one[0][task.metric])
     score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
     if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
+    save_mistakes(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures)
