@@ -41,7 +41,7 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.run.mistakes import save_mistakes
+    from edgenas.run.mistakes import save_mistakes, worst_classes
     from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
@@ -77,7 +77,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
     if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
-    save_mistakes(context, trial.number, worst, answers)
+    mistakes = save_mistakes(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures)
@@ -105,6 +105,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             predicted={one.name: one.predicted for one in figures},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
+            worst_classes=worst_classes(context, mistakes),
             training=record["settings"] | {"seed": recipe.seed},
             float_equality=equality,
             group_convolution=context.first.device.group_convolution,

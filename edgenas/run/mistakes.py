@@ -15,7 +15,7 @@ from edgenas.export.bundle.check import file_checksum
 from edgenas.export.files import write_atomically
 from edgenas.run.device import file_name
 from edgenas.tasks.files import in_memory
-from edgenas.tasks.mistakes import find_mistakes
+from edgenas.tasks.mistakes import Mistakes, find_mistakes
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_PIXELS = 96
 #: Pictures up to this side are kept as they are; larger ones are for looking at only, and smaller as JPEG.
 _EXACT_PIXELS = 40
+#: Classes that the model card names.
+_CARD_CLASSES = 3
 
 
 def mistakes_path(trial_path: Path, quantization: str) -> Path:
@@ -31,15 +33,16 @@ def mistakes_path(trial_path: Path, quantization: str) -> Path:
     return trial_path / "final" / f"mistakes-{file_name(quantization)}.json"
 
 
-def save_mistakes(context: RunContext, number: int, model: bytes, outputs: Mapping[str, Any]) -> None:
+def save_mistakes(context: RunContext, number: int, model: bytes, outputs: Mapping[str, Any]) -> Mistakes | None:
     """Writes which class the file takes for which, and some wrong pictures; nothing for tasks without classes.
 
-    ``outputs`` are what the file answered to the test examples. The digest of the file says which one it was.
+    ``outputs`` are what the file answered to the test examples. The digest of the file says which one it was. Returns
+    what it found.
     """
     task, test = context.task, context.dataset.test
     probabilities = task.class_probabilities(outputs)
     if probabilities is None:
-        return
+        return None
     found = find_mistakes(probabilities, np.asarray(in_memory(test.targets)).reshape(-1))
     pictures: list[str | None] = [None] * len(found.wrong)
     if found.wrong:
@@ -59,6 +62,14 @@ def save_mistakes(context: RunContext, number: int, model: bytes, outputs: Mappi
     }
     path = mistakes_path(context.folder.trial_path(number), quantization)
     write_atomically(path, json.dumps(document, separators=(",", ":")) + "\n")
+    return found
+
+
+def worst_classes(context: RunContext, found: Mistakes | None) -> tuple[tuple[str, float, int], ...]:
+    """For the model card: label, share told right, examples of the worst classes."""
+    if found is None or not context.labels:
+        return ()
+    return tuple((context.labels[true], share, count) for true, share, count in found.worst(_CARD_CLASSES))
 
 
 def data_url(picture: np.ndarray) -> str:

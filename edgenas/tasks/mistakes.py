@@ -37,6 +37,16 @@ class Mistakes:
         rows, columns = np.nonzero(self.confusion)
         return [(int(t), int(p), int(self.confusion[t, p])) for t, p in zip(rows, columns, strict=True)]
 
+    def worst(self, count: int) -> list[tuple[int, float, int]]:
+        """(class, share told right, examples) of the classes that are told worst, of those with any mistake."""
+        examples = self.confusion.sum(axis=1)
+        right = np.diagonal(self.confusion)
+        found = [
+            (int(true), float(right[true] / examples[true]), int(examples[true]))
+            for true in np.flatnonzero(right < examples)
+        ]
+        return sorted(found, key=lambda one: (one[1], one[0]))[:count]
+
 
 def find_mistakes(probabilities: NDArray[np.floating], targets: NDArray[np.integer], kept: int = KEPT) -> Mistakes:
     """The confusions of ``(N, classes)`` probabilities against ``(N,)`` class indices, and at most ``kept`` examples.
