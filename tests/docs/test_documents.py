@@ -184,7 +184,7 @@ def test_python_runs(document: Path, tmp_path: Path):
     program = "\n".join(block.text for block in blocks(document, "python"))
     environment = os.environ | {"EDGENAS_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
 
