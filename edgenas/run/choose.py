@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.figure import Figure
@@ -81,15 +82,59 @@ def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit
     return best
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """What an untrained network was measured at on the devices, up to the first whose budget it does not keep.
+
+    Attributes:
+        measurements: by device.
+        problem: what is over a budget, in words; empty when nothing is.
+        slowdown: measured over predicted median, of the device whose latency budget it does not keep.
+        words: latencies on all devices, where all budgets are kept.
+    """
+
+    measurements: Mapping[str, Measurement]
+    problem: str
+    slowdown: Mapping[str, float]
+    words: str
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How the latency on each device is known."""
+        return {name: one.provenance.kind for name, one in self.measurements.items()}
+
+
+def measure_untrained(context: RunContext, study: StudyStore, trial: Trial) -> Untrained:
+    """Measures a trial's network with random weights on the devices of the run, and keeps that in the study."""
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.export.tflite.group_split import split_group_convolutions
+
+    network = context.space.decode(context.space.parse(trial.architecture))
+    model = write_tflite(network.graph, context.precision)
+    found: dict[str, Measurement] = {}
+    slowdown: dict[str, float] = {}
+    words = []
+    for device in context.devices:
+        lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
+        measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
+        found[device.name] = measurement
+        study.record_measured(trial.number, _measured(context, device, measurement))
+        predicted_ms = _predicted_ms(context, device, trial)
+        if problem := _over(context, device, measurement):
+            if measurement.median > device.budget.get("latency_ms", math.inf) and predicted_ms:
+                slowdown[device.name] = measurement.median / predicted_ms
+            return Untrained(found, problem, slowdown, "")
+        quiet = f", and {predicted_ms:.4g} ms (predicted) when nothing disturbs it" if predicted_ms else ""
+        words.append(f"{_median(measurement)} on {device.name}{quiet}")
+    return Untrained(found, "", slowdown, "; ".join(words))
+
+
 def _first_within_budget(context: RunContext, study: StudyStore) -> int:
     """Goes down the ranking; tries at most ``export.candidates`` trials, those rejected before included.
 
     A trial that measures over the budget of a device tells how much slower the device is now than predicted: trials
     that would be over that budget by the same factor are passed over unmeasured.
     """
-    from edgenas.export.tflite.flatbuffer import write_tflite
-    from edgenas.export.tflite.group_split import split_group_convolutions
-
     recipe = context.recipe
     rejected = context.folder.read(ChooseRecord).rejected
     measured, slowdown = len(rejected), dict.fromkeys((device.name for device in context.devices), 1.0)
@@ -102,33 +147,16 @@ def _first_within_budget(context: RunContext, study: StudyStore) -> int:
         if measured == recipe.export.candidates:
             break
         measured += 1
-        network = context.space.decode(context.space.parse(trial.architecture))
-        model = write_tflite(network.graph, context.precision)
-        found: dict[str, Measurement] = {}
-        problem = ""
-        for device in context.devices:
-            lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
-            measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
-            found[device.name] = measurement
-            study.record_measured(trial.number, _measured(context, device, measurement))
-            if problem := _over(context, device, measurement):
-                if measurement.median > device.budget.get("latency_ms", math.inf):
-                    ratio = measurement.median / _predicted_ms(context, device, trial)
-                    slowdown[device.name] = max(slowdown[device.name], ratio)
-                break
-        if problem:
-            reject(context, trial.number, problem)
+        found = measure_untrained(context, study, trial)
+        for name, ratio in found.slowdown.items():
+            slowdown[name] = max(slowdown[name], ratio)
+        if found.problem:
+            reject(context, trial.number, found.problem)
             continue
-        kind = found[context.first.name].provenance.kind
-        kinds = {name: one.provenance.kind for name, one in found.items()}
         record = context.folder.read(ChooseRecord)
-        context.folder.write(replace(record, trial=trial.number, latency_kind=kind, kinds=kinds))
-        untrained = "; ".join(
-            f"{_median(found[device.name])} on {device.name}, and {_predicted_ms(context, device, trial):.4g} ms "
-            "(predicted) when nothing disturbs it"
-            for device in context.devices
-        )
-        context.progress.say(f"chosen: trial {trial.number}; untrained, it takes {untrained}")
+        kind = found.kinds[context.first.name]
+        context.folder.write(replace(record, trial=trial.number, latency_kind=kind, kinds=found.kinds))
+        context.progress.say(f"chosen: trial {trial.number}; untrained, it takes {found.words}")
         return trial.number
     raise WorkError(_nothing_fits(context))
 
@@ -170,6 +198,12 @@ def over_energy(measurement: Measurement, limit_mj: float | None) -> str:
 
 def _nothing_fits(context: RunContext) -> str:
     rejected = context.folder.read(ChooseRecord).rejected
+    if context.recipe.is_fixed:
+        return (
+            f"{context.recipe.space.architecture} cannot be shipped ({'; '.join(rejected.values())}). Its training is "
+            f"kept in {context.folder.path}. If other programs kept the device busy, run again with --resume when they "
+            "are done; otherwise change the budget or the quantization, or train longer, in a new run"
+        )
     reasons = "; ".join(f"trial {number}: {reason}" for number, reason in rejected.items()) or "no trial is left"
     return (
         f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "
