@@ -87,7 +87,7 @@ def _devices(devices: list[str], limits: dict[str, float]) -> dict[str, Any]:
     """The part of a recipe about devices; several have the same limits."""
     if len(devices) == 1:
         return {"device": {"name": devices[0]}, **({"budget": limits} if limits else {})}
-    return {"devices": [{"name": name, **({"budget": limits} if limits else {})} for name in devices]}
+    return {"devices": [{"name": name, "budget": limits or None} for name in devices]}
 
 
 def _limits(texts: list[str]) -> dict[str, float]:

@@ -51,8 +51,8 @@ class BudgetedDevice(DeviceRecipe):
     """One of several devices: with a budget and a weight of its own."""
 
     budget: BudgetRecipe | None = Field(
-        default=None,
-        description="Hard limits on this device; every candidate keeps those of all devices. Needed for a search.",
+        description="Hard limits on this device; every candidate keeps those of all devices. null: none, where one "
+        "network is trained without a search."
     )
     weight: float = Field(
         default=1.0,

@@ -186,6 +186,18 @@ class SearchRecipe(Section):
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
+    finalists: int = Field(
+        default=3,
+        ge=1,
+        description="The best so many candidates that keep the budget when measured are trained longer and compared "
+        "again before one is chosen. 1: the best after the short training is taken.",
+    )
+    finalist_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
+    )
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:
@@ -252,7 +264,7 @@ class Recipe(Section):
             for device in devices or ():
                 if device.budget is None:
                     keys = ", ".join(BudgetRecipe.model_fields)
-                    raise ValueError(f"the budget of {device.name!r} is missing; add a section with the keys {keys}")
+                    raise ValueError(f"a search needs a budget for {device.name!r}: a section with the keys {keys}")
         return devices
 
     @field_validator("device", "budget")

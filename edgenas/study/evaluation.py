@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.resolve import ResolvedArchitecture, resolve_architecture
-from edgenas.spaces.space.fixed import fitted, space_of
+from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
@@ -51,8 +51,7 @@ def _task_of_space(recipe: Recipe) -> str:
 
 def _resolved(recipe: Recipe, **arguments: Any) -> ResolvedArchitecture:
     try:
-        found = resolve_architecture(str(recipe.space.architecture), **arguments)
-        return replace(found, network=fitted(found.network, **arguments))
+        return resolve_architecture(str(recipe.space.architecture), **arguments)
     except InputError as error:
         raise InputError(f"space.architecture: {error}") from None
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.network import Network, Node
+from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import parse_spec
-from edgenas.spaces.tensor import TensorSpec
 
 
 def space_of(network: Network, *, task: str = "classification") -> SearchSpace:
@@ -49,26 +47,3 @@ def space_of(network: Network, *, task: str = "classification") -> SearchSpace:
     if classes:
         document["classes"] = classes.pop()
     return SearchSpace(parse_spec(document, network.name))
-
-
-def fitted(network: Network, *, input_shape: Sequence[int] | None = None, classes: int | None = None) -> Network:
-    """The same blocks on inputs of another shape, with heads of another number of classes.
-
-    Raises InputError when there are several inputs for one shape, or a block does not fit the new one.
-    """
-    inputs = network.inputs
-    if input_shape is not None:
-        if len(inputs) > 1:
-            raise InputError(
-                f"network {network.name!r} has {len(inputs)} inputs, and one input shape does not say which"
-            )
-        inputs = ((inputs[0][0], TensorSpec(tuple(int(side) for side in input_shape), inputs[0][1].dtype)),)
-    nodes = []
-    for node in network.nodes:
-        block: Any = node.block
-        if classes is not None and "classes" in {field.name for field in dataclasses.fields(block)}:
-            block = dataclasses.replace(block, classes=classes)
-        nodes.append(Node(node.name, block, node.inputs, node.weights))
-    found = Network(network.name, inputs, tuple(nodes), network.outputs)
-    found.shapes  # noqa: B018  (refuses blocks that do not fit)
-    return found

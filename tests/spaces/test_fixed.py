@@ -6,7 +6,7 @@ from edgenas.spaces.blocks import ClassifierHead, ConvBnAct
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node, chain
 from edgenas.spaces.references import reference_names, reference_network
-from edgenas.spaces.space.fixed import fitted, space_of
+from edgenas.spaces.space.fixed import space_of
 
 SMALL = chain("small", (28, 28, 1), {"stem": ConvBnAct(8, 3, 2), "head": ClassifierHead(10)})
 
@@ -26,12 +26,6 @@ def test_a_reference_network_is_a_space_of_one(name: str):
 
 def test_it_has_the_networks_signatures():
     assert set(space_of(SMALL).signatures("int8")) == set(SMALL.signatures("int8").values())
-
-
-def test_a_network_fits_other_data():
-    found = fitted(SMALL, input_shape=(32, 32, 3), classes=100)
-    assert found.inputs[0][1] == (32, 32, 3)
-    assert found.graph.output_shapes[0] == (100,)
 
 
 def test_shared_weights_are_refused():

@@ -119,7 +119,13 @@ def test_a_space_needs_a_budget_and_one_network_none(files: Path):
     assert recipe(files).limits == {}
     with pytest.raises(InputError, match="budget: is missing"):
         Recipe.parse("name: a\ndata: {path: few.npz}\nspace: {name: tiny_edge}\ndevice: {name: local-cpu}\n")
-    with pytest.raises(InputError, match="the budget of 'local-cpu' is missing"):
-        Recipe.parse("name: a\ndata: {path: few.npz}\nspace: {name: tiny_edge}\ndevices: [{name: local-cpu}]\n")
+    devices = "devices: [{name: local-cpu, budget: null}]\n"
+    with pytest.raises(InputError, match="a search needs a budget for 'local-cpu'"):
+        Recipe.parse(f"name: a\ndata: {{path: few.npz}}\nspace: {{name: tiny_edge}}\n{devices}")
+    (files / "recipe.yaml").write_text(
+        f"name: fixed\ndata: {{path: few.npz}}\nspace: {{architecture: small.yaml}}\n{devices}"
+    )
+    found = Recipe.load(files / "recipe.yaml")
+    assert (found.limits, Recipe.parse(found.to_yaml()).limits) == ({}, {})
     with pytest.raises(InputError, match="exactly one of the keys 'name', 'path' and 'architecture'"):
         Recipe.parse("name: a\ndata: {path: few.npz}\nspace: {name: tiny_edge, architecture: mobilenet_v2_1.0}\n")
