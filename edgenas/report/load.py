@@ -19,10 +19,11 @@ from edgenas.report.facts import (
     table_rows,
     version_rows,
 )
+from edgenas.report.finalists import read_finalists
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.run.overhead import overhead_words
-from edgenas.run.records import ChooseRecord, ExportRecord, SearchRecord, StepRecords
+from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
@@ -123,6 +124,7 @@ class _Reader:
             budget_use=tuple(use.words for use in records.of(ExportRecord).budget_use.values()),
             best_trial=choice.trial,
             rejected=dict(choice.rejected),
+            finalists=read_finalists(records.of(FinalistsRecord)),
         )
 
     def _study(self, data: ReportData) -> ReportData:
