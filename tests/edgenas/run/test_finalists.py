@@ -20,6 +20,7 @@ from edgenas.run.pipeline import run
 from edgenas.run.progress import Progress
 from edgenas.run.records import ChooseRecord, FinalistsRecord
 from edgenas.spaces.errors import WorkError
+from edgenas.study.scheduler import InProcess
 from edgenas.study.workers import Candidate, Evaluator
 from edgenas.training.trainer import TrainingDivergedError
 
@@ -59,7 +60,7 @@ def context(make_recipe: Make, table_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def searched(recipe: Recipe, monkeypatch: pytest.MonkeyPatch, latency_ms: float = 0.01) -> RunContext:
-    found = run(recipe, ship=False, quiet=True, evaluator=ByNumber())
+    found = run(recipe, ship=False, quiet=True, evaluator=ByNumber(), scheduler=InProcess)
     measurement = Measurement((latency_ms,), Provenance("measured", "local-cpu", "test", "0"))
     monkeypatch.setattr(Device, "measure", lambda *arguments, **options: measurement)
     return RunContext(recipe, RunFolder(found.run), Progress(quiet=True))
