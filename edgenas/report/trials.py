@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgenas.report.data import ReportData, TrialPoint
 from edgenas.report.files import link
+from edgenas.report.finalists import finalists_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
 
@@ -12,7 +13,11 @@ _SHOWN_TRIALS = 200
 
 def trials_html(data: ReportData) -> str:
     """Panels of the trials; empty without any."""
-    return "".join((_rejected(data), _failed(data), _table(data))) if data.trials else ""
+    if not data.trials:
+        return ""
+    short = {trial.number: trial.score for trial in data.trials}
+    finalists = finalists_html(data.finalists, short, data.best_trial, data.metric_title)
+    return finalists + _rejected(data) + _failed(data) + _table(data)
 
 
 def ranked(data: ReportData) -> list[TrialPoint]:
