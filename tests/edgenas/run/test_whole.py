@@ -1,4 +1,4 @@
-"""Candidates that a vendor's compiler, or the microcontrollers' interpreter, sees as a whole before they are trained."""
+"""Candidates that a vendor's compiler or interpreter sees as a whole before they are trained."""
 
 from __future__ import annotations
 
