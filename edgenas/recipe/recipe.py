@@ -153,6 +153,12 @@ class SearchRecipe(Section):
         description="Candidates trained at once, each in its own process on its share of the CPU's cores. One gives "
         "the same search for the same seed; several do, unless a trial takes longer than the 2 * workers - 1 after it.",
     )
+    study: str | None = Field(
+        default=None,
+        examples=["postgresql://user@host/database"],
+        description="Where the trials are kept while the search runs, so that workers on other machines share it: "
+        "postgresql://, mysql:// or grpc://HOST:PORT of `edgenas serve`; --study sets it. null: study.db of the run.",
+    )
     time_limit_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -168,6 +174,18 @@ class SearchRecipe(Section):
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
+
+    @field_validator("study")
+    @classmethod
+    def _known_study(cls, study: str | None) -> str | None:
+        if study is not None:
+            from edgenas.study.store import check_url
+
+            try:
+                check_url(study)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return study
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:
@@ -331,6 +349,13 @@ class Recipe(Section):
         """The same recipe with another folder of data sets."""
         data = self.data.model_copy(update={"directory": str(check_path(directory, "--data-dir").resolve())})
         return self.model_copy(update={"data": data})
+
+    def with_study(self, url: str) -> Recipe:
+        """The same recipe with its study behind a URL. Raises InputError for a URL of an unknown kind."""
+        from edgenas.study.store import check_url
+
+        check_url(url, "--study")
+        return self.model_copy(update={"search": self.search.model_copy(update={"study": url})})
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:
