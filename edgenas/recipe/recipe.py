@@ -155,7 +155,6 @@ class SearchRecipe(Section):
     )
     study: str | None = Field(
         default=None,
-        examples=["postgresql://user@host/database"],
         description="Where the trials are kept while the search runs, so that workers on other machines share it: "
         "postgresql://, mysql:// or grpc://HOST:PORT of `edgenas serve`; --study sets it. null: study.db of the run.",
     )
@@ -198,9 +197,16 @@ class SearchRecipe(Section):
         return self
 
 
+#: The form of recipes; one that names none is of the first.
+RECIPE_VERSION = 1
+
+
 class Recipe(Section):
     """Everything that a run needs. Read one with :meth:`load`."""
 
+    version: int = Field(
+        default=RECIPE_VERSION, ge=1, description="Of the form of recipes; a newer one is refused with the reason."
+    )
     name: str = Field(examples=["my-run"], description="Name of the run; its folder is OUTPUT/NAME.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random: same seed, same search.")
     output: str = Field(default="runs", description="Folder of runs.")
@@ -230,6 +236,13 @@ class Recipe(Section):
         default_factory=FinalTraining, description="Training of the network that is shipped."
     )
     export: ExportRecipe = Field(default_factory=ExportRecipe)
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version > RECIPE_VERSION:
+            raise ValueError(f"this version of EdgeNAS reads recipes up to version {RECIPE_VERSION}: update it")
+        return version
 
     @field_validator("name")
     @classmethod

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.run.shared import study_url
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.workers import EvaluatorFactory
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class RayCrew:
         )
 
     def work(
-        self, context: RunContext, evaluator: EvaluatorFactory | None, tell: Callable[[], None] = lambda: None
+        self,
+        context: RunContext,
+        evaluator: EvaluatorFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         """Evaluates all trials of the run's study; ``tell`` is called now and then.
 
@@ -66,6 +71,7 @@ class RayCrew:
             "data_path": recipe.data.path and Path(recipe.data.path).resolve(),
             "plugins": [Path(plugin) for plugin in recipe.plugins],
             "evaluator": evaluator,
+            "scheduler": scheduler,
             "quiet": True,
         }
         with _cluster(ray, self):

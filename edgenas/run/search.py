@@ -78,13 +78,19 @@ def search(
             if crew is None:
                 take_part(context, study, worker_name(context), evaluator, scheduler)
             else:
-                _look_on(context, study, crew, evaluator)
+                _look_on(context, study, crew, evaluator, scheduler)
             _finish(context, study, context.limits)
         finally:
             study.close()
 
 
-def _look_on(context: RunContext, study: StudyStore, crew: RayCrew, evaluator: EvaluatorFactory | None) -> None:
+def _look_on(
+    context: RunContext,
+    study: StudyStore,
+    crew: RayCrew,
+    evaluator: EvaluatorFactory | None,
+    scheduler: SchedulerFactory | None,
+) -> None:
     """Lets a crew evaluate all trials, and shows how far it is."""
     feed = Feed(study)
     feed.update()
@@ -95,7 +101,7 @@ def _look_on(context: RunContext, study: StudyStore, crew: RayCrew, evaluator: E
             best = feed.best
             task.update(feed.ours - len(feed.open), f"best: trial {best.number}, {figure_words(best)}" if best else "")
 
-        crew.work(context, evaluator, tell)
+        crew.work(context, evaluator, scheduler, tell)
         tell()
     if context.recipe.search.study is not None:
         copy_study(study, context.folder.study_path, context.space.decisions)
