@@ -47,6 +47,7 @@ from edgenas.study.workers import WorkerPool
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
     from edgenas.run.ray_workers import RayCrew
+    from edgenas.search.algorithm import Algorithm
     from edgenas.search.problem import Problem
 
 #: Workers shield the run from crashes of a candidate. If the run still ended this often during one, it is the cause.
@@ -94,7 +95,7 @@ def _look_on(
     """Lets a crew evaluate all trials, and shows how far it is."""
     feed = Feed(study)
     feed.update()
-    with context.progress.task("search", context.recipe.search.trials, feed.ours - len(feed.open)) as task:
+    with context.progress.task("search", context.recipe.trials, feed.ours - len(feed.open)) as task:
 
         def tell() -> None:
             feed.update()
@@ -117,13 +118,14 @@ def take_part(
     """Evaluates trials of a study under a worker's name until it has all; returns how many were ended here."""
     recipe, limits = context.recipe, context.limits
     targets = {name: limits[name] for name in recipe.objective_targets}
-    problem = context.costs.problem(limits, recipe.search.trials)
+    problem = context.costs.problem(limits, recipe.trials)
+    algorithm = _algorithm(context, problem)
     if evaluator is None:
         from edgenas.study.evaluation import ShortTrainingEvaluator
 
         evaluator = ShortTrainingEvaluator(recipe)
     with Desk(study, worker, say=context.progress.say) as desk:
-        run = _Search(context, desk, problem, recipe.make_objective(targets))
+        run = _Search(context, desk, problem, algorithm, recipe.make_objective(targets))
         try:
             make = scheduler or WorkerPool
             with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -135,17 +137,29 @@ def take_part(
     return run.ended
 
 
+def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
+    """What suggests candidates: the recipe's algorithm, or the scores of its supernet."""
+    wanted = context.recipe.search
+    if context.recipe.is_one_shot:
+        from edgenas.run.supernet.steps import make_finalists
+
+        return make_finalists(context, problem)
+    return create_screened(wanted.algorithm, problem, context.recipe.seed, wanted.options, wanted.screen)
+
+
 class _Search:
     """The loop over candidates."""
 
-    def __init__(self, context: RunContext, desk: Desk, problem: Problem, objective: Objective) -> None:
+    def __init__(
+        self, context: RunContext, desk: Desk, problem: Problem, algorithm: Algorithm, objective: Objective
+    ) -> None:
         self.context = context
         self.desk = desk
         self.study = desk.store
         self.problem = problem
         self.objective = objective
-        wanted, seed = context.recipe.search, context.recipe.seed
-        self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
+        self.algorithm = algorithm
+        wanted = context.recipe.search
         self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
         self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
@@ -178,12 +192,12 @@ class _Search:
 
     def loop(self, pool: Scheduler) -> None:
         """Evaluates one candidate after the other, as workers get free."""
-        settings = self.context.recipe.search
+        total = self.context.recipe.trials
         trials = self.study.trials
         mine = [trial for trial in trials if trial.state == "running" and not trial.foreign and not trial.worker]
         interrupted = [trial.number for trial in mine] if self.desk.alone else []
         ended = sum(not trial.is_open for trial in trials)
-        with self.context.progress.task("search", settings.trials, ended) as task:
+        with self.context.progress.task("search", total, ended) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
@@ -199,7 +213,7 @@ class _Search:
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
-            pool.run(self._candidates(settings.trials), tell)
+            pool.run(self._candidates(total), tell)
 
     def _candidates(self, total: int) -> Iterator[Candidate | None]:
         """The next candidate, whenever one is asked for; None while only an outcome can bring another."""

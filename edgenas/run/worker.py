@@ -85,6 +85,8 @@ def work(
         place = RunFolder(folder or edgenas_home() / "workers" / name)
         with place, Progress(quiet=quiet) as progress:
             recipe = _recipe(documents, place, data_dir, data_path, plugins)
+            if recipe.is_one_shot:
+                raise InputError(f"{url}: a one-shot search takes its candidates from the supernet in its run folder")
             recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update={"workers": workers})})
             context = RunContext(recipe, place, progress)
             _check_inputs(context, url)
