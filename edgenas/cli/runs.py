@@ -9,7 +9,7 @@ import typer
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from edgenas.spaces.errors import InputError
 
-RECIPE = typer.Argument(metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
+RECIPE = typer.Argument(None, metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
 RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished work is never repeated.")
 DATA_DIR = typer.Option(
@@ -26,6 +26,19 @@ RAY_WORKERS = typer.Option(
 )
 RAY_GPUS = typer.Option(None, "--gpus-per-worker", min=0.0, help="GPUs that Ray keeps for each; 0 by default.")
 OUTPUT = typer.Option(None, "--output", "-o", help="The run's folder; by default runs/NAME of the recipe.")
+FROM_SUPERNET = typer.Option(
+    None,
+    "--from-supernet",
+    metavar="RUN",
+    help="Instead of a recipe: a run whose trained supernet is searched for another --budget, in a run of its own.",
+)
+BUDGET = typer.Option(
+    None,
+    "--budget",
+    metavar="COST=LIMIT",
+    help="With --from-supernet: a budget, such as latency_ms=0.3; may be given several times. COST@DEVICE=LIMIT is for "
+    "one of several devices.",
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,16 +51,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    path: Path = RECIPE,
+    path: Path | None = RECIPE,
     resume: bool = RESUME,
     data_dir: Path | None = DATA_DIR,
     output: Path | None = OUTPUT,
+    from_supernet: Path | None = FROM_SUPERNET,
+    budget: list[str] | None = BUDGET,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile, search, train, quantize, export, measure and report: everything that a recipe asks for."""
-    from edgenas.run.pipeline import run_recipe
+    from edgenas.run.pipeline import run_from_supernet, run_recipe
 
-    result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
+    path, lender = _source(path, from_supernet, budget)
+    if lender is not None:
+        result = run_from_supernet(lender, budget or (), resume=resume, data_dir=data_dir, output=output)
+    else:
+        assert path is not None
+        result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
     if as_json:
         print_json(result.to_json())
         return
@@ -55,7 +75,7 @@ def run(
 
 
 def search(
-    path: Path = RECIPE,
+    path: Path | None = RECIPE,
     resume: bool = RESUME,
     data_dir: Path | None = DATA_DIR,
     output: Path | None = OUTPUT,
@@ -63,18 +83,43 @@ def search(
     ray: str | None = RAY,
     workers: int | None = RAY_WORKERS,
     gpus_per_worker: float | None = RAY_GPUS,
+    from_supernet: Path | None = FROM_SUPERNET,
+    budget: list[str] | None = BUDGET,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile and search only; train and export later with `edgenas export`."""
-    from edgenas.run.pipeline import search_recipe
+    from edgenas.run.pipeline import run_from_supernet, search_recipe
     from edgenas.run.ray_workers import crew_of
 
+    path, lender = _source(path, from_supernet, budget)
     crew = crew_of(ray, workers, gpus_per_worker)
-    result = search_recipe(path, resume=resume, data_dir=data_dir, output=output, study=study, crew=crew)
+    if lender is not None:
+        if study is not None or crew is not None:
+            raise InputError("--from-supernet searches a supernet here; --study and --ray share a search of a recipe")
+        result = run_from_supernet(lender, budget or (), resume=resume, data_dir=data_dir, output=output, ship=False)
+    else:
+        assert path is not None
+        result = search_recipe(path, resume=resume, data_dir=data_dir, output=output, study=study, crew=crew)
     if as_json:
         print_json(result.to_json())
         return
     print(result.summary())
+
+
+def _source(
+    recipe: Path | None, from_supernet: Path | None, budget: list[str] | None
+) -> tuple[Path | None, Path | None]:
+    """(recipe, run with a supernet): one of them. Raises InputError when both or none were given."""
+    if from_supernet is None:
+        if budget:
+            raise InputError("--budget belongs to --from-supernet; a recipe has its budget in itself")
+        if recipe is None:
+            raise InputError("expected a recipe: edgenas run RECIPE.yaml; `edgenas recipe` writes one with comments")
+    elif recipe is not None:
+        raise InputError(f"--from-supernet takes all but the budget from that run; leave {recipe} away")
+    elif not budget:
+        raise InputError("--from-supernet: expected a budget to search for, such as --budget latency_ms=0.3")
+    return recipe, from_supernet
 
 
 def export(

@@ -74,7 +74,7 @@ def search(
     if context.folder.read(SearchRecord).done:
         return
     with context.step(SearchRecord):
-        study = _open_study(context)
+        study = open_or_create_study(context)
         try:
             if crew is None:
                 take_part(context, study, worker_name(context), evaluator, scheduler)
@@ -423,10 +423,12 @@ def worker_name(context: RunContext) -> str:
     return f"search-{context.recipe.name}" if context.recipe.search.study else ""
 
 
-def _open_study(context: RunContext) -> StudyStore:
+def open_or_create_study(context: RunContext) -> StudyStore:
+    """The study of the run; a new one where it has none yet."""
     path = context.folder.study_path
     recipe = context.recipe
-    if path.is_file() and recipe.search.study is None:
+    shared = recipe.search.study is not None and not recipe.is_fixed
+    if path.is_file() and not shared:
         return context.open_study()
     facts: dict[str, Any] = {
         "run": recipe.name,
@@ -439,7 +441,7 @@ def _open_study(context: RunContext) -> StudyStore:
         "limits": context.limits,
         "metric": context.task.metric,
     }
-    if recipe.search.study is not None:
+    if shared:
         return open_shared(context, facts)
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)

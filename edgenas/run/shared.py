@@ -40,7 +40,9 @@ def study_url(recipe: Recipe) -> str:
 def documents_of(context: RunContext) -> dict[str, str]:
     """What workers need to take part: recipe, fingerprints, latency tables, and the file of the space."""
     recipe = context.recipe
-    found = {RECIPE: recipe.to_yaml(), INPUTS: context.folder.inputs.path.read_text(encoding="utf-8")}
+    found = {RECIPE: recipe.to_yaml()}
+    if context.folder.inputs.path.is_file():
+        found[INPUTS] = context.folder.inputs.path.read_text(encoding="utf-8")
     if recipe.space.path is not None:
         found[SPACE] = Path(recipe.space.path).read_text(encoding="utf-8")
     for device in context.devices:
