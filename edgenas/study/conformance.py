@@ -191,8 +191,11 @@ class StoreConformance:
         assert store.trial(0).state == "running"
         finish(store, 0, worker="a")
         finish(store, 0, worker="a")  # its answer may have been lost
+        begin(store, 1, worker="a")
+        finish(store, 1, worker="a", reward=-0.0)
         _raises(WorkError, lambda: finish(store, 0, worker="a", reward=0.7))
-        assert [(trial.state, trial.reward) for trial in store.trials] == [("complete", 0.5)]
+        open_study(self.url(tmp_path)).close()  # which looks whether all is as it was written
+        assert [(trial.state, trial.reward) for trial in store.trials] == [("complete", 0.5), ("complete", 0.0)]
         store.close()
 
     def test_a_dead_workers_trial_is_taken_over_once(self, tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def file_problem(path: Path) -> str | None:
     """What is wrong with the file of a study, in words; None when nothing is. Lets ``database is locked`` through."""
     try:
         with closing(connect(path)) as database:
+            database.execute("BEGIN")  # all of it as at one moment: others may write meanwhile
             found = database.execute("PRAGMA integrity_check(1)").fetchone()
             if found != ("ok",):
                 return "the database fails its integrity check: " + " ".join(str(found[0] if found else "?").split())

@@ -314,7 +314,7 @@ class DatabaseStudy:
             number,
             worker,
             "COMPLETE",
-            float(reward),
+            float(reward) + 0.0,  # databases have no minus zero, and the checksum would
             top1=found.get("top1"),
             metric=metric,
             metrics=found,
