@@ -15,10 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgenas.spaces.errors import InputError
 from edgenas.study.tuning import Tuning
 
 #: 9 settings of 6 values: ten million architectures.
 SPACE = {f"setting_{number}": list(range(6)) for number in range(9)}
+
+_START_SECONDS = 120.0
 
 
 def table_value(values: Mapping[str, Any]) -> float:
@@ -48,17 +51,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="a line for every evaluation that begins or ends")
     options = parser.parse_args()
     pause = random.Random(os.getpid())
-    tuning = Tuning(
-        SPACE,
-        study=options.url,
-        trials=options.trials,
-        algorithm=options.algorithm,
-        seed=options.seed,
-        maximize=True,
-        worker=options.name,
-        beat_seconds=options.beat,
-        grace_seconds=options.grace,
-    )
+    tuning = join(options)
     with tuning:
         for _ in itertools.count():
             suggestion = tuning.suggest()
@@ -69,6 +62,28 @@ def main() -> int:
             note(options.log, "ends", suggestion.number, suggestion.values)
             tuning.report(suggestion, table_value(suggestion.values))
     return 0
+
+
+def join(options: argparse.Namespace) -> Tuning:
+    """Takes a place at the study; again for a while where its server is being started."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            return Tuning(
+                SPACE,
+                study=options.url,
+                trials=options.trials,
+                algorithm=options.algorithm,
+                seed=options.seed,
+                maximize=True,
+                worker=options.name,
+                beat_seconds=options.beat,
+                grace_seconds=options.grace,
+            )
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def note(path: Path | None, what: str, number: int, values: Mapping[str, Any]) -> None:
