@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from edgenas.study.tuning import Suggestion, Tuning, TuningResult, minimize
+from importlib import import_module
+from typing import Any
 
 __all__ = ["Suggestion", "Tuning", "TuningResult", "minimize"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when it is first used: the command line starts without it."""
+    """Imported when it is first used: the command line starts without it, and the other floors know nothing of it."""
     if name in __all__:
-        from edgenas.study import tuning
-
-        return getattr(tuning, name)
+        return getattr(import_module("edgenas.study.tuning"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,6 +27,7 @@ from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import SearchRecord
 from edgenas.run.shared import copy_study, documents_of, open_shared
+from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import EdgeNASError, WorkError
@@ -221,6 +222,9 @@ class _Search:
             trial = self._next(total)
             if trial is not None:
                 self._at_work.add(trial.number)
+                if problem := self._whole_problem(trial):
+                    self._fail(Outcome(trial.number, 0.0, error=problem))
+                    continue
                 known = max(trial.number - self.lag + 1, 0)
                 earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
                 yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
@@ -304,6 +308,13 @@ class _Search:
                     f"asks for {decision.options[wish or 0]!r} as {decision.name}, not allowed with the rest"
                 )
         return tuple(int(choice) for choice in possible)
+
+    def _whole_problem(self, trial: Trial) -> str:
+        """Why a candidate need not be trained: what a vendor's compiler says of the whole; empty when nothing is."""
+        try:
+            return over_budget(whole_costs(self.context, trial.architecture), self.context.recipe.limits)
+        except WorkError as error:
+            return str(error)
 
     def _retry(self, number: int) -> Trial:
         """An interrupted trial again, or failed when that happened too often."""
