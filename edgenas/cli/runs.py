@@ -7,11 +7,18 @@ from pathlib import Path
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, remark
+from edgenas.run.changes import may_change
 from edgenas.spaces.errors import InputError
 
 RECIPE = typer.Argument(metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
-RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished work is never repeated.")
+RESUME = typer.Option(
+    False,
+    "--resume",
+    help="Continue an earlier run; finished work is never repeated. These keys of its recipe may have changed, and "
+    f"only what follows from them is done again: {may_change()}. Others are refused, with the reason and what to do "
+    "instead.",
+)
 DATA_DIR = typer.Option(
     None, "--data-dir", envvar="EDGENAS_DATA_DIR", help="Folder with full data sets as NAME.npz files."
 )

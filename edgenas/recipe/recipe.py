@@ -274,9 +274,12 @@ class Recipe(Section):
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
-    def parse(cls, text: str, source: str = "<recipe>") -> Recipe:
-        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file."""
-        return cls._from_document(parse_document(text, source), source)
+    def parse(cls, text: str, source: str = "<recipe>", folder: Path = Path()) -> Recipe:
+        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file.
+
+        ``folder`` is where its plug-ins are looked for.
+        """
+        return cls._from_document(parse_document(text, source), source, folder)
 
     @classmethod
     def _from_document(cls, document: Document, source: str, folder: Path = Path()) -> Recipe:

@@ -98,7 +98,10 @@ def _short(values: Any) -> str:
 
 
 class RunInputs:
-    """``inputs.json`` of a run: ``{"format": 1, "method", "space", "data", "paths": {KEY: absolute path}}``."""
+    """``inputs.json`` of a run: ``{"format": 1, "method", "space", "data", "paths": {KEY: absolute path}, "recipe"}``.
+
+    ``recipe`` is the text of the recipe that the run was last begun or continued with.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -134,8 +137,15 @@ class RunInputs:
             "space": space_fingerprint(space),
             "data": data_fingerprint(data, labels),
             "paths": recipe.files,
+            "recipe": relative_to_run(recipe, self.folder.path).to_yaml(),
         }
         write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+
+    def accept(self, recipe: str) -> None:
+        """Records the recipe that the run goes on with; nothing in a run of an older version."""
+        known = self.read()
+        if known is not None and known.get("recipe") != recipe:
+            write_atomically(self.path, json.dumps(known | {"recipe": recipe}, indent=1) + "\n")
 
     def check(self, space: SearchSpace, data: TaskData, labels: Sequence[str]) -> str | None:
         """Compares the run with what its recipe names now; words for the user when there is nothing to compare with.

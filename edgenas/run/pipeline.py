@@ -23,7 +23,8 @@ from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
 from edgenas.run.records import DeviceRecord, ExportRecord, ReportRecord
-from edgenas.run.search import figure_words, search
+from edgenas.run.search import figure_words, rank_again, search
+from edgenas.run.take_over import keep_bundle, take_over
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
@@ -156,6 +157,8 @@ def run(
     """
     folder = RunFolder(output or Path(recipe.output) / recipe.name)
     context = RunContext(recipe, folder, Progress(quiet=quiet))
+    if resume and folder.recipe_path.is_file():
+        folder.prepare(recipe, resume=True)  # a key that may not change is told before anything is loaded
     check(context)
     with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
         existed = _prepare(context, resume=resume)
@@ -199,7 +202,9 @@ def export_trial(
     check_replaceable(destination.absolute())
     with _working(context):
         _check_inputs(context)
+        take_over(context)
         profile(context)
+        rank_again(context)
         if trial is None:
             _ship(context)
             if output is not None:
@@ -276,7 +281,9 @@ def _prepare(context: RunContext, *, resume: bool) -> bool:
     # One that was killed before its first trial may lack its inputs: what is there now is what it is made from.
     if existed and (folder.inputs.path.is_file() or folder.study_path.is_file()):
         _check_inputs(context)
+        take_over(context)
     else:
+        folder.accept(recipe)
         folder.inputs.write(recipe, context.space, context.dataset, context.labels)
     return existed
 
@@ -304,8 +311,11 @@ def _ship_trial(context: RunContext, number: int) -> bool:
     trial, network = _trained(context, number)
     done = context.folder.read(ExportRecord)
     bundle = context.folder.bundle_path
-    if done.done and done.trial == number and (bundle / "metrics.json").is_file():
+    there = done.done and (bundle / "metrics.json").is_file()
+    if there and done.trial == number and not done.earlier:
         return True
+    if there:
+        keep_bundle(context)
     facts = export(context, trial, network, bundle)
     if isinstance(facts, str):
         reject(context, number, facts)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from edgenas.export.files import write_atomically
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
-from edgenas.run.records import SearchRecord
+from edgenas.run.records import RankingRecord, SearchRecord
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
@@ -63,6 +63,7 @@ def search(
     with context.step(SearchRecord):
         limits = context.limits
         targets = {name: limits[name] for name in recipe.objective_targets}
+        rank_again(context)
         problem = context.costs.problem(limits, recipe.search.trials)
         study = _open_study(context)
         try:
@@ -317,9 +318,31 @@ def _open_study(context: RunContext) -> StudyStore:
     return context.open_study()
 
 
+def rank_again(context: RunContext) -> None:
+    """Where the budget or the reward has changed, everybody who opens the study from now on ranks by the new ones."""
+    record, recipe = context.folder.read(SearchRecord), context.recipe
+    if not record.rank_again:
+        return
+    objective = recipe.make_objective({name: context.limits[name] for name in recipe.objective_targets})
+    ranking = RankingRecord(
+        reward=objective.kind,
+        targets=dict(objective.targets),
+        beta=objective.beta,
+        weights=dict(objective.weights),
+        epochs=recipe.search.training.epochs,
+    )
+    context.folder.write(replace(record, rank_again=False, ranking=ranking, limits=context.limits))
+
+
 def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
+    if not ranking and context.folder.read(SearchRecord).ranking is not None and len(failed) < len(trials):
+        raise WorkError(
+            f"none of {len(trials)} trials keeps the budget that this run has now; they are kept in "
+            f"{context.folder.study_path}. Raise search.trials, so that the search goes on under it, or the budget, "
+            "and continue with --resume"
+        )
     if not ranking:
         reason = failed[-1].error if failed else "nothing could be suggested"
         raise WorkError(
