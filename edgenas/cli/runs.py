@@ -81,8 +81,24 @@ def export(
     quantizations: str | None = typer.Option(
         None, "--quantizations", help="Names for --compare or --layers, with commas; by default those without training."
     ),
+    quantization: str | None = typer.Option(
+        None,
+        "--quantization",
+        help="Another quantization than the run's, such as float32, for a bundle in --output; the run's own stays.",
+    ),
+    profile: bool = typer.Option(
+        False, "--profile", help="With --quantization: measure what the device's table of that precision lacks."
+    ),
+    front: bool = typer.Option(
+        False,
+        "--front",
+        help="Instead: every trial on the Pareto front, one bundle each, with an index page. Finished ones are kept.",
+    ),
     output: Path | None = typer.Option(
-        None, "--output", "-o", help="Folder of the bundle; by default RUN/bundle, with a number RUN/bundles/trial-N."
+        None,
+        "--output",
+        "-o",
+        help="Folder of the bundle; by default RUN/bundle, with a number RUN/bundles/trial-N, with --front RUN/front.",
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -92,6 +108,15 @@ def export(
     if trial != "best" and not (trial.isdecimal() and len(trial) <= 18):
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial[:40]!r}")
     number = None if trial == "best" else int(trial)
+    if sum((compare, layers, front, quantization is not None)) > 1:
+        raise InputError("--compare, --layers, --front and --quantization are one thing each; give one of them")
+    if front:
+        from edgenas.cli.fronts import print_front
+
+        if number is not None:
+            raise InputError("--front exports every trial on the front; leave --trial out")
+        print_front(folder, output, data_dir, as_json)
+        return
     if compare or layers:
         if output is not None:
             raise InputError("--output names the folder of a bundle, which --compare and --layers do not write")
@@ -101,8 +126,12 @@ def export(
         (print_comparison if compare else print_layer_report)(folder, number, names, data_dir, as_json)
         return
     if quantizations is not None:
-        raise InputError("--quantizations belongs to --compare or --layers; a recipe names what is shipped")
-    result = export_trial(folder, number, data_dir=data_dir, output=output)
+        raise InputError("--quantizations belongs to --compare or --layers; --quantization NAME -o DIR exports one")
+    if quantization is not None and output is None:
+        raise InputError("--quantization needs a folder for its bundle, --output DIR; the run's own bundle stays")
+    if profile and quantization is None:
+        raise InputError("--profile belongs to --quantization; a run's own table is complete")
+    result = export_trial(folder, number, data_dir=data_dir, output=output, quantization=quantization, measure=profile)
     if as_json:
         print_json(result.to_json())
         return

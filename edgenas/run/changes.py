@@ -110,7 +110,7 @@ def rule_of(key: str) -> Rule:
 
 def changes_between(before: Recipe, now: Recipe) -> list[Change]:
     """The keys that differ, in the order of the alphabet."""
-    old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (before, now))
+    old, new = (flat(recipe.model_dump(mode="json")) for recipe in (before, now))
     return [
         Change(key, old.get(key), new.get(key), rule_of(key))
         for key in sorted(old | new)
@@ -158,14 +158,14 @@ def _shown(value: Any) -> str:
     return "null" if value is None else repr(value)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
             value = {str(number): one for number, one in enumerate(value)}
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 class RunContext:
     """Everything that a step needs. What is loaded is kept."""
 
+    #: Whether a file over the budget is not shipped; else that is told.
+    keeps_budget = True
+
     def __init__(self, recipe: Recipe, folder: RunFolder, progress: Progress) -> None:
         self.recipe = recipe
         self.folder = folder

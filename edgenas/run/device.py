@@ -76,6 +76,14 @@ class RunDevice:
                 f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
             ) from None
 
+    lacks: str = ""
+    """Why nothing can be predicted, in words; empty where there is a table."""
+
+    @property
+    def known_table(self) -> LatencyTable | None:
+        """The table, None where nothing can be predicted."""
+        return self.table
+
     @cached_property
     def predictor(self) -> Predictor:
         from edgenas.latency.predict.predictor import Predictor

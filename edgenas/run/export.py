@@ -57,12 +57,13 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         return f"conversion failed: {error}"
     files = shipped_files(context, network, quantized.model, preprocessing)
     converted = files[context.first.name]
-    write_atomically(final_path(context, trial.number) / "model.tflite", converted)
+    if context.keeps_budget:
+        write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
     figures = [measure_on(context, device, files[device.name], network) for device in context.devices]
     several = len(figures) > 1
     over = [f"{(several and f'{one.name}: ') or ''}{words}" for one in figures for words in one.over()]
-    if over:
+    if over and context.keeps_budget:
         return f"the exported file's {'; '.join(over)}"
 
     test = dataset.test
@@ -78,7 +79,9 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         return f"the exported file's {short}"
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
-    uses = _budget_uses(context, trial, figures)
+    uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
+    for words in over:
+        context.progress.say(f"  {words}; it was asked for by name, so it is written")
     write_bundle(
         destination,
         BundleContents(
@@ -100,7 +103,8 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
                 one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None
             },
             provenance={one.name: one.provenance for one in figures},
-            predicted={one.name: one.predicted for one in figures},
+            predicted={one.name: one.predicted for one in figures if one.predicted},
+            not_predicted={one.name: one.device.lacks for one in figures if not one.predicted},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
             training=record["settings"] | {"seed": recipe.seed},

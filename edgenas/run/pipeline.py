@@ -19,6 +19,7 @@ from edgenas.run.context import RunContext
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
 from edgenas.run.folder import RunFolder
+from edgenas.run.other_quantization import OtherQuantization
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
@@ -160,7 +161,7 @@ def run(
     if resume and folder.recipe_path.is_file():
         folder.prepare(recipe, resume=True)  # a key that may not change is told before anything is loaded
     check(context)
-    with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
+    with _removed_if_wrong(folder, fresh=not folder.path.exists()), working(context):
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
@@ -172,7 +173,13 @@ def run(
 
 
 def export_trial(
-    folder: Path | str, trial: int | None = None, *, data_dir: Path | None = None, output: Path | None = None
+    folder: Path | str,
+    trial: int | None = None,
+    *,
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    quantization: str | None = None,
+    measure: bool = False,
 ) -> RunResult:
     """Trains, exports and measures one trial of a run and writes its bundle.
 
@@ -182,11 +189,40 @@ def export_trial(
             None takes the best that keeps the budget, which goes to ``bundle/``.
         data_dir: as elsewhere.
         output: another folder for the bundle.
+        quantization: another one than the run's, for a bundle in ``output``; those of the run stay as they are.
+        measure: with it, profile what the device's table of that precision lacks, so that it can be predicted.
 
     Raises InputError when there is no such run or trial, WorkError when the trial does not keep the budget.
     """
     from edgenas.export.bundle.bundle import check_replaceable, copy_bundle
 
+    context = open_searched(folder, data_dir)
+    run_folder = context.folder
+    if trial is not None:
+        with closing(context.open_study()) as study:
+            study.trial(trial)
+    destination = output or (run_folder.bundle_path if trial is None else run_folder.trial_bundle_path(trial))
+    check_replaceable(destination.absolute())
+    other = None if quantization is None else OtherQuantization(context, quantization, measure=measure)
+    with working(context):
+        go_on(context)
+        if other is not None:
+            other.prepare()
+            facts = ship_chosen(other, choose(context) if trial is None else trial, destination)
+            return replace(_result(context), export=facts, bundle=destination)
+        if trial is None:
+            _ship(context)
+            if output is not None:
+                copy_bundle(run_folder.bundle_path, output)
+            facts = context.folder.read(ExportRecord)
+        else:
+            facts = ship_chosen(context, trial, destination)
+        _report(context)
+        return replace(_result(context), export=facts, bundle=destination)
+
+
+def open_searched(folder: Path | str, data_dir: Path | None) -> RunContext:
+    """A run that was searched, checked. Raises InputError when there is none, or its recipe is wrong now."""
     run_folder = RunFolder(folder)
     recipe = run_folder.read_recipe()
     if data_dir is not None:
@@ -195,25 +231,15 @@ def export_trial(
         raise InputError(f"{folder}: nothing was searched yet; `edgenas search` does that")
     context = RunContext(recipe, run_folder, Progress())
     check(context)
-    if trial is not None:
-        with closing(context.open_study()) as study:
-            study.trial(trial)
-    destination = output or (run_folder.bundle_path if trial is None else run_folder.trial_bundle_path(trial))
-    check_replaceable(destination.absolute())
-    with _working(context):
-        _check_inputs(context)
-        take_over(context)
-        profile(context)
-        rank_again(context)
-        if trial is None:
-            _ship(context)
-            if output is not None:
-                copy_bundle(run_folder.bundle_path, output)
-            facts = context.folder.read(ExportRecord)
-        else:
-            facts = _ship_chosen(context, trial, destination)
-        _report(context)
-        return replace(_result(context), export=facts, bundle=destination)
+    return context
+
+
+def go_on(context: RunContext) -> None:
+    """Goes on with a run that is open and locked, as far as its trials can be exported."""
+    _check_inputs(context)
+    take_over(context)
+    profile(context)
+    rank_again(context)
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
@@ -252,7 +278,7 @@ def _removed_if_wrong(folder: RunFolder, fresh: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _working(context: RunContext) -> Iterator[None]:
+def working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts or the disk is full."""
     with context.folder, context.progress:
         try:
@@ -324,7 +350,7 @@ def _ship_trial(context: RunContext, number: int) -> bool:
     return True
 
 
-def _ship_chosen(context: RunContext, number: int, destination: Path) -> ExportRecord:
+def ship_chosen(context: RunContext, number: int, destination: Path) -> ExportRecord:
     """Ships a trial that the user chose, beside what the run chose."""
     trial, network = _trained(context, number)
     facts = export(context, trial, network, destination)
