@@ -68,6 +68,13 @@ RULES = (
     Rule("search.workers", "nothing", "says how many candidates are trained at once from now on"),
     Rule("search.time_limit_seconds", "nothing", "goes for candidates from now on"),
     Rule("search.latency_margin", "rank", _RANKED),
+    Rule(
+        "supernet",
+        None,
+        "the trials were picked by this supernet and its scores",
+        "search its weights again with `edgenas search --from-supernet RUN`, or start another run with a new name",
+    ),
+    Rule("supernet.from_run", "nothing", _LIES),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
     Rule(

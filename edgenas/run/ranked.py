@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from edgenas.run.records import RankingRecord, SearchRecord
+from edgenas.run.records import RewardRecord, SearchRecord
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.study.objectives import Objective, within
 from edgenas.study.patience import say_on_stderr
@@ -31,9 +31,9 @@ def open_ranked(folder: RunFolder, say: Callable[[str], None] = say_on_stderr) -
 
 
 class _Ranked:
-    """A :class:`StudyStore` whose rewards, ranking and limits are those of a :class:`RankingRecord`."""
+    """A :class:`StudyStore` whose rewards, ranking and limits are those of a :class:`RewardRecord`."""
 
-    def __init__(self, study: StudyStore, ranking: RankingRecord, limits: Mapping[str, float]) -> None:
+    def __init__(self, study: StudyStore, ranking: RewardRecord, limits: Mapping[str, float]) -> None:
         self._study, self._epochs, self._limits = study, ranking.epochs or 1, limits
         self._objective = Objective(ranking.reward, ranking.targets, ranking.beta, ranking.weights)
 

@@ -72,7 +72,7 @@ def _is_short(folder: RunFolder, recipe: Recipe) -> bool:
     if not folder.study_path.is_file():
         return False
     with closing(open_study(folder.study_path)) as study:
-        return len(study.trials) < recipe.search.trials
+        return len(study.trials) < recipe.trials
 
 
 def _check_costs_known(folder: RunFolder, before: Recipe, recipe: Recipe) -> None:
