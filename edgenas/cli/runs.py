@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, remark
+from edgenas.cli.summary import print_summary
 from edgenas.run.changes import may_change
 from edgenas.spaces.errors import InputError
 
@@ -48,7 +49,7 @@ def run(
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def search(
@@ -65,7 +66,7 @@ def search(
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def export(
@@ -135,7 +136,7 @@ def export(
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def report(folder: Path = RUN) -> None:

@@ -131,7 +131,8 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     context.log.event("exported", **shipped.to_json())
     context.progress.say(
         f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
-        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
+        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes; saved in "
+        f"{destination}"
     )
     return replace(
         shipped,

@@ -18,6 +18,7 @@ import numpy as np
 from edgenas.data.dataset import Split
 from edgenas.data.examples import Examples, chunks, leaves
 from edgenas.export.files import write_atomically
+from edgenas.plugins import is_module
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces.errors import InputError
 
@@ -206,7 +207,9 @@ def _listed(changes: list[str]) -> str:
 def relative_to_run(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe as it is kept in a run folder: its paths from there, because both may be moved together."""
     here = os.path.realpath(folder)
-    plugins = [os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins]
+    plugins = [
+        plugin if is_module(plugin) else os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins
+    ]
     files = {key: os.path.relpath(os.path.abspath(value), here) for key, value in recipe.files.items()}
     return recipe.with_files(files).model_copy(update={"plugins": plugins})
 
@@ -221,5 +224,7 @@ def with_found_paths(recipe: Recipe, folder: Path, known: Mapping[str, Any] | No
         if not os.path.exists(found) and isinstance(before, str) and os.path.exists(before):
             found = before
         paths[key] = found
-    plugins = [os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins]
+    plugins = [
+        plugin if is_module(plugin) else os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins
+    ]
     return recipe.with_files(paths).model_copy(update={"plugins": plugins})

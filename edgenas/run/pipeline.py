@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
+from edgenas.plugins import given
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
@@ -24,6 +25,7 @@ from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
 from edgenas.run.records import DeviceRecord, ExportRecord, ReportRecord
+from edgenas.run.saved import saved_words
 from edgenas.run.search import figure_words, rank_again, search
 from edgenas.run.take_over import keep_bundle, take_over
 from edgenas.run.train import train_final
@@ -76,27 +78,34 @@ class RunResult:
         }
 
     def summary(self) -> str:
-        """A few lines for people."""
-        lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
+        """A few lines for people, without colours."""
+        named = ("best", "shipped", "report")
+        return "\n".join(f"{label}: {line}" if label in named else line for label, line in self.lines())
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The lines of the summary with what each is about."""
+        lines = [("run", f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}")]
         if self.best is not None:
-            lines.append(
-                f"best: trial {self.best.number}, {self.best.architecture}, "
+            words = (
+                f"trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} on validation examples after short training"
             )
+            lines.append(("best", words))
         if self.shipped:
             record = self.export
             devices = record.devices
             costs = [self._costs(name, facts) for name, facts in devices.items()] if len(devices) > 1 else []
             size = f"{record.measured['size_bytes']:,} bytes"
             metric, score_float, score_tflite = record.scores
-            lines += [
-                f"shipped: trial {record.trial} in {self.bundle}: {metric} {score_tflite:.4f} on "
+            shipped = (
+                f"trial {record.trial} in {self.bundle}: {metric} {score_tflite:.4f} on "
                 f"the test examples (float {score_float:.4f}), "
-                f"{'; '.join(costs) or self._costs('', record)}, {size}",
-                *(use.words for use in record.budget_use.values()),
-                f"report: {self.run / 'report.html'}",
-            ]
-        return "\n".join(lines)
+                f"{'; '.join(costs) or self._costs('', record)}, {size}"
+            )
+            lines.append(("shipped", shipped))
+            lines += [("budget", use.words) for use in record.budget_use.values()]
+            lines.append(("report", str(self.run / "report.html")))
+        return lines
 
     def _costs(self, device: str, facts: ExportRecord | DeviceRecord) -> str:
         """Latency and energy of the shipped file on a device."""
@@ -164,6 +173,11 @@ def run(
     with _removed_if_wrong(folder, fresh=not folder.path.exists()), working(context):
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
+        there = f"goes on with {saved_words(context)}" if existed else "begins"
+        context.progress.say(
+            f"run {recipe.name} {there}; every finished trial, epoch of a final training and step is saved in "
+            f"{folder.path}"
+        )
         profile(context)
         _search(context, evaluator, scheduler)
         if ship:
@@ -246,6 +260,7 @@ def _load(path: Path | str, data_dir: Path | None) -> Recipe:
     path = Path(path)
     # The recipe inside a run folder names its files from there, and the folder may have been moved without them.
     recipe = RunFolder(path.parent).read_recipe() if _is_of_a_run(path) else Recipe.load(path)
+    recipe = recipe.with_plugins(given())
     return recipe if data_dir is None else recipe.with_data_directory(data_dir)
 
 
@@ -287,8 +302,8 @@ def working(context: RunContext) -> Iterator[None]:
             with suppress(EdgeNASError):
                 context.log.event("interrupted")
             raise WorkError(
-                f"interrupted; everything finished so far is saved in {context.folder.path}; continue with the same "
-                "command and --resume"
+                f"interrupted; everything finished so far is saved in {context.folder.path} ({saved_words(context)}); "
+                "continue with the same command and --resume"
             ) from None
         except EdgeNASError as error:
             if isinstance(error, WorkError) and is_full(error) and "--resume" not in str(error):

@@ -372,6 +372,7 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) ->
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
         + _predicted(best, limits)
+        + f"; saved in {context.folder.study_path}"
     )
     if words := overhead_words(record.overhead):
         context.progress.say(f"search: {words}")

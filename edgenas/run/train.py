@@ -110,4 +110,6 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
         context.log.event(
             "trained", trial=number, metric=learned.metric, validation_metrics=metrics, seconds=result.seconds
         )
-        context.progress.say(f"trained: {learned.metric} {score:.4f} on {len(validation)} validation examples")
+        context.progress.say(
+            f"trained: {learned.metric} {score:.4f} on {len(validation)} validation examples; saved in {folder}"
+        )
