@@ -27,17 +27,21 @@ _STYLE = """
 .plot a.beaten { background: var(--card); }
 .plot a b { position: absolute; left: 50%; bottom: 17px; transform: translateX(-50%); font-size: .78rem;
   color: var(--ink); font-weight: 600; }
+.plot a.beaten b { bottom: auto; top: 15px; }
 .plot i { width: 10px; height: 10px; margin: -5px; box-shadow: inset 0 0 0 2px var(--predicted); }
 .plot span { position: absolute; font-size: .78rem; color: var(--soft); white-space: nowrap; }
 .plot .x { top: 100%; padding-top: 6px; transform: translateX(-50%); }
 .plot .y { right: 100%; padding-right: 8px; transform: translateY(50%); }
 .plot .name { top: 100%; right: 0; padding-top: 25px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: .84rem; color: var(--soft); }
-.dot { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 6px;
+.legend > span { display: flex; align-items: baseline; }
+.legend .dot { flex: none; width: 10px; height: 10px; border-radius: 50%; margin: 0 7px 0 0;
   background: var(--measured); }
-.dot.predicted { background: none; box-shadow: inset 0 0 0 2px var(--predicted); }
+.legend .dot.predicted { background: none; box-shadow: inset 0 0 0 2px var(--predicted); }
 .points { width: 100%; border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 .points th, .points td { text-align: right; padding: 8px 10px; border-bottom: 1px solid var(--line); }
+.points td:not(.why):not(:last-child) { white-space: nowrap; }
+.points th:last-child { text-align: left; }
 .points th { color: var(--soft); font-weight: 600; font-size: .8rem; vertical-align: bottom; }
 .points th:first-child, .points td:first-child, .points td:last-child { text-align: left; }
 .points .why { color: var(--warn); text-align: left; overflow-wrap: anywhere; }
