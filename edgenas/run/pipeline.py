@@ -6,7 +6,7 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
 
-__all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
+__all__ = ["RunResult", "check", "export_trial", "run", "run_from_supernet", "run_recipe", "search_recipe"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,28 @@ def search_recipe(
 ) -> RunResult:
     """Profile and search only; see :func:`run`."""
     return run(_load(path, data_dir), resume=resume, output=_output(path, output, resume), ship=False)
+
+
+def run_from_supernet(
+    lender: Path | str,
+    budgets: Sequence[str],
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    ship: bool = True,
+) -> RunResult:
+    """Searches the trained supernet of a run for other budgets, each ``COST=LIMIT``, in a run of its own.
+
+    Nothing of the supernet is trained again. The run's folder is beside the lender's unless ``output`` names another;
+    the rest is as in :func:`run`. Raises InputError when there is no supernet in that run, or a budget is none.
+    """
+    from edgenas.run.supernet.borrowed import borrowing_recipe
+
+    recipe = borrowing_recipe(lender, budgets)
+    if data_dir is not None:
+        recipe = recipe.with_data_directory(data_dir)
+    return run(recipe, resume=resume, output=output or Path(lender).parent / recipe.name, ship=ship)
 
 
 def run(

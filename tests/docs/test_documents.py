@@ -140,7 +140,7 @@ def test_commands_in_sentences_exist_with_their_options(shown: Shown):
         ["no-such-verb"],
         ["describe", "mobilenet_v2_1.0", "--no-such-option"],
         ["spaces", "no-such-verb"],
-        ["run"],
+        ["export"],
         ["run", "a.yaml", "b.yaml"],
         ["profile", "--space"],
     ],
