@@ -173,12 +173,13 @@ def compare_quantizations(
 
 def _measured_on(device: RunDevice, files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     """``{"latency", "times_float32"}`` of each file, side by side on a device."""
+    table = device.known_table
     measured = measure_side_by_side(
         device.device,
         files,
         threads=device.threads,
-        anchor_ms=device.table.anchor_ms,
-        settings=device.table.visit_settings(),
+        anchor_ms=None if table is None else table.anchor_ms,
+        settings=None if table is None else table.visit_settings(),
     )
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     times = {name: latency.get("quiet_ms") for name, latency in measured.items()}

@@ -16,9 +16,9 @@ from edgenas.spaces.errors import InputError
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
 
-#: What is done again: nothing; the search goes on; the trials are ranked again, and one is chosen; the final training;
-#: only the export. Each begins with what it names and goes on to the report.
-Again = Literal["nothing", "search", "rank", "train", "export"]
+#: What is done again: nothing; the search goes on; the trials are ranked again, and one is chosen; one is chosen; the
+#: final training; only the export. Each begins with what it names and goes on to the report.
+Again = Literal["nothing", "search", "rank", "choose", "train", "export"]
 
 _LIES = "says where something lies; what is in it is compared by fingerprint"
 _RANKED = "the trials are kept and ranked again, and the best one is chosen, trained and exported"
@@ -68,6 +68,8 @@ RULES = (
     Rule("search.workers", "nothing", "says how many candidates are trained at once from now on"),
     Rule("search.time_limit_seconds", "nothing", "goes for candidates from now on"),
     Rule("search.latency_margin", "rank", _RANKED),
+    Rule("search.finalists", "choose", "the finalists are compared again, and one is chosen, trained and exported"),
+    Rule("search.finalist_share", "choose", "the finalists are trained and compared again, and one is chosen"),
     Rule(
         "supernet",
         None,
@@ -132,7 +134,10 @@ def refuse(place: object, changes: list[Change], before: Recipe, now: Recipe, *,
     """
     problems = []
     for change in changes:
-        why = change.rule.why if change.rule.again is None else ""
+        lies_elsewhere = change.key in before.files and change.key in now.files
+        why = change.rule.why if change.rule.again is None and not lies_elsewhere else ""
+        if change.rule.again == "train" and now.is_fixed:
+            why = "the only trial of one network has the metrics of this training"
         if not compared and os.path.exists(before.files.get(change.key, "")):
             why = "this run was begun by a version that kept no fingerprints, so two files cannot be told apart"
         if change.key == "export.quantization" and (tables := _tables(before, now)):

@@ -50,7 +50,7 @@ class RunDevice:
     @property
     def budget(self) -> dict[str, float]:
         """The limits on this device by cost, as the recipe has them."""
-        return self.recipe.budget.limits
+        return self.recipe.limits
 
     @cached_property
     def device(self) -> Device:
@@ -79,10 +79,10 @@ class RunDevice:
     lacks: str = ""
     """Why nothing can be predicted, in words; empty where there is a table."""
 
-    @property
+    @cached_property
     def known_table(self) -> LatencyTable | None:
-        """The table, None where nothing can be predicted."""
-        return self.table
+        """:attr:`table`; None where the run goes without one, as it may when nothing is searched."""
+        return self.table if self.table_path.is_file() else None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -117,6 +117,8 @@ class RunDevice:
     @property
     def limits(self) -> dict[str, float]:
         """Limits on predicted costs that keep the budget on measured ones."""
+        if self.known_table is None:  # nothing is predicted: what is measured is held against the budget itself
+            return self.budget
         factors = {"latency_ms": lambda: self.latency_factor, "energy_mj": lambda: self.energy_factor}
         return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
 

@@ -81,8 +81,7 @@ class DeviceFigures:
 def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Network) -> DeviceFigures:
     """Measures the shipped file on a device, without the quiet visits, which only what is shipped gets."""
     measurement = measure_deployed(context, device, model, device.budget.get("latency_ms"))
-    table = device.known_table
-    prediction = None if table is None else device.predictor.predict(network)
+    prediction = None if device.known_table is None else device.predictor.predict(network)
     costs: dict[str, float] = {
         "latency_ms": measurement.median,
         "size_bytes": len(model),
@@ -96,15 +95,15 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
         energy_mj = prediction.energy_mj
     if energy_mj is not None:
         costs["energy_mj"] = energy_mj
-    predicted: dict[str, Any] = {}
-    if table is not None and prediction is not None:
-        predicted = {
-            "kind": "predicted",
-            "latency_ms": prediction.latency_ms,
-            "energy_mj": prediction.energy_mj,
-            "provenance": table.provenance.to_json() | {"statistic": table.statistic},
-            "energy_provenance": prediction.energy_provenance,
-        }
+    if prediction is None:
+        return DeviceFigures(device, model, measurement, costs, {}, {})
+    predicted = {
+        "kind": "predicted",
+        "latency_ms": prediction.latency_ms,
+        "energy_mj": prediction.energy_mj,
+        "provenance": device.table.provenance.to_json() | {"statistic": device.table.statistic},
+        "energy_provenance": prediction.energy_provenance,
+    }
     return DeviceFigures(device, model, measurement, costs, predicted, {})
 
 

@@ -41,7 +41,8 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.tasks.files import file_metrics
+    from edgenas.run.mistakes import save_mistakes, worst_classes
+    from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
@@ -69,19 +70,21 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     test = dataset.test
     equality = float_equality(context, network, model, preprocessing)
     float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
-    of_files = [
-        file_metrics(content, test, task=task, network=network, preprocessing=preprocessing)
-        for content in dict.fromkeys(files.values())
-    ]
-    tflite_metrics = min(of_files, key=lambda metrics: metrics[task.metric])
+    of_files = []
+    for content in dict.fromkeys(files.values()):
+        outputs = file_outputs(content, test, task=task, network=network, preprocessing=preprocessing)
+        of_files.append((task.metrics(in_memory(test.targets), outputs), content, outputs))
+    tflite_metrics, worst, answers = min(of_files, key=lambda one: one[0][task.metric])
     score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
     if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
+    mistakes = save_mistakes(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
     for words in over:
         context.progress.say(f"  {words}; it was asked for by name, so it is written")
+    space, architecture = context.origin(trial)
     write_bundle(
         destination,
         BundleContents(
@@ -96,8 +99,8 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             metrics_tflite=tflite_metrics,
             test_examples=len(test),
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
-            space=context.space.name,
-            architecture=trial.architecture,
+            space=space,
+            architecture=architecture,
             latency_ms={one.name: one.statistics for one in figures},
             energy_mj={
                 one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None
@@ -107,6 +110,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             not_predicted={one.name: one.device.lacks for one in figures if not one.predicted},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
+            worst_classes=worst_classes(context, mistakes),
             training=record["settings"] | {"seed": recipe.seed},
             float_equality=equality,
             group_convolution=context.first.device.group_convolution,
@@ -160,6 +164,7 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
         found=found,
         ranges=context.folder.read(ProfileRecord).budget,
         rejected=list(context.folder.read(ChooseRecord).rejected),
+        only=context.recipe.is_fixed,
     )
 
 

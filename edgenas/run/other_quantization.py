@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgenas.run.context import RunContext, table_precision
 from edgenas.run.device import RunDevice, file_name
 from edgenas.spaces.errors import InputError
-
-if TYPE_CHECKING:
-    from edgenas.latency.table.latency_table import LatencyTable
 
 
 class OtherQuantization(RunContext):
@@ -74,9 +70,8 @@ class OtherQuantization(RunContext):
     def _copy_table(self, device: _OtherDevice) -> str:
         """Puts the run's copy in place; words on why there can be none."""
         from edgenas.latency.predict.predictor import Predictor
-        from edgenas.latency.profile.reference_networks import table_for
         from edgenas.latency.table.latency_table import LatencyTable, default_table_path
-        from edgenas.run.profile import measured_table
+        from edgenas.run.profile import measured_table, run_table
 
         how = "export again with --profile, which measures it"
         path = measured_table(self, device) if self.measure else default_table_path(device.name, self.precision)
@@ -87,7 +82,7 @@ class OtherQuantization(RunContext):
         if missing := Predictor(table).missing(self.space):
             return f"its {self.precision} table lacks {len(missing)} blocks of the space, such as {missing[0]}; {how}"
         device.table_path.parent.mkdir(exist_ok=True)
-        table_for(table, self.space).alone().save(device.table_path)
+        run_table(self, path).save(device.table_path)
         return ""
 
 
@@ -99,7 +94,3 @@ class _OtherDevice(RunDevice):
     @property
     def table_path(self) -> Path:
         return self.folder.path / "tables" / f"{file_name(self.name)}-{self.precision}.csv"
-
-    @property
-    def known_table(self) -> LatencyTable | None:
-        return self.table if self.table_path.is_file() else None

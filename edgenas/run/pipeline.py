@@ -19,6 +19,7 @@ from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
+from edgenas.run.fixed import find_tables, train_fixed
 from edgenas.run.folder import RunFolder
 from edgenas.run.other_quantization import OtherQuantization
 from edgenas.run.preflight import check
@@ -49,6 +50,8 @@ class RunResult:
     seconds: float
     export: ExportRecord = field(default_factory=ExportRecord)
     bundle: Path | None = None
+    is_fixed: bool = False
+    """Whether one network was trained instead of searched for."""
 
     @property
     def shipped(self) -> dict[str, Any]:
@@ -79,13 +82,16 @@ class RunResult:
 
     def summary(self) -> str:
         """A few lines for people, without colours."""
-        named = ("best", "shipped", "report")
+        named = ("trained", "best", "shipped", "report")
         return "\n".join(f"{label}: {line}" if label in named else line for label, line in self.lines())
 
     def lines(self) -> list[tuple[str, str]]:
         """The lines of the summary with what each is about."""
         lines = [("run", f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}")]
-        if self.best is not None:
+        if self.is_fixed and self.best is not None:
+            lines = [("run", f"{self.best.architecture} in {duration(self.seconds)}; everything is in {self.run}")]
+            lines.append(("trained", f"{figure_words(self.best)} on validation examples"))
+        elif self.best is not None:
             words = (
                 f"trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} on validation examples after short training"
@@ -97,8 +103,9 @@ class RunResult:
             costs = [self._costs(name, facts) for name, facts in devices.items()] if len(devices) > 1 else []
             size = f"{record.measured['size_bytes']:,} bytes"
             metric, score_float, score_tflite = record.scores
+            what = "" if self.is_fixed else f"trial {record.trial} in "
             shipped = (
-                f"trial {record.trial} in {self.bundle}: {metric} {score_tflite:.4f} on "
+                f"{what}{self.bundle}: {metric} {score_tflite:.4f} on "
                 f"the test examples (float {score_float:.4f}), "
                 f"{'; '.join(costs) or self._costs('', record)}, {size}"
             )
@@ -200,8 +207,12 @@ def run(
             f"run {recipe.name} {there}; every finished trial, epoch of a final training and step is saved in "
             f"{folder.path}"
         )
-        profile(context)
-        _search(context, evaluator, scheduler)
+        if recipe.is_fixed:
+            find_tables(context)
+            train_fixed(context)
+        else:
+            profile(context)
+            _search(context, evaluator, scheduler)
         if ship:
             _ship(context)
             _report(context)
@@ -274,8 +285,12 @@ def go_on(context: RunContext) -> None:
     """Goes on with a run that is open and locked, as far as its trials can be exported."""
     _check_inputs(context)
     take_over(context)
-    profile(context)
-    rank_again(context)
+    if context.recipe.is_fixed:
+        find_tables(context)
+        train_fixed(context)
+    else:
+        profile(context)
+        rank_again(context)
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
@@ -434,6 +449,8 @@ def _result(context: RunContext) -> RunResult:
     best = ranking[0] if ranking else None
     if shipped.done:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
+    if best is not None and context.recipe.space.architecture is not None:
+        best = replace(best, architecture=context.recipe.space.architecture)
     return RunResult(
         run=context.folder.path,
         best=best,
@@ -441,4 +458,5 @@ def _result(context: RunContext) -> RunResult:
         seconds=sum(records.seconds.values()),
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
+        is_fixed=context.recipe.is_fixed,
     )

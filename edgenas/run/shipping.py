@@ -68,7 +68,7 @@ def shipped_file(
 
 
 def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[str, Any]:
-    """The quiet latency of the shipped file, at the clock of the run's table: what its prediction is of.
+    """The quiet latency of the shipped file, at the clock of the run's table, if any: what its prediction is of.
 
     ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``; ``{"error"}`` when the device does not
     answer any more, which spoils nothing that was measured before.

@@ -1,7 +1,7 @@
 """A changed recipe for a run that has begun: what it invalidates is marked to be done again; nothing is deleted.
 
-The bundle stays until the new one is there, and is kept as ``bundles/earlier-N``. So is a final training of other
-settings, as ``final-earlier-N`` beside the new one; going back to its settings takes it back.
+The bundle stays until the new one is there, and is kept as ``bundles/earlier-N``. So is a training of other settings,
+as ``final-earlier-N`` or ``finalist-earlier-N`` beside the new one; going back to its settings takes it back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgenas.run.changes import Change, changes_between, refuse
 from edgenas.run.profile import check_budget
-from edgenas.run.records import ChooseRecord, ExportRecord, SearchRecord
+from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.store import open_study
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from edgenas.run.context import RunContext
     from edgenas.run.folder import RunFolder
 
-_FINAL = "final"
 _SAID = {
     "nothing": "",
     "search": "the search goes on when there are fewer trials than that",
     "rank": "the trials are ranked again, and one is chosen by that",
+    "choose": "one of the best trials is chosen again",
     "train": "the final training is done again",
     "export": "the export is done again",
 }
@@ -56,14 +56,16 @@ def _invalidate(context: RunContext, changes: Sequence[Change]) -> None:
     """Marks the steps that are to be gone through again; what they made stays where it is until then."""
     folder, again = context.folder, {change.rule.again for change in changes}
     shipped, search, choice = folder.read(ExportRecord), folder.read(SearchRecord), folder.read(ChooseRecord)
-    if "train" in again:
+    if again & {"train", "choose"}:
         _set_trainings_aside(folder, context.recipe)
     if again & {"rank", "train", "export"} and shipped.done and not shipped.earlier:
         folder.write(replace(shipped, earlier=True))
-    if "rank" in again or ("search" in again and _is_short(folder, context.recipe)):
-        folder.write(replace(search, done=False, rank_again=search.rank_again or "rank" in again))
-    elif not again - {"nothing", "search"}:
+    longer = "search" in again and _is_short(folder, context.recipe)
+    if not (longer or again - {"nothing", "search"}):
         return
+    if longer or "rank" in again or context.recipe.is_fixed:
+        folder.write(replace(search, done=False, rank_again=search.rank_again or "rank" in again))
+    folder.write(replace(folder.read(FinalistsRecord), done=False, finalists={}, gathered=False))
     folder.write(replace(choice, trial=None, rejected={}))
 
 
@@ -103,19 +105,21 @@ def keep_bundle(context: RunContext) -> None:
 
 
 def _set_trainings_aside(folder: RunFolder, recipe: Recipe) -> None:
-    """Renames final trainings of other settings, and takes back those of the present ones."""
-    wanted = recipe.training.model_dump(mode="json")
-    for final in sorted((folder.path / "trials").glob(f"*/{_FINAL}")):
-        if _settings(final) != wanted:
-            final.rename(_free(final.with_name(f"{_FINAL}-earlier")))
-    for earlier in sorted((folder.path / "trials").glob(f"*/{_FINAL}-earlier-*")):
-        final = earlier.with_name(_FINAL)
-        if _settings(earlier) == wanted and not final.exists():
-            earlier.rename(final)
+    """Renames final and finalists' trainings of other settings, and takes back those of the present ones."""
+    from edgenas.run.finalists import finalist_settings
+
+    kinds = {"final": recipe.training.model_dump(mode="json"), "finalist": finalist_settings(recipe).to_dict()}
+    for name, wanted in kinds.items():
+        for done in sorted((folder.path / "trials").glob(f"*/{name}")):
+            if _settings(done) != wanted:
+                done.rename(_free(done.with_name(f"{name}-earlier")))
+        for earlier in sorted((folder.path / "trials").glob(f"*/{name}-earlier-*")):
+            if _settings(earlier) == wanted and not earlier.with_name(name).exists():
+                earlier.rename(earlier.with_name(name))
 
 
 def _settings(final: Path) -> object:
-    """What a training was done with; None when it is not finished."""
+    """What a training was done with, in the keys of its record; None when it is not finished."""
     with suppress(OSError, ValueError, TypeError, AttributeError, EdgeNASError):
         return json.loads((final / "training.json").read_text(encoding="utf-8")).get("settings")
     return None

@@ -116,11 +116,14 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     # A model that is none is found, and named, by the check of the finished folder.
     with contextlib.suppress(EdgeNASError):
         metrics["self_test"] = run_self_test(contents.model, metrics)
+    given = contents.preprocessing if isinstance(contents.preprocessing, Preprocessing) else None
     with contextlib.suppress(EdgeNASError):
-        files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
+        files["model.h"] = c_header(
+            contents.model, name=contents.network.name, labels=contents.labels, preprocessing=given
+        ).encode()
     with contextlib.suppress(EdgeNASError):
-        pictures = isinstance(contents.preprocessing, Preprocessing) and contents.words.task == "classification"
-        kotlin = kotlin_classifier(contents.model, contents.preprocessing) if pictures else None
+        pictures = given is not None and contents.words.task == "classification"
+        kotlin = kotlin_classifier(contents.model, given) if pictures and given is not None else None
         files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()

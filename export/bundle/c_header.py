@@ -1,9 +1,14 @@
-"""The model as a C header, for microcontrollers: its bytes, its quantization, and how much memory to set aside."""
+"""The model as a C header, for microcontrollers: its bytes, its quantization, normalisation, labels and operators, and
+how much memory to set aside.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from edgenas.export.bundle.c_constants import label_lines, normalisation_lines, operator_lines
+from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.reader import TfliteTensor, model_io
 from edgenas.spaces.errors import InputError
@@ -13,13 +18,22 @@ LARGEST_BYTES = 4 * 2**20
 _TYPES = {"INT8": "int8_t", "UINT8": "uint8_t", "INT16": "int16_t", "FLOAT32": "float"}
 
 
-def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
+def c_header(
+    model: bytes,
+    *,
+    name: str,
+    prefix: str = "model",
+    labels: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+) -> str:
     """The text of a header that C11 and C++11 compilers take.
 
     Args:
         model: the ``.tflite`` file; the array holds exactly its bytes.
         name: what the model is, for the comment.
         prefix: of all names in the header; a C identifier.
+        labels: names of the classes, in the order of the output.
+        preprocessing: of a model of images, what their pixels are normalised with.
 
     Raises InputError when the model has several inputs or outputs or is larger than :data:`LARGEST_BYTES`.
     """
@@ -33,12 +47,16 @@ def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
     arena = estimate_arena(model)
     guard = f"{prefix.upper()}_H_"
     title = re.sub(r"[^\x20-\x7e]|\*/", " ", name)
+    tensor = ends.inputs[0]
+    takes_pixels = preprocessing is not None and len(tensor.shape) == 4 and tensor.dtype in _TYPES
     lines = [
         f"/* {title}: a TFLite model for TensorFlow Lite for Microcontrollers. Include it in one source file.",
         "   real value = scale * (stored value - zero point); the arena is an estimate (activations",
         f"   {arena.activation_bytes:,} bytes, the rest bookkeeping), without what kernels ask for besides. */",
         f"#ifndef {guard}",
         f"#define {guard}",
+        "",
+        "#include <stdint.h>",
         "",
         "#ifdef __cplusplus",
         f"#define {prefix.upper()}_ALIGN alignas(16)",
@@ -50,6 +68,10 @@ def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
         *_end(prefix, "OUTPUT", ends.outputs[0]),
         f"#define {prefix.upper()}_ARENA_BYTES {arena.total_bytes}",
         f"#define {prefix.upper()}_LENGTH {len(model)}",
+        "",
+        *operator_lines(prefix, model),
+        *(["", *normalisation_lines(prefix, preprocessing, tensor)] if preprocessing and takes_pixels else []),
+        *(["", *label_lines(prefix, labels)] if labels else []),
         "",
         f"static const unsigned int {prefix}_length = {len(model)};",
         f"{prefix.upper()}_ALIGN static const unsigned char {prefix}_data[{len(model)}] = {{",
