@@ -12,7 +12,7 @@ from edgenas.export.files import write_atomically
 from edgenas.run.budget_use import BudgetUse, budget_uses
 from edgenas.run.device_figures import DeviceFigures, measure_on, with_quiet
 from edgenas.run.records import BudgetUseRecord, ChooseRecord, ExportRecord, ProfileRecord
-from edgenas.run.shipping import accuracy_shortfall, file_names, float_equality, shipped_files
+from edgenas.run.shipping import accuracy_shortfall, board_files, file_names, float_equality, shipped_files
 from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -115,6 +115,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             float_equality=equality,
             group_convolution=context.first.device.group_convolution,
             files=names if several else {},
+            board_files=board_files(context, files),
             other_models={names[device]: files[device] for device in files if names[device] != "model.tflite"},
         ),
     )
@@ -149,11 +150,10 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
     """How much of each budget the file uses, beside what the search has seen."""
     found: dict[str, tuple[float, str]] = {}
     for one in figures:
-        kinds = {"latency_ms": one.latency_kind, "energy_mj": one.energy_kind or "predicted"}
         for cost in one.device.budget:
             name = context.recipe.cost_name(cost, one.name)
             if name not in found or found[name][0] < one.costs[cost]:
-                found[name] = (one.costs[cost], kinds.get(cost, "counted"))
+                found[name] = (one.costs[cost], one.kinds.get(cost, "counted"))
     with closing(context.open_study()) as study:
         trials = study.trials
     return budget_uses(

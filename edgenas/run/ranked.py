@@ -54,8 +54,12 @@ class _Ranked:
     @property
     def ranking(self) -> tuple[Trial, ...]:
         """Complete trials within the limits, best reward first; the earlier of two equal ones first."""
-        found = [trial for trial in self.trials if trial.state == "complete" and within(trial.predicted, self._limits)]
+        found = [trial for trial in self.trials if trial.state == "complete" and self._keeps(trial)]
         return tuple(sorted(found, key=lambda trial: (-(trial.reward or 0.0), trial.number)))
+
+    def _keeps(self, trial: Trial) -> bool:
+        """Whether it keeps the limits on what is predicted; others are held against it when it is measured."""
+        return within(trial.predicted, {name: limit for name, limit in self._limits.items() if name in trial.predicted})
 
     def _again(self, trial: Trial) -> Trial:
         if trial.state == "complete" and trial.score is not None:
