@@ -40,6 +40,7 @@ class Rule:
 
 RULES = (
     Rule("name", "nothing", "is a title"),
+    Rule("version", "nothing", "is of the form of recipes"),
     Rule("output", "nothing", _LIES),
     Rule("plugins", "nothing", _LIES),
     Rule("seed", None, "the trials, their weights and the split of the data were all drawn by it"),
@@ -65,6 +66,7 @@ RULES = (
     Rule("search.algorithm", None, "the trials were suggested by it: one run is one search"),
     Rule("search.training", None, "trials after another short training cannot be compared with those that are there"),
     Rule("search.trials", "search", "the search goes on until there are so many; fewer than there are change nothing"),
+    Rule("search.study", "nothing", "says where its server is; the study itself says whose it is"),
     Rule("search.workers", "nothing", "says how many candidates are trained at once from now on"),
     Rule("search.time_limit_seconds", "nothing", "goes for candidates from now on"),
     Rule("search.latency_margin", "rank", _RANKED),
@@ -136,6 +138,10 @@ def refuse(place: object, changes: list[Change], before: Recipe, now: Recipe, *,
     for change in changes:
         lies_elsewhere = change.key in before.files and change.key in now.files
         why = change.rule.why if change.rule.again is None and not lies_elsewhere else ""
+        if change.key == "search.study" and not (change.before and change.now):
+            why = "the trials are kept there"
+        if now.search.study and change.rule.again in ("search", "rank"):
+            why = "the workers that share its study go by its recipe"
         if change.rule.again == "train" and now.is_fixed:
             why = "the only trial of one network has the metrics of this training"
         if not compared and os.path.exists(before.files.get(change.key, "")):

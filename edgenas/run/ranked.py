@@ -48,6 +48,9 @@ class _Ranked:
     def trials(self) -> tuple[Trial, ...]:
         return tuple(self._again(trial) for trial in self._study.trials)
 
+    def refresh(self) -> tuple[Trial, ...]:
+        return tuple(self._again(trial) for trial in self._study.refresh())
+
     def trial(self, number: int) -> Trial:
         return self._again(self._study.trial(number))
 
@@ -58,8 +61,10 @@ class _Ranked:
         return tuple(sorted(found, key=lambda trial: (-(trial.reward or 0.0), trial.number)))
 
     def _keeps(self, trial: Trial) -> bool:
-        """Whether it keeps the limits on what is predicted; others are held against it when it is measured."""
-        return within(trial.predicted, {name: limit for name, limit in self._limits.items() if name in trial.predicted})
+        """Whether it is ours and keeps the limits on what is predicted; others are held against what is measured."""
+        return not trial.foreign and within(
+            trial.predicted, {name: limit for name, limit in self._limits.items() if name in trial.predicted}
+        )
 
     def _again(self, trial: Trial) -> Trial:
         if trial.state == "complete" and trial.score is not None:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from edgenas.run.changes import Change, changes_between, refuse
 from edgenas.run.profile import check_budget
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord
+from edgenas.run.shared import documents_of
 from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.study.documents import write_documents
 from edgenas.study.store import open_study
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def take_over(context: RunContext) -> None:
                 context.progress.say(f"{change.words}: {said}")
         context.log.event("recipe_changed", changes={change.key: [change.before, change.now] for change in changes})
     folder.accept(recipe)
+    if changes and folder.study_path.is_file():  # for whoever serves it, or takes part
+        with closing(open_study(folder.study_path)) as study:
+            write_documents(study, documents_of(context))
 
 
 def _invalidate(context: RunContext, changes: Sequence[Change]) -> None:
