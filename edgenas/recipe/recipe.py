@@ -152,7 +152,7 @@ class SearchRecipe(Section):
     trials: int = Field(
         default=_TRIALS,
         ge=1,
-        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+        description="Candidates to train and compare; supernet and tunas have supernet.trials instead.",
     )
     workers: int = Field(
         default=1,
@@ -383,7 +383,7 @@ class Recipe(Section):
     @property
     def trials(self) -> int:
         """Candidates that are trained shortly and compared."""
-        return self.search.trials if self.supernet is None else self.supernet.trials
+        return self.search.trials if self.supernet is None else self.supernet.trained
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:

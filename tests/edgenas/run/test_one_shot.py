@@ -1,4 +1,4 @@
-"""A one-shot run: supernet, scores, finalists, and the check of its ranking. Finalists are judged by a formula."""
+"""A one-shot run: supernet, scores, trials, and the check of its ranking. Trials are judged by a formula."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ head:
 SUPERNET = """\
 search: {{algorithm: {algorithm}}}
 supernet:
-  {{max_steps: 4, batch_size: 16, scores: 9, finalists: 3, check: 3, calibration_examples: 32, scored_examples: 64}}
+  {{max_steps: 4, batch_size: 16, scores: 9, trials: 3, check: 3, calibration_examples: 32, scored_examples: 64}}
 """
 
 
@@ -250,9 +250,9 @@ def test_what_is_wrong_is_told_before_anything_runs(make_recipe: Make, table_pat
     assert "no run" in problem(with_section(from_run=str(tmp_path / "none")))
 
 
-def test_finalists_learn_from_trainings() -> None:
+def test_scores_are_corrected_by_trainings() -> None:
     from edgenas.search import Observation
-    from edgenas.supernet.finalists import Finalists
+    from edgenas.supernet.best_scored import BestScored
 
     class Features:
         def matrix(self, rows: np.ndarray) -> np.ndarray:
@@ -272,7 +272,7 @@ def test_finalists_learn_from_trainings() -> None:
     # With shared weights, networks with the first option seem better than they are.
     rewards = 0.5 + 0.1 * rows[:, 0] + 0.02 * rows[:, 1]
     problem = Problem(Space(), 20)  # type: ignore[arg-type]
-    algorithm = Finalists(problem, 0, Features(), rows, rewards, rows[:6])  # type: ignore[arg-type]
+    algorithm = BestScored(problem, 0, Features(), rows, rewards, rows[:6])  # type: ignore[arg-type]
     assert algorithm.suggest(6) == [tuple(row.tolist()) for row in rows[:6]]
     first = algorithm.suggest(1)[0]
     assert first[0] == 1
