@@ -65,7 +65,7 @@ def search(
         limits = context.limits
         targets = {name: limits[name] for name in recipe.objective_targets}
         algorithm = _algorithm(context, context.costs.problem(limits, recipe.trials))
-        study = _open_study(context)
+        study = open_or_create_study(context)
         try:
             if evaluator is None:
                 from edgenas.study.evaluation import ShortTrainingEvaluator
@@ -304,7 +304,8 @@ def _observed(trial: Trial, *, pending: bool) -> Observation:
     return Observation(trial.number, trial.choices, trial.state, trial.reward)
 
 
-def _open_study(context: RunContext) -> StudyStore:
+def open_or_create_study(context: RunContext) -> StudyStore:
+    """The study of the run; a new one where it has none yet."""
     path = context.folder.study_path
     if path.is_file():
         return context.open_study()

@@ -129,7 +129,8 @@ class SearchSpace:
             read = values.inputs[place]
             nodes.append(Node(position.name, entry.block, tuple(names[number] for number in read if number >= 0)))
         outputs = tuple(names[number] for number in values.outputs)
-        return Network(f"{self.name}:{Architecture(choices)}", self.inputs, tuple(nodes), outputs)
+        name = f"{self.name}:{Architecture(choices)}" if self.decisions else self.name
+        return Network(name, self.inputs, tuple(nodes), outputs)
 
     def entry_at(self, position: str, row: Population) -> SlotEntry | None:
         """What one architecture (a population of one) has at a position; None where that is nothing."""
