@@ -419,7 +419,7 @@ class Recipe(Section):
     @property
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
-        return self.search.algorithm in ONE_SHOT
+        return self.search.algorithm in ONE_SHOT and not self.is_fixed
 
     @property
     def trials(self) -> int:

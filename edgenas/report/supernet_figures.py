@@ -41,7 +41,16 @@ def reward_figure(data: SupernetData) -> go.Figure | None:
     _line(figure, "entropy", entropy, PURPLE, "dot")
     figure.data[-1].update(yaxis="y2")
     axis = {"title": {"text": "entropy (nats)", "font": {"size": TITLE_SIZE}}, "showgrid": False, "zeroline": False}
-    figure.update_layout(yaxis2={**axis, "automargin": True, "overlaying": "y", "side": "right", "rangemode": "tozero"})
+    figure.update_layout(
+        yaxis2={
+            **axis,
+            "tickmode": "auto",
+            "automargin": True,
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+        }
+    )
     return figure
 
 
@@ -56,7 +65,8 @@ def expected_figures(data: SupernetData) -> list[tuple[str, go.Figure]]:
         figure.add_hline(
             y=target,
             line={"color": VERMILION, "width": 1.6, "dash": "dash"},
-            annotation={"text": "target", "xref": "paper", "x": 0.01, "xanchor": "left", "showarrow": False},
+            annotation_text="target",
+            annotation_position="bottom left",
         )
         values = [*data.curve(f"expected {name}")[1], target]
         span = max(values) - min(values) or abs(target)
@@ -104,6 +114,7 @@ def probability_figure(data: SupernetData) -> go.Figure | None:
             text=[escape(option) if share > 0.12 else "" for _, option, share in members],
             textposition="inside",
             insidetextanchor="middle",
+            textangle=0,
             textfont={"color": "#ffffff", "size": 11},
             hovertext=[f"{escape(name)} = {escape(option)}: {percent(share)}" for name, option, share in members],
             hoverinfo="text",

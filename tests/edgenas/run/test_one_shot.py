@@ -1,5 +1,6 @@
 """A one-shot run: supernet, scores, trials, and the check of its ranking. Trials are judged by a formula."""
 
+import dataclasses
 import json
 import shutil
 import textwrap
@@ -136,6 +137,24 @@ def test_a_run_trains_scores_and_checks(runs: dict[str, Path], home: Path, algor
     if algorithm == "tunas":
         assert history["history"][-1]["expected latency_ms"] > 0
         assert all(sum(options.values()) == pytest.approx(1) for options in history["probabilities"].values())
+
+
+@pytest.mark.parametrize("algorithm", ["supernet", "tunas"])
+def test_the_report_shows_the_supernet(runs: dict[str, Path], home: Path, algorithm: str) -> None:
+    from edgenas.report.load import load_report_data
+    from edgenas.report.page import render_page
+
+    data = load_report_data(runs[algorithm])
+    assert data.supernet is not None
+    assert len(data.supernet.scored) == 12
+    assert len({one.architecture for one in data.supernet.scored if one.trained}) == 6
+    page = render_page(data)
+    for title in ("Does the supernet rank?", "Networks scored with shared weights", "Training of the supernet"):
+        assert title in page
+    assert ("What the controller has learnt" in page) == (algorithm == "tunas")
+    assert ("What the controller expects: latency_ms" in page) == (algorithm == "tunas")
+    losing = dataclasses.replace(data.supernet, loses=True, words="the supernet LOSES to <macs>")
+    assert "The supernet LOSES to &lt;macs&gt;." in render_page(dataclasses.replace(data, supernet=losing))
 
 
 def test_the_same_again_and_continued_scores(runs: dict[str, Path], one_shot: Path) -> None:
