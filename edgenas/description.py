@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.cost import peak_activation_bytes
@@ -28,7 +29,7 @@ def describe_network(
     interpolated = predicted["interpolated"] if predicted else frozenset()
     per_node = predicted["per_node"] if predicted else {}
     energy_per_node = predicted["energy_per_node"] if predicted else {}
-    signatures = network.signatures(precision)
+    signatures = {name: entry.signature(precision) for name, entry in network.entries.items()}
     lowering = _group_convolution(device)
     return {
         "name": resolved.name,
@@ -51,14 +52,19 @@ def describe_network(
                 "macs": network.blocks_lowered[node.name].macs,
                 "params": network.blocks_lowered[node.name].params,
                 "signature": signatures[node.name],
-                "latency_ms": per_node.get(node.name),
-                "energy_mj": energy_per_node.get(node.name),
+                "latency_ms": _of_node(network, node.name, per_node),
+                "energy_mj": _of_node(network, node.name, energy_per_node),
                 "group_convolution": _lowering(network.blocks_lowered[node.name], lowering),
                 "interpolated": signatures[node.name] in interpolated,
             }
             for node in network.nodes
         ],
     }
+
+
+def _of_node(network: Network, name: str, costs: Mapping[str, float | None]) -> float | None:
+    """A node's cost: 0 where others do all that it does."""
+    return 0.0 if costs and network.entries[name].is_given else costs.get(name)
 
 
 def _predict(network: Network, device: str, precision: str, strict: bool) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
     if precision not in device.precisions:
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
     whole = device.measure(write_tflite(network.graph, precision))
-    blocks = {name: write_tflite(graph, precision) for name, graph in network.blocks_lowered.items()}
+    blocks = {name: write_tflite(entry.deployed, precision) for name, entry in network.running.items()}
     outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
     provenance = whole.provenance
     return {

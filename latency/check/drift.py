@@ -27,9 +27,9 @@ from edgenas.latency.profile.inside import look_inside
 from edgenas.latency.profile.neighbourhoods import chains_through
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.signature import parse_signature
-from edgenas.spaces.space.slots import SlotEntry
 
 THRESHOLD = 0.05
 SAMPLE = 30
@@ -219,7 +219,9 @@ def _measure(
 ) -> tuple[dict[str, _Now], dict[str, str]]:
     """What blocks take now, and the device's words about those that it could not run."""
     inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
-    models = {name: write_tflite(entry.graph, table.precision) for name, entry in blocks.items() if name not in inside}
+    models = {
+        name: write_tflite(entry.deployed, table.precision) for name, entry in blocks.items() if name not in inside
+    }
     if device.is_exact:
         outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
         now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}

@@ -20,7 +20,6 @@ from edgenas.spaces.network import Network
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 #: A calibration error above this is worth a word.
 _LARGE_ERROR = 0.05
@@ -231,7 +230,7 @@ class Predictor:
     def energy_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot contributes, in mJ; NaN where the table lacks it."""
         if space not in self._energy_arrays:
-            self._energy_arrays[space] = space.cost_arrays(self._energy_contribution)
+            self._energy_arrays[space] = space.signature_arrays(self.table.precision, self._energy_contribution)
         return self._energy_arrays[space]
 
     @property
@@ -245,8 +244,8 @@ class Predictor:
             return np.full(parts.shape, np.nan)
         return self.table.energy.contributions(energies, alone, parts)
 
-    def _energy_contribution(self, entry: SlotEntry) -> float:
-        row = self.table.rows.get(entry.signature(self.table.precision))
+    def _energy_contribution(self, signature: str) -> float:
+        row = self.table.rows.get(signature)
         if row is None:
             return float("nan")
         alone = np.array(row.latency_ms)
@@ -301,25 +300,25 @@ class Predictor:
     def cost_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot contributes to a fast network, in ms; NaN where the table lacks it."""
         if space not in self._arrays:
-            self._arrays[space] = space.cost_arrays(self._contribution)
+            self._arrays[space] = space.signature_arrays(self.table.precision, self._contribution)
         return self._arrays[space]
 
     def _cold_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot adds to slow networks beyond that, in ms; 0 where the table lacks it."""
         if space not in self._colds:
 
-            def cold(entry: SlotEntry) -> float:
-                row = self.table.rows.get(entry.signature(self.table.precision))
+            def cold(signature: str) -> float:
+                row = self.table.rows.get(signature)
                 return 0.0 if row is None else float(self.calibration.cold_parts([row])[0])
 
-            self._colds[space] = space.cost_arrays(cold)
+            self._colds[space] = space.signature_arrays(self.table.precision, cold)
         return self._colds[space]
 
     def _total(self, plain_ms: float, cold_ms: float) -> float:
         return float(self.calibration.coldness.network_ms(self.calibration.fixed_ms + plain_ms, cold_ms))
 
-    def _contribution(self, entry: SlotEntry) -> float:
-        row = self.table.rows.get(entry.signature(self.table.precision))
+    def _contribution(self, signature: str) -> float:
+        row = self.table.rows.get(signature)
         return np.nan if row is None else self.row_ms(row)
 
     def row_ms(self, row: Row) -> float:

@@ -21,14 +21,15 @@ from edgenas.devices.measurement import Kind
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.profile.alone import blocks_of
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
 from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable, Row, default_table_path
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200
@@ -65,14 +66,8 @@ def profile_exact(
     identity = device.identity()
     table = None if fresh else _existing(path, precision, identity, device)
     table = table or _empty(precision, identity)
-    graphs = {signature: entry.graph for signature, entry in entries.items() if signature not in table.rows}
-    for network in networks:
-        signatures = network.signatures(precision)
-        graphs |= {
-            signature: network.blocks_lowered[name]
-            for name, signature in signatures.items()
-            if signature not in table.rows
-        }
+    blocks = {**entries, **blocks_of(networks, precision)}
+    graphs = {signature: entry.deployed for signature, entry in blocks.items() if signature not in table.rows}
     rows, failed = _simulate(graphs, device, precision, progress)
     if graphs and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")

@@ -25,9 +25,9 @@ from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2
@@ -78,11 +78,13 @@ def measure_inside(
     seen = _sightings(session, around, counts)
     if coldness is None:
         coldness = _coldness(session, seen, blocks)
-    rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
+    rows = {
+        name: _row(seen[name], entry.deployed, precision, coldness) for name, entry in blocks.items() if name in seen
+    }
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
         visits.settings = alone_settings
-        session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
+        session.measure({name: entry.deployed for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
         rows |= rows_alone(session, left)
     session.errors = {name: error for name, error in session.errors.items() if name in left}
     return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness, before or Calibration())
@@ -157,7 +159,7 @@ def _sightings(session: Session, networks: Mapping[str, Network], counts: Operat
 
 
 def _coldness(session: Session, seen: Mapping[str, Sequence[Sighting]], blocks: Mapping[str, SlotEntry]) -> Coldness:
-    weights = {name: graph_weight_bytes(blocks[name].graph, session.precision) for name in seen if name in blocks}
+    weights = {name: graph_weight_bytes(blocks[name].deployed, session.precision) for name in seen if name in blocks}
     return fit_coldness({name: seen[name] for name in weights}, weights)
 
 
