@@ -19,6 +19,7 @@ from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
 from edgenas.recipe.section import Section
+from edgenas.recipe.supernet import ONE_SHOT, ControllerRecipe, SupernetRecipe, unused_keys
 from edgenas.recipe.training import FinalTraining, ShortTraining
 from edgenas.search.algorithm import algorithm_class, algorithm_options
 from edgenas.spaces.errors import InputError
@@ -38,6 +39,7 @@ __all__ = [
     "SpaceRecipe",
 ]
 
+_TRIALS = 30
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -129,7 +131,8 @@ class SearchRecipe(Section):
         default="auto",
         description="auto: a Gaussian process that learns which decisions matter. Or layernas, model_search, "
         "regularized_evolution, local_search, reinforce, ppo, random, tpe, nsga2; with the extra edgenas[gp] also gp "
-        "and hypervolume; or one you installed.",
+        "and hypervolume; or one you installed. supernet: trains one network that holds all of the space, and searches "
+        "that; tunas: a controller learns along with it. Both have the section supernet.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
@@ -146,7 +149,11 @@ class SearchRecipe(Section):
         description="Ends the training of a candidate that falls behind earlier ones, judged after every epoch: by "
         "Optuna's pruners, or by extrapolating its learning curve. Of use from about 5 epochs on.",
     )
-    trials: int = Field(default=30, ge=1, description="Candidates to train and compare.")
+    trials: int = Field(
+        default=_TRIALS,
+        ge=1,
+        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+    )
     workers: int = Field(
         default=1,
         ge=1,
@@ -171,12 +178,18 @@ class SearchRecipe(Section):
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:
+        if self.algorithm in ONE_SHOT:
+            trials = 0 if self.trials == _TRIALS else self.trials
+            if words := unused_keys(self.algorithm, {"trials": trials, "options": self.options, "screen": self.screen}):
+                raise ValueError(words)
+            return self
         try:
             algorithm_options(self.algorithm, self.options)
             if missing := algorithm_class(self.algorithm).missing():
                 raise InputError(missing)
         except InputError as error:
-            raise ValueError(str(error)) from None
+            also = f", {', '.join(ONE_SHOT)}" if str(error).startswith("unknown algorithm") else ""
+            raise ValueError(f"{error}{also}") from None
         return self
 
 
@@ -208,6 +221,12 @@ class Recipe(Section):
     budget: BudgetRecipe | None = Field(default=None, validate_default=True)
     objective: ObjectiveRecipe = Field(default_factory=ObjectiveRecipe)
     search: SearchRecipe = Field(default_factory=SearchRecipe)
+    supernet: SupernetRecipe | None = Field(
+        default=None,
+        validate_default=True,
+        json_schema_extra={"commented": True},
+        description="Only with the algorithms supernet and tunas: their one network of shared weights.",
+    )
     training: FinalTraining = Field(
         default_factory=FinalTraining, description="Training of the network that is shipped."
     )
@@ -242,6 +261,29 @@ class Recipe(Section):
                 + ("add this one to the list" if key == "device" else "write each limit into a device of the list")
             )
         return value
+
+    @field_validator("supernet")
+    @classmethod
+    def _one_shot_only(cls, value: SupernetRecipe | None, info: ValidationInfo) -> SupernetRecipe | None:
+        search = info.data.get("search")
+        if search is None:  # told by itself
+            return value
+        algorithm = search.algorithm
+        if algorithm not in ONE_SHOT:
+            if value is not None:
+                raise ValueError(
+                    f"is there beside search.algorithm {algorithm!r}, which trains no supernet; expected one of "
+                    f"{', '.join(ONE_SHOT)}, or no section supernet"
+                )
+            return None
+        found = value or SupernetRecipe()
+        if algorithm != "tunas" and found.controller != ControllerRecipe():
+            raise ValueError(f"controller is of the algorithm 'tunas', not of {algorithm!r}; remove it")
+        if algorithm == "tunas" and found.from_run is not None:
+            raise ValueError(
+                "from_run needs search.algorithm 'supernet': a controller learns along with the weights, for one budget"
+            )
+        return found
 
     @model_validator(mode="after")
     def _known_task(self) -> Recipe:
@@ -295,7 +337,8 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        keys = {"data": ("path", "directory"), "space": ("path",)}
+        sections["supernet"] = self.supernet
+        keys = {"data": ("path", "directory"), "space": ("path",), "supernet": ("from_run",)}
         return {
             f"{name}.{key}": value
             for name, section in sections.items()
@@ -331,6 +374,16 @@ class Recipe(Section):
         """The same recipe with another folder of data sets."""
         data = self.data.model_copy(update={"directory": str(check_path(directory, "--data-dir").resolve())})
         return self.model_copy(update={"data": data})
+
+    @property
+    def is_one_shot(self) -> bool:
+        """Whether one supernet is trained for all candidates."""
+        return self.search.algorithm in ONE_SHOT
+
+    @property
+    def trials(self) -> int:
+        """Candidates that are trained shortly and compared."""
+        return self.search.trials if self.supernet is None else self.supernet.trials
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:

@@ -31,7 +31,7 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("budget", ", ".join(f"{name.replace('@', ' on ')} {value:,g}" for name, value in recipe.limits.items())),
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
-        ("trials", f"{search.trials}, {search.workers} at once"),
+        ("trials", f"{recipe.trials}, {search.workers} at once"),
         ("short training", f"{_epochs(search.training.epochs)} on {images}"),
         ("validation share", percent(recipe.data.validation_fraction, 0)),
         ("final training", f"{_epochs(training.epochs)}, batch {training.batch_size}, rate {training.learning_rate:g}"),

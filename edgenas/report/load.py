@@ -145,7 +145,7 @@ class _Reader:
         finally:
             study.close()
         running = sum(trial.state in ("running", "waiting") for trial in trials)
-        total = self.recipe.search.trials if self.recipe is not None else len(trials)
+        total = self.recipe.trials if self.recipe is not None else len(trials)
         if running or len(trials) < total:
             done = len(trials) - running
             self.missing.append(f"{done} of {total} trials are done. Continue with: {self._command()}")

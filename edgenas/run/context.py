@@ -21,6 +21,7 @@ from edgenas.study.evaluation import load_data, load_space, load_task
 from edgenas.study.store import StudyStore, open_study
 
 if TYPE_CHECKING:
+    from edgenas.run.supernet.trained import TrainedSupernet
     from edgenas.tasks import Task
 
 
@@ -83,6 +84,13 @@ class RunContext:
         if len(self.devices) == 1:
             return CostModel(self.space, self.precision, self.first.predictor)
         return CostModel(self.space, self.precision, {device.name: device.predictor for device in self.devices})
+
+    @cached_property
+    def supernet(self) -> TrainedSupernet:
+        """The run's trained supernet. Raises WorkError while there is none."""
+        from edgenas.run.supernet.trained import TrainedSupernet
+
+        return TrainedSupernet(self)
 
     @property
     def limits(self) -> dict[str, float]:

@@ -161,7 +161,7 @@ def run(
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
         profile(context)
-        search(context, evaluator, scheduler)
+        _search(context, evaluator, scheduler)
         if ship:
             _ship(context)
             _report(context)
@@ -290,6 +290,20 @@ def _check_inputs(context: RunContext) -> None:
             for trial in study.trials:
                 if str(context.space.parse(trial.architecture)) != trial.architecture:
                     raise InputError(f"{context.folder.path}: trial {trial.number} is of another space")
+
+
+def _search(context: RunContext, evaluator: EvaluatorFactory | None, scheduler: SchedulerFactory | None) -> None:
+    """The search, with the supernet that a one-shot algorithm takes its candidates from."""
+    if not context.recipe.is_one_shot:
+        search(context, evaluator, scheduler)
+        return
+    from edgenas.run.supernet.steps import check_supernet_ranking, prepare_candidates
+
+    prepare_candidates(context)
+    search(context, evaluator, scheduler)
+    with closing(context.open_study()) as study:
+        trials = study.trials
+    check_supernet_ranking(context, trials)
 
 
 def _ship(context: RunContext) -> None:

@@ -104,6 +104,45 @@ class ProfileRecord(StepRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SupernetRecord(StepRecord):
+    """The training of the shared weights of a one-shot run; ``source`` is the run they were taken from instead."""
+
+    step: ClassVar[str] = "supernet"
+
+    steps: int | None = _key(count)
+    examples: int | None = _key(count)
+    parameters: int | None = _key(count)
+    source: str | None = _key(text)
+    settings: Mapping[str, Any] = _key(mapping, dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRecord(StepRecord):
+    """How many networks were scored with the weights of the supernet; they stand in ``supernet/scores.csv``."""
+
+    step: ClassVar[str] = "score"
+
+    networks: int | None = _key(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingRecord(StepRecord):
+    """Kendall's tau of the supernet's scores, and of what costs nothing, with the trained networks' metric.
+
+    ``loses_to`` names what ranks better than the supernet.
+    """
+
+    step: ClassVar[str] = "ranking"
+
+    networks: int | None = _key(count)
+    tau: Mapping[str, float] = _key(by_name(figure), dict)
+    random_networks: int | None = _key(count)
+    random_tau: Mapping[str, float] = _key(by_name(figure), dict)
+    loses_to: str = _key(text, "")
+    words: str = _key(text, "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchRecord(StepRecord):
     """How many trials there are, the best one's number, the limits, and the CPU seconds of the search itself."""
 
@@ -222,7 +261,18 @@ class ReportRecord(StepRecord):
 
 
 _KINDS: dict[str, type[StepRecord]] = {
-    kind.step: kind for kind in (ProfileRecord, SearchRecord, ChooseRecord, TrainRecord, ExportRecord, ReportRecord)
+    kind.step: kind
+    for kind in (
+        ProfileRecord,
+        SupernetRecord,
+        ScoreRecord,
+        SearchRecord,
+        RankingRecord,
+        ChooseRecord,
+        TrainRecord,
+        ExportRecord,
+        ReportRecord,
+    )
 }
 
 
