@@ -65,9 +65,9 @@ def _check_data(context: RunContext) -> None:
 
     dataset, data = context.dataset, context.recipe.data
     if problem := label_problem(context.labels):
+        source = printable(dataset.source, instead="?")
         raise InputError(
-            f"data set {dataset.name!r} ({printable(dataset.source, instead='?')}): {problem}; rename the class, whose name goes into "
-            "labels.txt"
+            f"data set {dataset.name!r} ({source}): {problem}; rename the class, whose name goes into labels.txt"
         )
     for what in ("name", "licence", "source"):
         text = getattr(dataset, what)
