@@ -260,12 +260,12 @@ def _inside_now(
         return {}
     session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
     seen = look_inside(session, by_key(networks, table.precision), counts)
-    coldness = (table.calibration or Calibration()).coldness
+    cache_misses = (table.calibration or Calibration()).cache_misses
 
     def now(name: str) -> _Now:
         """As the row is: without what slow networks add."""
-        cold = table.rows[name].cold_ms
-        warm = [each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]
+        missed = table.rows[name].cache_miss_ms
+        warm = [each.latency_ms - missed * cache_misses.share(each.network_ms) for each in seen[name]]
         return _Now(float(np.mean(warm)), quiet=any(each.visits for each in seen[name]))
 
     return {name: now(name) for name in blocks if name in seen}
