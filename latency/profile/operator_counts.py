@@ -1,13 +1,15 @@
 """Which operators of a running network are which block's.
 
 That follows from how many the runtime makes of each block, in order. It is counted on one block of each structure, and
-has to add up in every network. A structure includes the ReLU of a following block that the block's last operator takes
+has to add up in every network. Where blocks stand side by side, nobody knows the order: a runtime that hands some
+operators to a delegate runs those first that the delegate takes. So such networks do not tell their blocks. A structure includes the ReLU of a following block that the block's last operator takes
 along: it costs next to nothing, but some runtimes make an operator of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +43,11 @@ class OperatorCounts:
     by_structure: Mapping[Structure, int]
 
     def of(self, network: Network) -> list[int] | None:
-        """For each node of a network of which something runs; None when a structure is not known."""
+        """For each node of a network of which something runs; None when a structure is not known, or the order of
+        operators.
+        """
+        if not runs_in_order(network):
+            return None
         structures = [_structure(graph) for graph in running_graphs(network).values()]
         known = all(structure in self.by_structure for structure in structures)
         return [self.by_structure[structure] for structure in structures] if known else None
@@ -98,6 +104,11 @@ def count_operators(
     )
     adds_up = all(sum(counts.of(network) or ()) == seen[name] for name, network in tried.items())
     return counts if adds_up else None
+
+
+def runs_in_order(network: Network) -> bool:
+    """Whether the nodes can run in no other order: each reads what the one before puts out."""
+    return all(before.name in node.inputs for before, node in itertools.pairwise(network.nodes))
 
 
 def running_graphs(network: Network) -> dict[str, OpGraph]:

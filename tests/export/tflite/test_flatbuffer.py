@@ -291,7 +291,7 @@ def _done_twice(op, before=None):
     ends = []
     for name in ("first", "second"):
         made = builder.add(name, op, *(source,) * (2 if isinstance(op, Add) else 1))
-        ends.append(builder.add(f"{name}_conv", Convolution(8, 3), made))
+        ends.append(builder.add(f"{name}_conv", Convolution(8, 3, use_bias=True), made))
     return builder.build(builder.add("sum", Add(), *ends))
 
 
@@ -299,9 +299,9 @@ def _done_twice(op, before=None):
 @pytest.mark.parametrize(
     "graph",
     [
-        _done_twice(Activation("relu"), Convolution(8)),
+        _done_twice(Activation("relu"), Convolution(8, use_bias=True)),
         _done_twice(Activation("relu")),
-        _done_twice(Activation("swish"), Convolution(8)),
+        _done_twice(Activation("swish"), Convolution(8, use_bias=True)),
         _done_twice(Pool("average", 3, 1)),
         _done_twice(Add()),
         _single(Convolution(8), Scale(0.5), Activation("relu")),
