@@ -2,8 +2,10 @@
 
 That follows from how many the runtime makes of each block, in order. It is counted on one block of each structure, and
 has to add up in every network. Where blocks stand side by side, nobody knows the order: a runtime that hands some
-operators to a delegate runs those first that the delegate takes. So such networks do not tell their blocks. A structure includes the ReLU of a following block that the block's last operator takes
-along: it costs next to nothing, but some runtimes make an operator of it.
+operators to a delegate runs those first that the delegate takes. So such networks do not tell their blocks.
+
+A structure includes the ReLU of a following block that the block's last operator takes along: it costs next to
+nothing, but some runtimes make an operator of it.
 """
 
 from __future__ import annotations
