@@ -19,10 +19,14 @@ from edgenas.report.facts import (
     table_rows,
     version_rows,
 )
+from edgenas.report.files import run_bundles, run_files
+from edgenas.report.finalists import read_finalists
+from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
+from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
-from edgenas.run.records import ChooseRecord, ExportRecord, SearchRecord, StepRecords
+from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
@@ -70,7 +74,7 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        for part in (*parts, self._validation, self._training, self._quantizations):
+        for part in (*parts, self._validation, self._training, self._quantizations, self._mistakes, self._files):
             data = part(data)
         return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
 
@@ -107,8 +111,8 @@ class _Reader:
             space=str(self.recipe.space.spec),
             dataset=self.recipe.data.spec,
             device=self.device.name,
-            budget_ms=self.device.budget.latency_ms,
-            budget_mj=self.device.budget.energy_mj,
+            budget_ms=self.device.limits.get("latency_ms"),
+            budget_mj=self.device.limits.get("energy_mj"),
         )
 
     def _state(self, data: ReportData) -> ReportData:
@@ -123,6 +127,7 @@ class _Reader:
             budget_use=tuple(use.words for use in records.of(ExportRecord).budget_use.values()),
             best_trial=choice.trial,
             rejected=dict(choice.rejected),
+            finalists=read_finalists(records.of(FinalistsRecord)),
         )
 
     def _study(self, data: ReportData) -> ReportData:
@@ -208,6 +213,8 @@ class _Reader:
         if self.recipe is not None:
             path = self.folder.device_table_path(self.device.name, self.number)
         if not path.is_file():
+            if self.recipe is not None and self.recipe.is_fixed:
+                return data  # it goes without one
             self.missing.append(f"There is no latency table yet. Measure it with: {self._command()}")
             return data
         return self._try(path.name, lambda: _with_table(data, path)) or data
@@ -233,6 +240,20 @@ class _Reader:
             return data
         read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
         return data if read is None else dataclasses.replace(data, quantizations=read)
+
+    def _mistakes(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial found on the test examples."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = mistakes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+
+    def _files(self, data: ReportData) -> ReportData:
+        shipped = data.best_trial if data.shipped is not None else None
+        return dataclasses.replace(data, files=run_files(self.folder), bundles=run_bundles(self.folder, shipped))
 
     def _command(self) -> str:
         return f"edgenas run {self.folder.recipe_path} --resume"
@@ -302,6 +323,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         energy_mj=energy.get("energy_mj"),
         energy_kind=str(energy.get("kind") or ""),
         energy_meter=str(energy.get("meter") or ""),
+        checksums={str(name): str(digest) for name, digest in (metrics.get("checksums") or {}).items()},
     )
     chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.score is not None]
     return dataclasses.replace(

@@ -21,6 +21,7 @@ from edgenas.run.record_values import (
     number,
     seconds,
     text,
+    trial_key,
     trial_number,
 )
 
@@ -168,6 +169,36 @@ class ChooseRecord(StepRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinalistRecord(Record):
+    """A candidate that keeps the budget when measured: its metric after the longer training, None before that."""
+
+    score: float | None = _key(number)
+    seconds: float | None = _key(seconds)
+
+
+def _finalists(where: str, value: Any) -> dict[int, FinalistRecord]:
+    return {
+        trial_key(where, name): FinalistRecord.from_json(one, f"{where}.{name}")
+        for name, one in mapping(where, value).items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistsRecord(StepRecord):
+    """The candidates between which the longer training decides, best ranked first.
+
+    ``gathered``: all are found; ``epochs``: of their training; ``kinds``: how their latency on each device is known.
+    """
+
+    step: ClassVar[str] = "finalists"
+
+    finalists: Mapping[int, FinalistRecord] = _key(_finalists, dict)
+    gathered: bool = _key(boolean, False)
+    epochs: int | None = _key(count)
+    kinds: Mapping[str, str] = _key(by_name(text), dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainRecord(StepRecord):
     """The final training; what it found is in the trial's ``training.json``."""
 
@@ -269,6 +300,7 @@ _KINDS: dict[str, type[StepRecord]] = {
         SearchRecord,
         RankingRecord,
         ChooseRecord,
+        FinalistsRecord,
         TrainRecord,
         ExportRecord,
         ReportRecord,

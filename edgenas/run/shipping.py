@@ -39,6 +39,16 @@ def file_names(files: Mapping[str, bytes]) -> dict[str, str]:
     return {device: names[content] for device, content in files.items()}
 
 
+def board_files(context: RunContext, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What the boards need beside their models, by its name in the bundle."""
+    found: dict[str, bytes] = {}
+    for device in context.devices:
+        for ending, content in device.device.board_files(files[device.name]).items():
+            stem = "model" if len(context.devices) == 1 else f"model-{file_name(device.name)}"
+            found[f"{stem}{ending}"] = content
+    return found
+
+
 def shipped_file(
     context: RunContext, device: RunDevice, network: Network, converted: bytes, preprocessing: Any
 ) -> bytes:
@@ -68,21 +78,22 @@ def shipped_file(
 
 
 def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[str, Any]:
-    """The quiet latency of the shipped file, at the clock of the run's table: what its prediction is of.
+    """The quiet latency of the shipped file, at the clock of the run's table, if any: what its prediction is of.
 
     ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``; ``{"error"}`` when the device does not
     answer any more, which spoils nothing that was measured before.
     """
     from edgenas.compare.side_by_side import measure_side_by_side
 
+    table = device.known_table
     try:
         found = measure_side_by_side(
             device.device,
             {"shipped": model},
             threads=device.threads,
             seed=context.recipe.seed,
-            anchor_ms=device.table.anchor_ms,
-            settings=device.table.visit_settings(),
+            anchor_ms=None if table is None else table.anchor_ms,
+            settings=None if table is None else table.visit_settings(),
         )["shipped"]
     except WorkError as error:
         found = {"error": str(error)}

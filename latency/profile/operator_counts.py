@@ -45,18 +45,16 @@ class OperatorCounts:
     by_structure: Mapping[Structure, int]
 
     def of(self, network: Network) -> list[int] | None:
-        """For each node of a network of which something runs; None when a structure is not known, or the order of
-        operators.
-        """
-        if not runs_in_order(network):
-            return None
-        structures = [_structure(graph) for graph in running_graphs(network).values()]
+        """For each node of a network of which something runs; None when a structure is not known."""
+        structures = [structure_of(graph) for graph in running_graphs(network).values()]
         known = all(structure in self.by_structure for structure in structures)
         return [self.by_structure[structure] for structure in structures] if known else None
 
     def split(self, network: Network, operators_ms: NDArray[np.float64]) -> list[float] | None:
-        """What each node that runs takes in ms; None when operators do not add up to its blocks'."""
-        counts = self.of(network)
+        """What each node that runs takes in ms; None when operators do not add up to its blocks', or may run in another
+        order.
+        """
+        counts = self.of(network) if runs_in_order(network) else None
         if counts is None or sum(counts) != len(operators_ms):
             return None
         ends = np.cumsum(counts)
@@ -96,7 +94,7 @@ def count_operators(
         return None
     blocks = list(blocks)
     graphs = [graph for entry in blocks for graph in _forms(entry, _taken_kinds(blocks))]
-    structures = {_structure(graph): graph for graph in graphs}
+    structures = {structure_of(graph): graph for graph in graphs}
     told = looks(
         {str(place): graph for place, graph in enumerate(structures.values())},
         dataclasses.replace(settings, operators_above=0.0),
@@ -104,7 +102,9 @@ def count_operators(
     counts = OperatorCounts(
         {structure: told[str(place)] for place, structure in enumerate(structures) if str(place) in told}
     )
-    adds_up = all(sum(counts.of(network) or ()) == seen[name] for name, network in tried.items())
+    adds_up = all(
+        runs_in_order(network) and sum(counts.of(network) or ()) == seen[name] for name, network in tried.items()
+    )
     return counts if adds_up else None
 
 
@@ -128,7 +128,7 @@ def running_graphs(network: Network) -> dict[str, OpGraph]:
 def _taking(graph: OpGraph, kinds: Sequence[str]) -> OpGraph:
     """The graph with an activation at its end, unless it has that already."""
     kind = next(iter(kinds), "linear")
-    if kind == "linear" or deploy(graph).nodes[-1].activation == kind:
+    if kind == "linear" or not graph.nodes or deploy(graph).nodes[-1].activation == kind:
         return graph
     last = OpNode("taken along", Activation(kind), graph.outputs)
     return OpGraph(graph.inputs, (*graph.nodes, last), (last.name,))
@@ -147,7 +147,7 @@ def _forms(entry: SlotEntry, kinds: Collection[str]) -> list[OpGraph]:
     return [entry.deployed, *(_taking(entry.deployed, [kind]) for kind in sorted(kinds))]
 
 
-def _structure(graph: OpGraph) -> Structure:
+def structure_of(graph: OpGraph) -> Structure:
     """What a block does, step by step, whatever the sizes of its tensors."""
     return tuple(
         (type(node.op).__name__, *(item for item in vars(node.op).items() if item[0] not in _SIZES), node.inputs)

@@ -137,7 +137,8 @@ class SearchSpace:
             read = values.inputs[place]
             nodes.append(Node(position.name, entry.block, tuple(names[number] for number in read if number >= 0)))
         outputs = tuple(names[number] for number in values.outputs)
-        return Network(f"{self.name}:{Architecture(choices)}", self.inputs, tuple(nodes), outputs)
+        name = f"{self.name}:{Architecture(choices)}" if self.decisions else self.name
+        return Network(name, self.inputs, tuple(nodes), outputs)
 
     def entry_at(self, position: str, row: Population) -> SlotEntry | None:
         """What one architecture (a population of one) has at a position; None where that is nothing."""
@@ -250,8 +251,14 @@ class SearchSpace:
         """(N,) sums of a per-block cost over each architecture's blocks."""
         return self.population_costs(population, cost_arrays)[0]
 
-    def population_costs(self, population: Population, *costs: CostArrays) -> list[NDArray[np.float64]]:
-        """The sums of several costs, in less time than one after the other."""
+    def population_most(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
+        """(N,) the largest of a per-block cost, of 0 or more, over each architecture's blocks."""
+        return self.population_costs(population, cost_arrays, most=True)[0]
+
+    def population_costs(
+        self, population: Population, *costs: CostArrays, most: bool = False
+    ) -> list[NDArray[np.float64]]:
+        """The sums of several costs, in less time than one after the other; or the ``most`` that one block has."""
         totals = [np.zeros(len(population), np.float64) for _ in costs]
         values = [np.concatenate([np.zeros(0), *(arrays[name] for name in self._tables)]) for arrays in costs]
         for start in range(0, len(population), _CHUNK):
@@ -262,8 +269,9 @@ class SearchSpace:
                 found = of_entries.take(places)
                 if unread is not None:
                     found[unread] = 0.0
-                total[rows] = found.sum(axis=1)
-            self._add_given(totals, costs, population, rows)
+                total[rows] = found.max(axis=1, initial=0.0) if most else found.sum(axis=1)
+            if not most:
+                self._add_given(totals, costs, population, rows)
         return totals
 
     def _add_given(

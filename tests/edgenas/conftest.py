@@ -81,7 +81,10 @@ def table_path(tmp_path: Path, home: Path, table_text: str) -> Path:
 
 @pytest.fixture
 def make_recipe(tmp_path: Path, home: Path) -> Callable[..., Recipe]:
-    """Recipes for the small space; text is added at the end, ``table`` is what the table fixture made."""
+    """Recipes for the small space; text is added at the end, ``table`` is what the table fixture made.
+
+    Without a word about finalists there is one, so that nothing is trained besides what is shipped.
+    """
 
     def make(extra: str = "", *, table: Path | None = None, latency_ms: float = 0.05) -> Recipe:
         (tmp_path / "space.yaml").write_text(SPACE)
@@ -96,6 +99,9 @@ def make_recipe(tmp_path: Path, home: Path) -> Callable[..., Recipe]:
         """
         path = tmp_path / "recipe.yaml"
         path.write_text(textwrap.dedent(text) + textwrap.dedent(extra))
-        return Recipe.load(path)
+        recipe = Recipe.load(path)
+        if "finalists" in extra:
+            return recipe
+        return recipe.model_copy(update={"search": recipe.search.model_copy(update={"finalists": 1})})
 
     return make

@@ -121,7 +121,7 @@ def score_networks(context: RunContext) -> None:
     with context.step(ScoreRecord):
         book = _Book(context, scored)
         try:
-            with context.progress.task("score", total + wanted.check, len(scored)) as task:
+            with context.progress.task("score", total + wanted.check, len(scored), slow_start=True) as task:
                 _search(context, book, total, task)
                 _score_checks(context, book, wanted.check, task)
         finally:

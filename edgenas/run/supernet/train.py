@@ -60,7 +60,7 @@ def _train(context: RunContext) -> None:
         f"{len(lesson.training):,} examples"
     )
     try:
-        with context.progress.task("supernet", training.steps, training.learner.step) as task:
+        with context.progress.task("supernet", training.steps, training.learner.step, slow_start=True) as task:
             watch = _Watch(context, training)
             training.run(lambda progress: task.update(progress.step, note=watch(progress)))
     finally:

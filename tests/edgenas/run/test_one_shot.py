@@ -18,6 +18,7 @@ from edgenas.run.preflight import check
 from edgenas.run.progress import Progress
 from edgenas.run.records import RankingRecord, ScoreRecord, SearchRecord, SupernetRecord
 from edgenas.run.supernet import inherited_weights
+from edgenas.run.supernet.borrowed import borrowing_recipe
 from edgenas.run.supernet.scores import CHECKED, SEARCHED, read_scores
 from edgenas.spaces.errors import InputError
 from edgenas.study.scheduler import InProcess
@@ -176,6 +177,46 @@ def test_weights_to_begin_with(one_shot: Path) -> None:
         outputs=network.outputs,
     )
     assert metrics["top1"] == pytest.approx(scored.score, abs=1e-6)
+
+
+def test_another_budget_is_searched_without_training(one_shot: Path) -> None:
+    recipe = borrowing_recipe(one_shot, ["latency_ms=0.02", "params=3000"])
+    assert recipe.limits == {"latency_ms": 0.02, "params": 3000}
+    other = one_shot.parent / "other"
+    go(recipe, other)
+    assert (other / "supernet" / "weights.npz").read_bytes() == (one_shot / "supernet" / "weights.npz").read_bytes()
+    assert not (other / "supernet" / "checkpoint.npz").exists()
+    record = RunFolder(other).read(SupernetRecord)
+    assert record.source == str(one_shot)
+    assert record.steps == 4
+    found = trials(other)
+    assert found
+    assert all(trial.predicted["params"] <= 3000 and trial.predicted["latency_ms"] <= 0.02 for trial in found)
+    # What was taken is kept: the other run may go.
+    shutil.rmtree(one_shot)
+    go(context_of(other).recipe, other, resume=True)
+    assert inherited_weights(context_of(other), found[0].architecture)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "words"),
+    [
+        ([], "expected one at least"),
+        (["latency=1"], "expected COST=LIMIT"),
+        (["latency_ms"], "expected COST=LIMIT"),
+        (["latency_ms=-1"], "above 0"),
+        (["latency_ms@other=1"], "'other' is no device of that run, expected one of local-cpu"),
+    ],
+)
+def test_wrong_budgets_are_named(one_shot: Path, budgets: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        borrowing_recipe(one_shot, budgets)
+
+
+def test_a_run_without_a_supernet_lends_none(one_shot: Path) -> None:
+    (one_shot / "supernet" / "weights.npz").unlink()
+    with pytest.raises(InputError, match=r"has no trained supernet \(its search.algorithm is 'supernet'\)"):
+        borrowing_recipe(one_shot, ["latency_ms=1"])
 
 
 def test_damaged_files_are_named(one_shot: Path) -> None:
