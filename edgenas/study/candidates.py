@@ -20,6 +20,8 @@ from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.text import printable
 
 _LONGEST_MESSAGE = 500
+#: Errors that may not come again: of Python, and of TensorFlow, whose names are known without importing it.
+_TRANSIENT = {"MemoryError", "ConnectionError", "TimeoutError", "ResourceExhaustedError", "UnavailableError"}
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OWN_FOLDERS = tuple(
     f"{folder.resolve()}/"
@@ -57,8 +59,8 @@ class Evaluation:
 class Outcome:
     """How it went: ``score`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words.
 
-    ``where`` is the line of the evaluator that raised the error and ``details`` the whole traceback. ``killed``: the
-    worker was ended from outside, which says nothing about the candidate.
+    ``where`` is the line of the evaluator that raised the error and ``details`` the whole traceback. ``killed``: it
+    ended for what says nothing about the candidate: the worker was ended from outside, or :func:`is_transient`.
     """
 
     number: int
@@ -113,6 +115,12 @@ def outcome_of(evaluate: Evaluator, candidate: Candidate) -> Outcome:
         return failure(candidate.number, error)
 
 
+def is_transient(error: BaseException) -> bool:
+    """Whether an error says nothing about the candidate: memory ran out, a connection was lost."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _TRANSIENT)
+
+
 def failure(number: int, error: BaseException) -> Outcome:
     """The outcome of a candidate whose evaluator raised this."""
     try:
@@ -120,7 +128,14 @@ def failure(number: int, error: BaseException) -> Outcome:
     except Exception:
         details = ""
     where = "" if isinstance(error, EdgeNASError) else _own_line(error)
-    return Outcome(number, 0.0, error=words_of(error), where=where, details=printable(details, lines=True))
+    return Outcome(
+        number,
+        0.0,
+        error=words_of(error),
+        where=where,
+        details=printable(details, lines=True),
+        killed=is_transient(error),
+    )
 
 
 def words_of(error: BaseException) -> str:
