@@ -72,7 +72,7 @@ def test_show(edgenas, table: LatencyTable, tmp_path: Path) -> None:
     ("damage", "words"),
     [
         (lambda text: text[: len(text) // 2], "cut off"),
-        (lambda text: text.replace("latency-table: 3", "latency-table: 9"), "schema '9'"),
+        (lambda text: text.replace("latency-table: 4", "latency-table: 9"), "schema '9'"),
         (lambda text: text.replace(",8,9", ",7,9", 1), "changed or damaged"),
         (lambda text: "hello\n", "not a latency table"),
     ],
