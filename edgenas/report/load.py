@@ -139,9 +139,9 @@ class _Reader:
         return self._try("study.db", lambda: self._read_study(data)) or data
 
     def _read_study(self, data: ReportData) -> ReportData:
-        from edgenas.study.store import open_study
+        from edgenas.run.ranked import open_ranked
 
-        study = open_study(self.folder.study_path)
+        study = open_ranked(self.folder)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
             study_trials = [trial for trial in study.trials if not trial.foreign]
