@@ -23,7 +23,7 @@ from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
-from edgenas.report.supernet import read_supernet_data
+from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -251,10 +251,13 @@ class _Reader:
         limits = {} if data.limit_ms is None else {self._cost("latency_ms"): data.limit_ms}
         limits |= {} if data.limit_mj is None else {self._cost("energy_mj"): data.limit_mj}
         trained = frozenset(trial.architecture for trial in data.trials if trial.score is not None)
-        read = self._try(
-            "supernet/",
-            lambda: read_supernet_data(self.folder, self.folder.records, self._cost("latency_ms"), limits, trained),
-        )
+
+        def read_it() -> SupernetData | None:
+            records = self.folder.records
+            wanted = records.of(SearchRecord).limits or limits  # of all devices, once the search is done
+            return read_supernet_data(self.folder, records, self._cost("latency_ms"), wanted, trained)
+
+        read = self._try("supernet/", read_it)
         return dataclasses.replace(data, supernet=read)
 
     def _mistakes(self, data: ReportData) -> ReportData:

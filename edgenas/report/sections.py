@@ -180,7 +180,7 @@ def _supernet(data: ReportData, placed: list[PlacedFigure]) -> str:
             placed,
             f"supernet-cost-{number}",
             figure,
-            f"What the controller expects: {name}",
+            f"What the controller expects: {name.replace('@', ' on ')}",
             "The mean of 256 samples.",
         )
         for number, (name, figure) in enumerate(supernet_figures.expected_figures(found))
