@@ -19,12 +19,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.files import write_atomically
+from edgenas.run.budgets import for_budgets
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import SearchRecord
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
+from edgenas.search.per_budget import ObjectiveOfBudgets
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
@@ -63,15 +65,14 @@ def search(
         return
     with context.step(SearchRecord):
         limits = context.limits
-        targets = {name: limits[name] for name in recipe.objective_targets}
-        algorithm = _algorithm(context, context.costs.problem(limits, recipe.trials))
+        algorithm, objective = _algorithm(context)
         study = open_or_create_study(context)
         try:
             if evaluator is None:
                 from edgenas.study.evaluation import ShortTrainingEvaluator
 
                 evaluator = ShortTrainingEvaluator(recipe)
-            run = _Search(context, study, algorithm, recipe.make_objective(targets))
+            run = _Search(context, study, algorithm, objective)
             try:
                 make = scheduler or WorkerPool
                 with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -83,20 +84,31 @@ def search(
             study.close()
 
 
-def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
-    """What suggests candidates: the recipe's algorithm, or the scores of its supernet."""
+def _algorithm(context: RunContext) -> tuple[Algorithm, Objective | ObjectiveOfBudgets]:
+    """What suggests candidates, and the reward that it maximises; of several budgets, one after the other in turn."""
+    return for_budgets(context, context.recipe.trials, _algorithm_of_one)
+
+
+def _algorithm_of_one(context: RunContext, problem: Problem, seed: int) -> Algorithm:
+    """The recipe's algorithm, or the scores of its supernet."""
     wanted = context.recipe.search
     if context.recipe.is_one_shot:
         from edgenas.run.supernet.steps import make_finalists
 
         return make_finalists(context, problem)
-    return create_screened(wanted.algorithm, problem, context.recipe.seed, wanted.options, wanted.screen)
+    return create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
 
 
 class _Search:
     """The loop over candidates."""
 
-    def __init__(self, context: RunContext, study: StudyStore, algorithm: Algorithm, objective: Objective) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        study: StudyStore,
+        algorithm: Algorithm,
+        objective: Objective | ObjectiveOfBudgets,
+    ) -> None:
         self.context = context
         self.study = study
         self.objective = objective
