@@ -23,6 +23,7 @@ from edgenas.run.budgets import for_budgets
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import SearchRecord
+from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search import Observation
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
@@ -161,6 +162,9 @@ class _Search:
         while True:
             trial = self._next(total)
             if trial is not None:
+                if problem := self._whole_problem(trial):
+                    self._fail(Outcome(trial.number, 0.0, error=problem))
+                    continue
                 known = self.study.trials[: max(trial.number - self.lag + 1, 0)]
                 earlier = {one.number: one.curve for one in known if one.curve and one.state != "running"}
                 yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
@@ -206,6 +210,13 @@ class _Search:
         )
         self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
+
+    def _whole_problem(self, trial: Trial) -> str:
+        """Why a candidate need not be trained: what a vendor's compiler says of the whole; empty when nothing is."""
+        try:
+            return over_budget(whole_costs(self.context, trial.architecture), self.context.recipe.limits)
+        except WorkError as error:
+            return str(error)
 
     def _retry(self, number: int) -> Trial:
         """An interrupted trial again, or failed when that happened too often."""

@@ -90,6 +90,10 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    board_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
+    worst_classes: tuple[tuple[str, float, int], ...] = ()
+    """Of classifiers, the classes that ``model`` tells worst: label, share of its test examples, and their number."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
