@@ -76,25 +76,27 @@ def budgets_html(rows: Sequence[BudgetRow], title: str) -> str:
     if not rows:
         return ""
     lines = "".join(_line(row) for row in rows)
+    # Those of the largest stand above already.
+    words = "".join(f"<li>{escape(words)}</li>" for row in rows[:-1] for words in row.uses)
+    uses = f'<ul class="facts">{words}</ul>' if words else ""
     return (
         '<div class="panel" id="budgets"><h3>One bundle for each budget</h3><p class="caption">One search for all of '
         f"them; {escape(title)} of the shipped file on the test examples. The figures above are of the largest.</p>"
         '<div class="scroll"><table><thead><tr><th>budget</th><th>trial</th>'
-        f"<th>{escape(title)}</th><th>latency, median</th><th>size</th><th>how much is used</th><th></th></tr></thead>"
-        f"<tbody>{lines}</tbody></table></div></div>"
+        f"<th>{escape(title)}</th><th>latency, median</th><th>size</th><th>bundle</th></tr></thead>"
+        f"<tbody>{lines}</tbody></table></div>{uses}</div>"
     )
 
 
 def _line(row: BudgetRow) -> str:
     if row.trial is None:
         reason = f"{row.rejected} rejected" if row.rejected else "not yet"
-        return f'<tr><td>{escape(row.words)}</td><td colspan="6">nothing is shipped ({reason})</td></tr>'
+        return f'<tr><td>{escape(row.words)}</td><td colspan="5">nothing is shipped ({reason})</td></tr>'
     place = f"bundles/{row.name}"
     return (
         f'<tr><td>{escape(row.words)}</td><td class="number">{row.trial}</td>'
         f'<td class="number">{percent(row.score)}</td>'
         f'<td class="number">{milliseconds(row.latency_ms)} ({escape(known(row.latency_kind))})</td>'
         f'<td class="number">{size(int(row.size_bytes or 0))}</td>'
-        f"<td>{'<br>'.join(escape(words) for words in row.uses)}</td>"
         f'<td><a href="{escape(place)}/README.md">{escape(place)}</a></td></tr>'
     )
