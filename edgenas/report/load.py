@@ -147,7 +147,7 @@ class _Reader:
         study = open_study(self.folder.study_path)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
-            study_trials = study.trials
+            study_trials = [trial for trial in study.trials if not trial.foreign]
             latency, energy = self._cost("latency_ms"), self._cost("energy_mj")
             trials = tuple(_trial_points(study, limits, latency, energy))
             best = self._chosen(study, data)
@@ -279,6 +279,7 @@ def _trial_points(study: StudyStore, limits: Mapping[str, float], latency: str, 
             error=trial.error,
         )
         for trial in study.trials
+        if not trial.foreign
     ]
 
 

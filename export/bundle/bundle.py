@@ -22,7 +22,7 @@ from edgenas.export.bundle.check import (
     run_self_test,
     verify_bundle,
 )
-from edgenas.export.bundle.contents import BundleContents, DataCard
+from edgenas.export.bundle.contents import METRICS_SCHEMA, BundleContents, DataCard
 from edgenas.export.bundle.model_card import model_card
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.programs import array_program
@@ -101,6 +101,11 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
         raise InputError(f"{path}: not the metrics of a bundle ({error})") from error
     if not isinstance(metrics, dict):
         raise InputError(f"{path}: not the metrics of a bundle (expected an object)")
+    schema = metrics.get("schema", METRICS_SCHEMA)
+    if not isinstance(schema, int) or schema > METRICS_SCHEMA:
+        raise InputError(
+            f"{path}: has schema {schema!r}; this version of EdgeNAS reads bundles up to {METRICS_SCHEMA}: update it"
+        )
     return metrics
 
 

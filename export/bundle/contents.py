@@ -33,6 +33,10 @@ def label_problem(labels: Sequence[str]) -> str | None:
     return None
 
 
+#: The form of ``metrics.json``; one without a number is of the first.
+METRICS_SCHEMA = 1
+
+
 @dataclass(frozen=True)
 class DataCard:
     """What a model was trained and tested on: for its card."""
@@ -159,6 +163,7 @@ class BundleContents:
             "provenance": {device: dict(origin) for device, origin in self.provenance.items()},
             "preprocessing": self.preprocessing.to_dict(),
             "data": {"name": self.data.name, "licence": self.data.licence, "source": self.data.source},
+            "schema": METRICS_SCHEMA,
             "edgenas_version": _version(),
             "created_utc": self.created_utc,
         }

@@ -457,3 +457,14 @@ def test_a_failure_leaves_the_earlier_bundle(copy: Path, contents: BundleContent
 def test_impossible_contents_are_refused(contents: BundleContents, changes: dict, found: str) -> None:
     with pytest.raises(InputError, match=found):
         dataclasses.replace(contents, **changes)
+
+
+def test_a_bundle_of_a_newer_form_is_refused(copy: Path) -> None:
+    metrics = json.loads((copy / "metrics.json").read_text())
+    assert metrics["schema"] == 1
+    (copy / "metrics.json").write_text(json.dumps(metrics | {"schema": 2}))
+    with pytest.raises(InputError, match="has schema 2; this version of EdgeNAS reads bundles up to 1: update it"):
+        read_metrics(copy)
+    del metrics["schema"]
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    assert read_metrics(copy)["size_bytes"] == metrics["size_bytes"]
