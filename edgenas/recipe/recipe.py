@@ -7,14 +7,14 @@ Paths in a recipe are relative to the recipe's folder, except ``output``, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgenas.data.task_data import DataRequest
-from edgenas.plugins import load_plugins
+from edgenas.plugins import load_plugins, located
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
@@ -170,7 +170,7 @@ class SearchRecipe(Section):
     trials: int = Field(
         default=_TRIALS,
         ge=1,
-        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+        description="Candidates to train and compare; supernet and tunas have supernet.trials instead.",
     )
     workers: int = Field(
         default=1,
@@ -255,7 +255,8 @@ class Recipe(Section):
     output: str = Field(default="runs", description="Folder of runs.")
     plugins: list[str] = Field(
         default_factory=list,
-        description="Python files of your own that register tasks, blocks or algorithms, e.g. [my_task.py].",
+        description="Python files or modules of your own that register tasks, blocks, algorithms and so on, e.g. "
+        "[my_task.py]; `--import` adds one.",
     )
     task: str | None = Field(
         default=None,
@@ -399,9 +400,12 @@ class Recipe(Section):
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
-    def parse(cls, text: str, source: str = "<recipe>") -> Recipe:
-        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file."""
-        return cls._from_document(parse_document(text, source), source)
+    def parse(cls, text: str, source: str = "<recipe>", folder: Path = Path()) -> Recipe:
+        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file.
+
+        ``folder`` is where its plug-ins are looked for.
+        """
+        return cls._from_document(parse_document(text, source), source, folder)
 
     @classmethod
     def _from_document(cls, document: Document, source: str, folder: Path = Path()) -> Recipe:
@@ -409,7 +413,7 @@ class Recipe(Section):
             raise InputError(f"{source}: a recipe is a mapping with the keys {', '.join(cls.model_fields)}")
         plugins = document.value.get("plugins")
         if isinstance(plugins, list) and all(isinstance(plugin, str) for plugin in plugins):
-            load_plugins(folder / check_path(plugin, "plugins") for plugin in plugins)  # they bring names to be checked
+            load_plugins(located(plugin, folder) for plugin in plugins)  # they bring names to be checked
         try:
             return cls.model_validate(document.value)
         except ValidationError as error:
@@ -454,9 +458,13 @@ class Recipe(Section):
 
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative paths taken from ``folder``."""
-        plugins = [str(folder / check_path(plugin, "plugins")) for plugin in self.plugins]
+        plugins = [located(plugin, folder) for plugin in self.plugins]
         found = self.with_files({key: str(folder / check_path(file, key)) for key, file in self.files.items()})
         return found.model_copy(update={"plugins": plugins})
+
+    def with_plugins(self, plugins: Sequence[str]) -> Recipe:
+        """The same recipe with further plug-ins."""
+        return self.model_copy(update={"plugins": list(dict.fromkeys((*self.plugins, *plugins)))})
 
     def with_data_directory(self, directory: Path | str) -> Recipe:
         """The same recipe with another folder of data sets."""
@@ -473,7 +481,7 @@ class Recipe(Section):
     @property
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
-        return self.search.algorithm in ONE_SHOT
+        return self.search.algorithm in ONE_SHOT and not self.is_fixed
 
     @property
     def trials(self) -> int:
@@ -483,7 +491,7 @@ class Recipe(Section):
         if self.supernet is None:
             return self.search.trials
         budgets = 1 if self.budget_list is None else len(self.budget_list[2])
-        return budgets * self.supernet.finalists + self.supernet.check
+        return budgets * self.supernet.trials + self.supernet.check
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:

@@ -277,6 +277,6 @@ def _nothing_fits(context: RunContext) -> str:
     return (
         f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "
         "the device busy, run again with --resume when they are done; otherwise raise search.latency_margin, "
-        "export.candidates or the budget in a new run; where accuracy was short, train longer or choose another "
-        "quantization"
+        "export.candidates or the budget in the recipe, and continue with --resume; where accuracy was short, train "
+        "longer or choose another quantization"
     )

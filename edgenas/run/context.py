@@ -13,13 +13,14 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.device import RunDevice, file_name
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
+from edgenas.run.ranked import open_ranked
 from edgenas.run.records import StepRecord
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.resolve import resolve_architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space, load_task
-from edgenas.study.store import StudyStore, open_study
+from edgenas.study.store import StudyStore
 
 if TYPE_CHECKING:
     from edgenas.run.supernet.trained import TrainedSupernet
@@ -36,6 +37,9 @@ def budget_name(recipe: Recipe, device: str, cost: str, limit: float) -> str:
 class RunContext:
     """Everything that a step needs. What is loaded is kept."""
 
+    #: Whether a file over the budget is not shipped; else that is told.
+    keeps_budget = True
+
     def __init__(self, recipe: Recipe, folder: RunFolder, progress: Progress) -> None:
         self.recipe = recipe
         self.folder = folder
@@ -44,16 +48,8 @@ class RunContext:
 
     @property
     def precision(self) -> str:
-        """Precision of the latency table that is nearest to the shipped file: int8 for what computes on int8 alone.
-
-        Files that round on the fly or hold 16-bit activations are predicted as float32; what is shipped is measured.
-        """
-        from edgenas.export.quantization import get_recipe
-
-        name = self.recipe.export.quantization
-        if name == "float16":
-            return name
-        return "int8" if get_recipe(name).integer_only and name != "int16x8" else "float32"
+        """Precision of the latency table that is nearest to the shipped file (:func:`table_precision`)."""
+        return table_precision(self.recipe.export.quantization)
 
     @cached_property
     def task(self) -> Task:
@@ -172,7 +168,7 @@ class RunContext:
 
     def open_study(self) -> StudyStore:
         """The study of the run. Raises InputError when there is none or it is damaged."""
-        return open_study(self.folder.study_path, self.progress.say)
+        return open_ranked(self.folder, self.progress.say)
 
     def back_up(self) -> None:
         """Copies the study to its backup, where there is one."""
@@ -183,3 +179,15 @@ class RunContext:
     def _add_seconds(self, kind: type[StepRecord], seconds: float) -> None:
         record = self.folder.read(kind)
         self.folder.write(replace(record, seconds=round(record.seconds + seconds, 2)))
+
+
+def table_precision(quantization: str) -> str:
+    """Precision of the latency table that is nearest to a quantized file: int8 for what computes on int8 alone.
+
+    Files that round on the fly or hold 16-bit activations are predicted as float32; what is shipped is measured.
+    """
+    from edgenas.export.quantization import get_recipe
+
+    if quantization == "float16":
+        return quantization
+    return "int8" if get_recipe(quantization).integer_only and quantization != "int16x8" else "float32"

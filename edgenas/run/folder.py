@@ -6,22 +6,19 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
+from edgenas.run.changes import changes_between, refuse
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
 from edgenas.run.record_values import damaged, mapping
 from edgenas.run.records import PER_BUDGET, StepRecord, StepRecords, StepType
 from edgenas.spaces.errors import InputError, WorkError
 
-#: Keys of a recipe that may differ when a run is continued. So may the files that it names: where things lie is no part
-#: of what it does, and what is in them is compared by fingerprint.
-FREE_KEYS = ("name", "output", "search.time_limit_seconds", "plugins")
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 
@@ -130,7 +127,8 @@ class RunFolder:
     def prepare(self, recipe: Recipe, *, resume: bool) -> bool:
         """Makes the folder for a recipe, or checks that it continues the same one; True when there was a run.
 
-        Raises InputError when there is something else, a run but no ``resume``, or a run of another recipe.
+        Raises InputError when there is something else, a run but no ``resume``, or a run whose recipe differs in a key
+        that may not change.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; a run needs a folder")
@@ -140,7 +138,9 @@ class RunFolder:
                     f"{self.path}: there is a run in this folder already; continue it with --resume, choose another "
                     "name or --output, or delete the folder"
                 )
-            self._check_same(recipe)
+            before = self.accepted_recipe()
+            compared = self.inputs.path.is_file()
+            refuse(self.path, changes_between(before, recipe), before, recipe, compared=compared)
             return True
         others = [path.name for path in self.path.iterdir() if path.name != ".lock"] if self.path.is_dir() else []
         if others:
@@ -170,21 +170,20 @@ class RunFolder:
         recipe = Recipe.load(self.recipe_path, resolve=False)
         return with_found_paths(recipe, self.path, self.inputs.read())
 
-    def _check_same(self, recipe: Recipe) -> None:
-        before = self.read_recipe()
-        old, new = (flat(one.model_dump(mode="json")) for one in (before, recipe))
-        free = {*FREE_KEYS, *before.files, *recipe.files}
-        if before.search.study and recipe.search.study:  # its server may have moved; the study says whose it is
-            free.add("search.study")
-        if not self.inputs.path.is_file():  # a run of an older version: only a path that is gone may be another
-            free -= {key for key, file in before.files.items() if Path(file).exists()}
-        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
-        if changed:
-            shown = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
-            raise InputError(
-                f"{self.path}: the recipe has changed since this run began ({shown}); undo that to continue the run, "
-                "or start another with a new name"
-            )
+    def accepted_recipe(self) -> Recipe:
+        """The recipe that everything in this run was made with: ``recipe.yaml`` itself may have been edited since."""
+        known = self.inputs.read() or {}
+        text = known.get("recipe")
+        if not isinstance(text, str):
+            return self.read_recipe()
+        return with_found_paths(Recipe.parse(text, str(self.inputs.path), self.path), self.path, known)
+
+    def accept(self, recipe: Recipe) -> None:
+        """Makes a recipe that of the run, in ``recipe.yaml`` and in ``inputs.json``; each whole or not at all."""
+        text = relative_to_run(recipe, self.path).to_yaml()
+        if self.read_recipe() != recipe:
+            write_atomically(self.recipe_path, text)
+        self.inputs.accept(text)
 
     # Lock ----------------------------------------------------------------------------------------------------------
 
@@ -210,16 +209,3 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            value = {str(number): one for number, one in enumerate(value)}
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -41,7 +41,7 @@ def profile(context: RunContext) -> None:
 
 
 def _profile(context: RunContext, device: RunDevice) -> Path:
-    path = given_table(context, device) if device.recipe.table else _own_table(context, device)
+    path = given_table(context, device) if device.recipe.table else measured_table(context, device)
     run_table(context, path).save(device.table_path)
     return path
 
@@ -122,7 +122,8 @@ def given_table(context: RunContext, device: RunDevice) -> Path:
     return path
 
 
-def _own_table(context: RunContext, device: RunDevice) -> Path:
+def measured_table(context: RunContext, device: RunDevice) -> Path:
+    """The device's own table, with what it lacked of the space measured. Raises WorkError when blocks do not run."""
     from edgenas.latency.profile.profiler import profile_space
     from edgenas.latency.profile.progress import StageProgress
 

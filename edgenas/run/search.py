@@ -26,7 +26,7 @@ from edgenas.export.files import write_atomically
 from edgenas.run.budgets import for_budgets
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
-from edgenas.run.records import SearchRecord
+from edgenas.run.records import RewardRecord, SearchRecord
 from edgenas.run.shared import copy_study, documents_of, open_shared
 from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.models.learning_curves import extrapolate
@@ -77,6 +77,7 @@ def search(
     if context.folder.read(SearchRecord).done:
         return
     with context.step(SearchRecord):
+        rank_again(context)
         study = open_or_create_study(context)
         try:
             if crew is None:
@@ -143,9 +144,9 @@ def _algorithm(context: RunContext, problem: Problem, seed: int) -> Algorithm:
     """What suggests candidates for one budget: the recipe's algorithm, or the scores of its supernet."""
     wanted = context.recipe.search
     if context.recipe.is_one_shot:
-        from edgenas.run.supernet.steps import make_finalists
+        from edgenas.run.supernet.steps import make_best_scored
 
-        return make_finalists(context, problem)
+        return make_best_scored(context, problem)
     return create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
 
 
@@ -468,9 +469,31 @@ def open_or_create_study(context: RunContext) -> StudyStore:
     return context.open_study()
 
 
+def rank_again(context: RunContext) -> None:
+    """Where the budget or the reward has changed, everybody who opens the study from now on ranks by the new ones."""
+    record, recipe = context.folder.read(SearchRecord), context.recipe
+    if not record.rank_again:
+        return
+    objective = recipe.make_objective({name: context.limits[name] for name in recipe.objective_targets})
+    ranking = RewardRecord(
+        reward=objective.kind,
+        targets=dict(objective.targets),
+        beta=objective.beta,
+        weights=dict(objective.weights),
+        epochs=recipe.search.training.epochs,
+    )
+    context.folder.write(replace(record, rank_again=False, ranking=ranking, limits=context.limits))
+
+
 def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
+    if not ranking and context.folder.read(SearchRecord).ranking is not None and len(failed) < len(trials):
+        raise WorkError(
+            f"none of {len(trials)} trials keeps the budget that this run has now; they are kept in "
+            f"{context.folder.study_path}. Raise search.trials, so that the search goes on under it, or the budget, "
+            "and continue with --resume"
+        )
     if not ranking:
         reason = failed[-1].error if failed else "nothing could be suggested"
         raise WorkError(
@@ -490,6 +513,7 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) ->
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
         + _predicted(best, limits)
+        + f"; saved in {context.folder.study_path}"
     )
     if words := overhead_words(record.overhead):
         context.progress.say(f"search: {words}")

@@ -85,7 +85,9 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
             "trained", trial=number, metric=done.metric, validation_metrics=done.metrics, seconds=done.result.seconds
         )
         score = done.metrics[done.metric]
-        context.progress.say(f"trained: {done.metric} {score:.4f} on {done.validation_examples} validation examples")
+        context.progress.say(
+            f"trained: {done.metric} {score:.4f} on {done.validation_examples} validation examples; saved in {folder}"
+        )
 
 
 @dataclass(frozen=True)
