@@ -43,8 +43,8 @@ def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
         for decision in space.decisions
     ]
     blocks: dict[str, list[Any]] = {}
-    for slot in space.slots:
-        table = space.slot_table(slot)
+    for table in space.structure:
+        slot = table.slot
         entries = [[entry.block.describe(), [str(shape) for shape in entry.input_shapes]] for entry in table.entries]
         known = [list(slot.decisions), table.strides.tolist(), table.index.tolist(), entries]
         blocks.setdefault(table.position, []).append(known)
