@@ -23,3 +23,17 @@ edgenas_environment() {
     PATH="$root/.venv/bin:$PATH"
     export PATH
 }
+
+# Extras that are not published for every Python: where one cannot be installed, its tests are skipped.
+edgenas_optional_extras() {
+    local root extra stamp
+    root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+    for extra in "$@"; do
+        stamp="$root/.venv/tried-$extra"
+        [ -e "$stamp" ] && continue
+        "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --constraint "$root/tools/constraints.txt" --editable "$root[$extra]" >&2 ||
+            echo "edgenas[$extra] cannot be installed here: its tests will be skipped" >&2
+        touch "$stamp"
+    done
+}
