@@ -43,15 +43,16 @@ def prediction(networks: int, seed: int) -> dict[str, Any]:
     for name, shape in SPACES.items():
         space = SearchSpace.load(name, input_shape=shape)
         with tempfile.TemporaryDirectory() as folder:
-            start, cpu = time.monotonic(), _children_seconds()
+            start, cpu = time.monotonic(), _processor_seconds()
             profiled = profile_space(space, device, precision="int8", table_path=Path(folder) / "table.csv")
-            seconds, cpu = time.monotonic() - start, _children_seconds() - cpu
+            seconds, cpu = time.monotonic() - start, _processor_seconds() - cpu
         told = validate(space, device, profiled.table, networks=networks, seed=seed).to_json()
         figures = ("networks", "mape", "max_error", "within_10pct", "spearman")
         found[name] = {key: told[key] for key in figures} | {
             "signatures": profiled.signatures,
             "profile_seconds": round(seconds, 1),
             "seconds_per_1000_signatures": round(1000 * seconds / profiled.signatures, 1),
+            "processor_seconds_per_1000_signatures": round(1000 * cpu / profiled.signatures, 1),
             "memory": {cost: fit.to_json() for cost, fit in profiled.table.calibration.memory.items()}
             if profiled.table.calibration
             else {},
@@ -61,9 +62,17 @@ def prediction(networks: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def _children_seconds() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+def _processor_seconds() -> float:
+    """Of this process and of those that compile for it: what wall-clock time is on a machine without neighbours."""
+    total, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            total += (int(fields[11]) + int(fields[12])) / ticks
+    return total
 
 
 def arena(networks: int, seed: int, models: Path | None) -> list[dict[str, Any]]:
@@ -77,7 +86,7 @@ def arena(networks: int, seed: int, models: Path | None) -> list[dict[str, Any]]
         row: dict[str, Any] = {"model": name}
         try:
             total = allocate(content).total_bytes
-            row |= {"arena_bytes": total, "allocated_bytes": allocate(content, arena_bytes=total).total_bytes}
+            row |= {"arena_bytes": total, "takes_it": not _refuses(content, total)}
             row["refuses_less"] = _refuses(content, int(0.99 * total))
             told = check_micro(content)
             row["largest_difference_steps"] = None if told is None else told.steps
@@ -147,10 +156,17 @@ def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
         claim(f"{name}: share within 10 %", figures["within_10pct"], 1.0, at_most=False)
         claim(f"{name}: Spearman", figures["spearman"], 0.995, at_most=False)
         claim(f"{name}: seconds for 1,000 signatures", figures["seconds_per_1000_signatures"], 60.0, at_most=True)
+        seconds = figures["processor_seconds_per_1000_signatures"]
+        claim(f"{name}: processor seconds for 1,000 signatures", seconds, 60.0, at_most=True)
     rows = [row for row in found.get("arena", []) if "problem" not in row]
     if rows:
-        exact = np.mean([row["arena_bytes"] == row["allocated_bytes"] and row["refuses_less"] for row in rows])
-        claim("share of networks whose arena is what was allocated, and not 1 % less", float(exact), 1.0, at_most=False)
+        exact = np.mean([row["takes_it"] and row["refuses_less"] for row in rows])
+        claim(
+            "share of networks whose arena the interpreter takes, and refuses with 1 % less",
+            float(exact),
+            1.0,
+            at_most=False,
+        )
     if "microcontrollers" in found:
         error = found["microcontrollers"]["stm32h747"]["errors"]["networks"]["median"]
         claim("stm32h747: median error of networks left out", error, 0.25, at_most=True)

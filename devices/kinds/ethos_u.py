@@ -101,7 +101,7 @@ class EthosUDevice(Device):
             "compiler": f"Arm Vela {require_vela()}",
             **self.configuration.to_json(),
             "estimate": found.report.to_json(),
-            "arena_bytes": found.report.memory_bytes.get(self.configuration.fast_memory, 0),
+            "arena_bytes": found.report.arena_bytes,
             "arena": f"the compiler's plan of {self.configuration.fast_memory}; the firmware's runtime adds its own",
             "operators_on_cpu": [f"{one.index} {one.name}: {one.reason}" for one in found.report.on_cpu],
         }

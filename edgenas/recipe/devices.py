@@ -31,6 +31,7 @@ class BudgetRecipe(Section):
         description="Energy of one inference above the idle device's, in mJ: measured where the device has a meter, "
         "else modelled from its watts (`edgenas devices check` tells).",
     )
+    size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
     sram_bytes: int | None = Field(
         default=None,
         gt=0,
@@ -39,7 +40,6 @@ class BudgetRecipe(Section):
     flash_bytes: int | None = Field(
         default=None, gt=0, description="Constants as its own compiler stores them (devices of kind ethos-u)."
     )
-    size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
     arena_bytes: int | None = Field(
         default=None,
         gt=0,

@@ -170,7 +170,7 @@ class SearchRecipe(Section):
     trials: int = Field(
         default=_TRIALS,
         ge=1,
-        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+        description="Candidates to train and compare; supernet and tunas have supernet.trials instead.",
     )
     workers: int = Field(
         default=1,
@@ -457,14 +457,14 @@ class Recipe(Section):
     @property
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
-        return self.search.algorithm in ONE_SHOT
+        return self.search.algorithm in ONE_SHOT and not self.is_fixed
 
     @property
     def trials(self) -> int:
         """Candidates that are trained shortly and compared; of one network, that one."""
         if self.is_fixed:
             return 1
-        return self.search.trials if self.supernet is None else self.supernet.trials
+        return self.search.trials if self.supernet is None else self.supernet.trained
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgenas.export.figure import common_kind
 from edgenas.report.finalists import Finalists
+from edgenas.report.supernet import SupernetData
 from edgenas.report.text import metric_title
 from edgenas.spaces import Network
 
@@ -155,6 +156,8 @@ class ReportData:
     """How wrong the table was on whole networks, in words."""
     pairs: tuple[LatencyPair, ...] = ()
     shipped: ShippedModel | None = None
+    supernet: SupernetData | None = None
+    """The supernet that the trials come from, of the algorithms that train one."""
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
     mistakes: ClassMistakes | None = None

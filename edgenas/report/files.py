@@ -18,11 +18,14 @@ _FILES = (
     ("metrics", "bundle/metrics.json"),
     ("C header", "bundle/model.h"),
     ("program that runs it", "bundle/run.py"),
+    ("the front's bundles", "front/index.html"),
     ("trials as a table", "pareto.csv"),
     ("recipe", "recipe.yaml"),
     ("latency table", "table.csv"),
     ("log", "log.jsonl"),
 )
+#: Where exports of single trials, and of a whole front, put bundles by default.
+_BUNDLE_FOLDERS = ("bundles", "front")
 #: Written together with the report.
 _WITH_REPORT = ("pareto.csv",)
 
@@ -40,10 +43,11 @@ def run_bundles(folder: RunFolder, shipped: int | None) -> Mapping[int, str]:
     found: dict[int, str] = {}
     if shipped is not None and (folder.bundle_path / "metrics.json").is_file():
         found[shipped] = folder.bundle_path.name
-    for path in sorted((folder.path / "bundles").glob("trial-*")):
-        number = path.name.removeprefix("trial-")
-        if number.isascii() and number.isdecimal() and (path / "metrics.json").is_file():
-            found.setdefault(int(number), f"bundles/{path.name}")
+    for place in _BUNDLE_FOLDERS:
+        for path in sorted((folder.path / place).glob("trial-*")):
+            number = path.name.removeprefix("trial-")
+            if number.isascii() and number.isdecimal() and (path / "metrics.json").is_file():
+                found.setdefault(int(number), f"{place}/{path.name}")
     return found
 
 

@@ -23,6 +23,7 @@ from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
+from edgenas.report.supernet import read_supernet_data
 from edgenas.run.folder import RunFolder
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -74,7 +75,8 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        for part in (*parts, self._validation, self._training, self._quantizations, self._mistakes, self._files):
+        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
+        for part in (*parts, *rest):
             data = part(data)
         return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
 
@@ -240,6 +242,20 @@ class _Reader:
             return data
         read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
         return data if read is None else dataclasses.replace(data, quantizations=read)
+
+    def _supernet(self, data: ReportData) -> ReportData:
+        """What the run folder holds of a supernet, of the algorithms that train one."""
+        path = self.folder.path / "supernet"
+        if not path.is_dir():
+            return data
+        limits = {} if data.limit_ms is None else {self._cost("latency_ms"): data.limit_ms}
+        limits |= {} if data.limit_mj is None else {self._cost("energy_mj"): data.limit_mj}
+        trained = frozenset(trial.architecture for trial in data.trials if trial.score is not None)
+        read = self._try(
+            "supernet/",
+            lambda: read_supernet_data(self.folder, self.folder.records, self._cost("latency_ms"), limits, trained),
+        )
+        return dataclasses.replace(data, supernet=read)
 
     def _mistakes(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial found on the test examples."""

@@ -13,6 +13,8 @@ from edgenas.report.text import escape, percent
 
 #: Up to so many classes the whole matrix is shown; of more, the ones with most mistakes.
 _WHOLE_MATRIX = 20
+#: Up to so many, the matrix has room beside something else.
+_HALF_WIDTH = 12
 _WORST_CLASSES = 8
 _PICTURES = 12
 #: What may stand in a page as a picture: nothing but the pixels themselves.
@@ -66,7 +68,9 @@ def mistakes_html(mistakes: ClassMistakes, example: str) -> str:
         f"{wrong:,} wrong ({percent(wrong / max(1, total))})."
     )
     panels = _matrix(mistakes, lead) + _worst(mistakes)
-    return f'<div class="grid mistakes">{panels}</div>{_pictures(mistakes, example)}'
+    if len(mistakes.labels) <= _HALF_WIDTH:
+        panels = f'<div class="grid mistakes">{panels}</div>'
+    return panels + _pictures(mistakes, example)
 
 
 def _label(mistakes: ClassMistakes, place: int) -> str:
@@ -123,7 +127,7 @@ def _matrix_row(mistakes: ClassMistakes, true: int, shown: list[int], others: bo
         f'title="{label} taken for {escape(name)}: {count} of {total}">{count or ""}</td>'
         for count, is_right, name in cells
     )
-    return f'<tr><th scope="row"><i>{true}</i> {label}</th>{written}</tr>'
+    return f'<tr><th scope="row" title="{label}"><i>{true}</i> {label}</th>{written}</tr>'
 
 
 def _worst(mistakes: ClassMistakes) -> str:

@@ -23,7 +23,7 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
-from edgenas.run.records import DeviceRecord, ExportRecord, ReportRecord
+from edgenas.run.records import DeviceRecord, ExportRecord, RankingRecord, ReportRecord
 from edgenas.run.search import figure_words, search
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
@@ -51,6 +51,8 @@ class RunResult:
     bundle: Path | None = None
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
+    ranking: RankingRecord = field(default_factory=RankingRecord)
+    """How well the supernet of a one-shot run ranks."""
 
     @property
     def shipped(self) -> dict[str, Any]:
@@ -60,7 +62,8 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """``{"run", "best": {"trial", "architecture", "metric", "metrics", ...}, "trials", "seconds", ...}``.
 
-        Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in.
+        Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in; of a one-shot run
+        ``"ranking"``, the check of its supernet.
         """
         best = self.best and {
             "trial": self.best.number,
@@ -77,6 +80,7 @@ class RunResult:
             "seconds": round(self.seconds, 2),
             "shipped": self.shipped or None,
             "bundle": None if self.bundle is None else str(self.bundle),
+            **({"ranking": self.ranking.to_json()} if self.ranking.done else {}),
         }
 
     def summary(self) -> str:
@@ -90,6 +94,8 @@ class RunResult:
                 f"best: trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} on validation examples after short training"
             )
+        if self.ranking.words:
+            lines.append(self.ranking.words)
         if self.shipped:
             record = self.export
             devices = record.devices
@@ -430,4 +436,5 @@ def _result(context: RunContext) -> RunResult:
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
         is_fixed=context.recipe.is_fixed,
+        ranking=records.of(RankingRecord),
     )

@@ -142,9 +142,9 @@ def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
     """What suggests candidates: the recipe's algorithm, or the scores of its supernet."""
     wanted = context.recipe.search
     if context.recipe.is_one_shot:
-        from edgenas.run.supernet.steps import make_finalists
+        from edgenas.run.supernet.steps import make_best_scored
 
-        return make_finalists(context, problem)
+        return make_best_scored(context, problem)
     return create_screened(wanted.algorithm, problem, context.recipe.seed, wanted.options, wanted.screen)
 
 

@@ -6,6 +6,7 @@ maker (CMSIS-NN, Xtensa) may ask for scratch memory beside it.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import re
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ PACKAGE = "tflite-micro"
 HOW_TO_INSTALL = "pip install 'edgenas[micro]'"
 #: No microcontroller has more.
 _LARGEST_ARENA = 256 * 2**20
+_ALIGNMENT = 16
 _CHATTER = ("[Recording", "Failed to get registration from op code")
 _MICRO = Residents("edgenas.export.micro.worker", "TensorFlow Lite for Microcontrollers")
 
@@ -50,7 +52,11 @@ def require_micro() -> str:
 
 @dataclass(frozen=True)
 class Arena:
-    """What the interpreter allocated, in bytes: tensors share the ``head``, what stays lies in the ``tail``."""
+    """The least arena that the interpreter takes, in bytes.
+
+    Tensors share the ``head`` of it, what stays lies in the ``tail``. Both are the whole, unless planning the tensors
+    takes more for a moment than running them.
+    """
 
     total_bytes: int
     head_bytes: int
@@ -72,18 +78,51 @@ def allocate(model: bytes, *, arena_bytes: int | None = None) -> Arena:
     """
     with temporary_folder("micro") as folder:
         (folder / "model.tflite").write_bytes(model)
-        return _arena(_load(model, folder, arena_bytes, None))
+        found = _arena(_load(model, folder, arena_bytes, None))
+        if arena_bytes is not None:
+            return found
+        return dataclasses.replace(found, total_bytes=_least(model, folder, found.total_bytes))
 
 
-def run(model: bytes, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Outputs (N, ...) of N examples of the model's own types, (N, ...) for each input. Raises as :func:`allocate`."""
+def _least(model: bytes, folder: Path, allocated: int) -> int:
+    """The least arena that the interpreter takes: what it allocated, or more where planning needs more."""
+
+    def takes(size: int) -> bool:
+        try:
+            _load(model, folder, size, None)
+        except NotTakenError:
+            return False
+        return True
+
+    low, high = allocated - _ALIGNMENT, allocated
+    while not takes(high):
+        low, high = high, high + max(_ALIGNMENT, high - low) * 2
+    while high - low > _ALIGNMENT:
+        middle = low + (high - low) // (2 * _ALIGNMENT) * _ALIGNMENT
+        low, high = (low, middle) if takes(middle) else (middle, high)
+    return high
+
+
+@dataclass(frozen=True)
+class Answers:
+    """First outputs (N, ...) of N examples, as the file stores them: of the microcontrollers' interpreter, of LiteRT's
+    reference kernels, and of the kernels that LiteRT runs by default.
+    """
+
+    micro: np.ndarray
+    reference: np.ndarray
+    litert: np.ndarray
+
+
+def run(model: bytes, inputs: Sequence[np.ndarray]) -> Answers:
+    """Answers to N examples of the model's own types, (N, ...) for each input. Raises as :func:`allocate`."""
     with temporary_folder("micro") as folder:
         (folder / "model.tflite").write_bytes(model)
         arrays: Any = {f"input{place}": values for place, values in enumerate(inputs)}
         np.savez(folder / "inputs.npz", **arrays)
         _load(model, folder, None, folder / "inputs.npz")
         with np.load(folder / "outputs.npz") as found:
-            return np.asarray(found["output0"])
+            return Answers(*(np.asarray(found[name]) for name in ("micro", "reference", "litert")))
 
 
 def not_taken(model: bytes) -> dict[int, str]:

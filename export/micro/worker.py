@@ -1,7 +1,8 @@
 """Loads and runs models in the microcontrollers' interpreter for another process, one JSON line in and one out.
 
 In: ``{"path": MODEL, "arena_bytes": BYTES, "inputs": FILE.npz or null, "out": FILE.npz}``. Out: ``{"arena_bytes",
-"head_bytes", "tail_bytes"}`` or ``{"error", "words"}``; ``words`` is what the interpreter printed.
+"head_bytes", "tail_bytes"}`` or ``{"error", "words"}``; ``words`` is what the interpreter printed. FILE.npz has the
+answers of the interpreter (``micro``), of LiteRT's reference kernels (``reference``) and of its fast ones (``litert``).
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ def _work(job: Mapping[str, Any], runtime: Any) -> dict[str, Any]:
         content = Path(job["path"]).read_bytes()
         interpreter = runtime.Interpreter.from_bytes(content, arena_size=job["arena_bytes"])
         if job["inputs"]:
-            _run(interpreter, Path(job["inputs"]), Path(job["out"]))
+            _run(interpreter, content, Path(job["inputs"]), Path(job["out"]))
         interpreter.print_allocations()
     except Exception as error:
         return {"error": " ".join(str(error).split())[:300] or type(error).__name__}
     return {}
 
 
-def _run(interpreter: Any, inputs: Path, out: Path) -> None:
+def _run(interpreter: Any, content: bytes, inputs: Path, out: Path) -> None:
     with np.load(inputs) as given:
         examples = [given[f"input{place}"] for place in range(len(given.files))]
     rows = []
@@ -57,7 +58,27 @@ def _run(interpreter: Any, inputs: Path, out: Path) -> None:
             interpreter.set_input(values[row : row + 1], place)
         interpreter.invoke()
         rows.append(np.array(interpreter.get_output(0)))
-    np.savez(out, output0=np.concatenate(rows))
+    answers: dict[str, Any] = {"micro": np.concatenate(rows)}
+    for name, resolver in (("reference", "BUILTIN_REF"), ("litert", "AUTO")):
+        answers[name] = _litert(content, examples, resolver)
+    np.savez(out, **answers)
+
+
+def _litert(content: bytes, examples: list[np.ndarray], resolver: str) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_op_resolver_type=OpResolverType[resolver]
+    )
+    interpreter.allocate_tensors()
+    inputs, output = interpreter.get_input_details(), interpreter.get_output_details()[0]
+    rows = []
+    for row in range(len(examples[0])):
+        for detail, values in zip(inputs, examples, strict=True):
+            interpreter.set_tensor(detail["index"], values[row : row + 1])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(output["index"]))
+    return np.concatenate(rows)
 
 
 def _allocated(words: str) -> dict[str, int]:

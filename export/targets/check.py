@@ -46,7 +46,7 @@ def check_ethos_u(model: bytes, target: str, configuration: Configuration) -> Ta
         "sram_limit_bytes": configuration.sram_limit_bytes if configuration.sram_limit_bytes < 2**32 else None,
         "flash_bytes": report.flash_bytes,
         "off_chip_traffic_bytes": report.off_chip_bytes,
-        "arena_bytes": report.memory_bytes.get(configuration.fast_memory, 0),
+        "arena_bytes": report.arena_bytes,
     }
     placed = tuple(Placed(one.index, one.name, one.on_npu, one.reason or "runs on the NPU") for one in report.operators)
     changes = [_operators_words(report.on_cpu, placed)] if report.on_cpu else []

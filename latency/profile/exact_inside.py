@@ -34,6 +34,8 @@ _BATCH = 20
 #: No block is free: one whose work another does along still has to be told from one that lacks.
 _LEAST_MS = 1e-9
 _LONGEST_CHAIN = 12
+#: So many bytes of weights are compiled for the sake of seeing blocks beside several neighbours.
+_WEIGHT_BYTES, _MOST_ROUNDS = 10e6, 3
 #: Names of nodes that are there for their neighbours.
 _AROUND = "around_"
 
@@ -57,10 +59,11 @@ def see_inside(
 ) -> Inside:
     """Rows of the wanted blocks out of all ``blocks`` of a space.
 
-    Blocks of one input are seen in chains that hold each of them once, since a compiler's time goes by weights; others
-    in random networks of their space.
+    Blocks of one input are seen in chains that hold each of them a few times, or once where they are large, since a
+    compiler's time goes by weights; others in random networks of their space.
     """
-    chains = chains_of(wanted, blocks, np.random.default_rng(neighbourhoods.seed), precision)
+    rng = np.random.default_rng(neighbourhoods.seed)
+    chains = [each for _ in range(_rounds(wanted, precision)) for each in chains_of(wanted, blocks, rng, precision)]
     alone = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
     networks = by_key([*chains, *neighbourhoods.around(alone, 1)], precision)
     report = Reporter(progress, f"compiling {len(networks)} networks for {len(wanted)} blocks", len(networks))
@@ -83,6 +86,12 @@ def see_inside(
         report(first + len(batch))
     found.rows = {name: _row(each, graphs[name], precision) for name, each in seen.items() if name in wanted}
     return found
+
+
+def _rounds(wanted: Mapping[str, SlotEntry], precision: str) -> int:
+    """How often each block is seen: more than once where that is cheap."""
+    total = sum(graph_weight_bytes(entry.graph, precision) for entry in wanted.values())
+    return max(1, min(_MOST_ROUNDS, round(_WEIGHT_BYTES / max(total, 1))))
 
 
 def chains_of(

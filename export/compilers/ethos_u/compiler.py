@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgenas.export.compilers.ethos_u.compiled import is_compiled
 from edgenas.export.compilers.ethos_u.configuration import Configuration, require_vela
-from edgenas.export.compilers.ethos_u.report import VelaReport, read_reasons, read_report
+from edgenas.export.compilers.ethos_u.report import VelaReport, read_report
 from edgenas.export.resident import Residents
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
@@ -51,7 +51,8 @@ def compile_for_ethos_u(model: bytes, configuration: Configuration, *, keep: boo
         content = out.read_bytes() if keep else None
     outputs = [operator.outputs[0].name if operator.outputs else "" for operator in operators]
     names = [operator.name for operator in operators]
-    report = read_report(answer, names, read_reasons(answer["words"]), outputs, configuration.clock_hz)
+    in_sram = configuration.constant_memory == "Sram"
+    report = read_report(answer, names, outputs, clock_hz=configuration.clock_hz, constants_in_sram=in_sram)
     return CompiledForEthosU(content, report)
 
 

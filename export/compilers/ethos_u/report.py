@@ -42,6 +42,7 @@ class VelaReport:
     operators: tuple[OperatorCost, ...]
     cpu_operators: int = 0
     cascades: int = 0
+    constants_in_sram: bool = False
 
     @property
     def latency_ms(self) -> float:
@@ -49,8 +50,14 @@ class VelaReport:
 
     @property
     def sram_bytes(self) -> int:
-        """The most that the SRAM holds: tensors, buffered weights, and constants where the mode has them there."""
-        return self.memory_bytes.get("Sram", 0)
+        """The most that the SRAM holds of tensors and buffered weights; constants are apart, wherever they lie."""
+        return self.memory_bytes.get("Sram", 0) - (self.constant_bytes if self.constants_in_sram else 0)
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the compiler planned where tensors lie: in DRAM where there is one for them, else in the SRAM."""
+        in_dram = self.memory_bytes.get("Dram", 0) - self.constant_bytes
+        return max(self.sram_bytes, in_dram)
 
     @property
     def flash_bytes(self) -> int:
@@ -89,9 +96,15 @@ class VelaReport:
 
 
 def read_report(
-    answer: Mapping[str, Any], names: Sequence[str], reasons: Mapping[str, str], outputs: Sequence[str], clock_hz: float
+    answer: Mapping[str, Any],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    clock_hz: float,
+    constants_in_sram: bool = False,
 ) -> VelaReport:
     """The report in an answer of the worker, for a file with operators of these names and first outputs."""
+    reasons = read_reasons(answer["words"])
     costs = answer["operators"]
     operators = []
     for index, name in enumerate(names):
@@ -119,6 +132,7 @@ def read_report(
         operators=tuple(operators),
         cpu_operators=answer["cpu_operators"],
         cascades=answer["cascades"],
+        constants_in_sram=constants_in_sram,
     )
 
 

@@ -314,7 +314,7 @@ def test_many_classes_are_cut_to_those_with_most_mistakes() -> None:
     many = ClassMistakes("int8", 1820, tuple(f"class {label}" for label in range(100)), confusion)
     text = render_page(replace(FULL, mistakes=many))
     assert "Of the 100 classes, the 20 with most mistakes" in text
-    assert text.count('<tr><th scope="row"><i>') == 20
+    assert text.count('<tr><th scope="row" title="class ') == 20
     assert '<th scope="col">other</th>' in text
 
 
