@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgenas.export.figure import UNKNOWN, kind_of, origin
+from edgenas.report.budgets import read_budgets
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -120,9 +121,13 @@ class _Reader:
     def _state(self, data: ReportData) -> ReportData:
         records = self._try("state.json", lambda: self.folder.records) or StepRecords()
         choice = records.of(ChooseRecord)
+        read = self._try("state.json", lambda: read_budgets(self.folder.path, self.recipe))
+        budgets, seconds = read if read is not None else ((), {})
+        steps = records.seconds
         return dataclasses.replace(
             data,
-            step_seconds=records.seconds,
+            budgets=budgets,
+            step_seconds=steps | {step: spent + steps.get(step, 0.0) for step, spent in seconds.items()},
             search_seconds=records.seconds.get("search"),
             search_overhead=overhead_words(records.of(SearchRecord).overhead),
             device_kind=choice.kinds.get(data.device) or choice.latency_kind or "unknown",
