@@ -370,6 +370,17 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_list(self) -> Recipe:
+        lists = [device.name for device in self.budgeted_devices if device.budget and device.budget.listed]
+        if len(lists) > 1:
+            raise ValueError(
+                f"devices: the budgets of {' and '.join(lists)} hold a list each, expected one list at most"
+            )
+        if lists and self.is_fixed:
+            raise ValueError("budget: a list of limits is for a search; one network has one cost: give one number")
+        return self
+
+    @model_validator(mode="after")
     def _reward_costs_are_budgeted(self) -> Recipe:
         known = list(self.limits)
         for cost in self.objective.costs or ():
@@ -413,8 +424,13 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections["supernet"] = self.supernet
-        keys = {"data": ("path", "directory"), "space": tuple(self.space.files), "supernet": ("from_run",)}
+        sections |= {"supernet": self.supernet, "training": self.training}
+        keys = {
+            "data": ("path", "directory"),
+            "space": tuple(self.space.files),
+            "supernet": ("from_run",),
+            "training": tuple(self.training.files),
+        }
         return {
             f"{name}.{key}": value
             for name, section in sections.items()
@@ -472,7 +488,10 @@ class Recipe(Section):
         """Candidates that are trained shortly and compared; of one network, that one."""
         if self.is_fixed:
             return 1
-        return self.search.trials if self.supernet is None else self.supernet.trained
+        if self.supernet is None:
+            return self.search.trials
+        budgets = 1 if self.budget_list is None else len(self.budget_list[2])
+        return budgets * self.supernet.trials + self.supernet.check
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:
@@ -481,6 +500,26 @@ class Recipe(Section):
             return self.devices
         assert self.device is not None
         return (BudgetedDevice.model_construct(**dict(self.device), budget=self.budget, weight=1.0),)
+
+    @property
+    def budget_list(self) -> tuple[str, str, tuple[float, ...]] | None:
+        """(device, cost, limits from small to large) of the one limit that is a list; None where there is none."""
+        for device in self.budgeted_devices:
+            if device.budget is not None and device.budget.listed is not None:
+                return (device.name, *device.budget.listed)
+        return None
+
+    def at_budget(self, value: float) -> Recipe:
+        """The same recipe with one value of the budget's list instead of it."""
+        if self.budget is not None:
+            return self.model_copy(update={"budget": self.budget.at(value)})
+        devices = tuple(
+            device.model_copy(update={"budget": device.budget.at(value)})
+            if device.budget is not None and device.budget.listed is not None
+            else device
+            for device in self.devices or ()
+        )
+        return self.model_copy(update={"devices": devices})
 
     @property
     def is_fixed(self) -> bool:

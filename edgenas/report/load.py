@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgenas.export.figure import UNKNOWN, kind_of, origin
+from edgenas.report.budgets import read_budgets
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -23,7 +24,7 @@ from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
-from edgenas.report.supernet import read_supernet_data
+from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -120,9 +121,13 @@ class _Reader:
     def _state(self, data: ReportData) -> ReportData:
         records = self._try("state.json", lambda: self.folder.records) or StepRecords()
         choice = records.of(ChooseRecord)
+        read = self._try("state.json", lambda: read_budgets(self.folder.path, self.recipe))
+        budgets, seconds = read if read is not None else ((), {})
+        steps = records.seconds
         return dataclasses.replace(
             data,
-            step_seconds=records.seconds,
+            budgets=budgets,
+            step_seconds=steps | {step: spent + steps.get(step, 0.0) for step, spent in seconds.items()},
             search_seconds=records.seconds.get("search"),
             search_overhead=overhead_words(records.of(SearchRecord).overhead),
             device_kind=choice.kinds.get(data.device) or choice.latency_kind or "unknown",
@@ -251,10 +256,13 @@ class _Reader:
         limits = {} if data.limit_ms is None else {self._cost("latency_ms"): data.limit_ms}
         limits |= {} if data.limit_mj is None else {self._cost("energy_mj"): data.limit_mj}
         trained = frozenset(trial.architecture for trial in data.trials if trial.score is not None)
-        read = self._try(
-            "supernet/",
-            lambda: read_supernet_data(self.folder, self.folder.records, self._cost("latency_ms"), limits, trained),
-        )
+
+        def read_it() -> SupernetData | None:
+            records = self.folder.records
+            wanted = records.of(SearchRecord).limits or limits  # of all devices, once the search is done
+            return read_supernet_data(self.folder, records, self._cost("latency_ms"), wanted, trained)
+
+        read = self._try("supernet/", read_it)
         return dataclasses.replace(data, supernet=read)
 
     def _mistakes(self, data: ReportData) -> ReportData:

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures, supernet_figures
+from edgenas.report.budgets import budgets_html
 from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
@@ -63,6 +64,7 @@ def _header(data: ReportData) -> str:
         + cards_html(data)
         + "".join(_other_device(one) for one in data.others)
         + _budget_use(data)
+        + budgets_html(data.budgets, data.metric_title)
         + files_html(data)
         + "</header>"
     )
@@ -180,7 +182,7 @@ def _supernet(data: ReportData, placed: list[PlacedFigure]) -> str:
             placed,
             f"supernet-cost-{number}",
             figure,
-            f"What the controller expects: {name}",
+            f"What the controller expects: {name.replace('@', ' on ')}",
             "The mean of 256 samples.",
         )
         for number, (name, figure) in enumerate(supernet_figures.expected_figures(found))

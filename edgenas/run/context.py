@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.device import RunDevice
+from edgenas.run.device import RunDevice, file_name
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
 from edgenas.run.ranked import open_ranked
@@ -24,8 +24,14 @@ from edgenas.study.store import StudyStore
 
 if TYPE_CHECKING:
     from edgenas.run.supernet.trained import TrainedSupernet
+    from edgenas.study.objectives import Objective
     from edgenas.study.study import Trial
     from edgenas.tasks import Task
+
+
+def budget_name(recipe: Recipe, device: str, cost: str, limit: float) -> str:
+    """What one of several budgets is called in files: ``latency_ms-0.2``."""
+    return file_name(f"{recipe.cost_name(cost, device)}-{limit:g}")
 
 
 class RunContext:
@@ -78,6 +84,42 @@ class RunContext:
             RunDevice(device, self.folder, self.precision, margin, number)
             for number, device in enumerate(self.recipe.budgeted_devices)
         )
+
+    @cached_property
+    def budgets(self) -> tuple[RunContext, ...]:
+        """The run as each value of a list of limits has it, the smallest first; where there is no list, the run itself.
+
+        The last is the run itself: the largest limit is what it goes by.
+        """
+        found = self.recipe.budget_list
+        if found is None:
+            return (self,)
+        device, cost, limits = found
+        smaller = [self._at_budget(budget_name(self.recipe, device, cost, limit), limit) for limit in limits[:-1]]
+        return (*smaller, self)
+
+    def _at_budget(self, name: str, limit: float) -> RunContext:
+        context = RunContext(self.recipe.at_budget(limit), RunFolder(self.folder.path, name), self.progress)
+        for loaded in ("task", "dataset", "space"):
+            context.__dict__[loaded] = getattr(self, loaded)
+        if self.recipe.is_one_shot and "supernet" in self.__dict__:
+            context.__dict__["supernet"] = self.supernet
+        return context
+
+    @property
+    def budget_name(self) -> str:
+        """Which of several budgets this is, as its bundle's folder is called; empty where there is one."""
+        found = self.recipe.budget_list
+        if found is None:
+            return self.folder.budget
+        device, cost, limits = found
+        return budget_name(self.recipe, device, cost, limits[-1])
+
+    @property
+    def objective(self) -> Objective:
+        """The reward, with the limits on predictions as its targets."""
+        limits = self.limits
+        return self.recipe.make_objective({name: limits[name] for name in self.recipe.objective_targets})
 
     @property
     def first(self) -> RunDevice:

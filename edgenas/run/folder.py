@@ -15,8 +15,8 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.changes import changes_between, refuse
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
-from edgenas.run.record_values import damaged
-from edgenas.run.records import StepRecord, StepRecords, StepType
+from edgenas.run.record_values import damaged, mapping
+from edgenas.run.records import PER_BUDGET, StepRecord, StepRecords, StepType
 from edgenas.spaces.errors import InputError, WorkError
 
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
@@ -28,10 +28,14 @@ class RunFolder:
 
     ``state.json`` holds ``{"format": 1, "steps": {NAME: {"done": bool, ...}}}``: what each step found, so that the
     next one, the report, or a resumed run need not do it again; :mod:`edgenas.run.records` has a type for each.
+
+    Of several budgets, the largest one's steps stand there, and those of another under ``budgets.NAME``; ``budget``
+    names the one whose view of the run this is.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, budget: str = "") -> None:
         self.path = Path(path)
+        self.budget = budget
         self.log = RunLog(self.path / "log.jsonl")
         self.inputs = RunInputs(self)
         self._lock: int | None = None
@@ -56,7 +60,11 @@ class RunFolder:
     @property
     def bundle_path(self) -> Path:
         """The bundle of the trial that the run chose."""
-        return self.path / "bundle"
+        return self.budget_bundle_path(self.budget) if self.budget else self.path / "bundle"
+
+    def budget_bundle_path(self, budget: str) -> Path:
+        """The bundle for one of several budgets."""
+        return self.path / "bundles" / budget
 
     def trial_bundle_path(self, number: int) -> Path:
         """The bundle of a trial that the user chose."""
@@ -80,7 +88,10 @@ class RunFolder:
     def write(self, record: StepRecord) -> None:
         """Replaces a step's record, whole or not at all."""
         state = self._read_state()[0]
-        state["steps"][record.step] = record.to_json()
+        steps = state["steps"]
+        if self.budget and record.step in PER_BUDGET:
+            steps = state.setdefault("budgets", {}).setdefault(self.budget, {})
+        steps[record.step] = record.to_json()
         write_atomically(self.path / "state.json", json.dumps(state, indent=1) + "\n")
 
     def _read_state(self) -> tuple[dict[str, Any], StepRecords]:
@@ -91,12 +102,25 @@ class RunFolder:
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["format"] != 1:
                 damaged("format", state["format"], "1")
-            return state, StepRecords.from_json(state["steps"])
+            return state, StepRecords.from_json(self._steps(state))
         except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
             raise InputError(
                 f"{path}: not the state of a run ({error}); nothing was changed. Delete it and continue with --resume: "
                 "the steps are gone through again, and what their files hold is not repeated"
             ) from None
+
+    def _steps(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The steps as this view has them."""
+        own = {
+            name: mapping(f"budgets.{name}", steps)
+            for name, steps in mapping("budgets", state.get("budgets", {})).items()
+        }
+        for name, steps in own.items():
+            StepRecords.from_json(steps, f"budgets.{name}")
+        steps = dict(mapping("steps", state["steps"]))
+        if not self.budget:
+            return steps
+        return {name: facts for name, facts in steps.items() if name not in PER_BUDGET} | dict(own.get(self.budget, {}))
 
     # Opening -------------------------------------------------------------------------------------------------------
 

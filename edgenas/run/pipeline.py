@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.plugins import given
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.choose import choose, reject
+from edgenas.run.choose import NothingFitsError, choose, reject
 from edgenas.run.context import RunContext
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
@@ -25,7 +25,7 @@ from edgenas.run.other_quantization import OtherQuantization
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
-from edgenas.run.records import DeviceRecord, ExportRecord, RankingRecord, ReportRecord
+from edgenas.run.records import PER_BUDGET, DeviceRecord, ExportRecord, RankingRecord, ReportRecord
 from edgenas.run.saved import saved_words
 from edgenas.run.search import figure_words, rank_again, search
 from edgenas.run.take_over import keep_bundle, take_over
@@ -44,6 +44,49 @@ __all__ = ["RunResult", "check", "export_trial", "run", "run_from_supernet", "ru
 
 
 @dataclass(frozen=True)
+class BudgetResult:
+    """What was found for one of several budgets. ``seconds``: of choosing, training and exporting for it."""
+
+    budget: dict[str, float]
+    bundle: Path
+    trial: Trial | None
+    export: ExportRecord
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"budget", "bundle", "best", "shipped"}``; the last three are null where nothing is shipped for it."""
+        trial = self.trial
+        return {
+            "budget": nested(self.budget),
+            "bundle": str(self.bundle) if self.export.done else None,
+            "best": None if trial is None else _trial_json(trial),
+            "shipped": self.export.shipped() or None,
+        }
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in self.budget.items())
+        if not self.export.done or self.trial is None:
+            return f"{limits}: nothing was shipped"
+        metric, _, score = self.export.scores
+        measured = self.export.measured["latency_ms"]
+        latency = Figure(measured, "ms", self.export.latency_kind or UNKNOWN, "median")
+        return f"{limits}: trial {self.trial.number} in {self.bundle}: {metric} {score:.4f}, {latency}"
+
+
+def _trial_json(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "architecture": trial.architecture,
+        **({"top1": trial.top1} if trial.metric == "top1" else {}),
+        "metric": trial.metric,
+        "metrics": dict(trial.metrics),
+        "predicted": nested(trial.predicted),
+    }
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run has found. ``seconds`` counts all its steps, also those of earlier, interrupted calls."""
 
@@ -53,6 +96,8 @@ class RunResult:
     seconds: float
     export: ExportRecord = field(default_factory=ExportRecord)
     bundle: Path | None = None
+    bundles: tuple[BudgetResult, ...] = ()
+    """Of several budgets, what was found for each, the smallest first."""
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
     ranking: RankingRecord = field(default_factory=RankingRecord)
@@ -69,21 +114,14 @@ class RunResult:
         Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in; of a one-shot run
         ``"ranking"``, the check of its supernet.
         """
-        best = self.best and {
-            "trial": self.best.number,
-            "architecture": self.best.architecture,
-            **({"top1": self.best.top1} if self.best.metric == "top1" else {}),
-            "metric": self.best.metric,
-            "metrics": dict(self.best.metrics),
-            "predicted": nested(self.best.predicted),
-        }
         return {
             "run": str(self.run),
-            "best": best,
+            "best": None if self.best is None else _trial_json(self.best),
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "shipped": self.shipped or None,
             "bundle": None if self.bundle is None else str(self.bundle),
+            **({"bundles": [one.to_json() for one in self.bundles]} if self.bundles else {}),
             **({"ranking": self.ranking.to_json()} if self.ranking.done else {}),
         }
 
@@ -120,6 +158,7 @@ class RunResult:
             )
             lines.append(("shipped", shipped))
             lines += [("budget", use.words) for use in record.budget_use.values()]
+            lines += [("budget", one.words) for one in self.bundles[:-1]]
             lines.append(("report", str(self.run / "report.html")))
         return lines
 
@@ -421,7 +460,37 @@ def _search(
 
 
 def _ship(context: RunContext) -> None:
-    """Trains and exports the best candidate that keeps the budget when measured."""
+    """Trains and exports the best candidate that keeps the budget when measured; of several budgets, one for each.
+
+    A budget for which there is none is told when the others are shipped.
+    """
+    from edgenas.export.bundle.bundle import copy_bundle
+
+    views, folder, failed = context.budgets, context.folder, list[str]()
+    if len(views) == 1:
+        _ship_best(context)
+        return
+    for view in views:
+        context.progress.say(f"budget {view.budget_name}:")
+        context.log.event("budget_started", budget=view.budget_name)
+        try:
+            _ship_best(view)
+        except NothingFitsError as error:
+            failed.append(f"{view.budget_name}: {error}")
+    copy = folder.budget_bundle_path(context.budget_name)
+    if folder.read(ExportRecord).done and not _same_bundle(folder.bundle_path, copy):
+        copy_bundle(folder.bundle_path, copy)
+    if failed:
+        _report(context)
+        raise NothingFitsError("; ".join(failed))
+
+
+def _same_bundle(one: Path, other: Path) -> bool:
+    pair = [path / "metrics.json" for path in (one, other)]
+    return all(path.is_file() for path in pair) and pair[0].read_bytes() == pair[1].read_bytes()
+
+
+def _ship_best(context: RunContext) -> None:
     while True:
         number = choose(context)
         if _ship_trial(context, number):
@@ -480,13 +549,30 @@ def _result(context: RunContext) -> RunResult:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
     if best is not None and context.recipe.space.architecture is not None:
         best = replace(best, architecture=context.recipe.space.architecture)
+    bundles = _bundles(context, trials)
     return RunResult(
         run=context.folder.path,
         best=best,
         trials=len(trials),
-        seconds=sum(records.seconds.values()),
+        seconds=sum(records.seconds.values()) + sum(one.seconds for one in bundles[:-1]),
+        bundles=bundles,
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
         is_fixed=context.recipe.is_fixed,
         ranking=records.of(RankingRecord),
     )
+
+
+def _bundles(context: RunContext, trials: Sequence[Trial]) -> tuple[BudgetResult, ...]:
+    """What was found for each of several budgets; empty where there is one."""
+    if len(context.budgets) == 1:
+        return ()
+    found = []
+    for view in context.budgets:
+        records = view.folder.records
+        record = records.of(ExportRecord)
+        trial = next((trial for trial in trials if record.done and trial.number == record.trial), None)
+        seconds = sum(records.seconds.get(step, 0.0) for step in PER_BUDGET)
+        bundle = view.folder.budget_bundle_path(view.budget_name)
+        found.append(BudgetResult(view.recipe.limits, bundle, trial, record, seconds))
+    return tuple(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgenas.run.disk import check_space
+from edgenas.run.initial import check_initial
 from edgenas.run.profile import check_energy_known
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line, printable
@@ -51,6 +52,7 @@ def check(context: RunContext) -> None:
         check_supernet(context)
     _check_compression(context)
     _check_bundle_folder(context)
+    check_initial(context)
     parameters = max(network.params for network in networks)
     finals = context.recipe.export.candidates
     check_space(
@@ -109,4 +111,5 @@ def _check_compression(context: RunContext) -> None:
 def _check_bundle_folder(context: RunContext) -> None:
     from edgenas.export.bundle.bundle import check_replaceable
 
-    check_replaceable(context.folder.bundle_path)
+    for view in context.budgets:
+        check_replaceable(view.folder.bundle_path)

@@ -30,7 +30,8 @@ def profile(context: RunContext) -> None:
             paths = {device.name: str(_profile(context, device)) for device in context.devices}
             record = folder.read(ProfileRecord)
             folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
-    check_budget(context)
+    for view in context.budgets:
+        check_budget(view)
     ranges = budget_ranges(context)
     record = folder.read(ProfileRecord)
     if record.budget != ranges:

@@ -329,6 +329,10 @@ _KINDS: dict[str, type[StepRecord]] = {
 }
 
 
+#: Steps that each of several budgets has for itself.
+PER_BUDGET = tuple(kind.step for kind in (ChooseRecord, FinalistsRecord, TrainRecord, ExportRecord))
+
+
 @dataclass(frozen=True)
 class StepRecords:
     """The records of all steps that have begun, by name."""
@@ -336,12 +340,12 @@ class StepRecords:
     steps: Mapping[str, StepRecord] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, steps: Any) -> StepRecords:
+    def from_json(cls, steps: Any, where: str = "steps") -> StepRecords:
         """Reads ``steps`` of ``state.json``. Raises InputError when a record cannot be what was written."""
         return cls(
             {
-                name: _KINDS.get(name, StepRecord).from_json(facts, f"steps.{name}")
-                for name, facts in mapping("steps", steps).items()
+                name: _KINDS.get(name, StepRecord).from_json(facts, f"{where}.{name}")
+                for name, facts in mapping(where, steps).items()
             }
         )
 

@@ -42,11 +42,13 @@ def take_over(context: RunContext) -> None:
     before = folder.accepted_recipe()
     changes = changes_between(before, recipe)
     refuse(folder.path, changes, before, recipe)
+    _refuse_among_budgets(folder, changes, before, recipe)
     if changes:
         _check_costs_known(folder, before, recipe)
         if all(device.table_path.is_file() for device in context.devices):
             check_budget(context)
-        _invalidate(context, changes)
+        for view in context.budgets:
+            _invalidate(view, changes)
         for change in changes:
             if said := _SAID[change.rule.again or "nothing"]:
                 context.progress.say(f"{change.words}: {said}")
@@ -55,6 +57,19 @@ def take_over(context: RunContext) -> None:
     if changes and folder.study_path.is_file():  # for whoever serves it, or takes part
         with closing(open_study(folder.study_path)) as study:
             write_documents(study, documents_of(context))
+
+
+def _refuse_among_budgets(folder: RunFolder, changes: Sequence[Change], before: Recipe, recipe: Recipe) -> None:
+    """Raises InputError for another ranking of trials that were searched for several budgets in turn."""
+    if before.budget_list is None and recipe.budget_list is None:
+        return
+    for change in changes:
+        if change.rule.again == "rank":
+            raise InputError(
+                f"{folder.path}: {change.key} may not change in a run for several budgets ({change.words}): its trials "
+                "were searched for each of them in turn. Undo that to continue the run; instead, start another run "
+                "with a new name (the latency table is shared, so nothing is profiled again)"
+            )
 
 
 def _invalidate(context: RunContext, changes: Sequence[Change]) -> None:

@@ -20,6 +20,7 @@ from edgenas.run.supernet.scores import (
 )
 from edgenas.run.supernet.train import train_supernet
 from edgenas.search.problem import Problem
+from edgenas.study.objectives import within
 from edgenas.supernet.best_scored import BestScored
 from edgenas.supernet.ranking import RankingCheck, check_ranking
 
@@ -40,13 +41,18 @@ def prepare_candidates(context: RunContext) -> None:
 
 def make_best_scored(context: RunContext, problem: Problem) -> BestScored:
     """What suggests the trials of a one-shot run."""
-    scored = [one for one in read_scores(scores_path(folder(context))) if one.purpose == SEARCHED]
+    limits, objective = context.limits, context.objective
+    scored = [
+        one
+        for one in read_scores(scores_path(folder(context)))
+        if one.purpose == SEARCHED and within(one.costs, limits)
+    ]
     return BestScored(
         problem,
         seed(context, SEARCH),
         make_features(context),
         context.space.to_population([context.space.parse(one.architecture) for one in scored]),
-        np.array([one.reward for one in scored]),
+        np.array([objective.reward(one.score, one.costs) for one in scored]),
         check_rows(context, problem),
     )
 
