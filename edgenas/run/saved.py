@@ -23,7 +23,9 @@ def saved_words(context: RunContext) -> str:
             words.append("the latency table")
     if count := sum(1 for _ in trials.glob("*/trial.json")):
         words.append(f"{count} of {max(count, context.recipe.trials)} trials")
-    words += [f"the final training of trial {number}" for number in sorted(finals, key=int)]
+    if finals:
+        several = len(finals) > 1
+        words.append(f"the final training{'s' * several} of trial{'s' * several} {', '.join(sorted(finals, key=int))}")
     words += [f"the final training of trial {number} up to its last whole epoch" for number in sorted(begun, key=int)]
     with suppress(EdgeNASError):
         if folder.read(ExportRecord).done:

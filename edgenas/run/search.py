@@ -215,13 +215,18 @@ class _Search:
                 if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
                     self.keep_copy()
                 self.feed.update()
-                best = self.feed.best
-                task.advance(
-                    note=f"best: trial {best.number}, {figure_words(best)}" if best else f"failed: {trial.error}"
-                )
+                best = self._best()
+                words = f"failed: {trial.error}" if trial.error else "none keeps the budget yet"
+                task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
 
             self._again.extend(self._retry(number) for number in interrupted)
             pool.run(self._candidates(total), tell)
+
+    def _best(self) -> Trial | None:
+        """The best trial so far; where the budget has changed, of those that keep the present one."""
+        if self.context.folder.read(SearchRecord).ranking is None:
+            return self.feed.best
+        return next(iter(self.study.ranking), None)
 
     def _candidates(self, total: int) -> Iterator[Candidate | None]:
         """The next candidate, whenever one is asked for; None while only an outcome can bring another."""
