@@ -10,6 +10,7 @@ from typing import Any
 
 from edgenas.spaces.block import Block, block_class, block_from_dict
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.ops import BatchNorm, Shape
 from edgenas.spaces.rounding import round_filters
@@ -64,9 +65,9 @@ def reference_network(name: str, input_shape: Sequence[int] | None = None, class
     300
     """
     document, variables = _family(name)
-    shape: Shape = tuple(int(side) for side in (document["input_shape"] if input_shape is None else input_shape))
-    if len(shape) != 3:
-        raise InputError(f"input_shape must be (height, width, channels), not {shape}")
+    shape: Shape = tuple(document["input_shape"])
+    if input_shape is not None:
+        shape = complete_shape(input_shape, shape, f"reference network {name!r}")
     rows = document["blocks"]
     rows = rows if isinstance(rows, list) else rows[variables["blocks"]]
     blocks: dict[str, Block] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, compare, devices, models, predict, runs, spaces
+from edgenas.cli import check, compare, devices, models, predict, runs, spaces, train
 from edgenas.cli import latency_tables as tables
 from edgenas.cli import printed_table as table
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 runs.add_to(app)
+train.add_to(app)
 tables.add_to(app)
 models.add_to(app)
 check.add_to(app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, SPACE_HELP, load_space
 
 if TYPE_CHECKING:
     from edgenas.devices import Device
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from edgenas.latency.table.latency_table import LatencyTable
     from edgenas.spaces.space.search_space import SearchSpace
 
-SPACE = typer.Option(..., "--space", help="Name of a space, or the path of a YAML file.")
+SPACE = typer.Option(..., "--space", help=SPACE_HELP)
 DEVICE = typer.Option("local-cpu", "--device", help="Name of a device.")
 PRECISION = typer.Option("int8", "--precision", help="float32, float16 or int8.")
 THREADS = typer.Option(1, "--threads", min=1, help="Threads of the runtime.")
@@ -30,6 +31,8 @@ def add_to(app: typer.Typer) -> None:
 
 def profile_space(
     space: str = SPACE,
+    input_shape: str | None = INPUT_SHAPE,
+    classes: int | None = CLASSES,
     device: str = DEVICE,
     precision: str = PRECISION,
     threads: int = THREADS,
@@ -53,13 +56,14 @@ def profile_space(
     With --measurements, the figures of the file stand for those networks, and the device need not be known. The error
     on networks left out is stored with the table and printed wherever it is used.
     """
+    loaded = load_space(space, input_shape, classes)
     if measurements is not None:
-        _from_figures(space, device, precision, threads, table, fresh, adapt_from, measurements, as_json)
+        _from_figures(loaded, device, precision, threads, table, fresh, adapt_from, measurements, as_json)
         return
     if adapt_from is not None:
-        _adapt(space, device, precision, threads, table, fresh, adapt_from, networks, as_json)
+        _adapt(loaded, device, precision, threads, table, fresh, adapt_from, networks, as_json)
         return
-    result = _profile(space, device, precision, threads, table, fresh)[2]
+    result = _profile(loaded, device, precision, threads, table, fresh)[1]
     kind = result.table.provenance.kind
     if as_json:
         print_json(
@@ -83,7 +87,7 @@ def profile_space(
 
 
 def _from_figures(
-    space: str,
+    space: SearchSpace,
     device: str,
     precision: str,
     threads: int,
@@ -97,13 +101,11 @@ def _from_figures(
     from edgenas.latency.table.latency_table import LatencyTable
     from edgenas.latency.transfer.figures import read_figures
     from edgenas.latency.transfer.from_figures import NOMINAL, profile_from_figures
-    from edgenas.spaces.space.search_space import SearchSpace
 
-    loaded = SearchSpace.load(space)
-    figures = read_figures(measurements, loaded)
+    figures = read_figures(measurements, space)
     given = None if source is None else LatencyTable.load(source, precision=precision)
     result = profile_from_figures(
-        loaded,
+        space,
         device,
         figures,
         source=given,
@@ -126,7 +128,7 @@ def _from_figures(
 
 
 def _adapt(
-    space: str,
+    space: SearchSpace,
     device: str,
     precision: str,
     threads: int,
@@ -141,12 +143,11 @@ def _adapt(
     from edgenas.latency.profile.progress import progress_bars
     from edgenas.latency.table.latency_table import LatencyTable
     from edgenas.latency.transfer.adapting import adapt_profile
-    from edgenas.spaces.space.search_space import SearchSpace
 
     given = LatencyTable.load(source, precision=precision)
     with progress_bars() as progress:
         result = adapt_profile(
-            SearchSpace.load(space),
+            space,
             get_device(device),
             given,
             networks=networks,
@@ -168,19 +169,18 @@ def _adapt(
 
 
 def _profile(
-    space: str, device: str, precision: str, threads: int, table: Path | None, fresh: bool
-) -> tuple[SearchSpace, Device, ProfileResult]:
-    """Loads a space and a device, and measures what the device's table lacks."""
+    space: SearchSpace, device: str, precision: str, threads: int, table: Path | None, fresh: bool
+) -> tuple[Device, ProfileResult]:
+    """Loads a device, and measures what its table lacks."""
     from edgenas.devices import get_device
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.profiler import profile_space as profile
     from edgenas.latency.profile.progress import progress_bars
-    from edgenas.spaces.space.search_space import SearchSpace
 
-    loaded, target = SearchSpace.load(space), get_device(device)
+    target = get_device(device)
     with progress_bars() as progress:
         result = profile(
-            loaded,
+            space,
             target,
             precision=precision,
             table_path=table,
@@ -191,7 +191,7 @@ def _profile(
     remark(Predictor(result.table).describe_error())
     if result.table.energy is not None:
         remark(result.table.energy.describe())
-    return loaded, target, result
+    return target, result
 
 
 def _adapted_table(device: str, precision: str, path: Path | None) -> LatencyTable | None:
@@ -207,6 +207,8 @@ def _adapted_table(device: str, precision: str, path: Path | None) -> LatencyTab
 
 def validate_space(
     space: str = SPACE,
+    input_shape: str | None = INPUT_SHAPE,
+    classes: int | None = CLASSES,
     device: str = DEVICE,
     networks: int = typer.Option(40, "--networks", min=2, help="How many random networks to measure."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random networks."),
@@ -222,14 +224,14 @@ def validate_space(
     from edgenas.latency.check.validation import validate
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.progress import progress_bars
-    from edgenas.spaces.space.search_space import SearchSpace
 
+    loaded = load_space(space, input_shape, classes)
     adapted = _adapted_table(device, precision, table)
     if adapted is None:
-        loaded, target, profiled = _profile(space, device, precision, threads, table, fresh=False)
+        target, profiled = _profile(loaded, device, precision, threads, table, fresh=False)
         found = profiled.table
     else:
-        loaded, target, found = SearchSpace.load(space), get_device(device), adapted
+        target, found = get_device(device), adapted
         remark(Predictor(found).describe_error())
     with progress_bars() as progress:
         data = validate(loaded, target, found, networks=networks, seed=seed, fast=fast, progress=progress).to_json()

@@ -10,6 +10,7 @@ import typer
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, choose_model, print_notes
 from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, resolve
 from edgenas.export.figure import predicted_figure
 from edgenas.spaces.errors import InputError, WorkError
 
@@ -26,6 +27,8 @@ def add_to(app: typer.Typer) -> None:
 
 def describe(
     arch: str | None = typer.Argument(None, metavar="ARCH", help=ARCH_HELP),
+    input_shape: str | None = INPUT_SHAPE,
+    classes: int | None = CLASSES,
     device: str | None = typer.Option(None, "--device", help="Predict with the table of this device."),
     precision: str = typer.Option("int8", "--precision", help="float32, float16 or int8."),
     strict: bool = typer.Option(False, "--strict", help="Refuse blocks that were not measured, never interpolate."),
@@ -39,9 +42,8 @@ def describe(
     if arch is None:
         raise InputError("describe needs an ARCH (see edgenas describe --help) or --references")
     from edgenas.description import describe_network
-    from edgenas.spaces.resolve import resolve_architecture
 
-    data = describe_network(resolve_architecture(arch), device=device, precision=precision, strict=strict)
+    data = describe_network(resolve(arch, input_shape, classes), device=device, precision=precision, strict=strict)
     if as_json:
         print_json(data)
         return
@@ -115,6 +117,8 @@ def _describe_references(as_json: bool) -> None:
 def build(
     arch: str = typer.Argument(metavar="ARCH", help=ARCH_HELP),
     output: Path = typer.Option(..., "--output", "-o", help="The .tflite file to write."),
+    input_shape: str | None = INPUT_SHAPE,
+    classes: int | None = CLASSES,
     quantization: str = typer.Option("int8", "--quantization", help="float32, float16, dynamic, int8 or int16x8."),
     seed: int = typer.Option(0, "--seed", min=0, help="Seed of the random weights."),
     device: str | None = typer.Option(None, "--device", help="Write group convolutions as this device takes them."),
@@ -125,9 +129,8 @@ def build(
     """Write a network with random weights, to measure its cost before anybody trains it."""
     from edgenas.export.files import write_atomically
     from edgenas.export.quantization.untrained import untrained_model
-    from edgenas.spaces.resolve import resolve_architecture
 
-    network = resolve_architecture(arch).network
+    network = resolve(arch, input_shape, classes).network
     if device is not None:
         from edgenas.devices import get_device
 
@@ -138,7 +141,8 @@ def build(
 
         model = split_group_convolutions(model)
     write_atomically(output, model)
-    remark(f"{output}: {network.name}, {quantization}, untrained, {len(model):,} bytes")
+    sizes = ", ".join(str(spec) for _, spec in network.inputs)
+    remark(f"{output}: {network.name} on {sizes}, {quantization}, untrained, {len(model):,} bytes")
 
 
 def benchmark(

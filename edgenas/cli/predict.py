@@ -11,6 +11,7 @@ from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from edgenas.cli.predict_space import predict_architectures
+from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, load_space
 from edgenas.export.figure import KINDS, predicted_figure
 from edgenas.spaces.errors import InputError
 
@@ -38,6 +39,8 @@ def predict(
     architectures: Path | None = typer.Option(
         None, "--architectures", metavar="FILE.txt", help="Architectures of --space, one a line."
     ),
+    input_shape: str | None = INPUT_SHAPE,
+    classes: int | None = CLASSES,
     precision: str = typer.Option("int8", "--precision", help="With --space: float32, float16 or int8."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -49,10 +52,15 @@ def predict(
     if space is not None or architectures is not None:
         if space is None or architectures is None or model is not None:
             raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")
-        predict_architectures(space, architectures, device, precision, table, as_json)
+        predict_architectures(load_space(space, input_shape, classes), architectures, device, precision, table, as_json)
         return
     if model is None:
         raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")
+    if input_shape is not None or classes is not None:
+        raise InputError(
+            "--input-shape and --classes go with --space; open sides of a model's input are given as "
+            "--shape NAME=1,96,96,3"
+        )
     from edgenas.devices import get_device
     from edgenas.export.tflite.reader import read_operators
     from edgenas.latency.predict.model_prediction import model_precision

@@ -22,7 +22,7 @@ _BATCH = 100
 
 
 def predict_architectures(
-    space: str, file: Path, device: str, precision: str, table: Path | None, as_json: bool
+    space: SearchSpace, file: Path, device: str, precision: str, table: Path | None, as_json: bool
 ) -> None:
     """Prints one prediction for each line of the file, in its order.
 
@@ -30,16 +30,14 @@ def predict_architectures(
     naming the line, or the command that makes the table.
     """
     from edgenas.latency.transfer.figures import read_architectures
-    from edgenas.spaces.space.search_space import SearchSpace
 
-    loaded = SearchSpace.load(space)
-    given = read_architectures(file, loaded)
-    costs = _costs(loaded, [architecture for _, architecture in given], device, precision, table)
+    given = read_architectures(file, space)
+    costs = _costs(space, [architecture for _, architecture in given], device, precision, table)
     rows = [(text, *found) for (text, _), found in zip(given, costs, strict=True)]
     if as_json:
         print_json([dict(zip(("architecture", "latency_ms", "energy_mj"), row, strict=True)) for row in rows])
         return
-    print_table(("architecture", "latency ms", "energy mJ"), rows, f"{loaded.name}, predicted for {device}")
+    print_table(("architecture", "latency ms", "energy mJ"), rows, f"{space.name}, predicted for {device}")
 
 
 def _costs(

@@ -9,13 +9,26 @@ import typer
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from edgenas.spaces.errors import InputError
 
-RECIPE = typer.Argument(metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
+RECIPE = typer.Argument(None, metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
 RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished work is never repeated.")
 DATA_DIR = typer.Option(
     None, "--data-dir", envvar="EDGENAS_DATA_DIR", help="Folder with full data sets as NAME.npz files."
 )
 OUTPUT = typer.Option(None, "--output", "-o", help="The run's folder; by default runs/NAME of the recipe.")
+FROM_SUPERNET = typer.Option(
+    None,
+    "--from-supernet",
+    metavar="RUN",
+    help="Instead of a recipe: a run whose trained supernet is searched for another --budget, in a run of its own.",
+)
+BUDGET = typer.Option(
+    None,
+    "--budget",
+    metavar="COST=LIMIT",
+    help="With --from-supernet: a budget, such as latency_ms=0.3; may be given several times. COST@DEVICE=LIMIT is for "
+    "one of several devices.",
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,16 +41,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    path: Path = RECIPE,
+    path: Path | None = RECIPE,
     resume: bool = RESUME,
     data_dir: Path | None = DATA_DIR,
     output: Path | None = OUTPUT,
+    from_supernet: Path | None = FROM_SUPERNET,
+    budget: list[str] | None = BUDGET,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile, search, train, quantize, export, measure and report: everything that a recipe asks for."""
-    from edgenas.run.pipeline import run_recipe
+    from edgenas.run.pipeline import run_from_supernet, run_recipe
 
-    result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
+    path, lender = _source(path, from_supernet, budget)
+    if lender is not None:
+        result = run_from_supernet(lender, budget or (), resume=resume, data_dir=data_dir, output=output)
+    else:
+        assert path is not None
+        result = run_recipe(path, resume=resume, data_dir=data_dir, output=output)
     if as_json:
         print_json(result.to_json())
         return
@@ -45,20 +65,43 @@ def run(
 
 
 def search(
-    path: Path = RECIPE,
+    path: Path | None = RECIPE,
     resume: bool = RESUME,
     data_dir: Path | None = DATA_DIR,
     output: Path | None = OUTPUT,
+    from_supernet: Path | None = FROM_SUPERNET,
+    budget: list[str] | None = BUDGET,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile and search only; train and export later with `edgenas export`."""
-    from edgenas.run.pipeline import search_recipe
+    from edgenas.run.pipeline import run_from_supernet, search_recipe
 
-    result = search_recipe(path, resume=resume, data_dir=data_dir, output=output)
+    path, lender = _source(path, from_supernet, budget)
+    if lender is not None:
+        result = run_from_supernet(lender, budget or (), resume=resume, data_dir=data_dir, output=output, ship=False)
+    else:
+        assert path is not None
+        result = search_recipe(path, resume=resume, data_dir=data_dir, output=output)
     if as_json:
         print_json(result.to_json())
         return
     print(result.summary())
+
+
+def _source(
+    recipe: Path | None, from_supernet: Path | None, budget: list[str] | None
+) -> tuple[Path | None, Path | None]:
+    """(recipe, run with a supernet): one of them. Raises InputError when both or none were given."""
+    if from_supernet is None:
+        if budget:
+            raise InputError("--budget belongs to --from-supernet; a recipe has its budget in itself")
+        if recipe is None:
+            raise InputError("expected a recipe: edgenas run RECIPE.yaml; `edgenas recipe` writes one with comments")
+    elif recipe is not None:
+        raise InputError(f"--from-supernet takes all but the budget from that run; leave {recipe} away")
+    elif not budget:
+        raise InputError("--from-supernet: expected a budget to search for, such as --budget latency_ms=0.3")
+    return recipe, from_supernet
 
 
 def export(

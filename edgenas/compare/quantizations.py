@@ -145,12 +145,13 @@ def compare_quantizations(
             "worst_layer": worst and {"tensor": worst.tensor, "sqnr_db": round(worst.sqnr_db, 2)},
             **notes,
         }
+    table = context.first.known_table
     measured = measure_side_by_side(
         context.first.device,
         files,
         threads=context.first.threads,
-        anchor_ms=context.first.table.anchor_ms,
-        settings=context.first.table.visit_settings(),
+        anchor_ms=None if table is None else table.anchor_ms,
+        settings=None if table is None else table.visit_settings(),
     )
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     for name, latency in measured.items():

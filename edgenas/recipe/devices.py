@@ -50,10 +50,18 @@ class BudgetRecipe(Section):
 class BudgetedDevice(DeviceRecipe):
     """One of several devices: with a budget and a weight of its own."""
 
-    budget: BudgetRecipe = Field(description="Hard limits on this device; every candidate keeps those of all devices.")
+    budget: BudgetRecipe | None = Field(
+        description="Hard limits on this device; every candidate keeps those of all devices. null: none, where one "
+        "network is trained without a search."
+    )
     weight: float = Field(
         default=1.0,
         ge=0,
         description="How much this device's costs count in the reward: its terms are multiplied with it (absolute) or "
         "raised to it (soft, hard). 0: only its budget counts.",
     )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits of the budget by name; empty where there is none."""
+        return {} if self.budget is None else self.budget.limits

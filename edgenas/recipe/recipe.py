@@ -19,6 +19,7 @@ from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
 from edgenas.recipe.section import Section
+from edgenas.recipe.supernet import ONE_SHOT, ControllerRecipe, SupernetRecipe, unused_keys
 from edgenas.recipe.training import FinalTraining, ShortTraining
 from edgenas.search.algorithm import algorithm_class, algorithm_options
 from edgenas.spaces.errors import InputError
@@ -38,6 +39,7 @@ __all__ = [
     "SpaceRecipe",
 ]
 
+_TRIALS = 30
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -91,17 +93,35 @@ class SpaceRecipe(Section):
         default=None, examples=["tiny_edge"], description="A space of the catalog; see `edgenas spaces list`."
     )
     path: str | None = Field(default=None, description="Instead of a name: the YAML file of a space of your own.")
+    architecture: str | None = Field(
+        default=None,
+        description="Instead of a space: one network, which is trained, exported and measured without a search: a "
+        "reference network's name, SPACE:STRING, or the path of an architecture.yaml. It needs no budget.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> SpaceRecipe:
-        if (self.name is None) == (self.path is None):
-            raise ValueError("expected exactly one of the keys 'name' and 'path'")
+        if sum(key is not None for key in (self.name, self.path, self.architecture)) != 1:
+            raise ValueError("expected exactly one of the keys 'name', 'path' and 'architecture'")
         return self
 
     @property
     def spec(self) -> str:
-        """What ``SearchSpace.load`` takes."""
-        return str(self.path or self.name)
+        """What ``SearchSpace.load`` takes; the architecture where there is no space."""
+        return str(self.path or self.name or self.architecture)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The file that it names, by key."""
+        found = {"path": self.path}
+        if self.architecture is not None and _names_file(self.architecture):
+            found["architecture"] = self.architecture
+        return {key: value for key, value in found.items() if value}
+
+
+def _names_file(architecture: str) -> bool:
+    """Whether an architecture is, or begins with, the path of a file: ``architecture.yaml``, ``my_space.yaml:0102``."""
+    return any(part.endswith((".yaml", ".yml")) for part in (architecture, architecture.rpartition(":")[0]))
 
 
 class ObjectiveRecipe(Section):
@@ -129,7 +149,8 @@ class SearchRecipe(Section):
         default="auto",
         description="auto: a Gaussian process that learns which decisions matter. Or layernas, model_search, "
         "regularized_evolution, local_search, reinforce, ppo, random, tpe, nsga2; with the extra edgenas[gp] also gp "
-        "and hypervolume; or one you installed.",
+        "and hypervolume; or one you installed. supernet: trains one network that holds all of the space, and searches "
+        "that; tunas: a controller learns along with it. Both have the section supernet.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
@@ -146,7 +167,11 @@ class SearchRecipe(Section):
         description="Ends the training of a candidate that falls behind earlier ones, judged after every epoch: by "
         "Optuna's pruners, or by extrapolating its learning curve. Of use from about 5 epochs on.",
     )
-    trials: int = Field(default=30, ge=1, description="Candidates to train and compare.")
+    trials: int = Field(
+        default=_TRIALS,
+        ge=1,
+        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+    )
     workers: int = Field(
         default=1,
         ge=1,
@@ -168,15 +193,33 @@ class SearchRecipe(Section):
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
+    finalists: int = Field(
+        default=3,
+        ge=1,
+        description="The best so many candidates that keep the budget when measured are trained longer and compared "
+        "again before one is chosen. 1: the best after the short training is taken.",
+    )
+    finalist_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
+    )
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:
+        if self.algorithm in ONE_SHOT:
+            trials = 0 if self.trials == _TRIALS else self.trials
+            if words := unused_keys(self.algorithm, {"trials": trials, "options": self.options, "screen": self.screen}):
+                raise ValueError(words)
+            return self
         try:
             algorithm_options(self.algorithm, self.options)
             if missing := algorithm_class(self.algorithm).missing():
                 raise InputError(missing)
         except InputError as error:
-            raise ValueError(str(error)) from None
+            also = f", {', '.join(ONE_SHOT)}" if str(error).startswith("unknown algorithm") else ""
+            raise ValueError(f"{error}{also}") from None
         return self
 
 
@@ -208,6 +251,12 @@ class Recipe(Section):
     budget: BudgetRecipe | None = Field(default=None, validate_default=True)
     objective: ObjectiveRecipe = Field(default_factory=ObjectiveRecipe)
     search: SearchRecipe = Field(default_factory=SearchRecipe)
+    supernet: SupernetRecipe | None = Field(
+        default=None,
+        validate_default=True,
+        json_schema_extra={"commented": True},
+        description="Only with the algorithms supernet and tunas: their one network of shared weights.",
+    )
     training: FinalTraining = Field(
         default_factory=FinalTraining, description="Training of the network that is shipped."
     )
@@ -223,16 +272,27 @@ class Recipe(Section):
 
     @field_validator("devices")
     @classmethod
-    def _different_devices(cls, devices: tuple[BudgetedDevice, ...] | None) -> tuple[BudgetedDevice, ...] | None:
+    def _different_devices(
+        cls, devices: tuple[BudgetedDevice, ...] | None, info: ValidationInfo
+    ) -> tuple[BudgetedDevice, ...] | None:
         names = [device.name for device in devices or ()]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"device {twice!r} is there twice")
+        space = info.data.get("space")
+        if space is not None and space.architecture is None:
+            for device in devices or ():
+                if device.budget is None:
+                    keys = ", ".join(BudgetRecipe.model_fields)
+                    raise ValueError(f"a search needs a budget for {device.name!r}: a section with the keys {keys}")
         return devices
 
     @field_validator("device", "budget")
     @classmethod
     def _one_form(cls, value: Section | None, info: ValidationInfo) -> Section | None:
         several, key = info.data.get("devices", ()), info.field_name  # a wrong list is told by itself
+        space = info.data.get("space")
+        if key == "budget" and (space is None or space.architecture is not None) and value is None:
+            return None  # of one network, whatever it costs
         if several is None and value is None:
             kind = DeviceRecipe if key == "device" else BudgetRecipe
             raise ValueError(f"is missing; add a section with the keys {', '.join(kind.model_fields)}")
@@ -242,6 +302,29 @@ class Recipe(Section):
                 + ("add this one to the list" if key == "device" else "write each limit into a device of the list")
             )
         return value
+
+    @field_validator("supernet")
+    @classmethod
+    def _one_shot_only(cls, value: SupernetRecipe | None, info: ValidationInfo) -> SupernetRecipe | None:
+        search = info.data.get("search")
+        if search is None:  # told by itself
+            return value
+        algorithm = search.algorithm
+        if algorithm not in ONE_SHOT:
+            if value is not None:
+                raise ValueError(
+                    f"is there beside search.algorithm {algorithm!r}, which trains no supernet; expected one of "
+                    f"{', '.join(ONE_SHOT)}, or no section supernet"
+                )
+            return None
+        found = value or SupernetRecipe()
+        if algorithm != "tunas" and found.controller != ControllerRecipe():
+            raise ValueError(f"controller is of the algorithm 'tunas', not of {algorithm!r}; remove it")
+        if algorithm == "tunas" and found.from_run is not None:
+            raise ValueError(
+                "from_run needs search.algorithm 'supernet': a controller learns along with the weights, for one budget"
+            )
+        return found
 
     @model_validator(mode="after")
     def _known_task(self) -> Recipe:
@@ -295,7 +378,8 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        keys = {"data": ("path", "directory"), "space": ("path",)}
+        sections["supernet"] = self.supernet
+        keys = {"data": ("path", "directory"), "space": tuple(self.space.files), "supernet": ("from_run",)}
         return {
             f"{name}.{key}": value
             for name, section in sections.items()
@@ -333,13 +417,29 @@ class Recipe(Section):
         return self.model_copy(update={"data": data})
 
     @property
+    def is_one_shot(self) -> bool:
+        """Whether one supernet is trained for all candidates."""
+        return self.search.algorithm in ONE_SHOT
+
+    @property
+    def trials(self) -> int:
+        """Candidates that are trained shortly and compared; of one network, that one."""
+        if self.is_fixed:
+            return 1
+        return self.search.trials if self.supernet is None else self.supernet.trials
+
+    @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:
         """The devices with their budgets; ``device`` and ``budget`` are a list of one."""
         if self.devices is not None:
             return self.devices
         assert self.device is not None
-        assert self.budget is not None
         return (BudgetedDevice.model_construct(**dict(self.device), budget=self.budget, weight=1.0),)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether one network is trained instead of searched for."""
+        return self.space.architecture is not None
 
     def cost_name(self, cost: str, device: str) -> str:
         """What the search calls a cost on one of the devices; see :mod:`edgenas.study.cost_names`."""
@@ -354,7 +454,7 @@ class Recipe(Section):
         """All limits by the name of the cost; of a cost that no device changes, the least of theirs."""
         limits: dict[str, float] = {}
         for device in self.budgeted_devices:
-            for cost, limit in device.budget.limits.items():
+            for cost, limit in device.limits.items():
                 name = self.cost_name(cost, device.name)
                 limits[name] = min(limit, limits.get(name, limit))
         return limits
@@ -364,7 +464,7 @@ class Recipe(Section):
         """Target of each cost that counts in the reward, in the unit of its name."""
         limits, wanted = self.limits, []
         for device in self.budgeted_devices:
-            budgeted = list(device.budget.limits)
+            budgeted = list(device.limits)
             default = ["latency_ms"] if "latency_ms" in budgeted else budgeted[:1]
             for cost in self.objective.costs or default:
                 name = self.cost_name(cost, device.name)
@@ -377,7 +477,7 @@ class Recipe(Section):
         """How much each cost counts; one that no device changes as much as at the device where it counts most."""
         weights: dict[str, float] = {}
         for device in self.budgeted_devices:
-            for cost in device.budget.limits:
+            for cost in device.limits:
                 name = self.cost_name(cost, device.name)
                 weights[name] = max(device.weight, weights.get(name, 0.0))
         return weights

@@ -28,7 +28,14 @@ def _lines(model: type[BaseModel], indent: int) -> list[str]:
     space = " " * indent
     for name, field in model.model_fields.items():
         section = None if "tuple" in str(field.annotation) else section_of(field.annotation)
-        if section is not None:
+        if (
+            section is not None
+            and isinstance(field.json_schema_extra, dict)
+            and field.json_schema_extra.get("commented")
+        ):
+            lines += ["", *_comment(field.description or "", space)]
+            lines += [f"# {line}".rstrip() for line in (f"{space}{name}:", *_lines(section, indent + 2))]
+        elif section is not None:
             lines += ["", *_comment(field.description or (section.__doc__ or "").strip().splitlines()[0], space)]
             lines += [f"{space}{name}:", *_lines(section, indent + 2)]
         else:

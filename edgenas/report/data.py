@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgenas.export.figure import common_kind
+from edgenas.report.finalists import Finalists
 from edgenas.report.text import metric_title
 from edgenas.spaces import Network
 
@@ -135,6 +136,8 @@ class ReportData:
     """(epoch, value) of the final training, by name of the figure (``training loss``, ``validation top1``)."""
     rejected: Mapping[int, str] = field(default_factory=dict)
     """Trials that were better, but not shipped, and why."""
+    finalists: Finalists | None = None
+    """The candidates between which a longer training decided."""
     search_overhead: str = ""
     """What the search cost besides training, in words."""
     search_seconds: float | None = None

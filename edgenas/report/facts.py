@@ -31,13 +31,21 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("budget", ", ".join(f"{name.replace('@', ' on ')} {value:,g}" for name, value in recipe.limits.items())),
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
-        ("trials", f"{search.trials}, {search.workers} at once"),
+        ("trials", f"{recipe.trials}, {search.workers} at once"),
         ("short training", f"{_epochs(search.training.epochs)} on {images}"),
+        ("finalists", _finalists(recipe)),
         ("validation share", percent(recipe.data.validation_fraction, 0)),
         ("final training", f"{_epochs(training.epochs)}, batch {training.batch_size}, rate {training.learning_rate:g}"),
         ("quantization", recipe.export.quantization),
         ("threads on the device", ", ".join(str(device.threads) for device in recipe.budgeted_devices)),
     )
+
+
+def _finalists(recipe: Recipe) -> str:
+    search = recipe.search
+    if recipe.is_fixed or search.finalists == 1:
+        return "none"
+    return f"{search.finalists}, for {percent(search.finalist_share, 0)} of the final training each"
 
 
 def _epochs(epochs: int) -> str:

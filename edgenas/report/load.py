@@ -19,10 +19,11 @@ from edgenas.report.facts import (
     table_rows,
     version_rows,
 )
+from edgenas.report.finalists import read_finalists
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
 from edgenas.run.overhead import overhead_words
-from edgenas.run.records import ChooseRecord, ExportRecord, SearchRecord, StepRecords
+from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
 from edgenas.study.objectives import within
@@ -107,8 +108,8 @@ class _Reader:
             space=str(self.recipe.space.spec),
             dataset=self.recipe.data.spec,
             device=self.device.name,
-            budget_ms=self.device.budget.latency_ms,
-            budget_mj=self.device.budget.energy_mj,
+            budget_ms=self.device.limits.get("latency_ms"),
+            budget_mj=self.device.limits.get("energy_mj"),
         )
 
     def _state(self, data: ReportData) -> ReportData:
@@ -123,6 +124,7 @@ class _Reader:
             budget_use=tuple(use.words for use in records.of(ExportRecord).budget_use.values()),
             best_trial=choice.trial,
             rejected=dict(choice.rejected),
+            finalists=read_finalists(records.of(FinalistsRecord)),
         )
 
     def _study(self, data: ReportData) -> ReportData:
@@ -145,7 +147,7 @@ class _Reader:
         finally:
             study.close()
         running = sum(trial.state in ("running", "waiting") for trial in trials)
-        total = self.recipe.search.trials if self.recipe is not None else len(trials)
+        total = self.recipe.trials if self.recipe is not None else len(trials)
         if running or len(trials) < total:
             done = len(trials) - running
             self.missing.append(f"{done} of {total} trials are done. Continue with: {self._command()}")
@@ -208,6 +210,8 @@ class _Reader:
         if self.recipe is not None:
             path = self.folder.device_table_path(self.device.name, self.number)
         if not path.is_file():
+            if self.recipe is not None and self.recipe.is_fixed:
+                return data  # it goes without one
             self.missing.append(f"There is no latency table yet. Measure it with: {self._command()}")
             return data
         return self._try(path.name, lambda: _with_table(data, path)) or data

@@ -10,6 +10,7 @@ from edgenas.report import evidence_figures, search_figures
 from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
 from edgenas.report.drawing import draw_network
+from edgenas.report.finalists import finalists_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
 from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
@@ -223,7 +224,9 @@ def _trials(data: ReportData) -> str:
         return ""
     front = {trial.number for trial, is_on in zip(data.trials, trial_front(data), strict=True) if is_on}
     ranked = sorted(data.trials, key=lambda trial: (-(trial.reward or float("-inf")), trial.number))
-    parts = [_rejected(data), _failed(data)]
+    short = {trial.number: trial.score for trial in data.trials}
+    finalists = finalists_html(data.finalists, short, data.best_trial, data.metric_title)
+    parts = [finalists, _rejected(data), _failed(data)]
     rows = "".join(
         _trial_row(trial, trial.number in front, trial.number == data.best_trial) for trial in ranked[:_SHOWN_TRIALS]
     )

@@ -30,6 +30,7 @@ class BudgetUse:
         best: the most accurate of them.
         shipped_score: accuracy of the shipped trial in the search, which these are compared with.
         over: candidates that were better and turned out over a budget, or not accurate enough, when exported.
+        only: whether this network was given, and nothing else was looked at.
     """
 
     name: str
@@ -43,6 +44,7 @@ class BudgetUse:
     best: Trial | None = None
     shipped_score: float | None = None
     over: int = 0
+    only: bool = False
 
     @property
     def binds(self) -> bool:
@@ -66,6 +68,8 @@ class BudgetUse:
     def _why(self) -> str:
         if self.found / self.limit >= _NEARLY_ALL:
             return ""
+        if self.only:
+            return "; nothing was searched: this network was given"
         if not self.binds:
             most = _amount(self.most or 0.0, unit_of(self.name))
             return f"; why not more: the budget never binds, no architecture of the space is predicted over {most}"
@@ -112,6 +116,7 @@ def budget_uses(
     found: Mapping[str, tuple[float, str]],
     ranges: Mapping[str, BudgetRange],
     rejected: Sequence[int] = (),
+    only: bool = False,
 ) -> list[BudgetUse]:
     """One for each budgeted cost.
 
@@ -123,6 +128,7 @@ def budget_uses(
         found: what the shipped file takes of each, and how that is known.
         ranges: of the space, where known.
         rejected: numbers of the trials that were tried and not shipped.
+        only: whether the shipped network was given instead of searched for.
     """
     complete = [one for one in trials if one.score is not None and one.number != shipped.number]
     complete = [one for one in complete if one.state == "complete" and one.number not in rejected]
@@ -150,6 +156,7 @@ def budget_uses(
                 best=max(between, key=lambda one: (one.score or 0.0, -one.number), default=None),
                 shipped_score=shipped.score,
                 over=len(rejected),
+                only=only,
             )
         )
     return uses

@@ -1,19 +1,20 @@
-"""Step 3a: which trial to ship. The best one whose untrained network, measured on the device, keeps the budget.
+"""Step 3a: which trial to ship. The best of a few whose untrained networks, measured on the device, keep the budget.
 
 Latency does not depend on the weights, so a candidate that the predictor flattered is found out in seconds, before
-anybody trains it for minutes.
+anybody trains it for minutes. Short trainings say little about close candidates, so the finalists get a longer one.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgenas.export.figure import Figure
-from edgenas.run.records import ChooseRecord
+from edgenas.run.records import ChooseRecord, FinalistRecord, FinalistsRecord
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.store import StudyStore
 from edgenas.study.study import Trial
@@ -38,15 +39,29 @@ def choose(context: RunContext) -> int:
         return chosen
     study = context.open_study()
     try:
-        with context.step(ChooseRecord):
-            return _first_within_budget(context, study)
+        while True:
+            with context.step(ChooseRecord):
+                numbers = _finalists(context, study)
+            best = numbers[0] if len(numbers) == 1 else _best_finalist(context, study, numbers)
+            if best is not None:
+                return _remember(context, best, numbers)
     except WorkError:
         # The device may have been busy: a resumed run measures again.
         with suppress(EdgeNASError):
-            context.folder.write(replace(context.folder.read(ChooseRecord), rejected={}))
+            if not _alive(context):
+                context.folder.write(replace(context.folder.read(ChooseRecord), rejected={}))
+                context.folder.write(replace(context.folder.read(FinalistsRecord), finalists={}, gathered=False))
         raise
     finally:
         study.close()
+
+
+def _remember(context: RunContext, number: int, finalists: list[int]) -> int:
+    record, kinds = context.folder.read(ChooseRecord), context.folder.read(FinalistsRecord).kinds
+    context.folder.write(replace(record, trial=number, latency_kind=kinds.get(context.first.name), kinds=kinds))
+    context.log.event("chosen", trial=number, finalists=finalists)
+    context.progress.say(f"chosen: trial {number}")
+    return number
 
 
 def reject(context: RunContext, number: int, reason: str) -> None:
@@ -81,56 +96,117 @@ def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit
     return best
 
 
-def _first_within_budget(context: RunContext, study: StudyStore) -> int:
-    """Goes down the ranking; tries at most ``export.candidates`` trials, those rejected before included.
+@dataclass(frozen=True)
+class Untrained:
+    """What an untrained network was measured at on the devices, up to the first whose budget it does not keep.
+
+    Attributes:
+        measurements: by device.
+        problem: what is over a budget, in words; empty when nothing is.
+        slowdown: measured over predicted median, of the device whose latency budget it does not keep.
+        words: latencies on all devices, where all budgets are kept.
+    """
+
+    measurements: Mapping[str, Measurement]
+    problem: str
+    slowdown: Mapping[str, float]
+    words: str
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How the latency on each device is known."""
+        return {name: one.provenance.kind for name, one in self.measurements.items()}
+
+
+def measure_untrained(context: RunContext, study: StudyStore, trial: Trial) -> Untrained:
+    """Measures a trial's network with random weights on the devices of the run, and keeps that in the study."""
+    from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.export.tflite.group_split import split_group_convolutions
+
+    network = context.space.decode(context.space.parse(trial.architecture))
+    model = write_tflite(network.graph, context.precision)
+    found: dict[str, Measurement] = {}
+    slowdown: dict[str, float] = {}
+    words = []
+    for device in context.devices:
+        lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
+        measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
+        found[device.name] = measurement
+        study.record_measured(trial.number, _measured(context, device, measurement))
+        predicted_ms = _predicted_ms(context, device, trial)
+        if problem := _over(context, device, measurement):
+            if measurement.median > device.budget.get("latency_ms", math.inf) and predicted_ms:
+                slowdown[device.name] = measurement.median / predicted_ms
+            return Untrained(found, problem, slowdown, "")
+        quiet = f", and {predicted_ms:.4g} ms (predicted) when nothing disturbs it" if predicted_ms else ""
+        words.append(f"{_median(measurement)} on {device.name}{quiet}")
+    return Untrained(found, "", slowdown, "; ".join(words))
+
+
+def _alive(context: RunContext) -> list[int]:
+    """The finalists so far that were not rejected, best ranked first."""
+    rejected = context.folder.read(ChooseRecord).rejected
+    return [number for number in context.folder.read(FinalistsRecord).finalists if number not in rejected]
+
+
+def _finalists(context: RunContext, study: StudyStore) -> list[int]:
+    """The best candidates that keep the budget when measured, up to ``search.finalists``.
+
+    They are remembered: when the chosen one is rejected later, the others are still there. Raises WorkError when there
+    is none.
+    """
+    if not (context.folder.read(FinalistsRecord).gathered and _alive(context)):
+        _gather(context, study)
+    if found := _alive(context):
+        return found
+    raise WorkError(_nothing_fits(context))
+
+
+def _gather(context: RunContext, study: StudyStore) -> None:
+    """Goes down the ranking until there are enough finalists, or ``export.candidates`` trials were rejected.
 
     A trial that measures over the budget of a device tells how much slower the device is now than predicted: trials
     that would be over that budget by the same factor are passed over unmeasured.
     """
-    from edgenas.export.tflite.flatbuffer import write_tflite
-    from edgenas.export.tflite.group_split import split_group_convolutions
-
-    recipe = context.recipe
-    rejected = context.folder.read(ChooseRecord).rejected
-    measured, slowdown = len(rejected), dict.fromkeys((device.name for device in context.devices), 1.0)
+    recipe, folder = context.recipe, context.folder
+    slowdown = dict.fromkeys((device.name for device in context.devices), 1.0)
+    known = {study.trial(number).architecture for number in folder.read(FinalistsRecord).finalists}
     for trial in study.ranking:
-        if trial.number in rejected or any(
+        record, rejected = folder.read(FinalistsRecord), folder.read(ChooseRecord).rejected
+        if len(_alive(context)) == recipe.search.finalists or len(rejected) == recipe.export.candidates:
+            break
+        if trial.number in rejected or trial.architecture in known:
+            continue
+        if any(
             _predicted_ms(context, device, trial) * slowdown[device.name] > device.budget.get("latency_ms", math.inf)
             for device in context.devices
         ):
             continue
-        if measured == recipe.export.candidates:
-            break
-        measured += 1
-        network = context.space.decode(context.space.parse(trial.architecture))
-        model = write_tflite(network.graph, context.precision)
-        found: dict[str, Measurement] = {}
-        problem = ""
-        for device in context.devices:
-            lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
-            measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
-            found[device.name] = measurement
-            study.record_measured(trial.number, _measured(context, device, measurement))
-            if problem := _over(context, device, measurement):
-                if measurement.median > device.budget.get("latency_ms", math.inf):
-                    ratio = measurement.median / _predicted_ms(context, device, trial)
-                    slowdown[device.name] = max(slowdown[device.name], ratio)
-                break
-        if problem:
-            reject(context, trial.number, problem)
+        found = measure_untrained(context, study, trial)
+        for name, ratio in found.slowdown.items():
+            slowdown[name] = max(slowdown[name], ratio)
+        if found.problem:
+            reject(context, trial.number, found.problem)
             continue
-        kind = found[context.first.name].provenance.kind
-        kinds = {name: one.provenance.kind for name, one in found.items()}
-        record = context.folder.read(ChooseRecord)
-        context.folder.write(replace(record, trial=trial.number, latency_kind=kind, kinds=kinds))
-        untrained = "; ".join(
-            f"{_median(found[device.name])} on {device.name}, and {_predicted_ms(context, device, trial):.4g} ms "
-            "(predicted) when nothing disturbs it"
-            for device in context.devices
-        )
-        context.progress.say(f"chosen: trial {trial.number}; untrained, it takes {untrained}")
-        return trial.number
-    raise WorkError(_nothing_fits(context))
+        known.add(trial.architecture)
+        finalists = {**record.finalists, trial.number: FinalistRecord()}
+        folder.write(replace(record, finalists=finalists, kinds=found.kinds))
+        context.progress.say(f"trial {trial.number} keeps the budget; untrained, it takes {found.words}")
+    folder.write(replace(folder.read(FinalistsRecord), gathered=True))
+
+
+def _best_finalist(context: RunContext, study: StudyStore, numbers: list[int]) -> int | None:
+    """The finalist that is best after the longer training; None when all of them diverged in it."""
+    from edgenas.run.finalists import train_finalists
+
+    for number, reason in train_finalists(context, study, numbers).items():
+        reject(context, number, reason)
+    found = context.folder.read(FinalistsRecord).finalists
+    return max(
+        (number for number in _alive(context) if found[number].score is not None),
+        key=lambda number: (found[number].score or 0.0, -numbers.index(number)),
+        default=None,
+    )
 
 
 def _predicted_ms(context: RunContext, device: RunDevice, trial: Trial) -> float:
@@ -170,6 +246,12 @@ def over_energy(measurement: Measurement, limit_mj: float | None) -> str:
 
 def _nothing_fits(context: RunContext) -> str:
     rejected = context.folder.read(ChooseRecord).rejected
+    if context.recipe.is_fixed:
+        return (
+            f"{context.recipe.space.architecture} cannot be shipped ({'; '.join(rejected.values())}). Its training is "
+            f"kept in {context.folder.path}. If other programs kept the device busy, run again with --resume when they "
+            "are done; otherwise change the budget or the quantization, or train longer, in a new run"
+        )
     reasons = "; ".join(f"trial {number}: {reason}" for number, reason in rejected.items()) or "no trial is left"
     return (
         f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "

@@ -15,12 +15,15 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
 from edgenas.run.records import StepRecord
 from edgenas.spaces.errors import EdgeNASError
+from edgenas.spaces.resolve import resolve_architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space, load_task
 from edgenas.study.store import StudyStore, open_study
 
 if TYPE_CHECKING:
+    from edgenas.run.supernet.trained import TrainedSupernet
+    from edgenas.study.study import Trial
     from edgenas.tasks import Task
 
 
@@ -59,6 +62,13 @@ class RunContext:
     def space(self) -> SearchSpace:
         return load_space(self.recipe, self.task, self.dataset)
 
+    def origin(self, trial: Trial) -> tuple[str | None, str | None]:
+        """(space, architecture) that a trial's network is told by; (None, None) of a network that is of no space."""
+        if self.recipe.space.architecture is None:
+            return self.space.name, trial.architecture
+        found = resolve_architecture(self.recipe.space.architecture)
+        return (None if found.space is None else found.space.name), found.architecture_text
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of what is told apart; empty when nothing has one."""
@@ -80,9 +90,17 @@ class RunContext:
 
     @cached_property
     def costs(self) -> CostModel:
+        known = {device.name: device.predictor for device in self.devices if device.known_table is not None}
         if len(self.devices) == 1:
-            return CostModel(self.space, self.precision, self.first.predictor)
-        return CostModel(self.space, self.precision, {device.name: device.predictor for device in self.devices})
+            return CostModel(self.space, self.precision, known.get(self.first.name))
+        return CostModel(self.space, self.precision, known)
+
+    @cached_property
+    def supernet(self) -> TrainedSupernet:
+        """The run's trained supernet. Raises WorkError while there is none."""
+        from edgenas.run.supernet.trained import TrainedSupernet
+
+        return TrainedSupernet(self)
 
     @property
     def limits(self) -> dict[str, float]:

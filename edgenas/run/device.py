@@ -50,7 +50,7 @@ class RunDevice:
     @property
     def budget(self) -> dict[str, float]:
         """The limits on this device by cost, as the recipe has them."""
-        return self.recipe.budget.limits
+        return self.recipe.limits
 
     @cached_property
     def device(self) -> Device:
@@ -75,6 +75,11 @@ class RunDevice:
             raise InputError(
                 f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
             ) from None
+
+    @cached_property
+    def known_table(self) -> LatencyTable | None:
+        """:attr:`table`; None where the run goes without one, as it may when nothing is searched."""
+        return self.table if self.table_path.is_file() else None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -109,6 +114,8 @@ class RunDevice:
     @property
     def limits(self) -> dict[str, float]:
         """Limits on predicted costs that keep the budget on measured ones."""
+        if self.known_table is None:  # nothing is predicted: what is measured is held against the budget itself
+            return self.budget
         factors = {"latency_ms": lambda: self.latency_factor, "energy_mj": lambda: self.energy_factor}
         return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
 

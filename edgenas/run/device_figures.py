@@ -81,7 +81,7 @@ class DeviceFigures:
 def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Network) -> DeviceFigures:
     """Measures the shipped file on a device, without the quiet visits, which only what is shipped gets."""
     measurement = measure_deployed(context, device, model, device.budget.get("latency_ms"))
-    prediction = device.predictor.predict(network)
+    prediction = None if device.known_table is None else device.predictor.predict(network)
     costs: dict[str, float] = {
         "latency_ms": measurement.median,
         "size_bytes": len(model),
@@ -90,9 +90,13 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
         "params": network.params,
     }
     # What an energy budget is held against: measured or modelled with the file, else the table's prediction.
-    energy_mj = prediction.energy_mj if measurement.energy_mj is None else measurement.energy_mj
+    energy_mj = measurement.energy_mj
+    if energy_mj is None and prediction is not None:
+        energy_mj = prediction.energy_mj
     if energy_mj is not None:
         costs["energy_mj"] = energy_mj
+    if prediction is None:
+        return DeviceFigures(device, model, measurement, costs, {}, {})
     predicted = {
         "kind": "predicted",
         "latency_ms": prediction.latency_ms,

@@ -79,6 +79,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures)
+    space, architecture = context.origin(trial)
     write_bundle(
         destination,
         BundleContents(
@@ -93,14 +94,14 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             metrics_tflite=tflite_metrics,
             test_examples=len(test),
             data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
-            space=context.space.name,
-            architecture=trial.architecture,
+            space=space,
+            architecture=architecture,
             latency_ms={one.name: one.statistics for one in figures},
             energy_mj={
                 one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None
             },
             provenance={one.name: one.provenance for one in figures},
-            predicted={one.name: one.predicted for one in figures},
+            predicted={one.name: one.predicted for one in figures if one.predicted},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
             training=record["settings"] | {"seed": recipe.seed},
@@ -155,6 +156,7 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
         found=found,
         ranges=context.folder.read(ProfileRecord).budget,
         rejected=list(context.folder.read(ChooseRecord).rejected),
+        only=context.recipe.is_fixed,
     )
 
 

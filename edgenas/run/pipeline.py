@@ -6,7 +6,7 @@ of a run. All of them can be interrupted at any moment and continued.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
+from edgenas.run.fixed import find_tables, train_fixed
 from edgenas.run.folder import RunFolder
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
@@ -32,7 +33,7 @@ from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
 
-__all__ = ["RunResult", "check", "export_trial", "run", "run_recipe", "search_recipe"]
+__all__ = ["RunResult", "check", "export_trial", "run", "run_from_supernet", "run_recipe", "search_recipe"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class RunResult:
     seconds: float
     export: ExportRecord = field(default_factory=ExportRecord)
     bundle: Path | None = None
+    is_fixed: bool = False
+    """Whether one network was trained instead of searched for."""
 
     @property
     def shipped(self) -> dict[str, Any]:
@@ -76,7 +79,10 @@ class RunResult:
     def summary(self) -> str:
         """A few lines for people."""
         lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
-        if self.best is not None:
+        if self.is_fixed and self.best is not None:
+            lines = [f"{self.best.architecture} in {duration(self.seconds)}; everything is in {self.run}"]
+            lines.append(f"trained: {figure_words(self.best)} on validation examples")
+        elif self.best is not None:
             lines.append(
                 f"best: trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} on validation examples after short training"
@@ -87,8 +93,9 @@ class RunResult:
             costs = [self._costs(name, facts) for name, facts in devices.items()] if len(devices) > 1 else []
             size = f"{record.measured['size_bytes']:,} bytes"
             metric, score_float, score_tflite = record.scores
+            what = "" if self.is_fixed else f"trial {record.trial} in "
             lines += [
-                f"shipped: trial {record.trial} in {self.bundle}: {metric} {score_tflite:.4f} on "
+                f"shipped: {what}{self.bundle}: {metric} {score_tflite:.4f} on "
                 f"the test examples (float {score_float:.4f}), "
                 f"{'; '.join(costs) or self._costs('', record)}, {size}",
                 *(use.words for use in record.budget_use.values()),
@@ -129,6 +136,28 @@ def search_recipe(
     return run(_load(path, data_dir), resume=resume, output=_output(path, output, resume), ship=False)
 
 
+def run_from_supernet(
+    lender: Path | str,
+    budgets: Sequence[str],
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    ship: bool = True,
+) -> RunResult:
+    """Searches the trained supernet of a run for other budgets, each ``COST=LIMIT``, in a run of its own.
+
+    Nothing of the supernet is trained again. The run's folder is beside the lender's unless ``output`` names another;
+    the rest is as in :func:`run`. Raises InputError when there is no supernet in that run, or a budget is none.
+    """
+    from edgenas.run.supernet.borrowed import borrowing_recipe
+
+    recipe = borrowing_recipe(lender, budgets)
+    if data_dir is not None:
+        recipe = recipe.with_data_directory(data_dir)
+    return run(recipe, resume=resume, output=output or Path(lender).parent / recipe.name, ship=ship)
+
+
 def run(
     recipe: Recipe,
     *,
@@ -160,8 +189,12 @@ def run(
     with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
-        profile(context)
-        search(context, evaluator, scheduler)
+        if recipe.is_fixed:
+            find_tables(context)
+            train_fixed(context)
+        else:
+            profile(context)
+            _search(context, evaluator, scheduler)
         if ship:
             _ship(context)
             _report(context)
@@ -199,7 +232,10 @@ def export_trial(
     check_replaceable(destination.absolute())
     with _working(context):
         _check_inputs(context)
-        profile(context)
+        if recipe.is_fixed:
+            find_tables(context)
+        else:
+            profile(context)
         if trial is None:
             _ship(context)
             if output is not None:
@@ -292,6 +328,20 @@ def _check_inputs(context: RunContext) -> None:
                     raise InputError(f"{context.folder.path}: trial {trial.number} is of another space")
 
 
+def _search(context: RunContext, evaluator: EvaluatorFactory | None, scheduler: SchedulerFactory | None) -> None:
+    """The search, with the supernet that a one-shot algorithm takes its candidates from."""
+    if not context.recipe.is_one_shot:
+        search(context, evaluator, scheduler)
+        return
+    from edgenas.run.supernet.steps import check_supernet_ranking, prepare_candidates
+
+    prepare_candidates(context)
+    search(context, evaluator, scheduler)
+    with closing(context.open_study()) as study:
+        trials = study.trials
+    check_supernet_ranking(context, trials)
+
+
 def _ship(context: RunContext) -> None:
     """Trains and exports the best candidate that keeps the budget when measured."""
     while True:
@@ -347,6 +397,8 @@ def _result(context: RunContext) -> RunResult:
     best = ranking[0] if ranking else None
     if shipped.done:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
+    if best is not None and context.recipe.space.architecture is not None:
+        best = replace(best, architecture=context.recipe.space.architecture)
     return RunResult(
         run=context.folder.path,
         best=best,
@@ -354,4 +406,5 @@ def _result(context: RunContext) -> RunResult:
         seconds=sum(records.seconds.values()),
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
+        is_fixed=context.recipe.is_fixed,
     )

@@ -45,15 +45,17 @@ def check(context: RunContext) -> None:
         context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
+    if context.recipe.is_one_shot:
+        from edgenas.run.supernet.making import check_supernet
+
+        check_supernet(context)
     _check_compression(context)
     _check_bundle_folder(context)
     parameters = max(network.params for network in networks)
     finals = context.recipe.export.candidates
     check_space(
         context.folder.path,
-        _BYTES_OF_A_RUN
-        + _BYTES_PER_TRIAL * context.recipe.search.trials
-        + _BYTES_PER_PARAMETER * parameters * min(finals, 3),
+        _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * min(finals, 3),
     )
 
 

@@ -40,9 +40,14 @@ def profile(context: RunContext) -> None:
 
 
 def _profile(context: RunContext, device: RunDevice) -> Path:
-    path = _given_table(context, device) if device.recipe.table else _own_table(context, device)
-    table_for(LatencyTable.load(path), context.space).alone().save(device.table_path)
+    path = given_table(context, device) if device.recipe.table else _own_table(context, device)
+    run_table(context, path).save(device.table_path)
     return path
+
+
+def run_table(context: RunContext, path: Path) -> LatencyTable:
+    """A table as a run keeps it: with the calibration of its space alone."""
+    return table_for(LatencyTable.load(path), context.space).alone()
 
 
 def check_energy_known(context: RunContext) -> None:
@@ -102,7 +107,8 @@ def _check_energy(context: RunContext, device: RunDevice) -> None:
         )
 
 
-def _given_table(context: RunContext, device: RunDevice) -> Path:
+def given_table(context: RunContext, device: RunDevice) -> Path:
+    """The table that the recipe names. Raises InputError when it is another device's or lacks blocks of the space."""
     path = Path(str(device.recipe.table))
     table = LatencyTable.load(path, device=device.name, precision=device.precision)
     table.check_device(device.device, str(path))

@@ -20,7 +20,8 @@ PLAIN_INTERVAL = 10.0
 class ProgressBar:
     """A counted piece of work, made by :meth:`Progress.task`."""
 
-    def __init__(self, progress: Progress, title: str, total: int, done: int) -> None:
+    def __init__(self, progress: Progress, title: str, total: int, done: int, slow_start: bool = False) -> None:
+        self._slow_start = slow_start
         self.progress, self.title, self.total, self.done = progress, title, total, done
         self._start, self._first, self._last_line = time.monotonic(), done, time.monotonic()
         self._id: TaskID | None = None
@@ -34,8 +35,9 @@ class ProgressBar:
     def update(self, done: int, note: str = "") -> None:
         """Sets how many units are finished."""
         news = done != self.done
-        if self.done == self._first and done > self.done + 1:
-            # A leap at the start is work of an earlier, interrupted call: it says nothing about the pace.
+        if self.done == self._first and done > self.done + (not self._slow_start):
+            # A leap at the start is work of an earlier, interrupted call, and a slow one makes what all others use:
+            # neither says anything about the pace.
             self._start, self._first = time.monotonic(), done
         self.done = done
         if self.progress.bars is not None and self._id is not None:
@@ -94,9 +96,9 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     @contextmanager
-    def task(self, title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
-        """A counted piece of work; its bar goes away at the end."""
-        task = ProgressBar(self, title, total, done)
+    def task(self, title: str, total: int, done: int = 0, *, slow_start: bool = False) -> Iterator[ProgressBar]:
+        """A counted piece of work; its bar goes away at the end. ``slow_start``: its first unit takes longer."""
+        task = ProgressBar(self, title, total, done, slow_start)
         try:
             yield task
         finally:

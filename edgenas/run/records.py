@@ -21,6 +21,7 @@ from edgenas.run.record_values import (
     number,
     seconds,
     text,
+    trial_key,
     trial_number,
 )
 
@@ -104,6 +105,45 @@ class ProfileRecord(StepRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SupernetRecord(StepRecord):
+    """The training of the shared weights of a one-shot run; ``source`` is the run they were taken from instead."""
+
+    step: ClassVar[str] = "supernet"
+
+    steps: int | None = _key(count)
+    examples: int | None = _key(count)
+    parameters: int | None = _key(count)
+    source: str | None = _key(text)
+    settings: Mapping[str, Any] = _key(mapping, dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRecord(StepRecord):
+    """How many networks were scored with the weights of the supernet; they stand in ``supernet/scores.csv``."""
+
+    step: ClassVar[str] = "score"
+
+    networks: int | None = _key(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingRecord(StepRecord):
+    """Kendall's tau of the supernet's scores, and of what costs nothing, with the trained networks' metric.
+
+    ``loses_to`` names what ranks better than the supernet.
+    """
+
+    step: ClassVar[str] = "ranking"
+
+    networks: int | None = _key(count)
+    tau: Mapping[str, float] = _key(by_name(figure), dict)
+    random_networks: int | None = _key(count)
+    random_tau: Mapping[str, float] = _key(by_name(figure), dict)
+    loses_to: str = _key(text, "")
+    words: str = _key(text, "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchRecord(StepRecord):
     """How many trials there are, the best one's number, the limits, and the CPU seconds of the search itself."""
 
@@ -126,6 +166,36 @@ class ChooseRecord(StepRecord):
     latency_kind: str | None = _key(text)
     kinds: Mapping[str, str] = _key(by_name(text), dict)
     rejected: Mapping[int, str] = _key(by_trial(text), dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistRecord(Record):
+    """A candidate that keeps the budget when measured: its metric after the longer training, None before that."""
+
+    score: float | None = _key(number)
+    seconds: float | None = _key(seconds)
+
+
+def _finalists(where: str, value: Any) -> dict[int, FinalistRecord]:
+    return {
+        trial_key(where, name): FinalistRecord.from_json(one, f"{where}.{name}")
+        for name, one in mapping(where, value).items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalistsRecord(StepRecord):
+    """The candidates between which the longer training decides, best ranked first.
+
+    ``gathered``: all are found; ``epochs``: of their training; ``kinds``: how their latency on each device is known.
+    """
+
+    step: ClassVar[str] = "finalists"
+
+    finalists: Mapping[int, FinalistRecord] = _key(_finalists, dict)
+    gathered: bool = _key(boolean, False)
+    epochs: int | None = _key(count)
+    kinds: Mapping[str, str] = _key(by_name(text), dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +292,19 @@ class ReportRecord(StepRecord):
 
 
 _KINDS: dict[str, type[StepRecord]] = {
-    kind.step: kind for kind in (ProfileRecord, SearchRecord, ChooseRecord, TrainRecord, ExportRecord, ReportRecord)
+    kind.step: kind
+    for kind in (
+        ProfileRecord,
+        SupernetRecord,
+        ScoreRecord,
+        SearchRecord,
+        RankingRecord,
+        ChooseRecord,
+        FinalistsRecord,
+        TrainRecord,
+        ExportRecord,
+        ReportRecord,
+    )
 }
 
 

@@ -39,6 +39,7 @@ from edgenas.study.workers import WorkerPool
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
+    from edgenas.search.algorithm import Algorithm
     from edgenas.search.problem import Problem
 
 #: Workers shield the run from crashes of a candidate. If the run still ended this often during one, it is the cause.
@@ -63,14 +64,14 @@ def search(
     with context.step(SearchRecord):
         limits = context.limits
         targets = {name: limits[name] for name in recipe.objective_targets}
-        problem = context.costs.problem(limits, recipe.search.trials)
-        study = _open_study(context)
+        algorithm = _algorithm(context, context.costs.problem(limits, recipe.trials))
+        study = open_or_create_study(context)
         try:
             if evaluator is None:
                 from edgenas.study.evaluation import ShortTrainingEvaluator
 
                 evaluator = ShortTrainingEvaluator(recipe)
-            run = _Search(context, study, problem, recipe.make_objective(targets))
+            run = _Search(context, study, algorithm, recipe.make_objective(targets))
             try:
                 make = scheduler or WorkerPool
                 with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -82,16 +83,25 @@ def search(
             study.close()
 
 
+def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
+    """What suggests candidates: the recipe's algorithm, or the scores of its supernet."""
+    wanted = context.recipe.search
+    if context.recipe.is_one_shot:
+        from edgenas.run.supernet.steps import make_finalists
+
+        return make_finalists(context, problem)
+    return create_screened(wanted.algorithm, problem, context.recipe.seed, wanted.options, wanted.screen)
+
+
 class _Search:
     """The loop over candidates."""
 
-    def __init__(self, context: RunContext, study: StudyStore, problem: Problem, objective: Objective) -> None:
+    def __init__(self, context: RunContext, study: StudyStore, algorithm: Algorithm, objective: Objective) -> None:
         self.context = context
         self.study = study
-        self.problem = problem
         self.objective = objective
-        wanted, seed = context.recipe.search, context.recipe.seed
-        self.algorithm = create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
+        self.algorithm = algorithm
+        wanted = context.recipe.search
         self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
         self.lag = 1 if wanted.workers == 1 else 2 * wanted.workers
@@ -114,11 +124,11 @@ class _Search:
 
     def loop(self, pool: Scheduler) -> None:
         """Evaluates one candidate after the other, as workers get free."""
-        settings = self.context.recipe.search
+        total = self.context.recipe.trials
         trials = self.study.trials
         interrupted = [trial.number for trial in trials if trial.state == "running"]
         ended = sum(trial.state not in ("running", "waiting") for trial in trials)
-        with self.context.progress.task("search", settings.trials, ended) as task:
+        with self.context.progress.task("search", total, ended) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
@@ -132,7 +142,7 @@ class _Search:
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
-            pool.run(self._candidates(settings.trials), tell)
+            pool.run(self._candidates(total), tell)
 
     def _candidates(self, total: int) -> Iterator[Candidate | None]:
         """The next candidate, whenever one is asked for; None while only an outcome can bring another."""
@@ -294,7 +304,8 @@ def _observed(trial: Trial, *, pending: bool) -> Observation:
     return Observation(trial.number, trial.choices, trial.state, trial.reward)
 
 
-def _open_study(context: RunContext) -> StudyStore:
+def open_or_create_study(context: RunContext) -> StudyStore:
+    """The study of the run; a new one where it has none yet."""
     path = context.folder.study_path
     if path.is_file():
         return context.open_study()

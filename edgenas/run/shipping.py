@@ -68,21 +68,22 @@ def shipped_file(
 
 
 def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[str, Any]:
-    """The quiet latency of the shipped file, at the clock of the run's table: what its prediction is of.
+    """The quiet latency of the shipped file, at the clock of the run's table, if any: what its prediction is of.
 
     ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``; ``{"error"}`` when the device does not
     answer any more, which spoils nothing that was measured before.
     """
     from edgenas.compare.side_by_side import measure_side_by_side
 
+    table = device.known_table
     try:
         found = measure_side_by_side(
             device.device,
             {"shipped": model},
             threads=device.threads,
             seed=context.recipe.seed,
-            anchor_ms=device.table.anchor_ms,
-            settings=device.table.visit_settings(),
+            anchor_ms=None if table is None else table.anchor_ms,
+            settings=None if table is None else table.visit_settings(),
         )["shipped"]
     except WorkError as error:
         found = {"error": str(error)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from edgenas.study.evaluation import derived_seed
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
-    from edgenas.training import TrainingProgress
+    from edgenas.training import TrainingProgress, TrainingResult, TrainingSettings
 
 _SEED_PURPOSE = 2
 
@@ -62,52 +64,80 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
     folder = final_path(context, number)
     if (folder / "training.json").is_file() and weights_path(context, number).is_file():
         return
-    from edgenas.training import evaluate, train
-
     recipe = context.recipe
     with context.step(TrainRecord):
-        training, validation = context.dataset.split(recipe.data.validation_fraction, recipe.seed)
-        learned = context.task
-        preprocessing = learned.fit(training)
-        settings = recipe.training.settings()
-        steps = settings.steps(len(training))[1]
-        with context.progress.task("train", steps) as task:
-
-            def show(progress: TrainingProgress) -> None:
-                score = "" if progress.validation is None else f", {learned.metric} {progress.validation:.3f}"
-                task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
-
-            result = train(
-                network,
-                training,
-                settings,
-                task=learned,
-                seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
-                validation=validation,
-                preprocessing=preprocessing,
-                checkpoint_dir=folder / "checkpoints",
-                on_epoch=show,
-                on_step=show,
-            )
-        metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
-        score = metrics[learned.metric]
+        done = run_training(
+            context,
+            network,
+            recipe.training.settings(),
+            seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
+            folder=folder,
+            title="train",
+        )
         temporary = folder / "unfinished.weights.h5"
-        result.model.save_weights(temporary)
+        done.result.model.save_weights(temporary)
         os.replace(temporary, weights_path(context, number))
-        record = {
-            "trial": number,
-            **({"validation_top1": metrics["top1"]} if "top1" in metrics else {}),
-            "metric": learned.metric,
-            "validation_metrics": metrics,
-            "train_images": len(training),
-            "validation_images": len(validation),
-            "seconds": result.seconds,
-            "settings": recipe.training.model_dump(mode="json"),
-            "preprocessing": preprocessing.to_dict(),
-            "history": result.history,
-        }
+        record = {"trial": number, **done.to_json(), "settings": recipe.training.model_dump(mode="json")}
         write_atomically(folder / "training.json", json.dumps(record, indent=1, default=float) + "\n")
         context.log.event(
-            "trained", trial=number, metric=learned.metric, validation_metrics=metrics, seconds=result.seconds
+            "trained", trial=number, metric=done.metric, validation_metrics=done.metrics, seconds=done.result.seconds
         )
-        context.progress.say(f"trained: {learned.metric} {score:.4f} on {len(validation)} validation examples")
+        score = done.metrics[done.metric]
+        context.progress.say(f"trained: {done.metric} {score:.4f} on {done.validation_examples} validation examples")
+
+
+@dataclass(frozen=True)
+class DoneTraining:
+    """A training on the run's training examples, judged on its validation examples."""
+
+    result: TrainingResult
+    metric: str
+    metrics: Mapping[str, float]
+    train_examples: int
+    validation_examples: int
+    preprocessing: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``training.json`` keeps of it."""
+        return {
+            **({"validation_top1": self.metrics["top1"]} if "top1" in self.metrics else {}),
+            "metric": self.metric,
+            "validation_metrics": dict(self.metrics),
+            "train_images": self.train_examples,
+            "validation_images": self.validation_examples,
+            "seconds": self.result.seconds,
+            "preprocessing": self.preprocessing.to_dict(),
+            "history": self.result.history,
+        }
+
+
+def run_training(
+    context: RunContext, network: Network, settings: TrainingSettings, *, seed: int, folder: Path, title: str
+) -> DoneTraining:
+    """Trains a network, or continues that from the checkpoint in ``folder``, with progress under ``title``."""
+    from edgenas.training import evaluate, train
+
+    training, validation = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
+    learned = context.task
+    preprocessing = learned.fit(training)
+    steps = settings.steps(len(training))[1]
+    with context.progress.task(title, steps) as task:
+
+        def show(progress: TrainingProgress) -> None:
+            score = "" if progress.validation is None else f", {learned.metric} {progress.validation:.3f}"
+            task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
+
+        result = train(
+            network,
+            training,
+            settings,
+            task=learned,
+            seed=seed,
+            validation=validation,
+            preprocessing=preprocessing,
+            checkpoint_dir=folder / "checkpoints",
+            on_epoch=show,
+            on_step=show,
+        )
+    metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
+    return DoneTraining(result, learned.metric, metrics, len(training), len(validation), preprocessing)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgenas.plugins import load_plugins
 from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
-from edgenas.spaces.errors import WorkError
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.resolve import ResolvedArchitecture, resolve_architecture
+from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
@@ -36,7 +38,22 @@ def load_task(recipe: Recipe) -> Task:
     """The task of a recipe: the one it names, else that of its space. Raises InputError when nobody knows it."""
     from edgenas.tasks import get_task
 
-    return get_task(recipe.task or load_spec(recipe.space.spec).task, recipe.task_options)
+    return get_task(recipe.task or _task_of_space(recipe), recipe.task_options)
+
+
+def _task_of_space(recipe: Recipe) -> str:
+    """Of one network that belongs to no space: classification, as all reference networks do."""
+    if recipe.space.architecture is None:
+        return load_spec(recipe.space.spec).task
+    space = _resolved(recipe).space
+    return "classification" if space is None else space.task
+
+
+def _resolved(recipe: Recipe, **arguments: Any) -> ResolvedArchitecture:
+    try:
+        return resolve_architecture(str(recipe.space.architecture), **arguments)
+    except InputError as error:
+        raise InputError(f"space.architecture: {error}") from None
 
 
 def load_data(recipe: Recipe, task: Task) -> TaskData:
@@ -45,8 +62,11 @@ def load_data(recipe: Recipe, task: Task) -> TaskData:
 
 
 def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
-    """The space of a recipe, with what of it follows the data. Raises InputError."""
-    return SearchSpace.load(recipe.space.spec, **task.space_arguments(data))
+    """The space of a recipe, with what of it follows the data; of one network, a space of one. Raises InputError."""
+    arguments = task.space_arguments(data)
+    if recipe.space.architecture is None:
+        return SearchSpace.load(recipe.space.spec, **arguments)
+    return space_of(_resolved(recipe, **arguments).network, task=task.kind)
 
 
 @dataclass(frozen=True)

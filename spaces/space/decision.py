@@ -78,17 +78,18 @@ class Architecture:
     """One option index per decision of a search space; inactive decisions are 0.
 
     The text has one character per decision (0-9, then a-z; options from 36 on as their number between dots), in
-    groups of six.
+    groups of six; that of a space without decisions is a dash.
 
-    >>> str(Architecture((0, 1, 0, 2, 10, 0, 3))), str(Architecture((1, 40)))
-    ('0102a0-3', '1.40.')
+    >>> str(Architecture((0, 1, 0, 2, 10, 0, 3))), str(Architecture((1, 40))), str(Architecture(()))
+    ('0102a0-3', '1.40.', '-')
     """
 
     choices: tuple[int, ...]
 
     def __str__(self) -> str:
         texts = [_DIGITS[choice] if choice < len(_DIGITS) else f".{choice}." for choice in self.choices]
-        return "-".join("".join(texts[start : start + _GROUP]) for start in range(0, len(texts), _GROUP))
+        groups = ["".join(texts[start : start + _GROUP]) for start in range(0, len(texts), _GROUP)]
+        return "-".join(groups) or "-"
 
 
 def parse_architecture(text: str, decisions: Sequence[Decision]) -> Architecture:

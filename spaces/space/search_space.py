@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network, Node
 from edgenas.spaces.space.builder import SpaceBuilder
 from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
@@ -48,6 +49,7 @@ class SearchSpace:
     ) -> None:
         self.name = spec.name
         self.task = spec.task
+        self.description = spec.description
         self.inputs: tuple[tuple[str, TensorSpec], ...] = _checked_inputs(spec, input_shape)
         self.classes = spec.classes if classes is None else classes
         self.decisions: tuple[Decision, ...]
@@ -87,7 +89,8 @@ class SearchSpace:
     ) -> SearchSpace:
         """A space of the catalog by name, or of a YAML file.
 
-        ``input_shape`` (height, width, channels) and ``classes`` replace those of the file: the data decide them.
+        ``input_shape`` (height, width, channels) and ``classes`` replace those of the file: the data decide them. An
+        image may be given by height and width or by one side, see :func:`~edgenas.spaces.input_size.complete_shape`.
         Raises InputError naming file, key, found, expected and fix; also when some allowed combination cannot be built.
         """
         return cls(load_spec(name_or_path), input_shape=input_shape, classes=classes)
@@ -126,7 +129,8 @@ class SearchSpace:
             read = values.inputs[place]
             nodes.append(Node(position.name, entry.block, tuple(names[number] for number in read if number >= 0)))
         outputs = tuple(names[number] for number in values.outputs)
-        return Network(f"{self.name}:{Architecture(choices)}", self.inputs, tuple(nodes), outputs)
+        name = f"{self.name}:{Architecture(choices)}" if self.decisions else self.name
+        return Network(name, self.inputs, tuple(nodes), outputs)
 
     def entry_at(self, position: str, row: Population) -> SlotEntry | None:
         """What one architecture (a population of one) has at a position; None where that is nothing."""
@@ -301,8 +305,4 @@ def _checked_inputs(spec: SpaceSpec, input_shape: Sequence[int] | None) -> tuple
             "not say which"
         )
     name, own = spec.inputs[0]
-    whole = all(isinstance(side, (int, np.integer)) and side >= 1 for side in input_shape)
-    if len(input_shape) != len(own) or not whole:
-        wanted = "(height, width, channels)" if len(own) == 3 else f"{len(own)} sides"
-        raise InputError(f"input_shape must be {wanted} of whole numbers, not {tuple(input_shape)}")
-    return ((name, TensorSpec(tuple(int(side) for side in input_shape), own.dtype)),)
+    return ((name, TensorSpec(complete_shape(input_shape, own, f"space {spec.name!r}"), own.dtype)),)

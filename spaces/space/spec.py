@@ -121,6 +121,8 @@ class SpaceSpec:
     head: tuple[Single, ...]
     #: Names of stages, nodes or positions; the last position when empty.
     outputs: tuple[Entry, ...]
+    #: What the space is for, in a line; empty where the file does not say it.
+    description: str = ""
 
 
 def space_names() -> tuple[str, ...]:
@@ -130,15 +132,20 @@ def space_names() -> tuple[str, ...]:
 
 def load_spec(name_or_path: str | Path) -> SpaceSpec:
     """The spec of a catalog space or of a YAML file. Raises InputError naming file, key, found and expected."""
-    if str(name_or_path) in space_names():
-        path = CATALOG / f"{name_or_path}.yaml"
-    else:
-        path = Path(name_or_path)
-        if path.suffix not in (".yaml", ".yml") and not path.is_file():
-            raise InputError(
-                f"unknown space {str(name_or_path)!r}: expected one of {', '.join(space_names())}, or a path of a .yaml"
-            )
+    path = space_path(name_or_path)
     return parse_spec(read_yaml(path), str(path))
+
+
+def space_path(name_or_path: str | Path) -> Path:
+    """The file of a catalog space, or the path that is given. Raises InputError when it can be neither."""
+    if str(name_or_path) in space_names():
+        return CATALOG / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        raise InputError(
+            f"unknown space {str(name_or_path)!r}: expected one of {', '.join(space_names())}, or a path of a .yaml"
+        )
+    return path
 
 
 def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
@@ -168,6 +175,7 @@ def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
         nodes=parse_nodes(entries["nodes"], entries.get("cells")) if general else (),
         head=tuple(_single(entry) for entry in entries["head"].items()) if "head" in entries else (),
         outputs=entries["outputs"].items_or_self() if "outputs" in entries else (),
+        description=entries["description"].text() if "description" in entries else "",
     )
 
 

@@ -136,7 +136,7 @@ def test_commands_in_sentences_exist_with_their_options(shown: Shown):
         ["no-such-verb"],
         ["describe", "mobilenet_v2_1.0", "--no-such-option"],
         ["spaces", "no-such-verb"],
-        ["run"],
+        ["export"],
         ["run", "a.yaml", "b.yaml"],
         ["profile", "--space"],
     ],
@@ -231,6 +231,7 @@ def registered(decorator: str, *folders: str) -> list[str]:
     ("page", "names"),
     [
         ("your-space.md", registered("register_block", "spaces/blocks")),
+        ("your-space.md", [path.stem for path in (ROOT / "spaces" / "catalog").glob("*.yaml")]),
         ("search.md", registered("register_algorithm", "edgenas/search/algorithms")),
         ("devices.md", [path.stem for path in (ROOT / "devices" / "catalog").glob("*.yaml")]),
         ("energy.md", registered("register_meter", "devices/on_device/energy")),

@@ -37,28 +37,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def table_text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A table of this machine whose latencies are made up from multiply-accumulates: for tests that measure nothing."""
-    from edgenas.devices import get_device
-    from edgenas.latency.table.latency_table import LatencyTable, Row
-    from edgenas.spaces.space.search_space import SearchSpace
+def made_up_table() -> Callable[[str, Path], str]:
+    """Makes tables of this machine with latencies made up from multiply-accumulates: for tests that measure nothing."""
 
-    path = tmp_path_factory.mktemp("space") / "space.yaml"
-    path.write_text(SPACE)
-    space = SearchSpace.load(path)
-    identity = get_device("local-cpu").identity()
-    return LatencyTable(
-        device=identity.device,
-        precision="int8",
-        runtime=identity.runtime,
-        runtime_version=identity.runtime_version,
-        threads=1,
-        protocol="made up for a test",
-        anchor_ms=1.0,
-        created="2000-01-01T00:00:00Z",
-        rows={name: Row(1e-3 + entry.graph.macs * 1e-7) for name, entry in space.signatures("int8").items()},
-        cpu_model=identity.cpu_model,
-    ).to_text()
+    def make(space_text: str, folder: Path) -> str:
+        from edgenas.devices import get_device
+        from edgenas.latency.table.latency_table import LatencyTable, Row
+        from edgenas.spaces.space.search_space import SearchSpace
+
+        path = folder / "space.yaml"
+        path.write_text(space_text)
+        space = SearchSpace.load(path)
+        identity = get_device("local-cpu").identity()
+        return LatencyTable(
+            device=identity.device,
+            precision="int8",
+            runtime=identity.runtime,
+            runtime_version=identity.runtime_version,
+            threads=1,
+            protocol="made up for a test",
+            anchor_ms=1.0,
+            created="2000-01-01T00:00:00Z",
+            rows={name: Row(1e-3 + entry.graph.macs * 1e-7) for name, entry in space.signatures("int8").items()},
+            cpu_model=identity.cpu_model,
+        ).to_text()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def table_text(tmp_path_factory: pytest.TempPathFactory, made_up_table: Callable[[str, Path], str]) -> str:
+    """A table of the small space."""
+    return made_up_table(SPACE, tmp_path_factory.mktemp("space"))
 
 
 @pytest.fixture
@@ -71,7 +81,10 @@ def table_path(tmp_path: Path, home: Path, table_text: str) -> Path:
 
 @pytest.fixture
 def make_recipe(tmp_path: Path, home: Path) -> Callable[..., Recipe]:
-    """Recipes for the small space; text is added at the end, ``table`` is what the table fixture made."""
+    """Recipes for the small space; text is added at the end, ``table`` is what the table fixture made.
+
+    Without a word about finalists there is one, so that nothing is trained besides what is shipped.
+    """
 
     def make(extra: str = "", *, table: Path | None = None, latency_ms: float = 0.05) -> Recipe:
         (tmp_path / "space.yaml").write_text(SPACE)
@@ -86,6 +99,9 @@ def make_recipe(tmp_path: Path, home: Path) -> Callable[..., Recipe]:
         """
         path = tmp_path / "recipe.yaml"
         path.write_text(textwrap.dedent(text) + textwrap.dedent(extra))
-        return Recipe.load(path)
+        recipe = Recipe.load(path)
+        if "finalists" in extra:
+            return recipe
+        return recipe.model_copy(update={"search": recipe.search.model_copy(update={"finalists": 1})})
 
     return make

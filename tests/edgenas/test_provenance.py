@@ -23,7 +23,7 @@ from edgenas.study.workers import Candidate, Evaluator
 
 Make = Callable[..., Recipe]
 SHORT = """
-search: {trials: 2, training: {epochs: 1, batch_size: 32}}
+search: {trials: 2, finalists: 1, training: {epochs: 1, batch_size: 32}}
 training: {epochs: 2, batch_size: 32, learning_rate: 0.01}
 export: {calibration_images: 50}
 """

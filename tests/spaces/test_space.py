@@ -50,7 +50,7 @@ def space(request) -> SearchSpace:
 
 
 def test_catalog_has_the_promised_spaces():
-    assert {"tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2"} <= set(space_names())
+    assert {"tiny_edge", "small_edge", "mobilenet_v2", "mobilenet_edgetpu_v2"} <= set(space_names())
 
 
 def test_small_space_is_what_counting_by_hand_gives(small):
@@ -172,6 +172,6 @@ def test_wrong_architectures_are_refused(tiny):
     with pytest.raises(InputError, match="space 'tiny_edge'"):
         tiny.parse("12")
     with pytest.raises(InputError, match="input_shape must be"):
-        SearchSpace.load("tiny_edge", input_shape=(28, 28))
+        SearchSpace.load("tiny_edge", input_shape=(28, 28, 1, 1))
     with pytest.raises(InputError, match=r"unknown space 'nope': expected one of .*tiny_edge"):
         SearchSpace.load("nope")

@@ -51,7 +51,8 @@ def test_spaces_list(edgenas):
     assert code == 0
     assert {"tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2"} <= set(spaces)
     for space in spaces.values():
-        assert set(space) == {"name", "task", "input_shape", "decisions", "size"}
+        assert set(space) == {"name", "task", "input_shape", "decisions", "size", "description"}
+        assert space["description"]
         assert space["size"].isdecimal()
     assert int(spaces["mobilenet_edgetpu_v2"]["size"]) >= 10**15
 

@@ -30,7 +30,16 @@ def test_the_template_holds_every_key_with_its_default() -> None:
     minimal = parse(MINIMAL.replace("demo", "my-run").replace("0.5", str(template.budget.latency_ms)))
     assert template == minimal
     written, defaults = yaml.safe_load(recipe_template()), template.model_dump(mode="json")
-    assert written == defaults
+    assert written | {"supernet": None} == defaults
+
+
+def test_the_template_holds_the_section_of_one_shot_algorithms_as_comments() -> None:
+    text = recipe_template().replace("algorithm: auto", "algorithm: tunas")
+    lines = text.splitlines()
+    first = lines.index("# supernet:")
+    last = next(number for number in range(first, len(lines)) if not lines[number])
+    section = [line.removeprefix("# ").removeprefix("#") for line in lines[first:last]]
+    assert Recipe.parse("\n".join([*lines[:first], *section, *lines[last:]])) == Recipe.parse(text)
 
 
 def test_the_template_says_what_every_key_means() -> None:

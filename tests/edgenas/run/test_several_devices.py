@@ -27,7 +27,7 @@ space: {{path: space.yaml}}
 devices:
   - {{name: local-cpu, table: given-table.csv, budget: {{latency_ms: {cpu_ms}, macs: 4000000}}}}
   - {{name: edgetpu-sim, weight: 0.5, budget: {{latency_ms: {tpu_ms}}}}}
-search: {{trials: 3, algorithm: random, training: {{epochs: 1, batch_size: 32}}}}
+search: {{trials: 3, finalists: 1, algorithm: random, training: {{epochs: 1, batch_size: 32}}}}
 training: {{epochs: 1, batch_size: 32, learning_rate: 0.01}}
 export: {{calibration_images: 50, accuracy_drop: 1}}
 """

@@ -1,0 +1,133 @@
+"""The training of a run's supernet, alone or together with a controller, continued after an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgenas.export.files import write_atomically
+from edgenas.run.records import SupernetRecord
+from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, section, seed
+from edgenas.run.supernet.trained import save_supernet, weights_path
+from edgenas.study.cost_names import unit_of
+from edgenas.supernet.families import Population
+
+if TYPE_CHECKING:
+    from edgenas.run.context import RunContext
+    from edgenas.supernet.training import Floats, RewardFunction, SupernetProgress, SupernetTraining
+
+#: Architectures of the controller that its expected costs are the mean of.
+_EXPECTED_OF = 256
+
+
+def train_supernet(context: RunContext) -> None:
+    """Trains the supernet of a one-shot run, or takes another run's, unless that is done.
+
+    Whatever ends it early leaves a checkpoint that ``--resume`` continues exactly. Raises WorkError when it diverges.
+    """
+    if context.folder.read(SupernetRecord).done and weights_path(folder(context)).is_file():
+        return
+    with context.step(SupernetRecord):
+        if section(context).from_run is not None:
+            from edgenas.run.supernet.borrowed import borrow_supernet
+
+            borrow_supernet(context)
+        else:
+            _train(context)
+
+
+def _train(context: RunContext) -> None:
+    from edgenas.supernet.network import Supernet
+    from edgenas.supernet.training import SupernetTraining
+
+    lesson = make_lesson(context)
+    controlled = context.recipe.search.algorithm == "tunas"
+    training = SupernetTraining(
+        Supernet(context.space, seed=seed(context, INITIAL)),
+        lesson,
+        make_settings(context, len(lesson.training)),
+        reward=_reward(context) if controlled else None,
+        controller=section(context).controller.settings() if controlled else None,
+        folder=folder(context),
+    )
+    context.progress.say(
+        f"supernet: {training.supernet.parameters:,} shared weights, {training.steps} steps of "
+        f"{training.settings.random_networks + 2} networks on {training.settings.batch_size} of "
+        f"{len(lesson.training):,} examples"
+    )
+    try:
+        with context.progress.task("supernet", training.steps, training.learner.step, slow_start=True) as task:
+            watch = _Watch(context, training)
+            training.run(lambda progress: task.update(progress.step, note=watch(progress)))
+    finally:
+        _write_history(context, training)
+    save_supernet(context, training)
+    record = context.folder.read(SupernetRecord)
+    context.folder.write(
+        replace(
+            record,
+            done=True,
+            steps=training.steps,
+            examples=len(lesson.training),
+            parameters=training.supernet.parameters,
+            settings=training.settings.to_dict(),
+        )
+    )
+    context.log.event("supernet_trained", steps=training.steps, **training.history[-1] if training.history else {})
+
+
+def _reward(context: RunContext) -> RewardFunction:
+    """The recipe's reward, with costs from the tables and the limits on predictions as targets."""
+    limits = context.limits
+    targets = {name: limits[name] for name in context.recipe.objective_targets}
+    objective = context.recipe.make_objective(targets)
+
+    def reward(qualities: Floats, rows: Population) -> Floats:
+        costs = context.costs.population(rows, tuple(targets))
+        return np.array(
+            [
+                objective.reward(float(quality), {name: float(values[number]) for name, values in costs.items()})
+                for number, quality in enumerate(qualities)
+            ]
+        )
+
+    return reward
+
+
+class _Watch:
+    """Says where a training is, and adds to its history what the controller expects to pay."""
+
+    def __init__(self, context: RunContext, training: SupernetTraining) -> None:
+        self.training = training
+        self._names = tuple(context.limits)
+        self._costs: Callable[[Population], Any] = lambda rows: context.costs.population(rows, self._names)
+
+    def __call__(self, progress: SupernetProgress) -> str:
+        words = f"loss {progress.losses[0]:.3f} (smallest {progress.losses[-1]:.3f})"
+        controller = self.training.controller
+        if controller is None:
+            return words
+        rows = controller.sample(np.random.default_rng(0), _EXPECTED_OF)
+        expected = {name: float(np.mean(values)) for name, values in self._costs(rows).items()}
+        self.training.history[-1].update({f"expected {name}": value for name, value in expected.items()})
+        if progress.reward is not None:
+            words += f", reward {progress.reward:.3f}"
+        shown = ", ".join(f"{value:.4g} {unit_of(name)}" for name, value in expected.items())
+        return f"{words}, expects {shown}, entropy {progress.entropy:.1f}"
+
+
+def _write_history(context: RunContext, training: SupernetTraining) -> None:
+    """``supernet/history.json``: what the report draws, also of a training that is not done."""
+    document: dict[str, Any] = {"steps": training.steps, "history": training.history}
+    if training.controller is not None:
+        document["probabilities"] = {
+            decision.name: dict(
+                zip(map(str, decision.options), map(float, probabilities[: len(decision.options)]), strict=True)
+            )
+            for decision, probabilities in zip(context.space.decisions, training.controller.probabilities, strict=True)
+        }
+    write_atomically(folder(context) / "history.json", json.dumps(document) + "\n")
