@@ -36,12 +36,12 @@ class SupernetSettings:
     epochs: int = 30
     max_steps: int | None = None
     batch_size: int = 128
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     warmup: float = 0.05
     clip_norm: float = 1.0
     label_smoothing: float = 0.0
     distillation: float = 1.0
-    random_networks: int = 1
+    random_networks: int = 2
     rank_weight: float = 1.0
     calibration_examples: int = 512
     scored_examples: int | None = 2000

@@ -29,9 +29,10 @@ Floats = npt.NDArray[np.float64]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no-rank-loss": {"rank_weight": 0.0},
+    "labels-only": {"distillation": 0.0},
     "one-random": {"random_networks": 1},
     "faster": {"learning_rate": 4e-3},
-    "slower": {"learning_rate": 5e-4},
+    "slower": {"learning_rate": 1e-3},
 }
 _TRAINING = "#training"
 #: Candidates that the cost of a supernet's training is shared by.
