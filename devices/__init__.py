@@ -16,7 +16,9 @@ from edgenas.devices.device import (
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.kinds import adb as _adb  # noqa: F401  (registers the kind)
 from edgenas.devices.kinds import edgetpu as _edgetpu  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import ethos_u as _ethos_u  # noqa: F401  (registers the kind)
 from edgenas.devices.kinds import local as _local  # noqa: F401  (registers the kind)
+from edgenas.devices.kinds import microcontroller as _microcontroller  # noqa: F401  (registers the kind)
 from edgenas.devices.kinds import simulated as _simulated  # noqa: F401  (registers the kind)
 from edgenas.devices.kinds import ssh as _ssh  # noqa: F401  (registers the kind)
 from edgenas.devices.measurement import Energy, Measurement, Provenance

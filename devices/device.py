@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from edgenas.devices.calibration import BoardFactor, read_board_factor
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.kinds.edgetpu_model import tensor_bytes
 from edgenas.devices.lock import exclusive
@@ -126,6 +127,7 @@ class DeviceSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = "<code>"
     power: Power = field(default_factory=Power)
+    calibration: BoardFactor = field(default_factory=BoardFactor)
 
 
 class Device(ABC):
@@ -134,6 +136,11 @@ class Device(ABC):
     kind: ClassVar[str] = ""
     #: Whether the same model always has the same latency (a simulation): then one visit is enough.
     is_exact: ClassVar[bool] = False
+    #: Whether it tells what each operator adds inside a network (:attr:`Measurement.shares`), so that blocks are seen
+    #: there.
+    tells_shares: ClassVar[bool] = False
+    #: Costs of memory that it tells beside the latency (:attr:`Measurement.memory`); they can be budgeted.
+    memory_costs: ClassVar[tuple[str, ...]] = ()
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
@@ -215,6 +222,13 @@ class Device(ABC):
             if tensor is not None
         )
 
+    def board_files(self, model: bytes) -> dict[str, bytes]:
+        """What a board needs beside a shipped model, by the ending of its name: a compiled file, settings, ...
+
+        Raises WorkError when it cannot be made.
+        """
+        return {}
+
     def meter(self) -> MeterFound:
         """The energy meter that this device is measured with, or why there is none."""
         return MeterFound(None, f"devices of kind {self.kind} have no meter")
@@ -254,7 +268,7 @@ def read_device_spec(path: Path) -> DeviceSpec:
     raw = read_document(path, "YAML").value
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected keys name and kind, found {type(raw).__name__}")
-    known = ("name", "kind", "description", "precisions", "options", "power")
+    known = ("name", "kind", "description", "precisions", "options", "power", "calibration")
     for key in raw:
         if not isinstance(key, str):
             raise InputError(f"{path}: {number_as_key(key)}")
@@ -277,6 +291,7 @@ def read_device_spec(path: Path) -> DeviceSpec:
         options,
         str(path),
         read_power(raw.get("power"), str(path)),
+        read_board_factor(raw.get("calibration"), str(path)),
     )
 
 

@@ -8,7 +8,8 @@ several): what the device needs when nothing disturbs it; it repeats within abou
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -89,6 +90,15 @@ class Energy:
 
 
 @dataclass(frozen=True)
+class OperatorShare:
+    """What one operator of the file adds to the whole, where a device tells: see :attr:`Measurement.shares`."""
+
+    latency_ms: float
+    sram_bytes: int = 0
+    flash_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Latency samples of one model in ms, and its energy where the device has a meter or known watts.
 
@@ -109,6 +119,10 @@ class Measurement:
     anchors_ms: tuple[tuple[float, float], ...] = ()
     #: Where the protocol times operators: their times by sample, in whole microseconds, cut off.
     operators_us: tuple[tuple[int, ...], ...] = ()
+    #: Memory that the model needs there, by the cost's name (``sram_bytes``, ``flash_bytes``, ...), where it is told.
+    memory: Mapping[str, int] = field(default_factory=dict)
+    #: What each operator adds, in the file's order, where a device tells it without running.
+    shares: tuple[OperatorShare, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.asarray(self.samples_ms, dtype=np.float64)
@@ -164,9 +178,10 @@ class Measurement:
         return {name: round(getattr(self, name), 6) for name in names} | {"runs": self.runs}
 
     def to_json(self) -> dict[str, Any]:
-        """``{"latency_ms": {...}, "energy_mj", "energy": {...}, "energy_problem", "provenance"}``."""
+        """``{"latency_ms": {...}, "energy_mj", "energy": {...}, "energy_problem", "memory", "provenance"}``."""
         return {
             "latency_ms": self.statistics(),
+            **({"memory": dict(self.memory)} if self.memory else {}),
             "energy_mj": self.energy_mj,
             "energy": None if self.energy is None else self.energy.to_json(),
             "energy_problem": self.energy_problem,

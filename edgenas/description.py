@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.cost import peak_activation_bytes
@@ -41,6 +42,7 @@ def describe_network(
         "energy_mj": predicted["energy_mj"] if predicted else None,
         "provenance": predicted["provenance"] if predicted else None,
         "energy_provenance": predicted["energy_provenance"] if predicted else None,
+        **({"memory": memory} if (memory := (predicted or {}).get("memory")) else {}),
         "interpolated": len(interpolated),
         "nodes": [
             {
@@ -81,6 +83,7 @@ def _predict(network: Network, device: str, precision: str, strict: bool) -> dic
         "interpolated": frozenset(completed.interpolated),
         "latency_ms": prediction.latency_ms,
         "energy_mj": prediction.energy_mj,
+        "memory": prediction.memory,
         "per_node": prediction.per_node,
         "energy_per_node": prediction.energy_per_node,
         "energy_provenance": prediction.energy_provenance,
@@ -97,19 +100,27 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
     """The whole network and every node of it; what only a whole network costs belongs to no node."""
     from edgenas.devices import MeasureSettings
     from edgenas.export.tflite.flatbuffer import write_tflite
+    from edgenas.latency.profile.exact_inside import WrittenCounts, node_shares
     from edgenas.spaces.errors import InputError
 
     if precision not in device.precisions:
         raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
     whole = device.measure(write_tflite(network.graph, precision))
-    blocks = {name: write_tflite(graph, precision) for name, graph in network.blocks_lowered.items()}
-    outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
+    outcomes: Mapping[str, object] = {}
+    if device.tells_shares:
+        outcomes = node_shares(network, whole, WrittenCounts(precision)) or {}
+    if not outcomes:
+        blocks = {name: write_tflite(graph, precision) for name, graph in network.blocks_lowered.items()}
+        outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
     provenance = whole.provenance
     return {
         "interpolated": frozenset(),
         "latency_ms": whole.min,
         "energy_mj": whole.energy_mj,
-        "per_node": {name: getattr(outcome, "min", None) for name, outcome in outcomes.items()},
+        "memory": dict(whole.memory),
+        "per_node": {
+            name: getattr(outcome, "min", getattr(outcome, "latency_ms", None)) for name, outcome in outcomes.items()
+        },
         "energy_per_node": {name: getattr(outcome, "energy_mj", None) for name, outcome in outcomes.items()},
         "energy_provenance": None if whole.energy is None else _origin(whole.energy, device),
         "provenance": provenance.to_json()

@@ -24,6 +24,7 @@ import numpy as np
 from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
 from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.study.damage import IDENTITY, OUTCOME, identity_checksum, outcome_checksum
 from edgenas.study.study import Study
 
 GOAL_SECONDS, GOAL_MB = 10.0, 8.0
@@ -77,7 +78,15 @@ def _copy_trial(
             "seed": number,
             "predicted": predicted | {"latency_ms": latency_ms, "energy_mj": 2 * latency_ms},
             "top1": top1,
+            "metrics": {"top1": top1},
         }
+        whole = {one["key"]: json.loads(one["value_json"]) for one in attributes} | told
+        options = {
+            decision.name: decision.options[choice]
+            for decision, choice in zip(space.decisions, told["choices"], strict=True)
+        }
+        told[IDENTITY] = whole[IDENTITY] = identity_checksum(whole, options)
+        told[OUTCOME] = outcome_checksum(whole, "COMPLETE", top1)
         _insert(database, "trials", trial | {"trial_id": trial_id, "number": number})
         for param in params:
             choice = rows[number][names.index(param["param_name"])]
@@ -124,14 +133,17 @@ def main() -> int:
             last = arguments.keep is not None and seed == arguments.seeds - 1
             folder = arguments.keep if last else Path(scratch) / "run"
             make_run(folder, space, arguments.trials, seed, arguments.data_dir)
-            seconds = []
+            seconds, cpu_seconds = [], []
             for _ in range(arguments.repeats):
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), time.process_time()
                 path = build_report(folder)
                 seconds.append(round(time.perf_counter() - start, 3))
-            found.append({"seed": seed, "seconds": seconds, "mb": round(path.stat().st_size / 1e6, 3)})
+                cpu_seconds.append(round(time.process_time() - cpu_start, 3))
+            mb = round(path.stat().st_size / 1e6, 3)
+            found.append({"seed": seed, "seconds": seconds, "cpu_seconds": cpu_seconds, "mb": mb})
         print(
-            f"seed {seed}: {arguments.trials} trials, {max(seconds):.1f} s at most, {found[-1]['mb']:.2f} MB",
+            f"seed {seed}: {arguments.trials} trials, {max(seconds):.1f} s at most ({max(cpu_seconds):.1f} s of CPU), "
+            f"{mb:.2f} MB",
             flush=True,
         )
     slowest = max(max(one["seconds"]) for one in found)

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/environment.sh
-edgenas_environment dev,docs,qat
+edgenas_environment dashboard,dev,docs,postgres,qat
 
 selection=(-m "not slow")
 if [ "${1:-}" = "--slow" ]; then

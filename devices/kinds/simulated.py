@@ -94,6 +94,7 @@ class SimulatedEdgeTpu(Device):
             raise MeasurementError(f"no operator maps to the Edge TPU, so there is nothing to simulate: {reason}")
         work = work_of(operators, report)
         latency_ms = self.constants.block_ms(work) if inside_network else self.constants.latency_ms(work)
+        latency_ms *= self.spec.calibration.factor
         told = f"{report.mapped} of {len(operators)} operators on the Edge TPU"
         if grouped:
             told += f", {grouped} group convolution(s) as SPLIT, one CONV_2D a group, CONCATENATION"
@@ -107,14 +108,15 @@ class SimulatedEdgeTpu(Device):
 
     def _provenance(self, told: str) -> Provenance:
         values = json.dumps(dataclasses.asdict(self.constants), sort_keys=True)
+        factor = self.spec.calibration
         return Provenance(
             kind="simulated",
             device=self.name,
             runtime="analytical model",
-            runtime_version=f"{MODEL_VERSION}-{hashlib.sha256(values.encode()).hexdigest()[:8]}",
+            runtime_version=f"{MODEL_VERSION}-{hashlib.sha256(values.encode()).hexdigest()[:8]}{factor.mark}",
             frequency_mhz=self.constants.clock_mhz,
             runs=1,
-            protocol=f"simulated, not measured{'; ' + told if told else ''}",
+            protocol="; ".join(["simulated, not measured", *filter(None, (told, factor.describe()))]),
             time_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
 

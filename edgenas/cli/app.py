@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, compare, devices, models, predict, runs, spaces, train
+from edgenas.cli import check, compare, devices, models, predict, runs, spaces, studies, train
 from edgenas.cli import latency_tables as tables
 from edgenas.cli import printed_table as table
 
@@ -23,6 +23,7 @@ models.add_to(app)
 check.add_to(app)
 compare.add_to(app)
 predict.add_to(app)
+studies.add_to(app)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(devices.app, name="devices")
 app.add_typer(table.app, name="table")

@@ -1,4 +1,4 @@
-"""``edgenas check``: what an Edge TPU would take of a model."""
+"""``edgenas check``: what a target would take of a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import typer
 
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes
-from edgenas.cli.output import JSON_OPTION, print_json, print_table
+from edgenas.cli.output import JSON_OPTION, memory_words, print_json, print_table
 
 if TYPE_CHECKING:
     from edgenas.export.compilers.edgetpu.check import EdgeTpuReport
+    from edgenas.export.targets.report import TargetReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,15 +23,19 @@ def add_to(app: typer.Typer) -> None:
 
 def check(
     model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file, compiled or not."),
+    target: str | None = typer.Option(
+        None, "--target", help="coral (the default), tflm, cpu, or the name of a device such as ethos-u55-128."
+    ),
     compile_it: bool = typer.Option(True, "--compile/--no-compile", help="Ask edgetpu_compiler too, if installed."),
     signature: str | None = SIGNATURE,
     shape: list[str] = SHAPE,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Which operators an Edge TPU would take, which fall to the CPU, why, and what to change.
+    """Which operators a target would take, which fall to the CPU, why, and what to change.
 
-    A prediction from the maker's rules: no compiler and no device is needed. Where edgetpu_compiler is on the PATH, it
-    is run as well, and what it says stands beside the prediction.
+    For an Edge TPU a prediction from the maker's rules: no compiler and no device is needed. Where edgetpu_compiler is
+    on the PATH, it is run as well, and what it says stands beside the prediction. For an Ethos-U, Arm's own compiler
+    answers, for microcontrollers (tflm) their own interpreter.
     """
     from edgenas.export.compilers.edgetpu.check import check_edgetpu
 
@@ -39,7 +44,16 @@ def check(
         chosen = choose_model(content, signature=signature, shapes=shape, is_fed=False, keep_open=True)
         content = chosen.content
         report = check_edgetpu(content)
-    said = None if report.compiled or not compile_it else _ask_compiler(content)
+    is_coral = target in (None, "coral")
+    said = None if report.compiled or not compile_it or not is_coral else _ask_compiler(content)
+    if target is not None:
+        found = check_target(content, target)
+        if as_json:
+            print_json(found.to_json() | {"compiler": said, "model": chosen.to_json()})
+        else:
+            _print_target(found, model)
+            print_notes(chosen)
+        return
     if said is not None:
         said["agrees"] = said.get("mapped", 0) == report.mapped
     if as_json:
@@ -68,6 +82,51 @@ def _ask_compiler(model: bytes) -> dict[str, Any] | None:
     except WorkError as error:
         return {"error": str(error)}
     return log.to_json()
+
+
+def check_target(model: bytes, target: str) -> TargetReport:
+    """The answer of a target: ``coral``, ``tflm``, ``cpu``, or a device. Raises InputError for an unknown one."""
+    from edgenas.devices.device import device_files, get_device
+    from edgenas.devices.kinds.ethos_u import EthosUDevice
+    from edgenas.export.targets.check import check_coral, check_cpu, check_ethos_u, check_tflm
+    from edgenas.spaces.errors import InputError
+
+    by_name = {"coral": check_coral, "tflm": check_tflm, "cpu": check_cpu}
+    by_kind = {"edgetpu": check_coral, "edgetpu-simulation": check_coral, "microcontroller": check_tflm}
+    if target in by_name:
+        return by_name[target](model, target)
+    if target not in device_files():
+        raise InputError(
+            f"unknown target {target!r}: expected coral, tflm, cpu, or a device, one of {', '.join(device_files())}"
+        )
+    device = get_device(target)
+    if isinstance(device, EthosUDevice):
+        return check_ethos_u(model, target, device.configuration)
+    return by_kind.get(device.kind, check_cpu)(model, target)
+
+
+def _print_target(report: TargetReport, model: Path) -> None:
+    if report.compiled_for is not None:
+        print(f"{model}: compiled already, for {report.compiled_for}")
+    print_table(
+        ("", "operator", "runs on", "reason"),
+        [
+            (operator.index, operator.op, report.runs_on if operator.mapped else report.otherwise, operator.reason)
+            for operator in report.operators
+        ],
+        title=f"{model} on {report.target}",
+    )
+    print(f"{report.mapped} of {len(report.operators)} operators on {report.runs_on}")
+    if told := {name: count for name, count in report.memory.items() if count is not None}:
+        print(f"memory: {memory_words(told)}")
+    if estimate := report.facts.get("estimate"):
+        facts = report.facts["configuration"]
+        print(
+            f"{estimate['latency_ms']:.4g} ms (simulated, Arm's estimate) with {facts['system_config']}, "
+            f"{facts['memory_mode']}: the firmware must be built for the same"
+        )
+    for change in report.changes:
+        print(f"- {change}")
 
 
 def _print(report: EdgeTpuReport, model: Path) -> None:

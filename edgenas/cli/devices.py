@@ -140,6 +140,40 @@ def add_device(
     print(f"{path} describes it; measure with it by --device {name}")
 
 
+@app.command("calibrate")
+def calibrate_device(
+    name: str = typer.Argument(help="Name of a simulated or modelled device."),
+    measured: Path = typer.Option(
+        ..., "--measured", metavar="FILE.csv", help="Columns model (a .tflite file, from the CSV's folder), latency_ms."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Fit one factor between a device's estimates and a board of your own; later estimates are multiplied with it.
+
+    The device with its factor is kept in the EdgeNAS home. `edgenas devices remove NAME` forgets the factor.
+    """
+    from edgenas.devices.calibrating import calibrate, read_measured, save_calibrated
+    from edgenas.devices.device import get_device
+
+    device = get_device(name)
+    found = calibrate(device, read_measured(measured), measured.resolve().parent, measured.name)
+    path = save_calibrated(device.spec, found.factor)
+    if as_json:
+        print_json({"device": name, "file": str(path), **found.to_json()})
+        return
+    print_table(
+        ("model", "estimated ms", "measured ms", "ratio"),
+        [(one.model, one.estimated_ms, one.measured_ms, round(one.ratio, 3)) for one in found.networks],
+    )
+    print(f"{name}: {found.factor.describe()}")
+    error = found.to_json()["error"]
+    if error["mape"] is not None:
+        print(f"error of a network left out: mean {error['mape']:.1%}, largest {error['max']:.1%}")
+    else:
+        remark("one network tells no error: measure four or more of different kinds")
+    print(f"{path} keeps it; tables made before do not hold any more: run `edgenas profile` again")
+
+
 @app.command("remove")
 def remove_device(name: str = typer.Argument(help="Name of a device of your own.")) -> None:
     """Forget a device of your own. Its latency tables stay."""

@@ -9,7 +9,7 @@ import typer
 
 from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import INPUT, INPUT_RANGE, SHAPE, SIGNATURE, choose_model, print_notes
-from edgenas.cli.output import JSON_OPTION, print_json, print_table, remark
+from edgenas.cli.output import JSON_OPTION, memory_words, print_json, print_table, remark
 from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, resolve
 from edgenas.export.figure import predicted_figure
 from edgenas.spaces.errors import InputError, WorkError
@@ -78,6 +78,8 @@ def describe(
     if data["latency_ms"] is not None:
         provenance = data["provenance"]
         print(f"{predicted_figure(data['latency_ms'], 'ms', provenance)} on {device}: {provenance['summary']}")
+    if memory := data.get("memory"):
+        print(f"memory on {device}: {memory_words(memory)}")
     if data["energy_mj"] is not None:
         origin = data["energy_provenance"] | {"statistic": "above idle"}
         print(f"{predicted_figure(data['energy_mj'], 'mJ', origin)}: {origin['summary']}")
@@ -189,6 +191,8 @@ def benchmark(
         [(name, value) for name, value in latency.items() if name != "runs"],
         title=str(model),
     )
+    if measurement.memory:
+        print(f"memory: {memory_words(measurement.memory)}")
     if measurement.energy is not None:
         print(f"energy of one inference: {measurement.energy.describe()}")
     elif measurement.energy_problem:

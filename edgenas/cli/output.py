@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -57,3 +57,13 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+def memory_words(memory: Mapping[str, float]) -> str:
+    """Memory by its cost's name, on one line.
+
+    >>> memory_words({"sram_bytes": 31888, "flash_bytes": 243264})
+    'sram 31,888 bytes, flash 243,264 bytes'
+    """
+    names = {name: name.removesuffix("_bytes").replace("_", " ") for name in memory}
+    return ", ".join(f"{names[name]} {round(value):,} bytes" for name, value in memory.items())

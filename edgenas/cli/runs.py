@@ -15,6 +15,16 @@ RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished
 DATA_DIR = typer.Option(
     None, "--data-dir", envvar="EDGENAS_DATA_DIR", help="Folder with full data sets as NAME.npz files."
 )
+STUDY = typer.Option(
+    None, "--study", help="URL of the study, to share it: postgresql://, mysql://, grpc://HOST:PORT (search.study)."
+)
+RAY = typer.Option(
+    None, "--ray", metavar="ADDRESS|local", help="Evaluate in Ray actors, of a cluster or here; needs edgenas[ray]."
+)
+RAY_WORKERS = typer.Option(
+    None, "--workers", min=1, help="Ray actors, each with one candidate at a time; 1 by default."
+)
+RAY_GPUS = typer.Option(None, "--gpus-per-worker", min=0.0, help="GPUs that Ray keeps for each; 0 by default.")
 OUTPUT = typer.Option(None, "--output", "-o", help="The run's folder; by default runs/NAME of the recipe.")
 FROM_SUPERNET = typer.Option(
     None,
@@ -69,19 +79,27 @@ def search(
     resume: bool = RESUME,
     data_dir: Path | None = DATA_DIR,
     output: Path | None = OUTPUT,
+    study: str | None = STUDY,
+    ray: str | None = RAY,
+    workers: int | None = RAY_WORKERS,
+    gpus_per_worker: float | None = RAY_GPUS,
     from_supernet: Path | None = FROM_SUPERNET,
     budget: list[str] | None = BUDGET,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Profile and search only; train and export later with `edgenas export`."""
     from edgenas.run.pipeline import run_from_supernet, search_recipe
+    from edgenas.run.ray_workers import crew_of
 
     path, lender = _source(path, from_supernet, budget)
+    crew = crew_of(ray, workers, gpus_per_worker)
     if lender is not None:
+        if study is not None or crew is not None:
+            raise InputError("--from-supernet searches a supernet here; --study and --ray share a search of a recipe")
         result = run_from_supernet(lender, budget or (), resume=resume, data_dir=data_dir, output=output, ship=False)
     else:
         assert path is not None
-        result = search_recipe(path, resume=resume, data_dir=data_dir, output=output)
+        result = search_recipe(path, resume=resume, data_dir=data_dir, output=output, study=study, crew=crew)
     if as_json:
         print_json(result.to_json())
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from edgenas.recipe.section import Section
+from edgenas.spaces.errors import InputError
 
 
 class DeviceRecipe(Section):
@@ -31,6 +32,19 @@ class BudgetRecipe(Section):
         "else modelled from its watts (`edgenas devices check` tells).",
     )
     size_bytes: int | None = Field(default=None, gt=0, description="Size of the .tflite file.")
+    sram_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="The most that the device's SRAM holds, as its own compiler tells (devices of kind ethos-u).",
+    )
+    flash_bytes: int | None = Field(
+        default=None, gt=0, description="Constants as its own compiler stores them (devices of kind ethos-u)."
+    )
+    arena_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="Arena of the microcontrollers' interpreter, as it allocates it (needs edgenas[micro]).",
+    )
     peak_activation_bytes: int | None = Field(default=None, gt=0, description="Memory of live activations at the peak.")
     macs: int | None = Field(default=None, gt=0, description="Multiply-accumulates of one inference.")
     params: int | None = Field(default=None, gt=0, description="Trainable parameters.")
@@ -39,6 +53,13 @@ class BudgetRecipe(Section):
     def _some_limit(self) -> BudgetRecipe:
         if not self.limits:
             raise ValueError(f"expected at least one limit, of {', '.join(type(self).model_fields)}")
+        if self.arena_bytes is not None:
+            from edgenas.export.micro.interpreter import require_micro
+
+            try:
+                require_micro()
+            except InputError as error:
+                raise ValueError(f"arena_bytes cannot be checked: {error}") from None
         return self
 
     @property

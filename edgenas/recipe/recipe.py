@@ -178,6 +178,11 @@ class SearchRecipe(Section):
         description="Candidates trained at once, each in its own process on its share of the CPU's cores. One gives "
         "the same search for the same seed; several do, unless a trial takes longer than the 2 * workers - 1 after it.",
     )
+    study: str | None = Field(
+        default=None,
+        description="Where the trials are kept while the search runs, so that workers on other machines share it: "
+        "postgresql://, mysql:// or grpc://HOST:PORT of `edgenas serve`; --study sets it. null: study.db of the run.",
+    )
     time_limit_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -206,6 +211,18 @@ class SearchRecipe(Section):
         description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
     )
 
+    @field_validator("study")
+    @classmethod
+    def _known_study(cls, study: str | None) -> str | None:
+        if study is not None:
+            from edgenas.study.store import check_url
+
+            try:
+                check_url(study)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return study
+
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:
         if self.algorithm in ONE_SHOT:
@@ -223,9 +240,16 @@ class SearchRecipe(Section):
         return self
 
 
+#: The form of recipes; one that names none is of the first.
+RECIPE_VERSION = 1
+
+
 class Recipe(Section):
     """Everything that a run needs. Read one with :meth:`load`."""
 
+    version: int = Field(
+        default=RECIPE_VERSION, ge=1, description="Of the form of recipes; a newer one is refused with the reason."
+    )
     name: str = Field(examples=["my-run"], description="Name of the run; its folder is OUTPUT/NAME.")
     seed: int = Field(default=0, ge=0, description="Seed of everything random: same seed, same search.")
     output: str = Field(default="runs", description="Folder of runs.")
@@ -261,6 +285,13 @@ class Recipe(Section):
         default_factory=FinalTraining, description="Training of the network that is shipped."
     )
     export: ExportRecipe = Field(default_factory=ExportRecipe)
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version > RECIPE_VERSION:
+            raise ValueError(f"this version of EdgeNAS reads recipes up to version {RECIPE_VERSION}: update it")
+        return version
 
     @field_validator("name")
     @classmethod
@@ -415,6 +446,13 @@ class Recipe(Section):
         """The same recipe with another folder of data sets."""
         data = self.data.model_copy(update={"directory": str(check_path(directory, "--data-dir").resolve())})
         return self.model_copy(update={"data": data})
+
+    def with_study(self, url: str) -> Recipe:
+        """The same recipe with its study behind a URL. Raises InputError for a URL of an unknown kind."""
+        from edgenas.study.store import check_url
+
+        check_url(url, "--study")
+        return self.model_copy(update={"search": self.search.model_copy(update={"study": url})})
 
     @property
     def is_one_shot(self) -> bool:

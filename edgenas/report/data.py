@@ -58,6 +58,8 @@ class ShippedModel:
     energy_meter: str = ""
     latency_kind: str = "unknown"
     """How ``latency_ms`` is known: ``measured``, ``simulated`` or ``modelled``."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the bundle's files, by name."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,31 @@ class QuantizationTable:
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class WrongPicture:
+    """A test example that the exported file takes for another class; classes are places in the labels."""
+
+    index: int
+    true: int
+    predicted: int
+    confidence: float
+    """The probability that the file gives the wrong class."""
+    picture: str = ""
+    """A ``data:`` URL of a PNG or JPEG; empty where an example is no picture."""
+
+
+@dataclass(frozen=True)
+class ClassMistakes:
+    """What the exported file gets wrong on the test examples."""
+
+    quantization: str
+    examples: int
+    labels: tuple[str, ...]
+    confusion: Mapping[tuple[int, int], int]
+    """How often a class (first) is taken for another (second); ``len(labels)`` is an answer for no class."""
+    wrong: tuple[WrongPicture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +157,12 @@ class ReportData:
     shipped: ShippedModel | None = None
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
+    mistakes: ClassMistakes | None = None
+    """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
+    files: Rows = ()
+    """The run's files that a reader may want: what each is, and its path in the run folder."""
+    bundles: Mapping[int, str] = field(default_factory=dict)
+    """Bundles by trial: their folders in the run folder."""
     final_validation_score: float | None = None
     validation_images: int | None = None
     training_history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)

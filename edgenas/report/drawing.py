@@ -1,7 +1,8 @@
 """A network drawn stage by stage, as inline SVG.
 
-Each stage (blocks with the same output shape) is one small SVG; side by side they read as one picture, and on a
-narrow page they wrap like words. A box is as tall as its resolution and as wide as its filters (both on a log
+Each stage (blocks with the same output shape) is one small SVG; side by side they read as one picture. On a narrow page
+they stand in several rows of about the same length: for each of three widths of the page, the markup says where rows
+begin, and the style sheet picks. A box is as tall as its resolution and as wide as its filters (both on a log
 scale), coloured by family; an arc is a skip connection. What is drawn comes from the ops a block lowers to, so a
 block family that is added later is drawn as well.
 """
@@ -14,14 +15,20 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from edgenas.report.palette import family
+from edgenas.report.rows import row_starts
 from edgenas.report.text import TIMES, count, escape, milliseconds, percent, sides
 from edgenas.spaces import Network, Node
 from edgenas.spaces.block import Block
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.ops import Add, Convolution, Multiply, Shape
 
-# The row leaves room for the inputs before the first block.
-_ROW, _NARROW_COLUMN, _WIDE_COLUMN = 1060, 70, 116
+_COLUMN = 76
+#: Least width, in px, of the place for the picture on a wide page, a narrow or printed one, and a phone: style.css.
+_PLACES = {"wide": 960, "medium": 560, "narrow": 300}
+#: A row may be so much smaller or larger than drawn.
+_LEAST_SCALE, _LARGEST_SCALE = 0.84, 1.3
+#: Room for the name of an input, in columns; and most blocks that are drawn side by side without a possible break.
+_INPUT, _MOST_BLOCKS = 0.8, 4
 _AXIS, _TALLEST, _SHORTEST = 88, 108, 34
 _WIDEST, _NARROWEST = 0.78, 0.4  # of the column
 _LABELS = 164
@@ -54,8 +61,28 @@ def draw_network(network: Network, latency_ms: Mapping[str, float]) -> str:
     blocks = list(_drawn(network, latency_ms))
     scale = _Scale(network, blocks)
     stages = [list(group) for _, group in groupby(blocks, key=lambda drawn: drawn.shape)]
-    cards = "".join(_stage(index, stage, scale) for index, stage in enumerate(stages))
-    return f'<div class="network">{_inputs(network)}{cards}</div>{_legend(blocks)}'
+    cards = [(_INPUT, _input(name, shape)) for name, shape in network.inputs]
+    for index, stage in enumerate(stages):
+        for start in range(0, len(stage), _MOST_BLOCKS):
+            part = stage[start : start + _MOST_BLOCKS]
+            cards.append((len(part), _stage(index, stage, part, scale)))
+    return f'<div class="strip"><div class="network">{_in_rows(cards)}</div></div>{_legend(blocks)}'
+
+
+def _in_rows(cards: list[tuple[float, str]]) -> str:
+    """The cards, and between them where a row begins on a page of each width."""
+    breaks: dict[int, list[str]] = {}
+    for place, width in _PLACES.items():
+        for start in row_starts([columns for columns, _ in cards], width / (_LEAST_SCALE * _COLUMN)):
+            breaks.setdefault(start, []).append(place)
+    parts = []
+    for number, (columns, card) in enumerate(cards):
+        parts += [f'<i class="row {place}"></i>' for place in breaks.get(number, ())]
+        least, most = _LEAST_SCALE * _COLUMN * columns, _LARGEST_SCALE * _COLUMN * columns
+        parts.append(
+            f'<figure class="stage" style="flex:{columns:g} 1 {least:.0f}px;max-width:{most:.0f}px">{card}</figure>'
+        )
+    return "".join(parts)
 
 
 def _drawn(network: Network, latency_ms: Mapping[str, float]) -> Iterator[_Drawn]:
@@ -94,8 +121,6 @@ class _Scale:
 
     def __init__(self, network: Network, blocks: list[_Drawn]) -> None:
         shapes = [drawn.shape for drawn in blocks] + [shape for _, shape in network.inputs]
-        #: Width of one block's column: a short network fills the row, a long one wraps.
-        self.column = min(_WIDE_COLUMN, max(_NARROW_COLUMN, _ROW // max(1, len(blocks))))
         self._tallest = math.log2(1 + max(_resolution(shape) for shape in shapes))
         widths = [math.log2(shape[-1]) for shape in shapes]
         self._narrowest, self._spread = min(widths), max(1.0, max(widths) - min(widths))
@@ -109,7 +134,7 @@ class _Scale:
 
     def width(self, shape: Shape) -> float:
         ratio = (math.log2(shape[-1]) - self._narrowest) / self._spread
-        return self.column * (_NARROWEST + (_WIDEST - _NARROWEST) * ratio)
+        return _COLUMN * (_NARROWEST + (_WIDEST - _NARROWEST) * ratio)
 
 
 def _resolution(shape: Shape) -> int:
@@ -120,42 +145,41 @@ def _shape_text(shape: Shape) -> str:
     return sides(shape[:2]) if len(shape) == 3 else "vector"
 
 
-def _inputs(network: Network) -> str:
-    return "".join(
-        f'<figure class="stage end"><figcaption><b>{_shape_text(shape)}</b><span>{shape[-1]} wide</span>'
-        f"<span>{escape(name)}</span></figcaption></figure>"
-        for name, shape in network.inputs
+def _input(name: str, shape: Shape) -> str:
+    return (
+        f"<figcaption><b>{_shape_text(shape)}</b><span>{shape[-1]} wide</span><span>{escape(name)}</span></figcaption>"
     )
 
 
-def _stage(index: int, stage: list[_Drawn], scale: _Scale) -> str:
+def _stage(index: int, stage: list[_Drawn], part: list[_Drawn], scale: _Scale) -> str:
+    """Some blocks of a stage, below what is said of the whole stage."""
     shape = stage[0].shape
-    macs_share = sum(drawn.macs_share for drawn in stage)
     known = [drawn.latency_share for drawn in stage if drawn.latency_share is not None]
-    shares = f'<small class="macs">{percent(macs_share, 0)}</small>'
-    if known:
-        shares += f'<small class="latency">{percent(sum(known), 0)}</small>'
-    caption = f"<b>{_shape_text(shape)}</b><span>{shape[-1]} wide</span>{shares}"
-    boxes = "".join(_box(drawn, place, scale) for place, drawn in enumerate(stage))
-    width = scale.column * len(stage)
+    if part[0] is stage[0]:
+        shares = f'<small class="macs">{percent(sum(drawn.macs_share for drawn in stage), 0)}</small>'
+        if known:
+            shares += f'<small class="latency">{percent(sum(known), 0)}</small>'
+        caption = f"<b>{_shape_text(shape)}</b><span>{shape[-1]} wide</span>{shares}"
+    else:
+        caption = f"<b>{_shape_text(shape)}</b><span>goes on</span>"
+    boxes = "".join(_box(drawn, place, scale) for place, drawn in enumerate(part))
+    width = _COLUMN * len(part)
     title = f"Stage {index + 1}: {len(stage)} block{'s' * (len(stage) > 1)} with output {sides(shape)}"
     return (
-        f'<figure class="stage"><figcaption>{caption}</figcaption>'
-        f'<svg viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}">{boxes}</svg></figure>'
+        f"<figcaption>{caption}</figcaption>"
+        f'<svg viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{escape(title)}">{boxes}</svg>'
     )
 
 
 def _box(drawn: _Drawn, place: int, scale: _Scale) -> str:
     look = family(drawn.block.kind)
-    column = scale.column
-    centre = (place + 0.5) * column
+    centre = (place + 0.5) * _COLUMN
     height, width = scale.height(drawn.shape), scale.width(drawn.shape)
     left, right, top = centre - width / 2, centre + width / 2, _AXIS - height / 2
     kernel = getattr(drawn.block, "kernel", None)
     parts = [
         f"<title>{escape(_tooltip(drawn))}</title>",
-        f'<path class="wire" d="M{place * column} {_AXIS}H{left:.1f}M{right:.1f} {_AXIS}H{(place + 1) * column}"/>',
+        f'<path class="wire" d="M{place * _COLUMN} {_AXIS}H{left:.1f}M{right:.1f} {_AXIS}H{(place + 1) * _COLUMN}"/>',
         _arc(left, right, top) if drawn.has_skip else "",
         f'<rect class="block" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6" '
         f'style="--family:{look.colour}"/>',
@@ -185,12 +209,12 @@ def _line(centre: float, baseline: float, text: str, role: str) -> str:
 def _bar(centre: float, top: float, share: float | None, scale: _Scale, role: str) -> str:
     if share is None:
         return ""
-    left, full = centre - scale.column / 2 + 5, scale.column - 38
+    left, full = centre - _COLUMN / 2 + 5, _COLUMN - 38
     filled = max(1.0, full * share / scale.largest_share)
     return (
         f'<rect class="track" x="{left:.1f}" y="{top}" width="{full}" height="7" rx="2"/>'
         f'<rect class="{role}" x="{left:.1f}" y="{top}" width="{filled:.1f}" height="7" '
-        f'rx="2"/><text class="share" x="{centre + scale.column / 2 - 4:.1f}" y="{top + 7}">{percent(share, 0)}</text>'
+        f'rx="2"/><text class="share" x="{centre + _COLUMN / 2 - 4:.1f}" y="{top + 7}">{percent(share, 0)}</text>'
     )
 
 

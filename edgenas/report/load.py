@@ -19,9 +19,12 @@ from edgenas.report.facts import (
     table_rows,
     version_rows,
 )
+from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
+from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.run.folder import RunFolder
+from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
@@ -71,7 +74,7 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        for part in (*parts, self._validation, self._training, self._quantizations):
+        for part in (*parts, self._validation, self._training, self._quantizations, self._mistakes, self._files):
             data = part(data)
         return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
 
@@ -139,7 +142,7 @@ class _Reader:
         study = open_study(self.folder.study_path)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
-            study_trials = study.trials
+            study_trials = [trial for trial in study.trials if not trial.foreign]
             latency, energy = self._cost("latency_ms"), self._cost("energy_mj")
             trials = tuple(_trial_points(study, limits, latency, energy))
             best = self._chosen(study, data)
@@ -238,6 +241,20 @@ class _Reader:
         read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
         return data if read is None else dataclasses.replace(data, quantizations=read)
 
+    def _mistakes(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial found on the test examples."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = mistakes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+
+    def _files(self, data: ReportData) -> ReportData:
+        shipped = data.best_trial if data.shipped is not None else None
+        return dataclasses.replace(data, files=run_files(self.folder), bundles=run_bundles(self.folder, shipped))
+
     def _command(self) -> str:
         return f"edgenas run {self.folder.recipe_path} --resume"
 
@@ -257,6 +274,7 @@ def _trial_points(study: StudyStore, limits: Mapping[str, float], latency: str, 
             error=trial.error,
         )
         for trial in study.trials
+        if not trial.foreign
     ]
 
 
@@ -306,6 +324,7 @@ def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         energy_mj=energy.get("energy_mj"),
         energy_kind=str(energy.get("kind") or ""),
         energy_meter=str(energy.get("meter") or ""),
+        checksums={str(name): str(digest) for name, digest in (metrics.get("checksums") or {}).items()},
     )
     chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.score is not None]
     return dataclasses.replace(

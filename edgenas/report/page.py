@@ -7,30 +7,10 @@ from importlib.resources import files
 from typing import Any
 
 from edgenas.report.data import ReportData
+from edgenas.report.front import trial_actions
 from edgenas.report.search_figures import trial_hovers
 from edgenas.report.sections import PlacedFigure, body, headline
 from edgenas.report.text import escape
-
-#: Draws the figures; on touch screens a drag scrolls the page instead of zooming into a picture.
-_SCRIPT = """
-const trials = JSON.parse(document.getElementById('trial-hovers').textContent);
-const touch = window.matchMedia('(pointer: coarse)').matches;
-for (const holder of document.querySelectorAll('.figure')) {
-  const spec = JSON.parse(document.getElementById(holder.dataset.spec).textContent);
-  for (const trace of spec.data) {
-    if (trace.meta === 'trials') trace.hovertext = trace.customdata.map(number => trials[number]);
-  }
-  if (touch) spec.layout.dragmode = false;
-  Plotly.newPlot(holder, spec.data, spec.layout, {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
-  });
-}
-const watcher = new ResizeObserver(entries => entries.forEach(entry => Plotly.Plots.resize(entry.target)));
-document.querySelectorAll('.figure').forEach(holder => watcher.observe(holder));
-const fit = () => document.querySelectorAll('.figure').forEach(holder => Plotly.Plots.resize(holder));
-window.addEventListener('beforeprint', fit);
-window.addEventListener('afterprint', fit);
-"""
 
 
 def render_page(data: ReportData) -> str:
@@ -44,9 +24,12 @@ def render_page(data: ReportData) -> str:
         f'<script type="application/json" id="{figure.name}-spec">{_json_in_html(figure.spec)}</script>'
         for figure in figures
     )
-    hovers = trial_hovers(data) if figures else {}
-    specs += f'<script type="application/json" id="trial-hovers">{_json_in_html(hovers)}</script>' if figures else ""
-    style = files("edgenas.report").joinpath("style.css").read_text(encoding="utf-8")
+    if figures:
+        for name, content_of in (("trial-hovers", trial_hovers(data)), ("trial-actions", trial_actions(data))):
+            specs += f'<script type="application/json" id="{name}">{_json_in_html(content_of)}</script>'
+    style, script = (
+        files("edgenas.report").joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "page.js")
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -54,7 +37,7 @@ def render_page(data: ReportData) -> str:
         f"<title>{escape(data.name)} · EdgeNAS report</title>\n"
         f'<meta name="description" content="{escape(headline(data))}">\n'
         f"<style>\n{style}</style>\n</head>\n<body>\n{content}\n{library}{specs}\n"
-        f"<script>{_SCRIPT if figures else ''}</script>\n</body>\n</html>\n"
+        f"<script>\n{script}</script>\n</body>\n</html>\n"
     )
 
 

@@ -183,6 +183,8 @@ def block_latency_figure(data: ReportData) -> go.Figure | None:
         categoryorder="array",
         categoryarray=[escape(node.name) for node in nodes],
     )
+    # Room for the text beside the longest bar, on a page of any width.
+    figure.update_xaxes(range=[0, 1.2 * max(data.node_latency_ms[node.name] for node in nodes)])
     for kind in dict.fromkeys(node.block.kind for node in nodes):
         members = [node for node in nodes if node.block.kind == kind]
         values = [data.node_latency_ms[node.name] for node in members]

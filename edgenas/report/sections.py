@@ -8,16 +8,20 @@ from typing import Any
 from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures
 from edgenas.report.cards import cards_html, device_cards_html, headline
-from edgenas.report.data import VALIDATION, ReportData, Rows, TrialPoint
+from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
-from edgenas.report.finalists import finalists_html
+from edgenas.report.files import files_html
+from edgenas.report.front import front_html
+from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
-from edgenas.report.text import duration, escape, millijoules, milliseconds, percent, significant
+from edgenas.report.text import duration, escape, milliseconds
+from edgenas.report.trials import trials_html
 
 __all__ = ["PlacedFigure", "body", "headline"]
 
-_SHOWN_TRIALS = 200
+#: Where the script tells of a point that is clicked.
+_PICKED = '<div class="picked" aria-live="polite" hidden></div>'
 #: With fewer measured networks than this, the page says how to measure more.
 _FEW_PAIRS = 10
 
@@ -36,9 +40,10 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _search(data, placed),
         _architecture(data, placed),
         _trust(data, placed),
+        _mistakes(data),
         _quantizations(data),
         _training(data, placed),
-        _trials(data),
+        _section("trials", "Trials", "", trials_html(data)),
         _details(data),
     ]
     return f"{_header(data)}\n<main>\n{''.join(sections)}\n</main>\n{_footer(data)}"
@@ -56,6 +61,7 @@ def _header(data: ReportData) -> str:
         + cards_html(data)
         + "".join(_other_device(one) for one in data.others)
         + _budget_use(data)
+        + files_html(data)
         + "</header>"
     )
 
@@ -78,15 +84,16 @@ def _section(name: str, title: str, lead: str, *parts: str) -> str:
     return f'<section id="{name}"><h2>{escape(title)}</h2>{lead}{content}</section>\n'
 
 
-def _place(placed: list[PlacedFigure], name: str, figure: Any, title: str, caption: str) -> str:
+def _place(placed: list[PlacedFigure], name: str, figure: Any, title: str, caption: str, below: str = "") -> str:
+    """A panel with a figure; ``below`` is what stands under it."""
     if figure is None:
         return ""
     placed.append(PlacedFigure(name, figure.to_plotly_json()))
     height = figure.layout.height
     return (
         f'<div class="panel"><h3>{escape(title)}</h3><p class="caption">{escape(caption)}</p>'
-        f'<div class="figure" id="{name}" data-spec="{name}-spec" style="min-height:{height}px">'
-        "<noscript>This picture needs JavaScript.</noscript></div></div>"
+        f'<div class="figure" id="{name}" data-spec="{name}-spec" style="--height:{height}px">'
+        f"<noscript>This picture needs JavaScript.</noscript></div>{below}</div>"
     )
 
 
@@ -109,7 +116,7 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Each trial, the best one within the budget so far, and the best reward so far.",
     )
     fronts = [_fronts(one, placed, number) for number, one in enumerate((data, *data.others))]
-    return _section("search", "Search", "", *fronts, progress)
+    return _section("search", "Search", "", *fronts, front_html(data), progress)
 
 
 def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
@@ -122,7 +129,9 @@ def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
         search_figures.pareto_figure(data),
         f"Accuracy against latency{where}",
         f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
-        + _limit_sentence(data),
+        + _limit_sentence(data)
+        + " Click a point for its bundle, or the command that makes it.",
+        _PICKED,
     )
     thrifty = int(trial_front(data, "energy_mj").sum())
     energy = _place(
@@ -132,6 +141,7 @@ def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
         f"Accuracy against energy{where}",
         f"{thrifty} of {len(data.trials)} trials are on this front: no other trial needs as little and is better. "
         f"Energy of one inference above idle, predicted {data.energy_origin}.",
+        _PICKED,
     )
     return pareto + energy
 
@@ -208,6 +218,12 @@ def _quantizations(data: ReportData) -> str:
     return _section("quantizations", "Quantizations", "", quantizations_html(data.quantizations))
 
 
+def _mistakes(data: ReportData) -> str:
+    if data.mistakes is None:
+        return ""
+    return _section("mistakes", "What it gets wrong", "", mistakes_html(data.mistakes, data.example))
+
+
 def _training(data: ReportData, placed: list[PlacedFigure]) -> str:
     curves = _place(
         placed,
@@ -217,68 +233,6 @@ def _training(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Per epoch; accuracy on the left axis, loss (dotted) on the right.",
     )
     return _section("training", "Training", "", curves)
-
-
-def _trials(data: ReportData) -> str:
-    if not data.trials:
-        return ""
-    front = {trial.number for trial, is_on in zip(data.trials, trial_front(data), strict=True) if is_on}
-    ranked = sorted(data.trials, key=lambda trial: (-(trial.reward or float("-inf")), trial.number))
-    short = {trial.number: trial.score for trial in data.trials}
-    finalists = finalists_html(data.finalists, short, data.best_trial, data.metric_title)
-    parts = [finalists, _rejected(data), _failed(data)]
-    rows = "".join(
-        _trial_row(trial, trial.number in front, trial.number == data.best_trial) for trial in ranked[:_SHOWN_TRIALS]
-    )
-    more = f" (the best {_SHOWN_TRIALS} by reward; all are in pareto.csv)" if len(ranked) > _SHOWN_TRIALS else ""
-    parts.append(
-        f'<details class="panel"><summary>All {len(ranked)} trials{more}</summary><div class="scroll"><table>'
-        f"<thead><tr><th>trial</th><th>{escape(data.metric_title)}</th><th>latency</th><th>energy</th><th>reward</th><th>time</th><th></th>"
-        f"<th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
-    )
-    return _section("trials", "Trials", "", *parts)
-
-
-def _rejected(data: ReportData) -> str:
-    rows = "".join(
-        f'<tr><td class="number">{number}</td><td>{escape(reason)}</td></tr>'
-        for number, reason in data.rejected.items()
-    )
-    return rows and (
-        '<div class="panel"><h3>Better ones that were not shipped</h3><div class="scroll"><table><thead><tr><th>trial'
-        f"</th><th>why</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
-    )
-
-
-def _failed(data: ReportData) -> str:
-    if not data.failed:
-        return ""
-    rows = "".join(
-        f'<tr><td class="number">{trial.number}</td><td>{escape(trial.error)}</td>'
-        f"<td><code>{escape(trial.architecture)}</code></td></tr>"
-        for trial in data.failed
-    )
-    return (
-        f'<div class="panel"><h3>Failed trials: {len(data.failed)}</h3><div class="scroll"><table><thead><tr><th>trial'
-        f"</th><th>what happened</th><th>architecture</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
-    )
-
-
-def _trial_row(trial: TrialPoint, on_front: bool, chosen: bool) -> str:
-    marks = [
-        "chosen" if chosen else "",
-        "front" if on_front else "",
-        "over budget" if trial.feasible is False else "",
-        trial.state if trial.score is None else "",
-    ]
-    tags = "".join(f'<span class="tag {mark.split()[0]}">{escape(mark)}</span>' for mark in marks if mark)
-    return (
-        f'<tr{" class=chosen" if chosen else ""}><td class="number">{trial.number}</td>'
-        f'<td class="number">{percent(trial.score)}</td><td class="number">{milliseconds(trial.latency_ms)}</td>'
-        f'<td class="number">{millijoules(trial.energy_mj)}</td>'
-        f'<td class="number">{significant(trial.reward)}</td><td class="number">{duration(trial.seconds)}</td>'
-        f"<td>{tags}</td><td><code>{escape(trial.architecture)}</code></td></tr>"
-    )
 
 
 def _details(data: ReportData) -> str:

@@ -58,7 +58,7 @@ class BudgetUse:
         unit = unit_of(self.name)
         found = _amount(self.found, unit)
         if self.kind != "counted":
-            found = str(Figure(self.found, unit, self.kind))
+            found = f"{found} ({Figure(self.found, unit, self.kind).words})"
         predicted = "" if self.predicted is None else f", {self.predicted / self.limit:.0%} predicted"
         return (
             f"{device and f'{device}: '}{cost} uses {self.found / self.limit:.0%} of its budget of "

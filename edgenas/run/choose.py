@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from edgenas.export.figure import Figure
 from edgenas.run.records import ChooseRecord, FinalistRecord, FinalistsRecord
 from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.study.cost_names import MEMORY_COSTS
 from edgenas.study.store import StudyStore
 from edgenas.study.study import Trial
 
@@ -218,6 +219,11 @@ def _over(context: RunContext, device: RunDevice, measurement: Measurement) -> s
     where = f" on {device.name}" if len(context.devices) > 1 else ""
     if words := over_energy(measurement, device.budget.get("energy_mj")):
         return f"energy{where} {words}"
+    for name in MEMORY_COSTS:
+        limit, found = device.budget.get(name), measurement.memory.get(name)
+        if limit is not None and found is not None and found > limit:
+            kind = measurement.provenance.kind
+            return f"{name} {found:,} bytes ({kind}){where} is over the budget of {limit:,.0f}"
     limit_ms = device.budget.get("latency_ms")
     if limit_ms is not None and measurement.median > limit_ms:
         return f"{_median(measurement)}{where} is over the budget of {limit_ms:.4g} ms"

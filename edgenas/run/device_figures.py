@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import Figure, kind_of
+from edgenas.export.micro.interpreter import allocate
 from edgenas.run.choose import measure_deployed
 from edgenas.run.records import DeviceRecord
 from edgenas.run.shipping import quiet_latency
 from edgenas.spaces.cost import peak_activation_bytes
+from edgenas.study.cost_names import MEMORY_COSTS
 from edgenas.study.objectives import within
 
 if TYPE_CHECKING:
@@ -52,9 +54,15 @@ class DeviceFigures:
         energy = None if self.measurement.energy is None else self.measurement.energy.to_json()
         return self.measurement.provenance.to_json() | {"energy": energy}
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """How the costs are known that are not counted from the file."""
+        kinds = {"latency_ms": self.latency_kind, "energy_mj": self.energy_kind or "predicted"}
+        return kinds | dict.fromkeys(MEMORY_COSTS, self.latency_kind)
+
     def over(self) -> list[str]:
         """What is over the device's budget, in words."""
-        kinds = {"latency_ms": self.latency_kind, "energy_mj": self.energy_kind or "predicted"}
+        kinds = self.kinds
         return [
             f"{name} is {self.costs[name]:.6g}{f' ({kinds[name]})' if name in kinds else ''}, over the budget of "
             f"{limit:.6g}"
@@ -95,6 +103,9 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
         energy_mj = prediction.energy_mj
     if energy_mj is not None:
         costs["energy_mj"] = energy_mj
+    if "arena_bytes" in device.budget:
+        costs["arena_bytes"] = allocate(model).total_bytes
+    costs |= {name: measurement.memory[name] for name in MEMORY_COSTS if name in measurement.memory}
     if prediction is None:
         return DeviceFigures(device, model, measurement, costs, {}, {})
     predicted = {
@@ -103,6 +114,7 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
         "energy_mj": prediction.energy_mj,
         "provenance": device.table.provenance.to_json() | {"statistic": device.table.statistic},
         "energy_provenance": prediction.energy_provenance,
+        **prediction.memory,
     }
     return DeviceFigures(device, model, measurement, costs, predicted, {})
 

@@ -12,7 +12,7 @@ from edgenas.export.files import write_atomically
 from edgenas.run.budget_use import BudgetUse, budget_uses
 from edgenas.run.device_figures import DeviceFigures, measure_on, with_quiet
 from edgenas.run.records import BudgetUseRecord, ChooseRecord, ExportRecord, ProfileRecord
-from edgenas.run.shipping import accuracy_shortfall, file_names, float_equality, shipped_files
+from edgenas.run.shipping import accuracy_shortfall, board_files, file_names, float_equality, shipped_files
 from edgenas.run.train import final_path, load_trained, training_record
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -41,7 +41,8 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
-    from edgenas.tasks.files import file_metrics
+    from edgenas.run.mistakes import save_mistakes, worst_classes
+    from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
     recipe, dataset = context.recipe, context.dataset
@@ -68,14 +69,15 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     test = dataset.test
     equality = float_equality(context, network, model, preprocessing)
     float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
-    of_files = [
-        file_metrics(content, test, task=task, network=network, preprocessing=preprocessing)
-        for content in dict.fromkeys(files.values())
-    ]
-    tflite_metrics = min(of_files, key=lambda metrics: metrics[task.metric])
+    of_files = []
+    for content in dict.fromkeys(files.values()):
+        outputs = file_outputs(content, test, task=task, network=network, preprocessing=preprocessing)
+        of_files.append((task.metrics(in_memory(test.targets), outputs), content, outputs))
+    tflite_metrics, worst, answers = min(of_files, key=lambda one: one[0][task.metric])
     score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
     if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
+    mistakes = save_mistakes(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures)
@@ -104,10 +106,12 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             predicted={one.name: one.predicted for one in figures if one.predicted},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
+            worst_classes=worst_classes(context, mistakes),
             training=record["settings"] | {"seed": recipe.seed},
             float_equality=equality,
             group_convolution=context.first.device.group_convolution,
             files=names if several else {},
+            board_files=board_files(context, files),
             other_models={names[device]: files[device] for device in files if names[device] != "model.tflite"},
         ),
     )
@@ -141,11 +145,10 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
     """How much of each budget the file uses, beside what the search has seen."""
     found: dict[str, tuple[float, str]] = {}
     for one in figures:
-        kinds = {"latency_ms": one.latency_kind, "energy_mj": one.energy_kind or "predicted"}
         for cost in one.device.budget:
             name = context.recipe.cost_name(cost, one.name)
             if name not in found or found[name][0] < one.costs[cost]:
-                found[name] = (one.costs[cost], kinds.get(cost, "counted"))
+                found[name] = (one.costs[cost], one.kinds.get(cost, "counted"))
     with closing(context.open_study()) as study:
         trials = study.trials
     return budget_uses(

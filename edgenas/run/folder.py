@@ -148,8 +148,10 @@ class RunFolder:
 
     def _check_same(self, recipe: Recipe) -> None:
         before = self.read_recipe()
-        old, new = (_flat(one.model_dump(mode="json")) for one in (before, recipe))
+        old, new = (flat(one.model_dump(mode="json")) for one in (before, recipe))
         free = {*FREE_KEYS, *before.files, *recipe.files}
+        if before.search.study and recipe.search.study:  # its server may have moved; the study says whose it is
+            free.add("search.study")
         if not self.inputs.path.is_file():  # a run of an older version: only a path that is gone may be another
             free -= {key for key, file in before.files.items() if Path(file).exists()}
         changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
@@ -186,14 +188,14 @@ class RunFolder:
             self._lock = None
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
             value = {str(number): one for number, one in enumerate(value)}
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found

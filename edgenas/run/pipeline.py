@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
 from edgenas.recipe.recipe import Recipe
@@ -32,6 +32,9 @@ from edgenas.study.cost_names import nested
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
+
+if TYPE_CHECKING:
+    from edgenas.run.ray_workers import RayCrew
 
 __all__ = ["RunResult", "check", "export_trial", "run", "run_from_supernet", "run_recipe", "search_recipe"]
 
@@ -130,10 +133,19 @@ def run_recipe(
 
 
 def search_recipe(
-    path: Path | str, *, resume: bool = False, data_dir: Path | None = None, output: Path | None = None
+    path: Path | str,
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    study: str | None = None,
+    crew: RayCrew | None = None,
 ) -> RunResult:
-    """Profile and search only; see :func:`run`."""
-    return run(_load(path, data_dir), resume=resume, output=_output(path, output, resume), ship=False)
+    """Profile and search only, in the study behind a URL where one is given; see :func:`run`."""
+    recipe = _load(path, data_dir)
+    if study is not None:
+        recipe = recipe.with_study(study)
+    return run(recipe, resume=resume, output=_output(path, output, resume), ship=False, crew=crew)
 
 
 def run_from_supernet(
@@ -167,6 +179,7 @@ def run(
     quiet: bool = False,
     evaluator: EvaluatorFactory | None = None,
     scheduler: SchedulerFactory | None = None,
+    crew: RayCrew | None = None,
 ) -> RunResult:
     """Runs a recipe in its run folder, ``OUTPUT/NAME`` unless ``output`` names another.
 
@@ -178,6 +191,7 @@ def run(
         quiet: show no progress.
         evaluator: how candidates are judged; None trains them shortly, as the recipe says.
         scheduler: where they are judged, such as :class:`edgenas.study.scheduler.InProcess`; None starts workers.
+        crew: workers elsewhere that judge them instead, as Ray actors.
 
     Raises:
         InputError: something in the recipe is wrong, or the folder holds another run.
@@ -194,7 +208,7 @@ def run(
             train_fixed(context)
         else:
             profile(context)
-            _search(context, evaluator, scheduler)
+            _search(context, evaluator, scheduler, crew)
         if ship:
             _ship(context)
             _report(context)
@@ -324,15 +338,24 @@ def _check_inputs(context: RunContext) -> None:
     if context.folder.study_path.is_file():
         with closing(context.open_study()) as study:
             for trial in study.trials:
-                if str(context.space.parse(trial.architecture)) != trial.architecture:
+                if not trial.foreign and str(context.space.parse(trial.architecture)) != trial.architecture:
                     raise InputError(f"{context.folder.path}: trial {trial.number} is of another space")
 
 
-def _search(context: RunContext, evaluator: EvaluatorFactory | None, scheduler: SchedulerFactory | None) -> None:
+def _search(
+    context: RunContext,
+    evaluator: EvaluatorFactory | None,
+    scheduler: SchedulerFactory | None,
+    crew: RayCrew | None,
+) -> None:
     """The search, with the supernet that a one-shot algorithm takes its candidates from."""
     if not context.recipe.is_one_shot:
-        search(context, evaluator, scheduler)
+        search(context, evaluator, scheduler, crew)
         return
+    if crew is not None:
+        raise InputError(
+            "--ray: a one-shot search trains one supernet, here; Ray's workers evaluate separate candidates"
+        )
     from edgenas.run.supernet.steps import check_supernet_ranking, prepare_candidates
 
     prepare_candidates(context)

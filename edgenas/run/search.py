@@ -13,32 +13,41 @@ import contextlib
 import json
 import math
 import os
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgenas.export.files import write_atomically
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import SearchRecord
-from edgenas.search import Observation
+from edgenas.run.shared import copy_study, documents_of, open_shared
+from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
 from edgenas.study.cost_names import split_name, unit_of
+from edgenas.study.desk import IDLE_SECONDS, Desk, wished_choices
+from edgenas.study.documents import write_documents
 from edgenas.study.evaluation import derived_seed
-from edgenas.study.objectives import Objective
+from edgenas.study.feed import Feed
+from edgenas.study.objectives import Objective, within
 from edgenas.study.scheduler import Scheduler, SchedulerFactory
 from edgenas.study.store import StudyStore, create_study
-from edgenas.study.study import Trial
 from edgenas.study.time_limit import TimeLimit
+from edgenas.study.trial import Trial
 from edgenas.study.workers import WorkerPool
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
+    from edgenas.run.ray_workers import RayCrew
     from edgenas.search.algorithm import Algorithm
     from edgenas.search.problem import Problem
 
@@ -52,35 +61,81 @@ _SEED_PURPOSE = 1
 
 
 def search(
-    context: RunContext, evaluator: EvaluatorFactory | None = None, scheduler: SchedulerFactory | None = None
+    context: RunContext,
+    evaluator: EvaluatorFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
+    crew: RayCrew | None = None,
 ) -> None:
     """Runs or continues the search of a run until it has all its trials or the space is used up.
 
+    With a ``crew`` the candidates are evaluated by its workers, and this process only looks on.
+
     Raises WorkError when no trial could be evaluated.
     """
-    recipe, folder = context.recipe, context.folder
-    if folder.read(SearchRecord).done:
+    if context.folder.read(SearchRecord).done:
         return
     with context.step(SearchRecord):
-        limits = context.limits
-        targets = {name: limits[name] for name in recipe.objective_targets}
-        algorithm = _algorithm(context, context.costs.problem(limits, recipe.trials))
         study = open_or_create_study(context)
         try:
-            if evaluator is None:
-                from edgenas.study.evaluation import ShortTrainingEvaluator
-
-                evaluator = ShortTrainingEvaluator(recipe)
-            run = _Search(context, study, algorithm, recipe.make_objective(targets))
-            try:
-                make = scheduler or WorkerPool
-                with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
-                    run.loop(pool)
-            finally:
-                run.record_overhead()
-            _finish(context, study, limits)
+            if crew is None:
+                take_part(context, study, worker_name(context), evaluator, scheduler)
+            else:
+                _look_on(context, study, crew, evaluator, scheduler)
+            _finish(context, study, context.limits)
         finally:
             study.close()
+
+
+def _look_on(
+    context: RunContext,
+    study: StudyStore,
+    crew: RayCrew,
+    evaluator: EvaluatorFactory | None,
+    scheduler: SchedulerFactory | None,
+) -> None:
+    """Lets a crew evaluate all trials, and shows how far it is."""
+    feed = Feed(study)
+    feed.update()
+    with context.progress.task("search", context.recipe.trials, feed.ours - len(feed.open)) as task:
+
+        def tell() -> None:
+            feed.update()
+            best = feed.best
+            task.update(feed.ours - len(feed.open), f"best: trial {best.number}, {figure_words(best)}" if best else "")
+
+        crew.work(context, evaluator, scheduler, tell)
+        tell()
+    if context.recipe.search.study is not None:
+        copy_study(study, context.folder.study_path, context.space.decisions)
+
+
+def take_part(
+    context: RunContext,
+    study: StudyStore,
+    worker: str,
+    evaluator: EvaluatorFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
+) -> int:
+    """Evaluates trials of a study under a worker's name until it has all; returns how many were ended here."""
+    recipe, limits = context.recipe, context.limits
+    targets = {name: limits[name] for name in recipe.objective_targets}
+    problem = context.costs.problem(limits, recipe.trials)
+    algorithm = _algorithm(context, problem)
+    if evaluator is None:
+        from edgenas.study.evaluation import ShortTrainingEvaluator
+
+        evaluator = ShortTrainingEvaluator(recipe)
+    with Desk(study, worker, say=context.progress.say) as desk:
+        run = _Search(context, desk, problem, algorithm, recipe.make_objective(targets))
+        try:
+            make = scheduler or WorkerPool
+            with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
+                run.loop(pool)
+        finally:
+            run.record_overhead()
+            if recipe.search.study is not None:
+                run.keep_copy()
+    return run.ended
 
 
 def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
@@ -96,15 +151,22 @@ def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
 class _Search:
     """The loop over candidates."""
 
-    def __init__(self, context: RunContext, study: StudyStore, algorithm: Algorithm, objective: Objective) -> None:
+    def __init__(
+        self, context: RunContext, desk: Desk, problem: Problem, algorithm: Algorithm, objective: Objective
+    ) -> None:
         self.context = context
-        self.study = study
+        self.desk = desk
+        self.study = desk.store
+        self.problem = problem
         self.objective = objective
         self.algorithm = algorithm
         wanted = context.recipe.search
         self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
-        self.lag = 1 if wanted.workers == 1 else 2 * wanted.workers
+        self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
+        self.feed = Feed(self.study, self.algorithm, self.lag)
+        self.ended = 0
+        self._at_work: set[int] = set()
         self._again: deque[Trial] = deque()
         self._kills: Counter[int] = Counter()
 
@@ -113,6 +175,13 @@ class _Search:
         with contextlib.suppress(EdgeNASError, OSError):  # a full disk has its own message already
             record = self.context.folder.read(SearchRecord)
             self.context.folder.write(replace(record, overhead=self.overhead.to_json()))
+
+    def keep_copy(self) -> None:
+        """Backs the study up; one on a server is copied into the run's folder."""
+        if self.context.recipe.search.study is None:
+            self.study.back_up()
+        else:
+            copy_study(self.study, self.context.folder.study_path, self.context.space.decisions)
 
     def time_limit(self) -> TimeLimit:
         """The limit for candidates, with what earlier calls of this run have found."""
@@ -126,19 +195,22 @@ class _Search:
         """Evaluates one candidate after the other, as workers get free."""
         total = self.context.recipe.trials
         trials = self.study.trials
-        interrupted = [trial.number for trial in trials if trial.state == "running"]
-        ended = sum(trial.state not in ("running", "waiting") for trial in trials)
+        mine = [trial for trial in trials if trial.state == "running" and not trial.foreign and not trial.worker]
+        interrupted = [trial.number for trial in mine] if self.desk.alone else []
+        ended = sum(not trial.is_open for trial in trials)
         with self.context.progress.task("search", total, ended) as task:
 
             def tell(outcome: Outcome) -> None:
                 trial = self._record(outcome)
-                if trial.state == "running":
+                if trial.is_open:
                     return
+                self.ended += 1
                 if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
-                    self.study.back_up()
-                best = self.study.ranking
+                    self.keep_copy()
+                self.feed.update()
+                best = self.feed.best
                 task.advance(
-                    note=f"best: trial {best[0].number}, {figure_words(best[0])}" if best else f"failed: {trial.error}"
+                    note=f"best: trial {best.number}, {figure_words(best)}" if best else f"failed: {trial.error}"
                 )
 
             self._again.extend(self._retry(number) for number in interrupted)
@@ -149,11 +221,21 @@ class _Search:
         while True:
             trial = self._next(total)
             if trial is not None:
-                known = self.study.trials[: max(trial.number - self.lag + 1, 0)]
-                earlier = {one.number: one.curve for one in known if one.curve and one.state != "running"}
+                self._at_work.add(trial.number)
+                if problem := self._whole_problem(trial):
+                    self._fail(Outcome(trial.number, 0.0, error=problem))
+                    continue
+                known = max(trial.number - self.lag + 1, 0)
+                earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
                 yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
-            elif any(one.state == "running" for one in self.study.trials):
+                continue
+            self.feed.update()
+            if self._at_work:
                 yield None
+            elif self.desk.alone and self.feed.open:
+                time.sleep(IDLE_SECONDS)  # for workers that share the study
+            elif any(one.worker or one.state == "waiting" for one in self.feed.open.values()):
+                time.sleep(IDLE_SECONDS)  # one of them may die, and leave its trial
             else:
                 return
 
@@ -163,37 +245,76 @@ class _Search:
             trial = self._again.popleft()
             if trial.state == "running":
                 return trial
-        if (waiting := self.study.claim()) is not None:  # somebody else put it into the study
-            self.context.log.event("trial_claimed", trial=waiting.number, architecture=waiting.architecture)
-            return waiting
-        trials = self.study.trials
-        number = len(trials)
-        if number >= total:
-            return None
-        with self.overhead.suggesting():
-            self.algorithm.update(_observed(trial, pending=trial.number > number - self.lag) for trial in trials)
-            suggestions = self.algorithm.suggest(1)
-        if not suggestions:
-            return None
-        started = self._start(number, suggestions[0])
+        while (taken := self.desk.take()) is not None:
+            if adopted := self._adopted(taken):
+                self.context.log.event("trial_claimed", trial=adopted.number, architecture=adopted.architecture)
+                return adopted
+        started = None
+        while started is None:  # until no other worker has started one meanwhile
+            with self.overhead.suggesting():
+                number = self.feed.update()
+                suggestions = self.algorithm.suggest(1) if self.feed.ours < total else []
+            if not suggestions:
+                return None
+            started = self._start(number, suggestions[0])
         self.overhead.count(1)
         if lately := self.overhead.lately():
             self.context.log.event("search_overhead", **lately)
         return started
 
-    def _start(self, number: int, choices: tuple[int, ...]) -> Trial:
-        space = self.context.space
-        architecture = space.architecture(choices)
-        trial = self.study.start(
-            str(architecture),
-            choices,
-            space.decisions,
-            seed=derived_seed(self.context.recipe.seed, _SEED_PURPOSE, number),
-            predicted=self.context.costs.architecture(Architecture(choices)),
-            files="trials/{number}",
-        )
-        self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
+    def _start(self, number: int, choices: tuple[int, ...]) -> Trial | None:
+        trial = self.desk.start(number, **self._content(number, choices))
+        if trial is not None:
+            self.context.log.event("trial_started", trial=number, architecture=trial.architecture)
         return trial
+
+    def _content(self, number: int, choices: tuple[int, ...]) -> dict[str, Any]:
+        return {
+            "architecture": str(self.context.space.architecture(choices)),
+            "choices": choices,
+            "decisions": self.context.space.decisions,
+            "seed": derived_seed(self.context.recipe.seed, _SEED_PURPOSE, number),
+            "predicted": self.context.costs.architecture(Architecture(choices)),
+            "files": "trials/{number}",
+        }
+
+    def _adopted(self, trial: Trial) -> Trial | None:
+        """A trial that somebody else put in becomes one of ours; None when it cannot be evaluated, which it is told."""
+        if not trial.foreign:
+            return trial
+        try:
+            content = self._content(trial.number, self._wished(trial))
+            limits = self.problem.limits
+            if not within(content["predicted"], limits):
+                over = [f"{name} {content['predicted'][name]:.4g} > {limit:.4g}" for name, limit in limits.items()]
+                raise WorkError(f"is over the budget: {', '.join(over)}")
+        except EdgeNASError as error:
+            self._at_work.add(trial.number)
+            self._fail(Outcome(trial.number, 0.0, error=f"this trial of somebody else's {error}"))
+            return None
+        return self.study.adopt(trial.number, **content)
+
+    def _wished(self, trial: Trial) -> tuple[int, ...]:
+        """The architecture that somebody asked for; what they left open is drawn by the trial's number."""
+        space = self.problem.space
+        rng = np.random.default_rng([self.context.recipe.seed, trial.number])
+        wished = wished_choices(trial.wishes, self.context.space.decisions)
+        drawn = space.sample(rng, 1)[0]
+        row = np.array([drawn[i] if wish is None else wish for i, wish in enumerate(wished)], drawn.dtype)[None]
+        possible = space.crossover(rng, row, row)[0]
+        for decision, wish, found in zip(self.context.space.decisions, wished, possible, strict=True):
+            if wish not in (None, found) and found != 0:
+                raise WorkError(
+                    f"asks for {decision.options[wish or 0]!r} as {decision.name}, not allowed with the rest"
+                )
+        return tuple(int(choice) for choice in possible)
+
+    def _whole_problem(self, trial: Trial) -> str:
+        """Why a candidate need not be trained: what a vendor's compiler says of the whole; empty when nothing is."""
+        try:
+            return over_budget(whole_costs(self.context, trial.architecture), self.context.recipe.limits)
+        except WorkError as error:
+            return str(error)
 
     def _retry(self, number: int) -> Trial:
         """An interrupted trial again, or failed when that happened too often."""
@@ -208,6 +329,7 @@ class _Search:
     def _record(self, outcome: Outcome) -> Trial:
         """Writes down what became of a candidate; one whose worker was killed stays running and comes again."""
         trial = self.study.trial(outcome.number)
+        self._at_work.discard(outcome.number)
         if outcome.killed:
             return self._killed(trial, outcome)
         if outcome.score is None:
@@ -220,14 +342,18 @@ class _Search:
             return self._fail(
                 replace(outcome, error=f"{metric} {outcome.score} gives the reward {reward}, not a number")
             )
-        trial = self.study.complete(
+        ended = self.desk.end(
             outcome.number,
+            self.study.complete,
             metric=metric,
             metrics={metric: outcome.score, **outcome.metrics},
             reward=reward,
             seconds=outcome.seconds,
             curve=outcome.curve,
         )
+        if ended is None:
+            return trial
+        trial = ended
         self.context.log.event(
             "trial_complete",
             trial=trial.number,
@@ -250,20 +376,27 @@ class _Search:
         settings = self.context.recipe.search
         epochs = max(settings.training.epochs, len(outcome.curve))
         expected = extrapolate(outcome.curve, epochs).mean
-        trial = self.study.stop(
+        ended = self.desk.end(
             trial.number,
+            self.study.stop,
             curve=outcome.curve,
             expected_reward=self.objective.reward(expected, trial.predicted),
             error=f"stopped after {len(outcome.curve)} of {epochs} epochs ({settings.early_stopping})",
             seconds=outcome.seconds,
         )
+        if ended is None:
+            return trial
+        trial = ended
         self.context.log.event("trial_stopped", trial=trial.number, curve=list(trial.curve))
         return self._write(trial)
 
     def _fail(self, outcome: Outcome) -> Trial:
         if is_full(outcome.reason):  # it says nothing about the candidate, which is evaluated again on --resume
             raise WorkError(f"trial {outcome.number}: {outcome.reason}; {no_space(self.context.folder.path)}")
-        trial = self.study.fail(outcome.number, error=outcome.reason, seconds=outcome.seconds)
+        self._at_work.discard(outcome.number)
+        trial = self.desk.end(outcome.number, self.study.fail, error=outcome.reason, seconds=outcome.seconds)
+        if trial is None:
+            return self.study.trial(outcome.number)
         self.context.log.event("trial_failed", trial=trial.number, error=trial.error)
         self.context.progress.say(f"  trial {trial.number} failed: {trial.error}")
         if outcome.details:
@@ -296,21 +429,19 @@ def figure_words(trial: Trial) -> str:
     return f"{trial.metric} {trial.score:.3f}"
 
 
-def _observed(trial: Trial, *, pending: bool) -> Observation:
-    if pending or trial.state in ("running", "waiting"):
-        return Observation(trial.number, trial.choices)
-    if trial.state == "stopped":
-        return Observation(trial.number, trial.choices, "complete", trial.expected_reward)
-    return Observation(trial.number, trial.choices, trial.state, trial.reward)
+def worker_name(context: RunContext) -> str:
+    """Under which name the search itself works; none where nobody shares its study."""
+    return f"search-{context.recipe.name}" if context.recipe.search.study else ""
 
 
 def open_or_create_study(context: RunContext) -> StudyStore:
     """The study of the run; a new one where it has none yet."""
     path = context.folder.study_path
-    if path.is_file():
-        return context.open_study()
     recipe = context.recipe
-    facts = {
+    shared = recipe.search.study is not None and not recipe.is_fixed
+    if path.is_file() and not shared:
+        return context.open_study()
+    facts: dict[str, Any] = {
         "run": recipe.name,
         "space": context.space.name,
         "device": context.first.name,
@@ -321,9 +452,12 @@ def open_or_create_study(context: RunContext) -> StudyStore:
         "limits": context.limits,
         "metric": context.task.metric,
     }
+    if shared:
+        return open_shared(context, facts)
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)
-    create_study(unfinished, facts).close()
+    with closing(create_study(unfinished, facts)) as study:
+        write_documents(study, documents_of(context))
     os.replace(unfinished, path)
     return context.open_study()
 

@@ -39,6 +39,16 @@ def file_names(files: Mapping[str, bytes]) -> dict[str, str]:
     return {device: names[content] for device, content in files.items()}
 
 
+def board_files(context: RunContext, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What the boards need beside their models, by its name in the bundle."""
+    found: dict[str, bytes] = {}
+    for device in context.devices:
+        for ending, content in device.device.board_files(files[device.name]).items():
+            stem = "model" if len(context.devices) == 1 else f"model-{file_name(device.name)}"
+            found[f"{stem}{ending}"] = content
+    return found
+
+
 def shipped_file(
     context: RunContext, device: RunDevice, network: Network, converted: bytes, preprocessing: Any
 ) -> bytes:

@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from edgenas.spaces.errors import EdgeNASError
 
 _LONGEST_MESSAGE = 500
+#: Errors that may not come again: of Python, and of TensorFlow, whose names are known without importing it.
+_TRANSIENT = {"MemoryError", "ConnectionError", "TimeoutError", "ResourceExhaustedError", "UnavailableError"}
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OWN_FOLDERS = tuple(
     f"{folder.resolve()}/"
@@ -56,8 +58,8 @@ class Evaluation:
 class Outcome:
     """How it went: ``score`` in [0, 1] with what an :class:`Evaluation` holds besides, or ``error`` in words.
 
-    ``where`` is the line of the evaluator that raised the error and ``details`` the whole traceback. ``killed``: the
-    worker was ended from outside, which says nothing about the candidate.
+    ``where`` is the line of the evaluator that raised the error and ``details`` the whole traceback. ``killed``: it
+    ended for what says nothing about the candidate: the worker was ended from outside, or :func:`is_transient`.
     """
 
     number: int
@@ -112,6 +114,12 @@ def outcome_of(evaluate: Evaluator, candidate: Candidate) -> Outcome:
         return failure(candidate.number, error)
 
 
+def is_transient(error: BaseException) -> bool:
+    """Whether an error says nothing about the candidate: memory ran out, a connection was lost."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _TRANSIENT)
+
+
 def failure(number: int, error: BaseException) -> Outcome:
     """The outcome of a candidate whose evaluator raised this."""
     try:
@@ -119,7 +127,14 @@ def failure(number: int, error: BaseException) -> Outcome:
     except Exception:
         details = ""
     where = "" if isinstance(error, EdgeNASError) else _own_line(error)
-    return Outcome(number, 0.0, error=words_of(error), where=where, details=printable(details, lines=True))
+    return Outcome(
+        number,
+        0.0,
+        error=words_of(error),
+        where=where,
+        details=printable(details, lines=True),
+        killed=is_transient(error),
+    )
 
 
 def words_of(error: BaseException) -> str:

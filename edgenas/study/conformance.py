@@ -15,7 +15,8 @@ from typing import Any
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.space.decision import Decision
 from edgenas.study.store import StudyStore, create_study, open_study
-from edgenas.study.study import Trial
+from edgenas.study.trial import Trial
+from edgenas.study.writes import LostTrialError, NumberTakenError
 
 DECISIONS = (Decision("width", ("8", "16")), Decision("depth", ("1", "2", "3")))
 
@@ -38,6 +39,18 @@ def add(store: StudyStore, *choices: int, waiting: bool = False) -> Trial:
         predicted={"macs": 5.0},
         files="trials/{number}",
         waiting=waiting,
+    )
+
+
+def begin(store: StudyStore, number: int, *, worker: str) -> Trial:
+    """A worker's trial under a number."""
+    return store.start(f"0-{number}", (0, number % 3), DECISIONS, seed=7, predicted={}, number=number, worker=worker)
+
+
+def finish(store: StudyStore, number: int, *, worker: str, reward: float = 0.5) -> Trial:
+    """Ends it as complete."""
+    return store.complete(
+        number, metric="top1", metrics={"top1": 0.5}, reward=reward, seconds=1.0, curve=(0.5,), worker=worker
     )
 
 
@@ -136,3 +149,115 @@ class StoreConformance:
         for thread in threads:
             thread.join()
         assert sorted(taken) == list(range(6))
+
+    def test_the_next_number_is_taken_once(self, tmp_path: Path) -> None:
+        store, other = create_study(self.url(tmp_path)), open_study(self.url(tmp_path))
+        assert begin(store, 0, worker="a").worker == "a"
+        _raises(NumberTakenError, lambda: begin(other, 0, worker="b"))
+        assert begin(store, 0, worker="a").number == 0  # the same again: its answer may have been lost
+        assert begin(other, 1, worker="b").number == 1
+        assert [trial.worker for trial in store.trials] == ["a", "b"]
+        store.close()
+        other.close()
+
+    def test_who_starts_at_the_same_time_gets_different_numbers(self, tmp_path: Path) -> None:
+        create_study(self.url(tmp_path)).close()
+
+        def work(name: str) -> None:
+            mine = open_study(self.url(tmp_path))
+            for _ in range(4):
+                while True:
+                    try:
+                        begin(mine, len(mine.trials), worker=name)
+                        break
+                    except NumberTakenError:
+                        continue
+            mine.close()
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        store = open_study(self.url(tmp_path))
+        assert [trial.number for trial in store.trials] == list(range(12))
+        assert sorted(trial.worker for trial in store.trials) == [*"aaaabbbbcccc"]
+        store.close()
+
+    def test_a_trial_is_ended_by_its_worker_only_and_the_same_end_twice_is_one(self, tmp_path: Path) -> None:
+        store = create_study(self.url(tmp_path))
+        begin(store, 0, worker="a")
+        _raises(LostTrialError, lambda: finish(store, 0, worker="b"))
+        assert store.trial(0).state == "running"
+        finish(store, 0, worker="a")
+        finish(store, 0, worker="a")  # its answer may have been lost
+        begin(store, 1, worker="a")
+        finish(store, 1, worker="a", reward=-0.0)
+        _raises(WorkError, lambda: finish(store, 0, worker="a", reward=0.7))
+        open_study(self.url(tmp_path)).close()  # which looks whether all is as it was written
+        assert [(trial.state, trial.reward) for trial in store.trials] == [("complete", 0.5), ("complete", 0.0)]
+        store.close()
+
+    def test_a_dead_workers_trial_is_taken_over_once(self, tmp_path: Path) -> None:
+        store, other = create_study(self.url(tmp_path)), open_study(self.url(tmp_path))
+        begin(store, 0, worker="a")
+        heard = other.beats
+        assert list(heard) == [0]
+        taken = other.take_over(0, "b", heard[0])
+        assert taken is not None
+        assert (taken.worker, taken.attempts, taken.seed) == ("b", 2, 7)
+        assert store.beat([0], "a") == (0,)
+        assert other.beat([0], "b") == ()
+        _raises(LostTrialError, lambda: finish(store, 0, worker="a"))
+        assert store.take_over(0, "c", "another time") is None
+        finish(other, 0, worker="b")
+        assert other.beats == {}
+        store.close()
+        other.close()
+
+    def test_a_worker_that_comes_back_gets_its_trial(self, tmp_path: Path) -> None:
+        store = create_study(self.url(tmp_path))
+        begin(store, 0, worker="a")
+        begin(store, 1, worker="b")
+        store.close()
+        again = open_study(self.url(tmp_path))
+        back = again.take_back("b")
+        assert back is not None
+        assert (back.number, back.attempts) == (1, 2)
+        assert again.take_back("c") is None
+        again.close()
+
+    def test_a_trial_that_is_given_back_is_the_next_ones(self, tmp_path: Path) -> None:
+        store = create_study(self.url(tmp_path))
+        begin(store, 0, worker="a")
+        _raises(LostTrialError, lambda: store.release(0, "b"))
+        store.release(0, "a")
+        assert store.trial(0).state == "waiting"
+        taken = store.claim("b")
+        assert taken is not None
+        assert (taken.number, taken.worker, taken.attempts) == (0, "b", 2)
+        store.close()
+
+    def test_news_are_told_once(self, tmp_path: Path) -> None:
+        store, other = create_study(self.url(tmp_path)), open_study(self.url(tmp_path))
+        for number in range(3):
+            begin(store, number, worker="a")
+        assert [trial.number for trial in other.refresh()] == [0, 1, 2]
+        finish(store, 1, worker="a")
+        assert [(trial.number, trial.state) for trial in other.refresh() if not trial.is_open] == [(1, "complete")]
+        assert 1 not in [trial.number for trial in other.refresh()]
+        assert len(other.trials) == 3
+        finish(other, 0, worker="a")
+        _ = other.trials
+        assert 0 in [trial.number for trial in other.refresh()]
+        store.close()
+        other.close()
+
+    def test_what_is_remembered_is_recalled_by_others(self, tmp_path: Path) -> None:
+        store, other = create_study(self.url(tmp_path), {"seed": 1}), open_study(self.url(tmp_path))
+        store.remember("edgenas:recipe", {"name": "a"})
+        assert other.recall("edgenas:recipe") == {"name": "a"}
+        assert other.recall("edgenas:nothing") is None
+        assert other.facts == {"seed": 1}
+        store.close()
+        other.close()

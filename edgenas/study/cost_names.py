@@ -11,10 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: Costs that can be budgeted, with the unit in the name; all are predicted without training anything.
-COSTS = ("latency_ms", "energy_mj", "size_bytes", "peak_activation_bytes", "macs", "params")
+COSTS = (
+    *("latency_ms", "energy_mj", "sram_bytes", "flash_bytes"),
+    *("size_bytes", "arena_bytes", "peak_activation_bytes", "macs", "params"),
+)
+#: Those of memory that only a device's own compiler can tell.
+MEMORY_COSTS = ("sram_bytes", "flash_bytes")
 #: Those that differ from device to device.
-DEVICE_COSTS = ("latency_ms", "energy_mj")
-UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "size_bytes": "bytes", "peak_activation_bytes": "bytes"}
+DEVICE_COSTS = ("latency_ms", "energy_mj", *MEMORY_COSTS)
+UNITS = {"latency_ms": "ms", "energy_mj": "mJ"} | {name: "bytes" for name in COSTS if name.endswith("_bytes")}
 
 
 def cost_name(cost: str, device: str = "") -> str:

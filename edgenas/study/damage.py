@@ -23,6 +23,8 @@ STUDY_NAME = "edgenas"
 IDENTITY, OUTCOME, FACTS = "checksum", "checksum_end", "checksum_facts"
 _IDENTITY_KEYS = ("architecture", "choices", "seed", "predicted", "files")
 _OUTCOME_KEYS = ("top1", "curve", "expected_reward", "seconds", "error")
+#: The metric of studies of a user's own function: any number, where those of tasks are shares.
+VALUE = "value"
 _METRIC_KEYS = ("metric", "metrics")
 _STATES = ("RUNNING", "WAITING", "COMPLETE", "FAIL", "PRUNED")
 
@@ -52,7 +54,8 @@ def outcome_checksum(attributes: Mapping[str, Any], state: str, reward: float | 
 
 def _metric_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
     metrics, metric = attributes["metrics"], attributes.get("metric")
-    if not isinstance(metrics, dict) or not all(_is_share(value) for value in metrics.values()):
+    fine = _is_number if metric == VALUE else _is_share
+    if not isinstance(metrics, dict) or not all(fine(value) for value in metrics.values()):
         yield f"its metrics cannot be {_short(metrics)}"
     elif metric not in metrics:
         yield f"its metrics lack the primary one, {_short(metric)}"
@@ -81,6 +84,8 @@ def _trial_problems(
     if state not in _STATES:
         yield f"its state is {state!r}"
         return
+    if not attributes.keys() & {*_IDENTITY_KEYS, IDENTITY, OUTCOME}:
+        return  # a script or a dashboard put it in: what it holds is theirs
     known: dict[str, bool] = {
         "architecture": isinstance(attributes.get("architecture"), str) and bool(attributes["architecture"]),
         "choices": _all(attributes.get("choices"), lambda value: _is_int(value, 0)),
@@ -163,6 +168,7 @@ def file_problem(path: Path) -> str | None:
     """What is wrong with the file of a study, in words; None when nothing is. Lets ``database is locked`` through."""
     try:
         with closing(connect(path)) as database:
+            database.execute("BEGIN")  # all of it as at one moment: others may write meanwhile
             found = database.execute("PRAGMA integrity_check(1)").fetchone()
             if found != ("ok",):
                 return "the database fails its integrity check: " + " ".join(str(found[0] if found else "?").split())
@@ -259,8 +265,10 @@ def _json(text: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _choices(text: str) -> tuple[Any, ...]:
+def _choices(text: str) -> tuple[Any, ...] | None:
     """The options in Optuna's text of a distribution; the same few texts stand in every trial."""
+    if _json(text)["name"] != "CategoricalDistribution":
+        return None  # none of our decisions
     choices = _json(text)["attributes"]["choices"]
     if not isinstance(choices, list):
         raise TypeError(f"{_short(choices)} are no options")
@@ -269,6 +277,8 @@ def _choices(text: str) -> tuple[Any, ...]:
 
 def _option(index: Any, text: Any) -> Any:
     choices = _choices(text)
+    if choices is None:
+        return index
     if index != int(index) or not 0 <= index < len(choices):
         raise ValueError(f"option {index} of a decision is none")
     return choices[int(index)]

@@ -7,13 +7,17 @@ decisions. What we need stands in the trials' user attributes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection
+
+#: Up to so many trials are read one by one, by their keys; more are read as one range.
+_FEW = 200
+#: Where Optuna keeps what somebody asked to be evaluated.
+_WISHES = "fixed_params"
 
 
 @dataclass
@@ -25,54 +29,75 @@ class TrialRow:
     state: str
     value: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    wishes: dict[str, Any] = field(default_factory=dict)
 
 
-def read_rows(engine: Engine, study_id: int, known: Collection[int]) -> tuple[list[int], list[TrialRow]]:
-    """Numbers of all trials of a study in order, and what is not ``known`` by number of them.
+def read_news(connection: Connection, study_id: int, last: int, still_open: Collection[int]) -> list[TrialRow]:
+    """Trials with an id above ``last``, and those that were open, as they are now; with everything they hold.
 
     Raises SQLAlchemyError when the database cannot be read.
     """
-    from sqlalchemy import text
+    from sqlalchemy import bindparam, text
 
-    with engine.connect() as connection:
-        where = {"study": study_id}
-        found = connection.execute(
-            text("SELECT trial_id, number, state FROM trials WHERE study_id = :study ORDER BY number"), where
-        ).all()
-        rows = {row.trial_id: TrialRow(row.trial_id, row.number, str(row.state)) for row in found}
-        numbers = [row.number for row in rows.values()]
-        rows = {trial_id: row for trial_id, row in rows.items() if row.number not in known}
-        if not rows:
-            return numbers, []
-        # Trials that are not known are the latest, so one bound leaves out almost all others.
-        where["first"] = min(rows)
+    columns = "SELECT trial_id, number, state FROM trials WHERE study_id = :study"
+    where: dict[str, Any] = {"study": study_id, "last": last}
+    found = list(connection.execute(text(f"{columns} AND trial_id > :last ORDER BY trial_id"), where))
+    if still_open:
+        query = text(f"{columns} AND trial_id IN :open").bindparams(bindparam("open", expanding=True))
+        found += connection.execute(query, {"study": study_id, "open": list(still_open)})
+    rows = {row.trial_id: TrialRow(row.trial_id, row.number, str(row.state)) for row in found}
+    if rows:
+        _read_content(connection, study_id, rows)
+    return sorted(rows.values(), key=lambda row: row.number)
+
+
+def read_row(connection: Connection, study_id: int, trial_id: int) -> TrialRow | None:
+    """One trial; None when there is none of this id."""
+    rows = read_news(connection, study_id, 2**62, [trial_id])
+    return rows[0] if rows else None
+
+
+def _read_content(connection: Connection, study_id: int, rows: Mapping[int, TrialRow]) -> None:
+    from sqlalchemy import bindparam, text
+
+    if len(rows) <= _FEW:
+        of_trial = "WHERE a.trial_id IN :ids"
+        where: dict[str, Any] = {"ids": list(rows)}
+    else:
         of_trial = "JOIN trials t ON t.trial_id = a.trial_id WHERE t.study_id = :study AND a.trial_id >= :first"
-        for trial_id, key, value in connection.execute(
-            text(f"SELECT a.trial_id, a.key, a.value_json FROM trial_user_attributes a {of_trial}"), where
-        ):
-            if trial_id in rows:
-                rows[trial_id].attributes[key] = json.loads(value)
-        for trial_id, value, kind in connection.execute(
-            text(f"SELECT a.trial_id, a.value, a.value_type FROM trial_values a {of_trial}"), where
-        ):
-            if trial_id in rows and kind == "FINITE":
-                rows[trial_id].value = value
-        return numbers, list(rows.values())
+        where = {"study": study_id, "first": min(rows)}
+
+    def all_of(columns: str, table: str) -> Any:
+        query = text(f"SELECT a.trial_id, {columns} FROM {table} a {of_trial}")
+        if "ids" in where:
+            query = query.bindparams(bindparam("ids", expanding=True))
+        return connection.execute(query, where)
+
+    for trial_id, key, value in all_of("a.key, a.value_json".replace("key", KEY[connection.dialect.name]), _ATTRIBUTES):
+        if trial_id in rows:
+            rows[trial_id].attributes[key] = json.loads(value)
+    for trial_id, value, kind in all_of("a.value, a.value_type", "trial_values"):
+        if trial_id in rows and kind == "FINITE":
+            rows[trial_id].value = value
+    unfinished = [row for row in rows.values() if row.state in ("WAITING", "RUNNING")]
+    foreign = [row for row in unfinished if "architecture" not in row.attributes]
+    if foreign:
+        _read_wishes(connection, foreign)
 
 
-def take_waiting(engine: Engine, trial_id: int) -> bool:
-    """Makes a waiting trial a running one; False when somebody else was first.
+#: ``key`` is a word of MySQL's own.
+KEY = {"sqlite": "key", "postgresql": "key", "mysql": "`key`", "mariadb": "`key`"}
+_ATTRIBUTES = "trial_user_attributes"
 
-    One statement, so SQLite does it for one caller only. Optuna reads and then writes, and two callers both succeed.
-    Raises SQLAlchemyError when the database cannot be written.
-    """
+
+def _read_wishes(connection: Connection, rows: list[TrialRow]) -> None:
     from sqlalchemy import text
 
-    with engine.begin() as connection:
-        result = connection.execute(
-            text(
-                "UPDATE trials SET state = 'RUNNING', datetime_start = :now WHERE trial_id = :id AND state = 'WAITING'"
-            ),
-            {"id": trial_id, "now": datetime.now().isoformat(sep=" ", timespec="microseconds")},
-        )
-        return bool(result.rowcount == 1)
+    key = KEY[connection.dialect.name]
+    for row in rows:
+        found = connection.execute(
+            text(f"SELECT value_json FROM trial_system_attributes WHERE trial_id = :id AND {key} = :key"),
+            {"id": row.trial_id, "key": _WISHES},
+        ).scalar()
+        wishes = json.loads(found) if found else {}
+        row.wishes = wishes if isinstance(wishes, dict) else {}

@@ -89,6 +89,12 @@ class Classification(ImageTask):
         right = (logits.argmax(axis=-1) == labels) & np.isfinite(logits).all(axis=-1)
         return {"top1": float(right.mean())}
 
+    def class_probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The softmax of the logits; a row with NaN stays one."""
+        logits = np.asarray(only(outputs), np.float64)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
     def calibration_rows(self, examples: Examples, how: str, count: int, seed: int) -> np.ndarray:
         """``stratified`` gives every class its share."""
         if how == "stratified":

@@ -75,6 +75,16 @@ class TaskConformance:
             else:
                 raise AssertionError(f"{network.name} was accepted")
 
+    def test_class_probabilities_agree_with_the_targets(self) -> None:
+        task, dataset = self.make(), self.dataset()
+        found = task.class_probabilities(self.perfect_outputs(dataset))
+        if found is None:
+            return
+        targets = np.asarray(dataset.train.targets)
+        assert found.shape == (len(targets), len(task.labels(dataset)) or found.shape[1])
+        assert np.allclose(found.sum(axis=1), 1)
+        assert (found.argmax(axis=1) == targets).all()
+
     def test_metrics_are_shares_and_perfect_outputs_get_one(self) -> None:
         task, dataset = self.make(), self.dataset()
         targets = dataset.train.targets

@@ -28,12 +28,23 @@ def network_inputs(task: Task, examples: Examples, network: Network, preprocessi
     )
 
 
+def file_outputs(
+    model: bytes, examples: Examples, *, task: Task, network: Network, preprocessing: Any, processes: int = 2
+) -> dict[str, Any]:
+    """What a ``.tflite`` file of a network answers to examples, by output, in real numbers.
+
+    Raises as :func:`edgenas.export.verify.tflite_outputs`.
+    """
+    found = tflite_outputs(model, network_inputs(task, examples, network, preprocessing), processes=processes)
+    return dict(zip(network.outputs, found, strict=True))
+
+
 def file_metrics(
     model: bytes, examples: Examples, *, task: Task, network: Network, preprocessing: Any, processes: int = 2
 ) -> dict[str, float]:
     """The task's metrics of a ``.tflite`` file of a network. Raises as :func:`edgenas.export.verify.tflite_outputs`."""
-    found = tflite_outputs(model, network_inputs(task, examples, network, preprocessing), processes=processes)
-    return task.metrics(in_memory(examples.targets), dict(zip(network.outputs, found, strict=True)))
+    found = file_outputs(model, examples, task=task, network=network, preprocessing=preprocessing, processes=processes)
+    return task.metrics(in_memory(examples.targets), found)
 
 
 def in_memory(targets: Any) -> Any:

@@ -38,6 +38,10 @@ class ImageTask(Task):
         """Changes that leave the targets as they are. Tasks whose targets lie in the picture change both."""
         return {"image": augment(inputs["image"], augmentation, rng)}, targets
 
+    def pictures(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """The images themselves, where they are grey or colour."""
+        return inputs["image"] if inputs["image"].shape[-1] in (1, 3) else None
+
 
 def normalised(images: Any, preprocessing: Preprocessing) -> Any:
     """``Preprocessing.apply`` as TensorFlow ops, for a tensor of uint8 images."""

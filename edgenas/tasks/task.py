@@ -160,6 +160,19 @@ class Task(ABC):
         """The primary one of :meth:`metrics`."""
         return self.metrics(targets, outputs)[self.metric]
 
+    def class_probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """(N, classes) of tasks whose examples have one class each, with its index as their target: for the report's
+        table of which class is taken for which. None for other tasks.
+        """
+        return None
+
+    def pictures(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """(N, height, width, 1 or 3) uint8 of the inputs of a batch, for people to look at; None where there are none.
+
+        ``inputs`` are those of the data, before :meth:`prepare`.
+        """
+        return None
+
     # Shipping ------------------------------------------------------------------------------------------------------
 
     def calibration_rows(self, examples: Examples, how: str, count: int, seed: int) -> np.ndarray:

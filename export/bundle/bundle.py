@@ -22,10 +22,11 @@ from edgenas.export.bundle.check import (
     run_self_test,
     verify_bundle,
 )
-from edgenas.export.bundle.contents import BundleContents, DataCard
+from edgenas.export.bundle.contents import METRICS_SCHEMA, BundleContents, DataCard
 from edgenas.export.bundle.model_card import model_card
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.programs import array_program
+from edgenas.export.micro.agreement import check_micro
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
 __all__ = [
@@ -100,6 +101,11 @@ def read_metrics(folder: Path | str) -> dict[str, Any]:
         raise InputError(f"{path}: not the metrics of a bundle ({error})") from error
     if not isinstance(metrics, dict):
         raise InputError(f"{path}: not the metrics of a bundle (expected an object)")
+    schema = metrics.get("schema", METRICS_SCHEMA)
+    if not isinstance(schema, int) or schema > METRICS_SCHEMA:
+        raise InputError(
+            f"{path}: has schema {schema!r}; this version of EdgeNAS reads bundles up to {METRICS_SCHEMA}: update it"
+        )
     return metrics
 
 
@@ -109,6 +115,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     files = {
         "model.tflite": contents.model,
         **contents.other_models,
+        **contents.board_files,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
         "run.py": (contents.words.program or array_program()).encode(),
@@ -116,11 +123,21 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     # A model that is none is found, and named, by the check of the finished folder.
     with contextlib.suppress(EdgeNASError):
         metrics["self_test"] = run_self_test(contents.model, metrics)
+    given = contents.preprocessing if isinstance(contents.preprocessing, Preprocessing) else None
+    micro = check_micro(contents.model)
+    if micro is not None:
+        metrics["micro"] = micro.to_json()
     with contextlib.suppress(EdgeNASError):
-        files["model.h"] = c_header(contents.model, name=contents.network.name).encode()
+        files["model.h"] = c_header(
+            contents.model,
+            name=contents.network.name,
+            labels=contents.labels,
+            preprocessing=given,
+            arena=None if micro is None else micro.arena,
+        ).encode()
     with contextlib.suppress(EdgeNASError):
-        pictures = isinstance(contents.preprocessing, Preprocessing) and contents.words.task == "classification"
-        kotlin = kotlin_classifier(contents.model, contents.preprocessing) if pictures else None
+        pictures = given is not None and contents.words.task == "classification"
+        kotlin = kotlin_classifier(contents.model, given) if pictures and given is not None else None
         files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()

@@ -1,10 +1,16 @@
-"""The model as a C header, for microcontrollers: its bytes, its quantization, and how much memory to set aside."""
+"""The model as a C header, for microcontrollers: its bytes, its quantization, normalisation, labels and operators, and
+how much memory to set aside.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from edgenas.export.tflite.arena import estimate_arena
+from edgenas.export.bundle.c_constants import label_lines, normalisation_lines, operator_lines
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.micro.interpreter import Arena
+from edgenas.export.tflite.arena import ArenaEstimate, estimate_arena
 from edgenas.export.tflite.reader import TfliteTensor, model_io
 from edgenas.spaces.errors import InputError
 
@@ -13,13 +19,24 @@ LARGEST_BYTES = 4 * 2**20
 _TYPES = {"INT8": "int8_t", "UINT8": "uint8_t", "INT16": "int16_t", "FLOAT32": "float"}
 
 
-def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
+def c_header(
+    model: bytes,
+    *,
+    name: str,
+    prefix: str = "model",
+    labels: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
+    arena: Arena | None = None,
+) -> str:
     """The text of a header that C11 and C++11 compilers take.
 
     Args:
         model: the ``.tflite`` file; the array holds exactly its bytes.
         name: what the model is, for the comment.
         prefix: of all names in the header; a C identifier.
+        labels: names of the classes, in the order of the output.
+        preprocessing: of a model of images, what their pixels are normalised with.
+        arena: what the microcontrollers' interpreter allocated for the model; without it, the size is an estimate.
 
     Raises InputError when the model has several inputs or outputs or is larger than :data:`LARGEST_BYTES`.
     """
@@ -30,15 +47,20 @@ def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
     ends = model_io(model)
     if len(ends.inputs) != 1 or len(ends.outputs) != 1:
         raise InputError(f"a C header is for one input and one output, not {len(ends.inputs)} and {len(ends.outputs)}")
-    arena = estimate_arena(model)
+    estimate = estimate_arena(model)
+    arena_bytes = estimate.total_bytes if arena is None else _aligned(arena.total_bytes)
     guard = f"{prefix.upper()}_H_"
     title = re.sub(r"[^\x20-\x7e]|\*/", " ", name)
+    tensor = ends.inputs[0]
+    takes_pixels = preprocessing is not None and len(tensor.shape) == 4 and tensor.dtype in _TYPES
     lines = [
         f"/* {title}: a TFLite model for TensorFlow Lite for Microcontrollers. Include it in one source file.",
-        "   real value = scale * (stored value - zero point); the arena is an estimate (activations",
-        f"   {arena.activation_bytes:,} bytes, the rest bookkeeping), without what kernels ask for besides. */",
+        "   real value = scale * (stored value - zero point);",
+        *_arena_words(estimate, arena),
         f"#ifndef {guard}",
         f"#define {guard}",
+        "",
+        "#include <stdint.h>",
         "",
         "#ifdef __cplusplus",
         f"#define {prefix.upper()}_ALIGN alignas(16)",
@@ -48,8 +70,12 @@ def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
         "",
         *_end(prefix, "INPUT", ends.inputs[0]),
         *_end(prefix, "OUTPUT", ends.outputs[0]),
-        f"#define {prefix.upper()}_ARENA_BYTES {arena.total_bytes}",
+        f"#define {prefix.upper()}_ARENA_BYTES {arena_bytes}",
         f"#define {prefix.upper()}_LENGTH {len(model)}",
+        "",
+        *operator_lines(prefix, model),
+        *(["", *normalisation_lines(prefix, preprocessing, tensor)] if preprocessing and takes_pixels else []),
+        *(["", *label_lines(prefix, labels)] if labels else []),
         "",
         f"static const unsigned int {prefix}_length = {len(model)};",
         f"{prefix.upper()}_ALIGN static const unsigned char {prefix}_data[{len(model)}] = {{",
@@ -59,6 +85,23 @@ def c_header(model: bytes, *, name: str, prefix: str = "model") -> str:
         f"#endif  /* {guard} */",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _aligned(size: int) -> int:
+    """Rounded up to the 16 bytes that an arena is aligned to, and 16 more where it is not."""
+    return 16 * -(-size // 16) + 16
+
+
+def _arena_words(estimate: ArenaEstimate, arena: Arena | None) -> tuple[str, str]:
+    if arena is None:
+        return (
+            f"   the arena is an estimate (activations {estimate.activation_bytes:,} bytes, the rest bookkeeping),",
+            "   without what kernels ask for besides. */",
+        )
+    return (
+        f"   the arena is what the interpreter allocated on a 64-bit machine ({arena.head_bytes:,} bytes for tensors,",
+        f"   {arena.tail_bytes:,} for what stays), with its reference kernels; others may ask for more. */",
+    )
 
 
 def header_bytes(header: str) -> bytes:

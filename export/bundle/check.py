@@ -30,6 +30,8 @@ FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "REA
 OPTIONAL_FILES = ("model.h", "Classifier.kt")
 #: Models for devices that take the same network in other operators, where several devices need that.
 DEVICE_MODELS = "model-*.tflite"
+#: Files that a board needs beside its model: what its vendor's compiler made, and the settings that it was made with.
+BOARD_FILES = ("model*_vela.tflite", "model*_vela.json")
 #: Keys of ``metrics.json`` that other programs rely on.
 METRICS_KEYS = (
     "latency_ms",
@@ -82,7 +84,7 @@ def verify_bundle(folder: Path | str) -> list[str]:
     if "model.tflite" in contents:
         problems += _check_model(contents, metrics)
     for name in contents:
-        if fnmatch(name, DEVICE_MODELS):
+        if fnmatch(name, DEVICE_MODELS) and not fnmatch(name, BOARD_FILES[0]):
             problems += _check_device_model(name, contents[name], metrics)
     files = metrics.get("files")
     named = files.values() if isinstance(files, dict) else ()
@@ -92,7 +94,8 @@ def verify_bundle(folder: Path | str) -> list[str]:
 
 def bundle_files(folder: Path) -> tuple[str, ...]:
     """Names of everything that a bundle in this folder may consist of."""
-    return (*FILES, *OPTIONAL_FILES, *sorted(path.name for path in folder.glob(DEVICE_MODELS)))
+    patterns = (DEVICE_MODELS, *BOARD_FILES)
+    return (*FILES, *OPTIONAL_FILES, *sorted({path.name for each in patterns for path in folder.glob(each)}))
 
 
 def _read_metrics(contents: Mapping[str, bytes], problems: list[str]) -> Mapping[str, Any]:

@@ -33,6 +33,10 @@ def label_problem(labels: Sequence[str]) -> str | None:
     return None
 
 
+#: The form of ``metrics.json``; one without a number is of the first.
+METRICS_SCHEMA = 1
+
+
 @dataclass(frozen=True)
 class DataCard:
     """What a model was trained and tested on: for its card."""
@@ -90,6 +94,10 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    board_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
+    worst_classes: tuple[tuple[str, float, int], ...] = ()
+    """Of classifiers, the classes that ``model`` tells worst: label, share of its test examples, and their number."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -155,6 +163,7 @@ class BundleContents:
             "provenance": {device: dict(origin) for device, origin in self.provenance.items()},
             "preprocessing": self.preprocessing.to_dict(),
             "data": {"name": self.data.name, "licence": self.data.licence, "source": self.data.source},
+            "schema": METRICS_SCHEMA,
             "edgenas_version": _version(),
             "created_utc": self.created_utc,
         }

@@ -13,6 +13,9 @@ from edgenas.export.bundle.contents import BundleContents
 from edgenas.export.figure import Figure, kind_of, known, statistic_of
 from edgenas.spaces.tensor import format_shape
 
+#: More classes than these are in ``labels.txt`` only.
+_LISTED_CLASSES = 30
+
 
 def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
     """The card as Markdown. ``checksums``: SHA-256 of the bundle's other files by name."""
@@ -23,12 +26,29 @@ def model_card(contents: BundleContents, checksums: Mapping[str, str]) -> str:
 def _title(contents: BundleContents) -> str:
     network, words = contents.network, contents.words
     origin = f"Architecture `{contents.space}:{contents.architecture}`. " if contents.architecture else ""
-    return f"""# {network.name}
+    made = contents.metrics()
+    return f"""# {words.title}
 
-{words.title}, `{contents.quantization}`, {len(contents.model):,} bytes.
-{origin}{network.params:,} parameters, {network.macs:,} multiply-accumulates per {words.example}. Made with EdgeNAS \
-{contents.metrics()["edgenas_version"]}, {contents.created_utc}.
+{_in_short(contents)}
+
+`model.tflite` has {len(contents.model):,} bytes (`{contents.quantization}`). The network has {network.params:,} \
+parameters and takes {network.macs:,} multiply-accumulates per {words.example}. {origin}Made with EdgeNAS \
+{made["edgenas_version"]}, {contents.created_utc}.
 """
+
+
+def _in_short(contents: BundleContents) -> str:
+    """What a reader wants first: how good and how fast."""
+    words, score = contents.words, contents.metrics_tflite[contents.metric]
+    figure = (
+        f"{words.figure(contents.metric)} {f'{100 * score:.1f} %' if contents.metric == 'top1' else f'{score:.4g}'}"
+    )
+    facts = [f"**{figure}** on {contents.test_examples:,} test {words.example}s of {contents.data.name}"]
+    for device, statistics in contents.latency_ms.items():
+        if statistics.get("median") is not None:
+            kind = known(kind_of(contents.provenance.get(device)))
+            facts.append(f"**{_number(statistics['median'])} ms** ({kind}, median) on {device}")
+    return "; ".join(facts) + "."
 
 
 def _use(contents: BundleContents) -> str:
@@ -65,29 +85,37 @@ def _accuracy(contents: BundleContents) -> str:
         (f"this file (`model.tflite`, {contents.quantization})", contents.metrics_tflite),
     ):
         figures = [f"{metrics[name]:.4f}" for name in names]
-        width = [f"+- {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
+        width = [f"± {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
         rows.append((label, figures[0], *width, *figures[1:]))
     titles = [words.figure(name) for name in names]
     first = titles[0][:1].upper() + titles[0][1:]
+    meaning = " (the share whose likeliest class is the right one)" if share else ""
     header = ("model", titles[0], *(["95 % sampling interval"] if share else []), *titles[1:])
     return f"""## Accuracy
 
-{first} of both on the same {contents.test_examples:,} test {words.example}s of {contents.data.name}; the shipped
-file ran through the interpreter, one {words.example} at a time.
+{first}{meaning} on the same {contents.test_examples:,} test {words.example}s of {contents.data.name}, before and \
+after the conversion. The file ran in the TFLite interpreter, one {words.example} at a time.
 
 {_table(header, rows)}
-{_equality(contents)}"""
+{_worst_classes(contents)}{_equality(contents)}"""
+
+
+def _worst_classes(contents: BundleContents) -> str:
+    if not contents.worst_classes:
+        return ""
+    told = ", ".join(f"{label} {100 * share:.1f} % of {count:,}" for label, share, count in contents.worst_classes)
+    return f"\nThe classes that this file tells worst: {told}.\n"
 
 
 def _equality(contents: BundleContents) -> str:
     found = contents.float_equality
     if found is None:
         return ""
-    same = f"gave the same class on {found.same_top1:.1%}\nof the {contents.words.example}s compared; their "
+    same = f"gave the same class on {found.same_top1:.1%} of the {contents.words.example}s compared, and "
     return (
-        "\nBefore quantization, the float model and its own float32 file "
-        + (same if contents.labels else "were compared: their ")
-        + f"outputs differ by {found.max_abs_difference:.2g} at most.\n"
+        "\nThe conversion itself was checked without quantization: the Keras model and its float32 file "
+        + (same if contents.labels else "")
+        + f"answered at most {found.max_abs_difference:.2g} apart.\n"
     )
 
 
@@ -108,23 +136,34 @@ def _cost(contents: BundleContents) -> str:
     predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
     return f"""## Latency and energy
 
-One {contents.words.example} at a time, this file on the device that is named.
+One {contents.words.example} at a time, this file on the device named.
 
 {_table(header, rows) if rows else "No device has run it."}
 
-quiet: when nothing else disturbs the device, which is what a prediction is for. median, p90: one normal run.
+*quiet*: what the file takes when nothing else disturbs the device; predictions are of this. *min*, *median*, *p90*: \
+of one ordinary run, with whatever disturbs it; a latency budget is held against the median. *energy*: of one \
+inference, above what the idle device takes.
 
-{predictions or "Not predicted."}
+{predictions or "Nothing was predicted."}
 
-Budget of the search: {_budget(contents.budget) or "none"}.
+What was asked for: {_budget(contents.budget) or "no budget"}.
 {_budget_use(contents.budget_use)}{_device_files(contents)}"""
 
 
 def _budget(budget: Mapping[str, Any]) -> str:
-    """Limits by cost, or by device and cost."""
+    """Limits by cost, or by device and cost, in words."""
     return "; ".join(
-        f"{key} ({_budget(value)})" if isinstance(value, Mapping) else f"{key} {value}" for key, value in budget.items()
+        f"{key} ({_budget(value)})" if isinstance(value, Mapping) else _limit(key, value)
+        for key, value in budget.items()
     )
+
+
+def _limit(cost: str, value: Any) -> str:
+    """``latency_ms`` and 0.2 as ``latency of at most 0.2 ms``."""
+    name, _, unit = cost.rpartition("_")
+    written = f"{value:,g}" if isinstance(value, (int, float)) else str(value)
+    unit = {"ms": "ms", "mj": "mJ", "bytes": "bytes"}.get(unit, "")
+    return f"{name.replace('_', ' ')} of at most {written} {unit}" if name and unit else f"{cost} of at most {written}"
 
 
 def _budget_use(uses: Mapping[str, Any]) -> str:
@@ -149,7 +188,7 @@ def _prediction(device: str, cost: Mapping[str, Any]) -> str:
     statistic = f" ({statistic_of(origin)})" if statistic_of(origin) else ""
     return (
         f"Predicted for {device} before this file existed: {_number(cost.get('latency_ms'))} ms{statistic}{energy}, "
-        f"the sum over a table of blocks, {known(kind_of(origin))}: {_origin(origin)}."
+        f"the sum of its blocks in a latency table ({known(kind_of(origin))}: {_origin(origin)})."
     )
 
 
@@ -179,9 +218,9 @@ def _origin(provenance: Mapping[str, Any]) -> str:
         parts.append(f"{provenance['runtime']} {provenance.get('runtime_version', '')}".strip())
     if provenance.get("cpu_model"):
         parts.append(str(provenance["cpu_model"]))
-    for key, text in (("threads", "{} thread(s)"), ("runs", "{} runs"), ("rounds", "{} round(s)")):
-        if provenance.get(key):
-            parts.append(text.format(provenance[key]))
+    for key in ("threads", "runs", "rounds"):
+        if count := provenance.get(key):
+            parts.append(f"{count} {key.removesuffix('s') if count == 1 else key}")
     for key, text in (("governor", "governor {}"), ("frequency_mhz", "{:.0f} MHz"), ("time_utc", "{}")):
         if provenance.get(key) is not None:
             parts.append(text.format(provenance[key]))
@@ -189,23 +228,33 @@ def _origin(provenance: Mapping[str, Any]) -> str:
 
 
 def _data(contents: BundleContents) -> str:
-    data = contents.data
-    settings = "\n".join(f"- {key}: {value}" for key, value in contents.training.items())
+    data, words = contents.data, contents.words
+    labels = f"- classes: {', '.join(contents.labels)}\n" if 0 < len(contents.labels) <= _LISTED_CLASSES else ""
+    settings = ", ".join(_setting(key, value) for key, value in contents.training.items())
     return f"""## Data and training
 
 - data set: {data.name}{f" ({data.note})" if data.note else ""}
 - source: {data.source}
 - licence of the data: {data.licence}
-- training {contents.words.example}s: {data.train_images:,}; test {contents.words.example}s: {contents.test_examples:,}
-{settings}
+{labels}- {words.example}s: {data.train_images:,} to train on, {contents.test_examples:,} to test on
+
+{f"Settings of the training, by their names in an EdgeNAS recipe: {settings}." if settings else ""}
 """
+
+
+def _setting(key: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{key} ({', '.join(_setting(name, inner) for name, inner in value.items())})"
+    written = {True: "on", False: "off", None: "none"}.get(value) if isinstance(value, (bool, type(None))) else value
+    return f"{key} {written}"
 
 
 def _limits(contents: BundleContents) -> str:
     limits = contents.words.limits or (
         f"The figures hold for {contents.words.example}s like those of {contents.data.name}; for others they are "
         "unknown until they are measured.",
-        "Errors were not broken down by group of people. Do not use it where a wrong answer can hurt somebody.",
+        "It was not tested how errors differ between groups of people. Do not use it where a wrong answer can hurt "
+        "somebody.",
     )
     lines = "\n".join(f"- {limit}" for limit in limits)
     return f"""## Limits
@@ -220,7 +269,8 @@ def _files(checksums: Mapping[str, str]) -> str:
     return f"""
 ## Files
 
-`edgenas bundle verify DIR` checks them. `metrics.json` holds all figures above for programs.
+`edgenas bundle verify DIR` checks that they are complete and unchanged. `metrics.json` holds all figures above for \
+programs.
 
 {_table(("file", "SHA-256"), rows)}
 """

@@ -61,19 +61,22 @@ def classifier_words(
     python run.py --image photo.png     # --camera for one frame of a camera (needs opencv-python), --json for programs
     python run.py --verify              # complete, unchanged, and answering as it did when it was made?
 
-The labels and the normalisation are also inside `model.tflite`, as TFLite metadata. `model.h` is the model for
-microcontrollers (left out above 4 MiB), `Classifier.kt` a class for Android apps (for float32 and int8 models).
+The file takes {format_shape(tuple(image_shape))} values `(pixel / 255 - mean) / std`, with mean {mean} and standard
+deviation {std} per channel of pixels from 0 to 255, quantized as its input tensor says. It gives one number (logit) for
+each class in `labels.txt`; the largest is the answer. `run.py` does all of this. Labels and normalisation are also
+inside `model.tflite`, as TFLite metadata.
 
-Intended use: telling apart the classes in `labels.txt` in images like those of the data set below, on a small device.
-The input is `(pixel / 255 - mean) / std` with mean {mean} and standard deviation {std} per channel, then quantized as
-the model's input tensor says; the output is one logit per class (no softmax).
+`model.h` is the model for microcontrollers, with normalisation, labels and operators (left out above 4 MiB).
+`Classifier.kt` is a class for Android apps (for float32 and int8 models).
+
+Intended use: telling these classes apart in images like those of the data set below, on a small device.
 """,
         limits=(
             f"It always answers with one of its {len(labels)} classes, also for images that show none of them.",
             f"The accuracy holds for images like those of {data_name}; for other cameras, light or framing it is "
             "unknown\n  until it is tested.",
-            "Errors were not broken down by class or by group of people. Do not use it where a wrong answer can hurt "
-            "somebody.",
+            "It was not tested how errors differ between groups of people. Do not use it where a wrong answer can "
+            "hurt\n  somebody.",
         ),
         example="image",
         titles={"top1": "top-1"},

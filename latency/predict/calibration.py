@@ -23,13 +23,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.latency.predict.coldness import Coldness
+from edgenas.latency.predict.memory import MemoryFit
 from edgenas.latency.table.error_figures import error_figures, interval_from
 
 #: A block in a network costs at least this share of what it costs alone.
@@ -95,6 +96,8 @@ class Calibration:
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
     created: str = ""
+    #: From the memory of blocks to a network's, by cost, where the device tells it.
+    memory: Mapping[str, MemoryFit] = field(default_factory=dict)
 
     def contributions(
         self,
@@ -170,6 +173,7 @@ class Calibration:
         plain = {
             name: round(value, 6) if isinstance(value, float) else value
             for name, value in dataclasses.asdict(self).items()
+            if name != "memory" or value  # most devices tell none
         }
         return plain | {"pairs": [[round(value, 6) for value in pair] for pair in self.pairs]}
 
@@ -197,6 +201,7 @@ class Calibration:
             mape_interval=interval_from(data.get("mape_interval")),
             of=str(data.get("of", "")),
             created=str(data.get("created", "")),
+            memory={name: MemoryFit.from_json(fit) for name, fit in data.get("memory", {}).items()},
             pairs=tuple((float(predicted), float(measured)) for predicted, measured in data.get("pairs", ())),
             **optional,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgenas.devices import Provenance
 from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.predict.memory import MEMORY_COSTS, MemoryFit, together
 from edgenas.latency.table.error_figures import in_words
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
@@ -44,6 +45,8 @@ class Prediction:
     energy_per_node: dict[str, float] = field(default_factory=dict)
     #: Where the energy comes from, apart from where the latency does: :meth:`Predictor.energy_provenance`.
     energy_provenance: dict[str, Any] | None = None
+    #: Memory on the device by cost (``sram_bytes``, ``flash_bytes``), where the table tells it.
+    memory: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON documents."""
@@ -173,7 +176,41 @@ class Predictor:
             energy_mj=self._fixed_mj + float(energy_parts.sum()) if known else None,
             energy_per_node={name: float(part) for name, part in zip(rows, energy_parts, strict=True)} if known else {},
             energy_provenance=self.energy_provenance if known else None,
+            memory={
+                name: float(fit.network_bytes(together(name, [getattr(row, name) for row in rows.values()])))
+                for name, fit in self.calibration.memory.items()
+            },
         )
+
+    # Memory --------------------------------------------------------------------------------------------------------
+
+    def require_memory(self, cost: str) -> MemoryFit:
+        """The step from blocks to networks. Raises InputError when the table does not tell this cost."""
+        if cost not in self.calibration.memory:
+            told = ", ".join(self.calibration.memory) or "none"
+            raise InputError(
+                f"the latency table of {self.table.device} does not tell {cost} (of memory it tells: {told}): the "
+                f"devices of kind ethos-u do; leave the cost out of the budget, or name one of those"
+            )
+        return self.calibration.memory[cost]
+
+    def population_memory(self, space: SearchSpace, population: Population, cost: str) -> NDArray[np.float64]:
+        """(N,) predicted memory in bytes. Raises InputError when the table does not tell it, or lacks a block."""
+        fit, arrays = self.require_memory(cost), self.memory_arrays(space, cost)
+        of = space.population_most if MEMORY_COSTS[cost] == "max" else space.population_cost
+        total = of(population, arrays)
+        if np.isnan(total).any():
+            self._refuse_missing(self.missing(space), f"space {space.name!r}")
+        return fit.network_bytes(total)
+
+    def memory_arrays(self, space: SearchSpace, cost: str) -> dict[str, NDArray[np.float64]]:
+        """What each entry of each slot needs, in bytes; NaN where the table lacks it."""
+
+        def needed(entry: SlotEntry) -> float:
+            row = self.table.rows.get(entry.signature(self.table.precision))
+            return np.nan if row is None else float(getattr(row, cost))
+
+        return space.cost_arrays(needed)
 
     # Energy --------------------------------------------------------------------------------------------------------
 

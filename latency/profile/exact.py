@@ -4,6 +4,9 @@ A simulation has no noise and no drift, so there is nothing to visit twice, and 
 middle of a network, without the transfers and the fixed part that the block alone would pay. Those come once a
 network, as a constant that is fitted on a few whole networks; what is left of them (parameters beyond a cache, tensors
 that cross the border to the CPU) is the error that the table states.
+
+A device that tells every operator's share of a whole network (a vendor's compiler) is asked about whole networks
+instead (:mod:`edgenas.latency.profile.exact_inside`), and only blocks that none of them held are asked about alone.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from edgenas.devices.measurement import Kind
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.predict.memory import MEMORY_COSTS, MemoryFit, fit_memory, together
+from edgenas.latency.profile.exact_inside import see_inside
+from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
@@ -52,6 +58,7 @@ def profile_exact(
     table_path: Path | None = None,
     networks: Sequence[Network] = (),
     fresh: bool = False,
+    neighbourhoods: Neighbourhoods | None = None,
     progress: ProgressCallback | None = None,
 ) -> ExactProfile:
     """Simulates the signatures that the table lacks, and fits its constant on whole networks.
@@ -73,8 +80,14 @@ def profile_exact(
             for name, signature in signatures.items()
             if signature not in table.rows
         }
+    seen: dict[str, Row] = {}
+    if device.tells_shares and neighbourhoods is not None:
+        lacking = {signature: entry for signature, entry in entries.items() if signature in graphs}
+        seen = see_inside(lacking, entries, device, precision, neighbourhoods, progress).rows
+        graphs = {signature: graph for signature, graph in graphs.items() if signature not in seen}
     rows, failed = _simulate(graphs, device, precision, progress)
-    if graphs and not rows and not table.rows:
+    rows |= seen
+    if failed and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
     table, of = table.with_rows(rows), digest(networks, precision)
     if networks or table.calibration is None:
@@ -101,9 +114,15 @@ def _simulate(
             if isinstance(outcome, MeasurementError):
                 failed[name] = outcome
             else:
-                rows[name] = Row(outcome.min, 0.0, 1, 1, outcome.energy_mj)
+                rows[name] = _row_alone(outcome)
         report(len(rows) + len(failed))
     return rows, failed
+
+
+def _row_alone(outcome: Measurement) -> Row:
+    row = Row(outcome.min, 0.0, 1, 1, outcome.energy_mj)
+    told = outcome.memory
+    return dataclasses.replace(row, sram_bytes=told.get("sram_bytes", 0), flash_bytes=told.get("flash_bytes", 0))
 
 
 def _simulate_wholes(
@@ -132,7 +151,21 @@ def _calibrate(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row
         deployed_median=1.0,
         deployed_p95=1.0,
         base_ms=base_ms,
+        memory=_memory(wholes),
     )
+
+
+def _memory(wholes: Sequence[tuple[Measurement, list[Row]]]) -> dict[str, MemoryFit]:
+    """The same step for memory, of what the device tells."""
+    told = [name for name in MEMORY_COSTS if all(name in whole.memory for whole, _ in wholes)]
+    return {
+        name: fit_memory(
+            name,
+            [together(name, [getattr(row, name) for row in rows]) for _, rows in wholes],
+            [whole.memory[name] for whole, _ in wholes],
+        )
+        for name in told
+    }
 
 
 def _energy(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[Row]]], device: Device) -> TableEnergy | None:

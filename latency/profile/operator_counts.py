@@ -38,7 +38,7 @@ class OperatorCounts:
 
     def of(self, network: Network) -> list[int] | None:
         """For each node of a network; None when a structure is not known."""
-        structures = [_structure(graph) for graph in network.blocks_lowered.values()]
+        structures = [structure_of(graph) for graph in network.blocks_lowered.values()]
         known = all(structure in self.by_structure for structure in structures)
         return [self.by_structure[structure] for structure in structures] if known else None
 
@@ -82,7 +82,7 @@ def count_operators(
     seen = looks({name: network.graph for name, network in tried.items()}, settings)
     if not tried or len(seen) < len(tried):
         return None
-    structures = {_structure(entry.graph): entry.graph for entry in blocks}
+    structures = {structure_of(entry.graph): entry.graph for entry in blocks}
     told = looks(
         {str(place): graph for place, graph in enumerate(structures.values())},
         dataclasses.replace(settings, operators_above=0.0),
@@ -94,7 +94,7 @@ def count_operators(
     return counts if adds_up else None
 
 
-def _structure(graph: OpGraph) -> Structure:
+def structure_of(graph: OpGraph) -> Structure:
     """What a block does, step by step, whatever the sizes of its tensors."""
     return tuple(
         (type(node.op).__name__, *(item for item in vars(node.op).items() if item[0] not in _SIZES), node.inputs)

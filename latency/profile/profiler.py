@@ -106,6 +106,7 @@ def profile(
             table_path=table_path,
             networks=networks,
             fresh=fresh,
+            neighbourhoods=neighbourhoods,
             progress=progress,
         )
         done, count = len(exact.simulated), len(entries)

@@ -5,8 +5,8 @@
     # runtime: ai-edge-litert 2.3.0
     # ...
     # calibration 0a1b2c3d4e5f: {...}
-    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms,profiled_for
-    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,0,0,0.0,0a1b2c3d4e5f
+    signature,latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,...,profiled_for,sram_bytes,flash_bytes
+    conv(filters=16 stride=2)@28x28x1/int8,0.00512,0.013,8,11,0.0212,208,...,0a1b2c3d4e5f,0,0
     # sha256: 0f3c...
 
 Rows are sorted, so two tables can be compared with ``diff``. The last line is a checksum of all before it: a file that
@@ -44,6 +44,8 @@ Named = TypeVar("Named", Calibration, TableEnergy)
 SCHEMA = 3
 _READ_SCHEMAS = ("2", "3")
 _MAGIC = "edgenas-latency-table"
+#: There where the device tells memory.
+_MEMORY = ("sram_bytes", "flash_bytes")
 _FIGURES = (
     "latency_ms",
     "spread",
@@ -55,6 +57,7 @@ _FIGURES = (
     "networks",
     "cold_ms",
     "profiled_for",
+    *_MEMORY,
 )
 _COLUMNS = ("signature", *_FIGURES)
 # Older tables lack the last columns.
@@ -78,7 +81,9 @@ class Row:
     networks
     that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add
     (edgenas.latency.predict.coldness).
-    ``profiled_for`` names the calibrations of the spaces that the block was profiled for.
+    ``profiled_for`` names the calibrations of the spaces that the block was profiled for. ``sram_bytes`` is the most
+    that the device's SRAM holds while the block runs, ``flash_bytes`` its constants as they are stored; 0 where the
+    device does not tell.
     """
 
     latency_ms: float
@@ -91,6 +96,8 @@ class Row:
     networks: int = 0
     cold_ms: float = 0.0
     profiled_for: tuple[str, ...] = ()
+    sram_bytes: int = 0
+    flash_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,13 +212,14 @@ class LatencyTable:
         for key, value in header.items():
             text.write(f"# {key}: {' '.join(value.split())}\n")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        told = len(_MEMORY) if any(row.sram_bytes or row.flash_bytes for row in self.rows.values()) else 0
+        writer.writerow(_COLUMNS[: len(_COLUMNS) - len(_MEMORY) + told])
         for signature, row in self.rows.items():
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
             latency = "" if math.isnan(row.latency_ms) else repr(row.latency_ms)
             figures = (latency, repr(row.spread), row.quiet_visits, row.visits, energy)
             rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms), " ".join(row.profiled_for))
-            writer.writerow([signature, *figures, *rest])
+            writer.writerow([signature, *figures, *rest, *(row.sram_bytes, row.flash_bytes)[:told]])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
 
@@ -424,6 +432,8 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values.get("networks", 0)),
                 float(values.get("cold_ms", 0.0)),
                 tuple(values.get("profiled_for", "").split()),
+                int(values.get("sram_bytes", 0)),
+                int(values.get("flash_bytes", 0)),
             )
         except (ValueError, csv.Error):
             raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {line!r}") from None

@@ -230,8 +230,14 @@ class SearchSpace:
         """(N,) sums of a per-block cost over each architecture's blocks."""
         return self.population_costs(population, cost_arrays)[0]
 
-    def population_costs(self, population: Population, *costs: CostArrays) -> list[NDArray[np.float64]]:
-        """The sums of several costs, in less time than one after the other."""
+    def population_most(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
+        """(N,) the largest of a per-block cost, of 0 or more, over each architecture's blocks."""
+        return self.population_costs(population, cost_arrays, most=True)[0]
+
+    def population_costs(
+        self, population: Population, *costs: CostArrays, most: bool = False
+    ) -> list[NDArray[np.float64]]:
+        """The sums of several costs, in less time than one after the other; or the ``most`` that one block has."""
         totals = [np.zeros(len(population), np.float64) for _ in costs]
         values = [np.concatenate([np.zeros(0), *(arrays[name] for name in self._tables)]) for arrays in costs]
         for start in range(0, len(population), _CHUNK):
@@ -242,7 +248,7 @@ class SearchSpace:
                 found = of_entries.take(places)
                 if unread is not None:
                     found[unread] = 0.0
-                total[rows] = found.sum(axis=1)
+                total[rows] = found.max(axis=1, initial=0.0) if most else found.sum(axis=1)
         return totals
 
     def _unread(self, population: Population) -> NDArray[np.bool_] | None:

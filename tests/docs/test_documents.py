@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pkgutil
 import re
@@ -183,9 +184,21 @@ def test_python_runs(document: Path, tmp_path: Path):
     program = "\n".join(block.text for block in blocks(document, "python"))
     environment = os.environ | {"EDGENAS_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_notebooks_hold_what_their_pages_say():
+    # So that running a page, above, is running its notebook.
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "docs" / "notebook.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (ROOT / "docs").glob("*.ipynb")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    program = [block.text.strip("\n") for block in blocks(path.with_suffix(".md"), "python")]
+    assert ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"] == program
 
 
 @pytest.mark.parametrize("shown", LINKS, ids=str)

@@ -81,6 +81,8 @@ def test_written_recipes_read_back_equal() -> None:
         ("name: demo", 'name: "a\\0b"', r"key 'name': contains the character U\+0000"),
         ("name: demo", f"name: {'x' * 300}", r"300 bytes, more than the 255"),
         ("name: demo", f"name: demo\nseed: {'9' * 5000}", r"a whole number of 5000 characters"),
+        ("name: demo", "name: demo\nversion: 2", r"line 2: version: .*reads recipes up to version 1: update it"),
+        ("name: demo", "name: demo\nsearch: {study: 'redis://a'}", r"search.study: .*unknown kind of study 'redis'"),
         ("name: demo", "name: [demo", r"demo.yaml: not valid YAML"),
         ("name: demo", "name: !!python/object/apply:os.system [ls]", r"not valid YAML"),
     ],

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from edgenas.report.data import LatencyPair, ReportData, ShippedModel, TrialPoint
+from edgenas.report.data import ClassMistakes, LatencyPair, ReportData, ShippedModel, TrialPoint, WrongPicture
 from edgenas.report.drawing import draw_network
 from edgenas.report.page import render_page
 from edgenas.report.text import MINUS
@@ -21,6 +21,8 @@ from edgenas.spaces.network import Network, Node, chain
 from edgenas.spaces.ops import Add, Shape
 
 EVIL = "</script><script>alert(1)</script>&<b onclick=\"x\" title='y'>"
+
+PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg=="
 
 NETWORK = chain(
     "net",
@@ -55,6 +57,15 @@ FULL = ReportData(
     shipped=ShippedModel(
         "int8", 0.874, 0.872, 2000, 123456, 1000, 2000, {"min": 0.2, "median": 0.22, "p90": 0.3, "runs": 100}, 0.21
     ),
+    mistakes=ClassMistakes(
+        "int8",
+        10,
+        ("cat", "dog"),
+        {(0, 0): 4, (0, 1): 1, (1, 1): 5},
+        (WrongPicture(7, 0, 1, 0.9, PICTURE),),
+    ),
+    files=(("model", "bundle/model.tflite"), ("trials as a table", "pareto.csv")),
+    bundles={1: "bundle"},
     final_validation_score=0.88,
     training_history={"training loss": ((1, 1.0), (2, 0.5)), "validation top1": ((1, 0.5), (2, 0.88))},
     search_seconds=12.0,
@@ -74,6 +85,7 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.loads: list[str] = []
+        self.links: list[str] = []
         self.handlers: list[str] = []
         self.open: list[str] = []
         self.scripts: list[tuple[str | None, str]] = []
@@ -86,6 +98,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.loads += [values[key] or "" for key in ("src", "srcset", "data", "poster") if key in values]
+        if tag == "a":
+            self.links.append(values["href"] or "")
         if tag in ("link", "iframe", "object", "base"):
             self.loads.append(tag)
         self.handlers += [key for key in values if key.startswith("on")]
@@ -138,7 +152,7 @@ def test_full_report_shows_every_figure_and_headline_number(full: tuple[str, Pag
 
 def test_full_report_loads_nothing(full: tuple[str, Page]) -> None:
     text, page = full
-    assert page.loads == []
+    assert page.loads == [PICTURE]
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     assert style is not None
     assert "url(" not in style[1]
@@ -184,6 +198,10 @@ def test_texts_from_the_run_cannot_become_markup() -> None:
         pairs=(LatencyPair(EVIL, 1.0, 1.1, EVIL),),
         shipped=ShippedModel(EVIL, 0.8, 0.8, 10, 1, 1, 1, {"median": 0.2}, 0.2),
         training_history={f"loss {EVIL}": ((1, 1.0),)},
+        mistakes=ClassMistakes(EVIL, 2, (EVIL, "b"), {(0, 1): 2}, (WrongPicture(0, 0, 1, 0.5, EVIL),)),
+        files=((EVIL, EVIL),),
+        bundles={1: EVIL},
+        example=EVIL,
         step_seconds={EVIL: 1.0},
         settings=((EVIL, EVIL),),
         table_facts=((EVIL, EVIL),),
@@ -207,12 +225,23 @@ def test_texts_from_the_run_cannot_become_markup() -> None:
         replace(FULL, shipped=None, pairs=(), training_history={}, final_validation_score=None),
         replace(FULL, best_trial=None, network=None, shipped=None),
         replace(FULL, node_latency_ms={}, budget_ms=None),
+        replace(FULL, mistakes=None, files=(), bundles={}),
         replace(FULL, shipped=ShippedModel("int8")),
         replace(FULL, shipped=ShippedModel("int8", score_tflite=0.8)),
         replace(FULL, trials=()),
         replace(FULL, trials=FULL.trials[3:]),
     ],
-    ids=["empty", "search only", "none chosen", "no table", "bare bundle", "no latency", "no trials", "all failed"],
+    ids=[
+        "empty",
+        "search only",
+        "none chosen",
+        "no table",
+        "no mistakes",
+        "bare bundle",
+        "no latency",
+        "no trials",
+        "all failed",
+    ],
 )
 def test_missing_parts_are_left_out(data: ReportData) -> None:
     page = Page(render_page(data))
@@ -257,3 +286,51 @@ def test_drawing_takes_unknown_families_and_graphs_with_branches() -> None:
     assert "report_test_sum" in svg
     assert "reads a, b" in svg
     assert "share of predicted latency" not in svg
+
+
+def test_links_lead_to_the_files_and_the_front_to_bundles_or_commands(full: tuple[str, Page]) -> None:
+    page = full[1]
+    assert {"bundle/model.tflite", "pareto.csv", "bundle/README.md"} <= set(page.links)
+    actions = json.loads(next(code for name, code in page.scripts if name == "trial-actions"))
+    assert actions == {"bundles": {"1": "bundle"}, "command": "edgenas export runs/demo --trial NUMBER"}
+    assert "edgenas export runs/demo --trial 0" in page.text
+    assert "edgenas export runs/demo --trial 1" not in page.text
+
+
+def test_commands_quote_a_folder_with_spaces() -> None:
+    assert "edgenas export 'runs/my run' --trial 0" in Page(render_page(replace(FULL, run_path="runs/my run"))).text
+
+
+def test_mistakes_say_how_many_which_and_show_the_picture(full: tuple[str, Page]) -> None:
+    text, page = full
+    assert "on the 10 test images: 1 wrong (10.0 %)" in page.text
+    assert "4 of 5" in page.text
+    assert "cat taken for dog, 90 % sure" in page.text
+    assert 'title="cat taken for dog: 1 of 5"' in text
+
+
+def test_many_classes_are_cut_to_those_with_most_mistakes() -> None:
+    confusion = {(label, label): 10 for label in range(100)} | {(label, label + 1): label + 1 for label in range(40)}
+    many = ClassMistakes("int8", 1820, tuple(f"class {label}" for label in range(100)), confusion)
+    text = render_page(replace(FULL, mistakes=many))
+    assert "Of the 100 classes, the 20 with most mistakes" in text
+    assert text.count('<tr><th scope="row" title="class ') == 20
+    assert '<th scope="col">other</th>' in text
+
+
+def test_the_table_of_trials_can_be_sorted_by_numbers(full: tuple[str, Page]) -> None:
+    text = full[0]
+    table = text[text.index('class="trials sortable') :]
+    table = table[: table.index("</table>")]
+    assert table.count("data-numeric") == 5  # nothing is said of energy, so it has no column
+    assert re.findall(r"data-value=(\S+?)>8", table) == ["0.85", "0.88", "0.81"]
+    assert "energy" not in table
+
+
+def test_a_network_of_many_blocks_stands_in_rows_without_a_single_box() -> None:
+    blocks = {f"block{number}": ConvBnAct(8 + 8 * number) for number in range(14)}
+    svg = draw_network(chain("long", (64, 64, 3), blocks), {})
+    for place in ("medium", "narrow"):
+        rows = re.split(rf'<i class="row {place}"></i>', svg)
+        assert len(rows) > 1
+        assert all(row.count('class="block"') > 1 for row in rows)

@@ -87,6 +87,15 @@ def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path) -> N
         assert len(list(csv.DictReader(file))) >= 1
     assert (result.run / "trials" / str(result.best.number) / "final" / "training.json").is_file()
 
+    mistakes = json.loads(
+        (result.run / "trials" / str(result.best.number) / "final" / "mistakes-int8.json").read_text()
+    )
+    right = sum(count for true, predicted, count in mistakes["confusion"] if true == predicted)
+    assert right / 200 == metrics["top1"]["tflite"]
+    assert mistakes["model_sha256"] == metrics["checksums"]["model.tflite"]
+    assert mistakes["wrong"][0]["picture"].startswith("data:image/png;base64,")
+    assert "Which class is taken for which" in (result.run / "report.html").read_text()
+
     quiet = metrics["latency_ms"]["local-cpu"]["quiet"]
     assert quiet["quiet_ms"] > 0  # at the clock of the table, which this test made up
     assert 0 < quiet["fastest_ms"] <= metrics["latency_ms"]["local-cpu"]["median"] * 2

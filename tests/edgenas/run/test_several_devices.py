@@ -109,7 +109,7 @@ def test_one_search_for_two_devices(make: Make) -> None:
     assert 'id="pareto-2"' in page
     assert "never binds" in page
     card = (result.run / "bundle" / "README.md").read_text()
-    assert "edgetpu-sim (latency_ms 5.0)" in card
+    assert "edgetpu-sim (latency of at most 5 ms)" in card
 
     again = run(recipe, quiet=True, evaluator=ByNumber(), resume=True)
     assert again.to_json()["best"] == best

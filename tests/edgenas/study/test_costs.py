@@ -25,14 +25,15 @@ def costs() -> CostModel:
 
 def test_population_costs_equal_those_of_networks(costs: CostModel) -> None:
     population = costs.space.sample(np.random.default_rng(5), 20)
-    found = costs.population(population, NAMES)
+    names = (*NAMES, "arena_bytes")
+    found = costs.population(population, names)
     for index, row in enumerate(population):
         network = costs.space.decode(row)
         assert found["macs"][index] == network.macs
         assert found["params"][index] == network.params
         assert found["peak_activation_bytes"][index] == peak_activation_bytes(network, "int8")
         assert found["size_bytes"][index] == pytest.approx(len(write_tflite(network.graph, "int8")), abs=500)
-        assert costs.architecture(costs.space.architecture(row)) == {name: found[name][index] for name in NAMES}
+        assert costs.architecture(costs.space.architecture(row)) == {name: found[name][index] for name in names}
 
 
 @pytest.mark.parametrize("name", NAMES)

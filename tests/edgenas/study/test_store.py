@@ -1,12 +1,17 @@
-"""Stores of studies: ours passes what every store must keep, and URLs find them."""
+"""Stores of studies: ours pass what every store must keep, and URLs find them."""
 
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgenas.spaces.errors import InputError
-from edgenas.study.conformance import StoreConformance
-from edgenas.study.store import open_study
+from edgenas.study.conformance import StoreConformance, begin, finish
+from edgenas.study.store import create_study, open_study
 
 
 class TestFile(StoreConformance):
@@ -19,6 +24,60 @@ class TestFileByUrl(StoreConformance):
         return f"sqlite:///{folder / 'why? 100%.db'}"
 
 
+class TestServed(StoreConformance):
+    """A file behind a server of ours."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, tmp_path: Path) -> Iterator[None]:
+        from edgenas.run.serving import serving
+
+        with serving(f"sqlite:///{tmp_path / 'served.db'}", port=0) as (self.its_url, _):
+            yield
+
+    def url(self, folder: Path) -> str:
+        return self.its_url
+
+
+class TestPostgres(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def one_study(self, postgres_url: Callable[[], str]) -> None:
+        self.its_url = postgres_url()
+
+    def url(self, folder: Path) -> str:
+        return self.its_url
+
+
 def test_an_unknown_scheme_is_named() -> None:
-    with pytest.raises(InputError, match=r"unknown kind of study 'redis': expected one of sqlite"):
+    with pytest.raises(InputError, match=r"unknown kind of study 'redis': expected one of .*postgresql, sqlite"):
         open_study("redis://host/study")
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(InputError, match=r"postgresql://me:\*\*\*@localhost:1/studies: .*refused") as caught:
+        open_study("postgresql://me:secret@localhost:1/studies")
+    assert "secret" not in str(caught.value)
+
+
+def test_two_studies_in_one_database_are_two(postgres_url: Callable[[], str]) -> None:
+    first, second = create_study(postgres_url(), {"a": 1}), create_study(postgres_url(), {"b": 2})
+    begin(first, 0, worker="a")
+    assert (len(first.trials), len(second.trials)) == (1, 0)
+    begin(second, 0, worker="a")
+    assert begin(first, 1, worker="a").number == 1
+    first.close()
+    second.close()
+
+
+def test_a_database_that_is_gone_for_a_while_is_waited_for(postgres: Any, postgres_url: Callable[[], str]) -> None:
+    store = create_study(postgres_url())
+    begin(store, 0, worker="a")
+    postgres.stop(signal.SIGQUIT)
+    again = threading.Timer(2.0, postgres.start)
+    again.start()
+    began = time.monotonic()
+    finish(store, 0, worker="a")
+    assert time.monotonic() - began > 1.5
+    again.join()
+    assert [trial.state for trial in store.trials] == ["complete"]
+    store.close()

@@ -108,9 +108,15 @@ def test_model_card_tells_figures_and_where_they_come_from(written: Path, conten
         "400 test images",
         f"{contents.metrics_tflite['top1']:.4f}",
         "| local-cpu | measured |",
+        "**0.12 ms** (measured, median) on local-cpu",
+        "What was asked for: latency of at most 0.3 ms.",
+        "by their names in an EdgeNAS recipe: epochs 3.",
     ):
         assert text in card
-    assert "Predicted for local-cpu before this file existed: 0.11 ms, the sum over a table of blocks, measured" in card
+    assert (
+        "Predicted for local-cpu before this file existed: 0.11 ms, the sum of its blocks in a latency table (measured"
+        in card
+    )
     assert read_metrics(written)["checksums"]["model.tflite"] in card
 
 
@@ -451,3 +457,14 @@ def test_a_failure_leaves_the_earlier_bundle(copy: Path, contents: BundleContent
 def test_impossible_contents_are_refused(contents: BundleContents, changes: dict, found: str) -> None:
     with pytest.raises(InputError, match=found):
         dataclasses.replace(contents, **changes)
+
+
+def test_a_bundle_of_a_newer_form_is_refused(copy: Path) -> None:
+    metrics = json.loads((copy / "metrics.json").read_text())
+    assert metrics["schema"] == 1
+    (copy / "metrics.json").write_text(json.dumps(metrics | {"schema": 2}))
+    with pytest.raises(InputError, match="has schema 2; this version of EdgeNAS reads bundles up to 1: update it"):
+        read_metrics(copy)
+    del metrics["schema"]
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    assert read_metrics(copy)["size_bytes"] == metrics["size_bytes"]

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgenas.export.bundle.c_header import LARGEST_BYTES, c_header, header_bytes
+from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.export.tflite.reader import model_io
@@ -52,6 +54,62 @@ def test_compilers_see_the_same_bytes_and_constants(tmp_path: Path, compiler: st
     assert int(printed[7]) == ends.inputs[0].zero_point[0]
     assert float(printed[8]) == pytest.approx(ends.outputs[0].scale[0], rel=1e-8)
     assert int(printed[9]) == ends.outputs[0].zero_point[0]
+
+
+CONSTANTS = """
+#include <stdio.h>
+#include "model.h"
+int main(void) {
+    for (int pixel = 0; pixel < 256; pixel += 51)
+        for (int channel = 0; channel < 3; ++channel) printf("%d ", model_input_of((unsigned char)pixel, channel));
+    printf("\\n");
+    for (int label = 0; label < MODEL_LABEL_COUNT; ++label) printf("%s\\n", model_labels[label]);
+    return 0;
+}
+"""
+RESOLVER = """
+#include "model.h"
+struct Resolver {
+    int count = 0;
+    void AddConv2D() { ++count; }
+    void AddFullyConnected() { ++count; }
+    void AddMean() { ++count; }
+};
+int main() {
+    Resolver resolver;
+    MODEL_ADD_OPERATORS(resolver);
+    return resolver.count != MODEL_OPERATOR_COUNT;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["cc", "c++"])
+def test_a_program_normalises_and_names_as_python_does(tmp_path: Path, compiler: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    labels = ['say "hi"', "Zoë", "what??/", "back\\slash"]
+    preprocessing = Preprocessing((0.5, 0.4, 0.3), (0.25, 0.2, 1.0))
+    (tmp_path / "model.h").write_text(c_header(MODEL, name="two", labels=labels, preprocessing=preprocessing))
+    (tmp_path / "main.c").write_text(CONSTANTS)
+    language = ["-x", "c++", "-std=c++11"] if compiler == "c++" else ["-std=c11", "-Wextra"]
+    command = [compiler, *language, "-Wall", "-Werror", "main.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout.decode().splitlines()
+    assert printed[1:] == labels
+    pixels = np.repeat(np.arange(0, 256, 51, dtype=np.uint8)[:, None], 3, axis=1)
+    tensor = model_io(MODEL).inputs[0]
+    stored = np.rint(preprocessing.apply(pixels) / tensor.scale[0]) + tensor.zero_point[0]
+    assert [int(number) for number in printed[0].split()] == np.clip(stored, -128, 127).astype(int).ravel().tolist()
+
+
+def test_the_operators_register_themselves(tmp_path: Path) -> None:
+    if shutil.which("c++") is None:
+        pytest.skip("no c++")
+    (tmp_path / "model.h").write_text(c_header(MODEL, name="two"))
+    (tmp_path / "main.cc").write_text(RESOLVER)
+    subprocess.run(["c++", "-std=c++11", "-Wall", "-Werror", "main.cc", "-o", "main"], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "main"], check=True)
+    assert "Operators: CONV_2D, FULLY_CONNECTED, MEAN." in (tmp_path / "model.h").read_text()
 
 
 def test_reads_back() -> None:

@@ -1,0 +1,150 @@
+"""Microcontrollers without a board: latency and energy modelled from public measurements of others.
+
+Nothing is measured and nothing is run: the provenance is ``modelled``, and the device's file says how wrong the model
+was on networks, and on boards, that it was not fitted on. ``tools/fit_microcontrollers.py`` makes these files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from edgenas.devices.device import (
+    Device,
+    DeviceSpec,
+    MeasurementError,
+    MeasurementOutcome,
+    MeasureSettings,
+    MeterFound,
+    Model,
+    register_device,
+)
+from edgenas.devices.kinds.microcontroller_model import MicroConstants, operator_works
+from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
+from edgenas.export.tflite.reader import read_operators
+from edgenas.spaces.errors import EdgeNASError, InputError
+
+#: Goes up when the formulas change.
+MODEL_VERSION = 1
+_OPTIONS = ("engine", "board", "constants", "errors")
+_FLOAT = ("FLOAT32", "FLOAT16")
+_LEAST_MS = 1e-6
+
+
+@register_device("microcontroller")
+class MicrocontrollerDevice(Device):
+    """Options: ``board`` and ``engine`` that the figures are of, ``constants`` (every field of :class:`MicroConstants`
+    as ``{value, source}``), and ``errors`` of networks and boards left out (``{median, max, networks}``).
+    """
+
+    is_exact: ClassVar[bool] = True
+
+    def __init__(self, spec: DeviceSpec) -> None:
+        super().__init__(spec)
+        for key in spec.options:
+            if key not in _OPTIONS:
+                raise InputError(f"{spec.source}: unknown option {key!r}: kind {self.kind} takes {', '.join(_OPTIONS)}")
+        self.constants = _read_constants(spec)
+        self.errors = _read_errors(spec)
+
+    def identity(self, *, threads: int = 1) -> Provenance:
+        return self._provenance()
+
+    def meter(self) -> MeterFound:
+        return MeterFound(None, "there is nothing to measure on a modelled device")
+
+    def measure_many(
+        self,
+        models: Mapping[str, Model],
+        settings: MeasureSettings | None = None,
+        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
+    ) -> dict[str, MeasurementOutcome]:
+        settings = settings or MeasureSettings()
+        outcomes: dict[str, MeasurementOutcome] = {}
+        for name, model in models.items():
+            try:
+                content = model.read_bytes() if isinstance(model, Path) else model
+                outcomes[name] = self._model(content, inside_network=settings.inside_network)
+            except (EdgeNASError, OSError) as error:
+                outcomes[name] = MeasurementError(f"model {name!r}: {error}")
+            if on_result:
+                on_result(name, outcomes[name])
+        return outcomes
+
+    def _model(self, model: bytes, *, inside_network: bool) -> Measurement:
+        operators = read_operators(model)
+        if not operators:
+            raise MeasurementError("it has no operators")
+        floats = [operator for operator in operators if any(tensor.dtype in _FLOAT for tensor in operator.outputs)]
+        if floats:
+            raise MeasurementError(
+                f"{len(floats)} of {len(operators)} operators compute in floating point, and the model is of 8-bit "
+                f"integers: quantize the whole model first (int8)"
+            )
+        factor = self.spec.calibration.factor
+        shares = [factor * self.constants.block_ms(work) for work in operator_works(operators)]
+        fixed = 0.0 if inside_network else factor * self.constants.fixed_ms
+        latency_ms = max(sum(shares) + fixed, _LEAST_MS)
+        energy = self.spec.power.energy(latency_ms, 0, kind="modelled")
+        told = tuple(OperatorShare(share) for share in shares)
+        return Measurement((latency_ms,), self._provenance(), energy, shares=told)
+
+    def _provenance(self) -> Provenance:
+        values = json.dumps(dataclasses.asdict(self.constants), sort_keys=True)
+        options = self.spec.options
+        words = [
+            f"modelled from public measurements of {options['board']} with {options['engine']}, not measured",
+            *(
+                f"error of {what} left out: median {one['median']:.0%}, largest {one['max']:.0%}"
+                for what, one in self.errors.items()
+            ),
+            *filter(None, [self.spec.calibration.describe()]),
+        ]
+        return Provenance(
+            kind="modelled",
+            device=self.name,
+            runtime="analytical model",
+            runtime_version=f"{MODEL_VERSION}-{hashlib.sha256(values.encode()).hexdigest()[:8]}{self.spec.calibration.mark}",
+            frequency_mhz=self.constants.clock_mhz,
+            runs=1,
+            protocol="; ".join(words),
+            time_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+
+
+def _read_constants(spec: DeviceSpec) -> MicroConstants:
+    for key in ("board", "engine"):
+        if not isinstance(spec.options.get(key), str):
+            raise InputError(f"{spec.source}: option {key!r} must be a text, found {spec.options.get(key)!r}")
+    names = [field.name for field in dataclasses.fields(MicroConstants)]
+    given: Any = spec.options.get("constants")
+    if not isinstance(given, Mapping) or set(given) != set(names):
+        raise InputError(f"{spec.source}: option 'constants' must have exactly the keys {', '.join(names)}")
+    values = {}
+    for name in names:
+        entry = given[name]
+        value = entry.get("value") if isinstance(entry, Mapping) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+            raise InputError(
+                f"{spec.source}: constant {name!r} must be {{value: NUMBER, source: TEXT}}, found {entry!r}"
+            )
+        if not str(entry.get("source") or ""):
+            raise InputError(f"{spec.source}: constant {name!r} lacks its source: say where {value} comes from")
+        values[name] = float(value)
+    if not values["clock_mhz"]:
+        raise InputError(f"{spec.source}: constant 'clock_mhz' must be above 0")
+    return MicroConstants(**values)
+
+
+def _read_errors(spec: DeviceSpec) -> dict[str, dict[str, float]]:
+    given: Any = spec.options.get("errors") or {}
+    for what, figures in given.items() if isinstance(given, Mapping) else [("", None)]:
+        numbers = figures if isinstance(figures, Mapping) else {}
+        if not all(isinstance(numbers.get(key), (int, float)) for key in ("median", "max", "networks")):
+            raise InputError(f"{spec.source}: errors.{what} must be {{median, max, networks}}, found {figures!r}")
+    return {str(what): dict(figures) for what, figures in given.items()}

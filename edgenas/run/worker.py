@@ -1,0 +1,153 @@
+"""A worker: takes part in a study that somebody else's `edgenas search` began, on this machine or on another.
+
+What it needs travels in the study: recipe, latency tables, fingerprints, and the file of the space. The data must be
+here, and are compared by their fingerprint.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgenas.devices.home import edgenas_home
+from edgenas.export.files import write_atomically
+from edgenas.plugins import load_plugins
+from edgenas.recipe.recipe import Recipe
+from edgenas.run.context import RunContext
+from edgenas.run.folder import RunFolder
+from edgenas.run.progress import Progress
+from edgenas.run.search import take_part
+from edgenas.run.shared import RECIPE, SPACE
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import one_line
+from edgenas.spaces.yaml_reading import dump_yaml, parse_document
+from edgenas.study.documents import read_documents
+from edgenas.study.scheduler import SchedulerFactory
+from edgenas.study.store import StudyStore, open_study
+from edgenas.study.workers import EvaluatorFactory
+
+_NAME_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class WorkerResult:
+    """What a worker has done: its name, how many trials it ended, and its folder."""
+
+    worker: str
+    trials: int
+    folder: Path
+
+
+def default_name() -> str:
+    """A name that no other worker has: this machine's and this process'."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def work(
+    url: Path | str,
+    *,
+    name: str | None = None,
+    folder: Path | None = None,
+    data_dir: Path | None = None,
+    data_path: Path | None = None,
+    plugins: Sequence[Path] = (),
+    workers: int = 1,
+    quiet: bool = False,
+    evaluator: EvaluatorFactory | None = None,
+    scheduler: SchedulerFactory | None = None,
+) -> WorkerResult:
+    """Evaluates trials of a study until it has all its trials.
+
+    Args:
+        url: of the study.
+        name: by which a worker that comes back gets its trial back; by default machine and process.
+        folder: for its files; by default ``workers/NAME`` in EdgeNAS' home.
+        data_dir: folder of full data sets by name here.
+        data_path: where the recipe's ``data.path`` lies here.
+        plugins: the recipe's plugins here: Python files that do not travel.
+        workers: candidates evaluated at once.
+        quiet: show no progress.
+        evaluator: how candidates are judged; None trains them shortly, as the recipe says.
+        scheduler: where they are judged; None starts processes.
+
+    Raises InputError when there is no study, or the data or the space differ from those that it was begun with.
+    """
+    name = _checked(name or default_name())
+    store = open_study(url)
+    with closing(store):
+        documents = read_documents(store)
+        if RECIPE not in documents:
+            raise InputError(f"{url}: the study holds no recipe; begin it with: edgenas search RECIPE --study {url}")
+        place = RunFolder(folder or edgenas_home() / "workers" / name)
+        with place, Progress(quiet=quiet) as progress:
+            recipe = _recipe(documents, place, data_dir, data_path, plugins)
+            if recipe.is_one_shot:
+                raise InputError(f"{url}: a one-shot search takes its candidates from the supernet in its run folder")
+            recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update={"workers": workers})})
+            context = RunContext(recipe, place, progress)
+            _check_inputs(context, url)
+            trials = take_part(context, store, name, evaluator, scheduler)
+    return WorkerResult(name, trials, place.path)
+
+
+def _checked(name: str) -> str:
+    if not name.isprintable() or "/" in name or not 0 < len(name) <= _NAME_LENGTH or name.startswith("."):
+        raise InputError(
+            f"--name: expected up to {_NAME_LENGTH} letters, digits, '-' and '_', found {one_line(name)[:90]!r}"
+        )
+    return name
+
+
+def _recipe(
+    documents: dict[str, str],
+    folder: RunFolder,
+    data_dir: Path | None,
+    data_path: Path | None,
+    plugins: Sequence[Path],
+) -> Recipe:
+    """The study's recipe with what it names as it lies here."""
+    for name, text in documents.items():
+        write_atomically(folder.path / Path(name).name, text)
+    values = parse_document(documents[RECIPE], "the study's recipe").value
+    theirs = values.get("plugins") or []
+    if len(plugins) != len(theirs):
+        names = ", ".join(Path(one).name for one in theirs) or "none"
+        raise InputError(f"--plugin: the recipe has {len(theirs)} plugins ({names}), {len(plugins)} are given here")
+    values["plugins"] = [str(Path(plugin).resolve()) for plugin in plugins]
+    values["search"]["study"] = None
+    if SPACE in documents:
+        values["space"]["path"] = str(folder.path.resolve() / SPACE)
+    if data_path is not None:
+        values["data"]["path"] = str(data_path.resolve())
+    elif (path := values["data"].get("path")) and not Path(path).exists():
+        raise InputError(f"--data: the recipe's data are {path}, which is not here; say where they are")
+    directory = data_dir or values["data"].get("directory")
+    values["data"]["directory"] = str(Path(directory).resolve()) if directory and Path(directory).is_dir() else None
+    load_plugins(values["plugins"])
+    write_atomically(folder.recipe_path, dump_yaml(values))
+    return Recipe.load(folder.recipe_path)
+
+
+def _check_inputs(context: RunContext, url: Path | str) -> None:
+    try:
+        remark = context.folder.inputs.check(context.space, context.dataset, context.labels)
+    except InputError as error:
+        raise InputError(f"{url}: not what the study was begun with. {error}") from None
+    if remark:
+        context.progress.say(f"{url}: {remark}")
+
+
+def study_of(url: Path | str) -> StudyStore:
+    """The study of a run folder or behind a URL. Raises InputError when there is none."""
+    if isinstance(url, str) and "://" in url:
+        return open_study(url)
+    folder = RunFolder(url)
+    if Path(url).is_dir():
+        if not folder.study_path.is_file():
+            raise InputError(f"{url}: holds no study yet; `edgenas search` begins one")
+        return open_study(folder.study_path)
+    return open_study(Path(url))

@@ -1,0 +1,55 @@
+"""Texts that travel with a study: the recipe, tables, fingerprints.
+
+They are packed, and in parts, because MySQL holds 64 KB a value.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+
+from edgenas.spaces.errors import InputError
+from edgenas.study.database import INTERNAL
+from edgenas.study.store import StudyStore
+
+#: The form of what a study of ours holds. One that is newer is refused; see :func:`check_schema`.
+SCHEMA = 1
+_SCHEMA_KEY = f"{INTERNAL}schema"
+_PART = 40_000
+
+
+def write_documents(store: StudyStore, documents: Mapping[str, str]) -> None:
+    """Keeps texts by name; the list of names comes last, so that whoever finds it finds all."""
+    counts = {}
+    for name, text in documents.items():
+        packed = base64.b85encode(zlib.compress(text.encode(), 9)).decode()
+        parts = [packed[at : at + _PART] for at in range(0, len(packed), _PART)] or [""]
+        for number, part in enumerate(parts):
+            store.remember(f"{INTERNAL}document:{name}:{number}", part)
+        counts[name] = len(parts)
+    store.remember(f"{INTERNAL}documents", counts)
+    store.remember(_SCHEMA_KEY, SCHEMA)
+
+
+def read_documents(store: StudyStore) -> dict[str, str]:
+    """The texts by name; none for a study that has none. Raises InputError when they are damaged or of a newer form."""
+    check_schema(store)
+    documents = {}
+    for name, count in (store.recall(f"{INTERNAL}documents") or {}).items():
+        try:
+            packed = "".join(store.recall(f"{INTERNAL}document:{name}:{number}") for number in range(count))
+            documents[name] = zlib.decompress(base64.b85decode(packed)).decode()
+        except (TypeError, ValueError, zlib.error):
+            raise InputError(f"the study's {name} is damaged; start a new study") from None
+    return documents
+
+
+def check_schema(store: StudyStore) -> None:
+    """Raises InputError for a study of a newer version. One without a version is of the first."""
+    found = store.recall(_SCHEMA_KEY)
+    if found is not None and (not isinstance(found, int) or found > SCHEMA):
+        raise InputError(
+            f"the study has the schema version {found!r}; this version of EdgeNAS reads versions up to {SCHEMA}: "
+            "update it"
+        )

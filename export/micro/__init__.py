@@ -1,0 +1,1 @@
+"""TensorFlow Lite for Microcontrollers: whether its interpreter takes a model, and how large its arena is."""

@@ -1,0 +1,184 @@
+"""Blocks seen inside networks on a device that tells every operator's share without running anything.
+
+A vendor's compiler plans a network as a whole: it fetches the weights of an operator while the one before it computes,
+keeps tensors where the next one finds them, and chooses formats by neighbours. So a block alone costs something else
+than in a network. Chains that together hold every block are compiled whole, and a block's cost is what its operators
+took there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgenas.devices import Device, Measurement, MeasurementError
+from edgenas.devices.measurement import OperatorShare
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.reader import read_operators
+from edgenas.latency.measure.session import by_key
+from edgenas.latency.profile.neighbourhoods import Neighbourhoods
+from edgenas.latency.profile.operator_counts import OperatorCounts, structure_of
+from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.table.latency_table import Row
+from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.network import Network, chain
+from edgenas.spaces.ops import Shape
+from edgenas.spaces.space.slots import SlotEntry
+
+_BATCH = 20
+#: No block is free: one whose work another does along still has to be told from one that lacks.
+_LEAST_MS = 1e-9
+_LONGEST_CHAIN = 12
+#: So many bytes of weights are compiled for the sake of seeing blocks beside several neighbours.
+_WEIGHT_BYTES, _MOST_ROUNDS = 10e6, 3
+#: Names of nodes that are there for their neighbours.
+_AROUND = "around_"
+
+
+@dataclass
+class Inside:
+    """What was seen: rows by signature, and the device's words about networks that it cannot run."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    failed: list[MeasurementError] = field(default_factory=list)
+    networks: int = 0
+
+
+def see_inside(
+    wanted: Mapping[str, SlotEntry],
+    blocks: Mapping[str, SlotEntry],
+    device: Device,
+    precision: str,
+    neighbourhoods: Neighbourhoods,
+    progress: ProgressCallback | None = None,
+) -> Inside:
+    """Rows of the wanted blocks out of all ``blocks`` of a space.
+
+    Blocks of one input are seen in chains that hold each of them a few times, or once where they are large, since a
+    compiler's time goes by weights; others in random networks of their space.
+    """
+    rng = np.random.default_rng(neighbourhoods.seed)
+    chains = [each for _ in range(_rounds(wanted, precision)) for each in chains_of(wanted, blocks, rng, precision)]
+    alone = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
+    networks = by_key([*chains, *neighbourhoods.around(alone, 1)], precision)
+    report = Reporter(progress, f"compiling {len(networks)} networks for {len(wanted)} blocks", len(networks))
+    seen: dict[str, list[OperatorShare]] = defaultdict(list)
+    graphs: dict[str, OpGraph] = {}
+    counts, found, keys = WrittenCounts(precision), Inside(networks=len(networks)), list(networks)
+    for first in range(0, len(keys), _BATCH):
+        batch = {key: networks[key] for key in keys[first : first + _BATCH]}
+        outcomes = device.measure_many({key: write_tflite(each.graph, precision) for key, each in batch.items()})
+        for key, outcome in outcomes.items():
+            if isinstance(outcome, MeasurementError):
+                found.failed.append(outcome)
+                continue
+            shares = node_shares(batch[key], outcome, counts) or {}
+            signatures = batch[key].signatures(precision)
+            for name, share in shares.items():
+                if not name.startswith(_AROUND):
+                    seen[signatures[name]].append(share)
+                    graphs[signatures[name]] = batch[key].blocks_lowered[name]
+        report(first + len(batch))
+    found.rows = {name: _row(each, graphs[name], precision) for name, each in seen.items() if name in wanted}
+    return found
+
+
+def _rounds(wanted: Mapping[str, SlotEntry], precision: str) -> int:
+    """How often each block is seen: more than once where that is cheap."""
+    total = sum(graph_weight_bytes(entry.graph, precision) for entry in wanted.values())
+    return max(1, min(_MOST_ROUNDS, round(_WEIGHT_BYTES / max(total, 1))))
+
+
+def chains_of(
+    wanted: Mapping[str, SlotEntry], blocks: Mapping[str, SlotEntry], rng: np.random.Generator, precision: str
+) -> list[Network]:
+    """Networks of blocks one after the other that together hold each wanted block of one input once.
+
+    Where the first or the last one is not at an end of the space, the lightest block that fits stands before or after
+    it, under a name that tells it apart: in a network no block begins or ends what is compiled.
+    """
+    ends = {
+        name: (entry.input_shapes[0], entry.graph.output_shapes[0])
+        for name, entry in sorted(blocks.items())
+        if len(entry.input_shapes) == 1 and len(entry.graph.output_shapes) == 1
+    }
+    before: dict[Shape, str] = {}
+    after: dict[Shape, str] = {}
+    for name in sorted(ends, key=lambda name: (graph_weight_bytes(blocks[name].graph, precision), name)):
+        before.setdefault(ends[name][1], name)
+        after.setdefault(ends[name][0], name)
+    lacking = defaultdict(list)
+    for name in sorted(ends):
+        if name in wanted:
+            lacking[ends[name][0]].append(name)
+    chains: list[Network] = []
+    for shape in sorted(lacking, key=lambda shape: (-math.prod(shape[:-1]), shape)):
+        while lacking[shape]:
+            taken: list[str] = []
+            here = shape
+            while lacking[here] and len(taken) < _LONGEST_CHAIN:
+                taken.append(lacking[here].pop(int(rng.integers(len(lacking[here])))))
+                here = ends[taken[-1]][1]
+            parts = {f"block{place}": blocks[name].block for place, name in enumerate(taken)}
+            start = shape
+            if (lead := before.get(shape)) is not None:
+                parts = {f"{_AROUND}before": blocks[lead].block, **parts}
+                start = ends[lead][0]
+            if (tail := after.get(here)) is not None:
+                parts[f"{_AROUND}after"] = blocks[tail].block
+            chains.append(chain(f"chain{len(chains)}", start, parts))
+    return chains
+
+
+class WrittenCounts:
+    """How many operators of a file each block becomes, by the block's structure; counted once each."""
+
+    def __init__(self, precision: str) -> None:
+        self._precision = precision
+        self._found: dict[tuple[object, ...], int] = {}
+
+    def of(self, network: Network) -> OperatorCounts:
+        """The counts for the blocks of a network."""
+        for graph in network.blocks_lowered.values():
+            structure = structure_of(graph)
+            if structure not in self._found:
+                self._found[structure] = len(read_operators(write_tflite(graph, self._precision)))
+        return OperatorCounts(self._found)
+
+
+def node_shares(network: Network, whole: Measurement, counts: WrittenCounts) -> dict[str, OperatorShare] | None:
+    """What each node adds to a network; None when the file's operators do not add up to its blocks'."""
+    per_node = counts.of(network).of(network)
+    if per_node is None or sum(per_node) != len(whole.shares):
+        return None
+    ends = np.cumsum(per_node)
+    parts = [whole.shares[end - count : end] for end, count in zip(ends, per_node, strict=True)]
+    return dict(zip(network.blocks_lowered, map(_sum, parts), strict=True))
+
+
+def _sum(shares: Sequence[OperatorShare]) -> OperatorShare:
+    return OperatorShare(
+        sum(share.latency_ms for share in shares),
+        max((share.sram_bytes for share in shares), default=0),
+        sum(share.flash_bytes for share in shares),
+    )
+
+
+def _row(seen: Sequence[OperatorShare], graph: OpGraph, precision: str) -> Row:
+    latencies = np.array([share.latency_ms for share in seen])
+    low, middle, high = np.quantile(latencies, (0.25, 0.5, 0.75))
+    return Row(
+        max(float(f"{latencies.mean():.6g}"), _LEAST_MS),
+        round(float((high - low) / middle), 4) if middle > 0 else 0.0,
+        len(seen),
+        len(seen),
+        weight_bytes=graph_weight_bytes(graph, precision),
+        networks=len(seen),
+        sram_bytes=max(share.sram_bytes for share in seen),
+        flash_bytes=round(float(np.mean([share.flash_bytes for share in seen]))),
+    )

@@ -1,0 +1,203 @@
+"""What vendors' compilers and interpreters say, against what we predict: Ethos-U, microcontrollers.
+
+    python tools/bench_vendors.py --json vendors.json [--quick] [--models DIR]
+
+Parts: ``prediction`` (a table of blocks against whole networks that Vela compiled), ``arena`` (what is reported against
+what the interpreter takes), ``microcontrollers`` (errors of networks left out), ``check`` (files of ``--models``: which
+target takes them). ``--models`` is a folder of ``.tflite`` files of others, such as MLPerf Tiny's reference models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgenas.cli.check import check_target
+from edgenas.devices import get_device
+from edgenas.export.micro.agreement import check_micro
+from edgenas.export.micro.interpreter import NotTakenError, allocate
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.latency.check.validation import validate
+from edgenas.latency.profile.profiler import profile_space
+from edgenas.spaces.errors import EdgeNASError
+from edgenas.spaces.space.search_space import SearchSpace
+
+PARTS = ("prediction", "arena", "microcontrollers", "check")
+DEVICE = "ethos-u55-128"
+SPACES = {"tiny_edge": None, "mobilenet_edgetpu_v2": (96, 96, 3)}
+TARGETS = ("coral", "ethos-u55-128", "tflm", "cpu")
+
+
+def prediction(networks: int, seed: int) -> dict[str, Any]:
+    """A table of each space, made here, against whole networks of it that the compiler saw for the first time."""
+    device, found = get_device(DEVICE), {}
+    for name, shape in SPACES.items():
+        space = SearchSpace.load(name, input_shape=shape)
+        with tempfile.TemporaryDirectory() as folder:
+            start, cpu = time.monotonic(), _processor_seconds()
+            profiled = profile_space(space, device, precision="int8", table_path=Path(folder) / "table.csv")
+            seconds, cpu = time.monotonic() - start, _processor_seconds() - cpu
+        told = validate(space, device, profiled.table, networks=networks, seed=seed).to_json()
+        figures = ("networks", "mape", "max_error", "within_10pct", "spearman")
+        found[name] = {key: told[key] for key in figures} | {
+            "signatures": profiled.signatures,
+            "profile_seconds": round(seconds, 1),
+            "seconds_per_1000_signatures": round(1000 * seconds / profiled.signatures, 1),
+            "processor_seconds_per_1000_signatures": round(1000 * cpu / profiled.signatures, 1),
+            "memory": {cost: fit.to_json() for cost, fit in profiled.table.calibration.memory.items()}
+            if profiled.table.calibration
+            else {},
+            "load_average": os.getloadavg()[0],
+        }
+        print(name, found[name])
+    return found
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that compile for it: what wall-clock time is on a machine without neighbours."""
+    total, ticks = time.process_time(), os.sysconf("SC_CLK_TCK")
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            total += (int(fields[11]) + int(fields[12])) / ticks
+    return total
+
+
+def arena(networks: int, seed: int, models: Path | None) -> list[dict[str, Any]]:
+    """What the interpreter reports, whether it takes that, and whether it refuses 1 % less."""
+    space = SearchSpace.load("tiny_edge")
+    population = space.sample(np.random.default_rng(seed), networks)
+    contents = {str(space.architecture(row)): write_tflite(space.decode(row).graph, "int8") for row in population}
+    contents |= _files(models)
+    rows = []
+    for name, content in contents.items():
+        row: dict[str, Any] = {"model": name}
+        try:
+            total = allocate(content).total_bytes
+            row |= {"arena_bytes": total, "takes_it": not _refuses(content, total)}
+            row["refuses_less"] = _refuses(content, int(0.99 * total))
+            told = check_micro(content)
+            row["largest_difference_steps"] = None if told is None else told.steps
+        except EdgeNASError as error:
+            row["problem"] = str(error)
+        rows.append(row)
+        print(row)
+    return rows
+
+
+def _refuses(content: bytes, arena_bytes: int) -> bool:
+    try:
+        allocate(content, arena_bytes=arena_bytes)
+    except NotTakenError:
+        return True
+    return False
+
+
+def microcontrollers() -> dict[str, Any]:
+    """Errors of networks and boards left out, by device."""
+    path = Path(__file__).with_name("fit_microcontrollers.py")
+    spec = importlib.util.spec_from_file_location("fit_microcontrollers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    devices, details = module.fit_all()
+    found = {one["name"]: {"errors": one["options"]["errors"], "details": details[one["name"]]} for one in devices}
+    for name, one in found.items():
+        print(name, one["errors"])
+    return found
+
+
+def check(models: Path | None) -> list[dict[str, Any]]:
+    """What each target takes of files of others."""
+    rows = []
+    for name, content in _files(models).items():
+        for target in TARGETS:
+            row: dict[str, Any] = {"model": name, "target": target}
+            try:
+                told = check_target(content, target)
+                reasons = sorted({f"{one.op}: {one.reason}"[:120] for one in told.operators if not one.mapped})
+                row |= {"compiled_for": told.compiled_for, "mapped": told.mapped, "operators": len(told.operators)}
+                row["reasons"] = reasons
+            except EdgeNASError as error:
+                row["problem"] = str(error)
+            rows.append(row)
+            print(row)
+    return rows
+
+
+def _files(models: Path | None) -> dict[str, bytes]:
+    return {} if models is None else {path.name: path.read_bytes() for path in sorted(models.glob("*.tflite"))}
+
+
+def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """One for each figure that was asked for."""
+    made: list[dict[str, Any]] = []
+
+    def claim(text: str, value: float, goal: float, *, at_most: bool) -> None:
+        met = value <= goal if at_most else value >= goal
+        made.append({"claim": text, "value": value, "goal": goal, "met": bool(met)})
+
+    for name, figures in found.get("prediction", {}).items():
+        claim(f"{name}: mean error of predictions against Vela", figures["mape"], 0.03, at_most=True)
+        claim(f"{name}: share within 10 %", figures["within_10pct"], 1.0, at_most=False)
+        claim(f"{name}: Spearman", figures["spearman"], 0.995, at_most=False)
+        claim(f"{name}: seconds for 1,000 signatures", figures["seconds_per_1000_signatures"], 60.0, at_most=True)
+        seconds = figures["processor_seconds_per_1000_signatures"]
+        claim(f"{name}: processor seconds for 1,000 signatures", seconds, 60.0, at_most=True)
+    rows = [row for row in found.get("arena", []) if "problem" not in row]
+    if rows:
+        exact = np.mean([row["takes_it"] and row["refuses_less"] for row in rows])
+        claim(
+            "share of networks whose arena the interpreter takes, and refuses with 1 % less",
+            float(exact),
+            1.0,
+            at_most=False,
+        )
+    if "microcontrollers" in found:
+        error = found["microcontrollers"]["stm32h747"]["errors"]["networks"]["median"]
+        claim("stm32h747: median error of networks left out", error, 0.25, at_most=True)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write figures and settings here")
+    parser.add_argument("--parts", default=",".join(PARTS), help="separated by commas")
+    parser.add_argument("--models", type=Path, help="folder of .tflite files of others")
+    parser.add_argument("--data-dir", type=Path, help="not needed: nothing is trained")
+    parser.add_argument("--seeds", type=int, default=1, help="of the random networks: the last of so many")
+    parser.add_argument("--quick", action="store_true", help="fewer networks")
+    options = parser.parse_args()
+    wanted, seed = options.parts.split(","), options.seeds
+    found: dict[str, Any] = {}
+    if "prediction" in wanted:
+        found["prediction"] = prediction(20 if options.quick else 200, seed)
+    if "arena" in wanted:
+        found["arena"] = arena(5 if options.quick else 20, seed, options.models)
+    if "microcontrollers" in wanted:
+        found["microcontrollers"] = microcontrollers()
+    if "check" in wanted:
+        found["check"] = check(options.models)
+    document = {"settings": {"quick": options.quick, "seed": seed, "parts": wanted}, "claims": claims(found), **found}
+    for one in document["claims"]:
+        print(f"{'met' if one['met'] else 'NOT MET'}: {one['claim']}: {one['value']:.4g} (goal {one['goal']:g})")
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Public measurements of microcontrollers, and the networks that they are of."""

@@ -1,0 +1,1 @@
+"""What benches and tests of shared studies use: a database server, workers, and what kills them."""
