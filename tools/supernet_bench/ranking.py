@@ -17,6 +17,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.supernet.families import Families
 from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
+from edgenas.supernet.ranking import kendall_tau
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import SupernetProgress, SupernetTraining
 from supernet_bench.claims import claim
@@ -87,19 +88,6 @@ class Way:
             found[f"tau_{name}"] = kendall_tau(scores, wanted)
             found[f"error_{name}"] = _error(scores, wanted)
         return found
-
-
-def kendall_tau(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Kendall's tau-b: 1 for the same order, -1 for the opposite; NaN when either has no order at all.
-
-    >>> kendall_tau([1, 2, 3], [10, 20, 30]), round(kendall_tau([1, 2, 2], [1, 2, 3]), 3)
-    (1.0, 0.816)
-    """
-    one, two = (np.asarray(values, np.float64) for values in (first, second))
-    upper = np.triu_indices(len(one), 1)
-    signs = [np.sign(values[:, None] - values[None, :])[upper] for values in (one, two)]
-    untied = np.sqrt(np.abs(signs[0]).sum() * np.abs(signs[1]).sum())
-    return float((signs[0] * signs[1]).sum() / untied) if untied else float("nan")
 
 
 def _error(scores: Floats, truth: Floats) -> float:
