@@ -29,7 +29,7 @@ def describe_network(
     interpolated = predicted["interpolated"] if predicted else frozenset()
     per_node = predicted["per_node"] if predicted else {}
     energy_per_node = predicted["energy_per_node"] if predicted else {}
-    signatures = network.signatures(precision)
+    signatures = {name: entry.signature(precision) for name, entry in network.entries.items()}
     lowering = _group_convolution(device)
     return {
         "name": resolved.name,
@@ -53,14 +53,19 @@ def describe_network(
                 "macs": network.blocks_lowered[node.name].macs,
                 "params": network.blocks_lowered[node.name].params,
                 "signature": signatures[node.name],
-                "latency_ms": per_node.get(node.name),
-                "energy_mj": energy_per_node.get(node.name),
+                "latency_ms": _of_node(network, node.name, per_node),
+                "energy_mj": _of_node(network, node.name, energy_per_node),
                 "group_convolution": _lowering(network.blocks_lowered[node.name], lowering),
                 "interpolated": signatures[node.name] in interpolated,
             }
             for node in network.nodes
         ],
     }
+
+
+def _of_node(network: Network, name: str, costs: Mapping[str, float | None]) -> float | None:
+    """A node's cost: 0 where others do all that it does."""
+    return 0.0 if costs and network.entries[name].is_given else costs.get(name)
 
 
 def _predict(network: Network, device: str, precision: str, strict: bool) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
     if device.tells_shares:
         outcomes = node_shares(network, whole, WrittenCounts(precision)) or {}
     if not outcomes:
-        blocks = {name: write_tflite(graph, precision) for name, graph in network.blocks_lowered.items()}
+        blocks = {name: write_tflite(entry.deployed, precision) for name, entry in network.running.items()}
         outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
     provenance = whole.provenance
     return {

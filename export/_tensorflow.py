@@ -7,6 +7,7 @@ need them, never at the top of a module.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from types import ModuleType
@@ -41,6 +42,11 @@ def keras() -> Any:
     return module
 
 
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """False for advice to who writes programs: each network is a graph of its own, and is traced once."""
+    return "tf.function retracing" not in record.getMessage()
+
+
 def _import(name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
@@ -51,6 +57,7 @@ def _import(name: str) -> ModuleType:
             module: Any = importlib.import_module(name)
             if name == "tensorflow":
                 module.config.list_physical_devices()  # looks for GPUs, and says so, now rather than in the middle
+                module.get_logger().addFilter(_is_no_advice)
     except ImportError as error:
         raise InputError(f"{name} cannot be imported ({error}): install it with 'pip install edgenas'") from error
     return module

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgenas.export.expansion import ConstantOperand, expanded
+from edgenas.spaces.deployment import FUSABLE_ACTIVATIONS, merged
 from edgenas.spaces.graph import OpGraph, OpNode
 from edgenas.spaces.ops import Activation, Dense, Multiply, Op, Traits
 from edgenas.spaces.tensor import TensorSpec
-
-#: Activations that operators take along for free.
-FUSABLE_ACTIVATIONS = ("relu", "relu6")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,9 @@ class DeployedGraph:
 def deploy(graph: OpGraph) -> DeployedGraph:
     """Folds and fuses as the TensorFlow converter does.
 
-    - batch norm: into the convolution or dense op before it, else a multiplication and an addition
+    - ops without weights that do the same to the same tensors: once
+    - batch norm, constants added or multiplied: into the convolution or dense op before it, else a multiplication and
+      an addition
     - relu, relu6: into the operator before it, unless something else reads that operator's output; a relu of what
       cannot be negative: nothing
     - hard sigmoid: +3 into the bias, relu6 fused, times 1/6
@@ -72,7 +72,7 @@ def deploy(graph: OpGraph) -> DeployedGraph:
     >>> [node.activation for node in deploy(ConvBnAct(filters=8).lower((4, 4, 3))).nodes]
     ['relu']
     """
-    return _Deployment(expanded(graph)).run()
+    return _Deployment(expanded(merged(graph))).run()
 
 
 def _has_kernel(traits: Traits) -> bool:
@@ -139,6 +139,11 @@ class _Deployment:
             return self._place_batch_norm(node)
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
+        if isinstance(node.op, ConstantOperand):
+            producer = self._open_producer(node, _has_kernel)
+            if producer is not None:
+                has_bias = producer.has_bias or node.op.kind == "add"
+                return self._append(dataclasses.replace(producer, has_bias=has_bias))
         sources = tuple(self._deployed_name[self._skip_nothing(name)] for name in node.inputs)
         has_bias = node.op.traits.always_biased or getattr(node.op, "use_bias", False)
         return self._append(DeployedNode(node.name, node.op, sources, has_bias=has_bias, weights=node.weights))

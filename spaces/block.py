@@ -150,8 +150,10 @@ def block_from_dict(spec: Mapping[str, Any]) -> Block:
     return cls(**fields)
 
 
-def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> str:
+def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str, given: tuple[str, ...] = ()) -> str:
     """Canonical key of a block on input shapes and a precision: equal signatures cost the same.
+
+    ``given`` names the ops of the block that others run at its place (:mod:`edgenas.spaces.sharing`).
 
     >>> from edgenas.spaces.blocks import ConvBnAct
     >>> signature(ConvBnAct(filters=16, kernel=3, stride=2), ((28, 28, 1),), "int8")
@@ -159,4 +161,5 @@ def signature(block: Block, input_shapes: tuple[Shape, ...], precision: str) -> 
     """
     check_precision(precision)
     shapes = "+".join(str(TensorSpec.of(shape)) for shape in input_shapes)
-    return f"{block.canonical(*input_shapes).describe(cost_only=True)}@{shapes}/{precision}"
+    without = f" without {'+'.join(given)}" if given else ""
+    return f"{block.canonical(*input_shapes).describe(cost_only=True)}@{shapes}/{precision}{without}"

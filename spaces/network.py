@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from edgenas.spaces.block import Block, block_from_dict, signature
+from edgenas.spaces.block import Block, block_from_dict
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
 from edgenas.spaces.tensor import Shape, TensorSpec
@@ -121,9 +122,21 @@ class Network:
         owners = (node.name for node in self.nodes if node.weights is None)
         return sum(self.blocks_lowered[name].params for name in owners)
 
+    @cached_property
+    def entries(self) -> Mapping[str, SlotEntry]:
+        """The block of every node on its input specs, with those of its ops that others run, by node name."""
+        from edgenas.spaces.sharing import entries_of  # needs NumPy, which the command line's help should not wait for
+
+        return entries_of(self)
+
+    @cached_property
+    def running(self) -> Mapping[str, SlotEntry]:
+        """The same of the nodes of which something runs: what a network's cost adds up from."""
+        return {name: entry for name, entry in self.entries.items() if not entry.is_given}
+
     def signatures(self, precision: str) -> dict[str, str]:
-        """The latency-table key of every node, by node name."""
-        return {node.name: signature(node.block, self.input_shapes(node), precision) for node in self.nodes}
+        """The latency-table keys by node name, of the nodes of which something runs (see :attr:`running`)."""
+        return {name: entry.signature(precision) for name, entry in self.running.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads back, for YAML and JSON."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from edgenas.spaces.block import PRECISIONS, block_from_dict
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.space.slots import SlotEntry
 from edgenas.spaces.tensor import TensorSpec
 
-_FORM = re.compile(r"(?P<kind>[^()@/]+)\((?P<options>[^()]*)\)@(?P<shapes>[0-9a-z:+]+)/(?P<precision>\w+)")
+_FORM = re.compile(
+    r"(?P<kind>[^()@/]+)\((?P<options>[^()]*)\)@(?P<shapes>[0-9a-z:+]+)/(?P<precision>\w+)"
+    r"(?: without (?P<given>[\w+]+))?"
+)
 _WORDS: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 
 
@@ -44,7 +47,11 @@ def parse_signature(text: str) -> tuple[SlotEntry, str]:
         block.lower(*shapes)
     except (InputError, TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise InputError(f"signature {text!r}: {error}") from None
-    return SlotEntry(block, shapes), match["precision"]
+    entry = SlotEntry(block, shapes, tuple(match["given"].split("+")) if match["given"] else ())
+    unknown = [name for name in entry.given if name not in {node.name for node in entry.graph.nodes}]
+    if unknown:
+        raise InputError(f"signature {text!r}: the block has no op {unknown[0]!r}")
+    return entry, match["precision"]
 
 
 def parse_value(text: str) -> object:

@@ -51,3 +51,14 @@ def one_line(text: str) -> str:
     """
     joined = " ".join(part.strip() for part in re.split("[\r\n\u2028\u2029]+", text) if part.strip())
     return _UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], shortened(joined))
+
+
+def printable(text: str, *, lines: bool = False, instead: str = " ") -> str:
+    r"""Text without characters that terminals, JSON or databases stumble over; in one line unless ``lines``.
+
+    >>> printable("two\n lines\x00"), printable("a\nb\x00", instead="?")
+    ('two lines', 'a b?')
+    """
+    text = text if lines else " ".join(text.split())
+    clean = "".join(c if c.isprintable() or (lines and c == "\n") else instead for c in text)
+    return clean if lines else " ".join(clean.split())

@@ -80,8 +80,6 @@ def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: lis
             validations.append(found | {"median_ms": sorted(row["measured_ms"] for row in rows)[len(rows) // 2]})
             (table_path.with_suffix(f".{seed}{'.fast' * fast}.json")).write_text(json.dumps(rows, indent=1))
             drift = "unknown" if found["drift"] is None else f"{found['drift']:.3f}"
-            if found["drift_ms_per_mb"] is not None:
-                drift += f" ({found['drift_ms_per_mb']:+.3f} ms/MB)"
             print(
                 f"{networks} {'fast' if fast else 'random'} networks of seed {seed}: "
                 f"MAPE {found['mape']:.2%}, largest {found['max_error']:.1%}, within 5 % "

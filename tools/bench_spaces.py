@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.latency.predict.coldness import Coldness
+from edgenas.latency.predict.cache_misses import CacheMisses
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import space_names
 
@@ -44,7 +44,7 @@ def bench(name: str, rows: int, repeats: int, seed: int) -> dict[str, Any]:
     population, other = space.sample(rng, rows), space.sample(rng, rows)
     million = space.sample(rng, 1_000_000)
     arrays = space.cost_arrays(lambda entry: entry.graph.macs)
-    warm_ms, cold_ms = ({slot: rate * costs for slot, costs in arrays.items()} for rate in (_WARM_MS, _COLD_MS))
+    warm_ms, cache_miss_ms = ({slot: rate * costs for slot, costs in arrays.items()} for rate in (_WARM_MS, _COLD_MS))
     works: dict[str, Callable[[], Any]] = {
         "load": lambda: SearchSpace.load(name),
         "sample": lambda: space.sample(rng, rows),
@@ -53,7 +53,7 @@ def bench(name: str, rows: int, repeats: int, seed: int) -> dict[str, Any]:
         "one_hot": lambda: space.one_hot(population),
         "population_cost": lambda: space.population_cost(population, arrays),
         "cost of 1e6": lambda: space.population_cost(million, arrays),
-        "latency of 1e6": lambda: Coldness().network_ms(*space.population_costs(million, warm_ms, cold_ms)),
+        "latency of 1e6": lambda: CacheMisses().network_ms(*space.population_costs(million, warm_ms, cache_miss_ms)),
         "cheapest": lambda: space.cheapest(arrays),
     }
     facts = {"decisions": len(space.decisions), "size": str(space.size), "signatures": len(space.signatures("int8"))}

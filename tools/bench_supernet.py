@@ -31,12 +31,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supernet_bench.claims import claim_line
-from supernet_bench.cost import add_cost_options, run_cost
-from supernet_bench.ground import add_ground_options
-from supernet_bench.ranking import add_rank_options, run_rank
-from supernet_bench.tables import add_table_options, run_tables
-from supernet_bench.target import add_target_options, run_target
-from supernet_bench.truth import add_truth_options, run_truth
+from supernet_bench.cost import run_cost
+from supernet_bench.ranking import VARIANTS, run_rank
+from supernet_bench.tables import REWARDS, run_tables
+from supernet_bench.target import run_target
+from supernet_bench.truth import run_truth
 
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError, WorkError
@@ -73,6 +72,55 @@ def _parser() -> argparse.ArgumentParser:
             part.add_argument("--json", required=True, metavar="OUT", help="where the figures go")
         part.set_defaults(run=run)
     return parser
+
+
+def add_ground_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
+    parser.add_argument("--held-out", type=int, default=2500, help="images of cheap scores (default 2,500)")
+    parser.add_argument("--test-images", type=int, default=5000, help="test images of the truth (default 5,000)")
+    parser.add_argument("--networks", type=int, default=24, help="half of them in one cost band (default 24)")
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", required=True, help="csv file with one architecture per row")
+    parser.add_argument("--architecture", metavar="COL", required=True, help="text column: 2101 or 8:16:8")
+    parser.add_argument("--accuracy", metavar="COL", required=True, help="column to maximise, of full rows")
+    parser.add_argument("--cost", metavar="COL", required=True, help="column under the budget")
+    parser.add_argument("--budget-fraction", type=float, default=0.5, help="share of the largest cost (default 0.5)")
+    parser.add_argument("--samples", type=int, default=4000, help="architectures per search (default 4,000)")
+    parser.add_argument("--seeds", type=int, default=20, help="searches per reward (default 20)")
+    parser.add_argument("--quick", action="store_true", help="5 seeds")
+
+
+def add_truth_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=int, default=10, help="of the truth (default 10)")
+    parser.add_argument("--cache", type=Path, required=True, help="file that results are kept in")
+
+
+def add_rank_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--supernet-epochs", type=int, default=12, help="passes over the images (default 12)")
+    parser.add_argument("--batch-size", type=int, default=64, help="of the supernet's training (default 64)")
+    parser.add_argument("--seeds", type=int, default=1, help="supernets of each variant (default 1)")
+    parser.add_argument(
+        "--variants", default="default", help=f"separated by commas, the first is judged: {', '.join(VARIANTS)}"
+    )
+    parser.add_argument("--work", type=Path, default=Path("supernet_bench"), help="folder of checkpoints and scores")
+
+
+def add_cost_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=30, help="that are timed (default 30)")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--latency-table", type=Path, help="of `edgenas profile`; without it, multiply-accumulates")
+    parser.add_argument("--rewards", default=",".join(REWARDS), help="separated by commas (default all)")
+    parser.add_argument("--seeds", type=int, default=5, help="searches of each reward (default 5)")
+    parser.add_argument("--steps", type=int, default=600, help="of supernet and controller (default 600)")
+    parser.add_argument("--batch-size", type=int, default=32)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import sys
 
-from edgenas.cli.app import app
+from edgenas.cli.app import app, hoisted
 from edgenas.cli.output import printable_output
 from edgenas.cli.signals import Interrupts
 from edgenas.run.disk import is_full, no_space
@@ -39,7 +39,7 @@ def main() -> None:
 def _exit_code(interrupts: Interrupts) -> int:
     try:
         try:
-            app()
+            app(args=hoisted(sys.argv[1:]))
         finally:
             sys.stdout.flush()
     except EdgeNASError as error:

@@ -1,4 +1,4 @@
-"""``edgenas compare``: two model files side by side."""
+"""``edgenas compare``: two model files side by side, or runs; what is given decides."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def compare(
-    first: Path = typer.Argument(metavar="A.tflite", help="The model that counts as right, such as the float one."),
-    second: Path = typer.Argument(metavar="B.tflite", help="The other one, such as the int8 one."),
+    paths: list[Path] = typer.Argument(
+        metavar="A B ...",
+        help="Two .tflite files, the first of which counts as right, such as the float one; or folders of runs.",
+    ),
     device: str | None = typer.Option(None, "--device", help="Measure both on this device, in the same quiet rounds."),
     threads: int = typer.Option(1, "--threads", min=1, help="Threads of the runtime."),
     inputs: Path | None = typer.Option(
@@ -38,7 +40,22 @@ def compare(
     input_file: Path | None = INPUT,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Operators, size, parameters, latency side by side, and layer by layer how far two models are apart."""
+    """Two models: operators, size, latency side by side, and layer by layer how far apart they answer.
+
+    Runs, two or more: how their recipes differ, what they found, their fronts, and what they ship.
+    """
+    if all(path.is_dir() for path in paths):
+        if len(paths) < 2:
+            raise InputError(f"{paths[0]}: there is nothing to compare it with; give two runs or more")
+        if device or inputs or signature or shape or input_range or input_file:
+            raise InputError("--device, --inputs and the like are for models; runs are compared as they were measured")
+        from edgenas.cli.compared_runs import print_runs
+
+        print_runs(paths, as_json)
+        return
+    if len(paths) != 2 or any(path.is_dir() for path in paths):
+        raise InputError(f"give two .tflite files, or folders of runs alone; found {', '.join(map(str, paths))}")
+    first, second = paths
     from edgenas.compare.models import compare_models, read_inputs
 
     if inputs is not None and (input_file is not None or input_range):

@@ -265,7 +265,7 @@ def validate_space(
     elif data["drift"] != 1:
         print(
             f"as the device is now (the networks that the table was calibrated with take {data['drift']:.3f} of what "
-            f"they took then{_of_weights(data['drift_ms_per_mb'])}): {_accuracy(data['now'])}"
+            f"they took then): {_accuracy(data['now'])}"
         )
     if data["unadjusted"] != data["now"]:
         print(f"as timed, with how fast the processor's clock ran at that moment: {_accuracy(data['unadjusted'])}")
@@ -274,10 +274,6 @@ def validate_space(
             f"only {data['quiet_networks']} of {data['networks']} networks were seen in a quiet moment: the others ran "
             f"beside something else on the processor, and were slower than they are"
         )
-
-
-def _of_weights(ms_per_mb: float | None) -> str:
-    return "" if ms_per_mb is None else f", {ms_per_mb:+.3f} ms for each MB of weights"
 
 
 def _accuracy(figures: dict[str, Any]) -> str:

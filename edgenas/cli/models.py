@@ -231,4 +231,5 @@ def verify(
     elif not problems:
         print(f"{folder}: complete and unchanged")
     if problems:
-        raise WorkError(f"{folder} is not a good bundle: " + "; ".join(problems))
+        own = "; a block of your own is known after --import FILE.py" if "unknown block" in " ".join(problems) else ""
+        raise WorkError(f"{folder} is not a good bundle: " + "; ".join(problems) + own)

@@ -11,7 +11,7 @@ from edgenas.cli.files import naming, read_model
 from edgenas.cli.model_options import SHAPE, SIGNATURE, choose_model, print_notes, refuse_open
 from edgenas.cli.output import JSON_OPTION, print_json, remark
 from edgenas.cli.predict_space import predict_architectures
-from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, load_space
+from edgenas.cli.space_options import CLASSES, INPUT_SHAPE, load_space, options_as_written
 from edgenas.export.figure import KINDS, predicted_figure
 from edgenas.spaces.errors import InputError
 
@@ -52,7 +52,14 @@ def predict(
     if space is not None or architectures is not None:
         if space is None or architectures is None or model is not None:
             raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")
-        predict_architectures(load_space(space, input_shape, classes), architectures, device, precision, table, as_json)
+        loaded = load_space(space, input_shape, classes)
+        try:
+            predict_architectures(loaded, architectures, device, precision, table, as_json)
+        except InputError as error:
+            if "edgenas profile" not in str(error):
+                raise
+            options = options_as_written(input_shape, classes)
+            raise InputError(f"{error}. Here: edgenas profile --space {space}{options} --device {device}") from None
         return
     if model is None:
         raise InputError("give a model file, or --space SPACE together with --architectures FILE.txt")

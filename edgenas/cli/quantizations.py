@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgenas.cli.compare import print_layers
 from edgenas.cli.output import print_json, print_table, remark
@@ -52,6 +53,8 @@ def print_comparison(
         "worst layer",
     )
     print_table(header, rows, title=f"trial {data['trial']} on {data['device']}")
+    for device in data.get("devices", ())[1:]:
+        _print_device(data, device)
     print(
         f"float model: {100 * data[f'{metric}_float']:.2f} % of {data['test_images']:,} test examples; files through "
         "the interpreter on the same examples, latencies side by side in the same quiet rounds"
@@ -61,6 +64,22 @@ def print_comparison(
             remark(f"{row['quantization']} has no latency: {row['latency']['error']}")
     for row in failed:
         remark(f"{row['quantization']} failed: {row['error']}")
+
+
+def _print_device(data: dict[str, Any], device: str) -> None:
+    """The latencies on one of several devices, after the first."""
+    from edgenas.export.figure import common_kind
+
+    rows = [(row["quantization"], row["devices"][device]) for row in data["rows"] if device in row.get("devices", {})]
+    kind = common_kind(found["latency"]["kind"] for _, found in rows if "kind" in found["latency"])
+    print_table(
+        ("quantization", f"quiet ms ({kind})", "x float32"),
+        [(name, found["latency"].get("quiet_ms"), found["times_float32"]) for name, found in rows],
+        title=f"the same on {device}",
+    )
+    for name, found in rows:
+        if "error" in found["latency"]:
+            remark(f"{name} has no latency on {device}: {found['latency']['error']}")
 
 
 def print_layer_report(

@@ -7,11 +7,19 @@ from pathlib import Path
 import typer
 
 from edgenas.cli.output import JSON_OPTION, print_json, remark
+from edgenas.cli.summary import print_summary
+from edgenas.run.changes import may_change
 from edgenas.spaces.errors import InputError
 
 RECIPE = typer.Argument(None, metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
-RESUME = typer.Option(False, "--resume", help="Continue an earlier run; finished work is never repeated.")
+RESUME = typer.Option(
+    False,
+    "--resume",
+    help="Continue an earlier run; finished work is never repeated. These keys of its recipe may have changed, and "
+    f"only what follows from them is done again: {may_change()}. Others are refused, with the reason and what to do "
+    "instead.",
+)
 DATA_DIR = typer.Option(
     None, "--data-dir", envvar="EDGENAS_DATA_DIR", help="Folder with full data sets as NAME.npz files."
 )
@@ -71,7 +79,7 @@ def run(
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def search(
@@ -103,7 +111,7 @@ def search(
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def _source(
@@ -135,8 +143,24 @@ def export(
     quantizations: str | None = typer.Option(
         None, "--quantizations", help="Names for --compare or --layers, with commas; by default those without training."
     ),
+    quantization: str | None = typer.Option(
+        None,
+        "--quantization",
+        help="Another quantization than the run's, such as float32, for a bundle in --output; the run's own stays.",
+    ),
+    profile: bool = typer.Option(
+        False, "--profile", help="With --quantization: measure what the device's table of that precision lacks."
+    ),
+    front: bool = typer.Option(
+        False,
+        "--front",
+        help="Instead: every trial on the Pareto front, one bundle each, with an index page. Finished ones are kept.",
+    ),
     output: Path | None = typer.Option(
-        None, "--output", "-o", help="Folder of the bundle; by default RUN/bundle, with a number RUN/bundles/trial-N."
+        None,
+        "--output",
+        "-o",
+        help="Folder of the bundle; by default RUN/bundle, with a number RUN/bundles/trial-N, with --front RUN/front.",
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -146,6 +170,15 @@ def export(
     if trial != "best" and not (trial.isdecimal() and len(trial) <= 18):
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial[:40]!r}")
     number = None if trial == "best" else int(trial)
+    if sum((compare, layers, front, quantization is not None)) > 1:
+        raise InputError("--compare, --layers, --front and --quantization are one thing each; give one of them")
+    if front:
+        from edgenas.cli.fronts import print_front
+
+        if number is not None:
+            raise InputError("--front exports every trial on the front; leave --trial out")
+        print_front(folder, output, data_dir, as_json)
+        return
     if compare or layers:
         if output is not None:
             raise InputError("--output names the folder of a bundle, which --compare and --layers do not write")
@@ -155,12 +188,16 @@ def export(
         (print_comparison if compare else print_layer_report)(folder, number, names, data_dir, as_json)
         return
     if quantizations is not None:
-        raise InputError("--quantizations belongs to --compare or --layers; a recipe names what is shipped")
-    result = export_trial(folder, number, data_dir=data_dir, output=output)
+        raise InputError("--quantizations belongs to --compare or --layers; --quantization NAME -o DIR exports one")
+    if quantization is not None and output is None:
+        raise InputError("--quantization needs a folder for its bundle, --output DIR; the run's own bundle stays")
+    if profile and quantization is None:
+        raise InputError("--profile belongs to --quantization; a run's own table is complete")
+    result = export_trial(folder, number, data_dir=data_dir, output=output, quantization=quantization, measure=profile)
     if as_json:
         print_json(result.to_json())
         return
-    print(result.summary())
+    print_summary(result)
 
 
 def report(folder: Path = RUN) -> None:

@@ -6,6 +6,7 @@ All files are visited in the same quiet rounds of one session, never minutes apa
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.evaluation import derived_seed
 
 if TYPE_CHECKING:
+    from edgenas.run.device import RunDevice
     from edgenas.spaces.network import Network
 
 #: Test images that the layers are compared on.
@@ -71,8 +73,8 @@ class TrainedTrial:
         inputs = [np.asarray(values[:]) for values in network_inputs(self.task, some, self.network, self.preprocessing)]
         return inputs[0] if len(inputs) == 1 else [values[:, np.newaxis] for values in inputs]
 
-    def convert(self, quantization: str) -> tuple[bytes, dict[str, Any]]:
-        """The file as this run's (first) device takes it, and what its making tells. Raises EdgeNASError."""
+    def convert(self, quantization: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """The file as each of the run's devices takes it, and what its making tells. Raises EdgeNASError."""
         from edgenas.run.shipping import shipped_files
         from edgenas.training.compress import quantize
 
@@ -89,7 +91,7 @@ class TrainedTrial:
             settings=recipe.export.settings(recipe.training.settings().augmentation),
         )
         files = shipped_files(self.context, self.network, quantized.model, self.preprocessing)
-        return files[self.context.first.name], quantized.to_json()
+        return files, quantized.to_json()
 
 
 def compare_quantizations(
@@ -100,7 +102,8 @@ def compare_quantizations(
     ``{"trial", "architecture", "device", "test_images", "top1_float", "rows": [{"quantization", "top1", "difference",
     "size_bytes", "latency", "times_float32", "sqnr_db", "worst_layer", "conversion_seconds"} or {"quantization",
     "error"}]}``. ``difference`` is to the float model, ``latency`` as :func:`measure_side_by_side` has it, ``sqnr_db``
-    that of the outputs on :data:`LAYER_EXAMPLES` test images.
+    that of the outputs on :data:`LAYER_EXAMPLES` test images. A run for several devices has their names under
+    ``devices``, and in each row ``{"devices": {NAME: {"latency", "times_float32"}}}``; the rest is of the first.
 
     Args:
         folder: the run.
@@ -124,13 +127,14 @@ def compare_quantizations(
     score_float = evaluate(trained.model, test, outputs=trained.network.outputs, **how)[task.metric]
     inputs = trained.layer_inputs
     rows: dict[str, dict[str, Any]] = {}
-    files: dict[str, bytes] = {}
+    files: dict[str, dict[str, bytes]] = {}
+    first = context.first.name
     for name in dict.fromkeys((_REFERENCE, *names)):
         context.progress.say(f"{name}: converting and testing on {len(test):,} examples")
         try:
             files[name], notes = trained.convert(name)
-            score = file_metrics(files[name], test, network=trained.network, **how)[task.metric]
-            layers = compare_layers(files[_REFERENCE], files[name], inputs)
+            score = file_metrics(files[name][first], test, network=trained.network, **how)[task.metric]
+            layers = compare_layers(files[_REFERENCE][first], files[name][first], inputs)
         except EdgeNASError as error:
             files.pop(name, None)
             rows[name] = {"quantization": name, "error": str(error)}
@@ -140,28 +144,24 @@ def compare_quantizations(
             "quantization": name,
             task.metric: score,
             "difference": round(score - score_float, 6),
-            "size_bytes": len(files[name]),
+            "size_bytes": len(files[name][first]),
             "sqnr_db": None if layers.outputs is None else round(layers.outputs["sqnr_db"], 2),
             "worst_layer": worst and {"tensor": worst.tensor, "sqnr_db": round(worst.sqnr_db, 2)},
             **notes,
         }
-    table = context.first.known_table
-    measured = measure_side_by_side(
-        context.first.device,
-        files,
-        threads=context.first.threads,
-        anchor_ms=None if table is None else table.anchor_ms,
-        settings=None if table is None else table.visit_settings(),
-    )
-    reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
-    for name, latency in measured.items():
-        quiet_ms = latency.get("quiet_ms")
-        rows[name]["latency"] = latency
-        rows[name]["times_float32"] = round(quiet_ms / reference_ms, 4) if quiet_ms and reference_ms else None
+    several = len(context.devices) > 1
+    for device in context.devices:
+        found = _measured_on(device, {name: of_devices[device.name] for name, of_devices in files.items()})
+        for name, latency in found.items():
+            if several:
+                rows[name].setdefault("devices", {})[device.name] = latency
+            if device.name == first:
+                rows[name] |= latency
     document = {
         "trial": trained.number,
         "architecture": trained.trial.architecture,
-        "device": context.first.name,
+        "device": first,
+        **({"devices": [device.name for device in context.devices]} if several else {}),
         "metric": task.metric,
         "test_images": len(test),
         f"{task.metric}_float": score_float,
@@ -169,6 +169,27 @@ def compare_quantizations(
     }
     write_atomically(context.folder.path / QUANTIZATIONS, json.dumps(document, indent=1) + "\n")
     return document
+
+
+def _measured_on(device: RunDevice, files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """``{"latency", "times_float32"}`` of each file, side by side on a device."""
+    table = device.known_table
+    measured = measure_side_by_side(
+        device.device,
+        files,
+        threads=device.threads,
+        anchor_ms=None if table is None else table.anchor_ms,
+        settings=None if table is None else table.visit_settings(),
+    )
+    reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
+    times = {name: latency.get("quiet_ms") for name, latency in measured.items()}
+    return {
+        name: {
+            "latency": latency,
+            "times_float32": round(quiet_ms / reference_ms, 4) if (quiet_ms := times[name]) and reference_ms else None,
+        }
+        for name, latency in measured.items()
+    }
 
 
 def layer_report(
@@ -188,7 +209,8 @@ def layer_report(
     get_recipe(name)
     reference, _ = trained.convert(_REFERENCE)
     other, _ = trained.convert(name)
-    report = compare_layers(reference, other, trained.layer_inputs)
+    first = trained.context.first.name
+    report = compare_layers(reference[first], other[first], trained.layer_inputs)
     return {"trial": trained.number, "quantization": name} | report.to_json()
 
 

@@ -7,14 +7,14 @@ Paths in a recipe are relative to the recipe's folder, except ``output``, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgenas.data.task_data import DataRequest
-from edgenas.plugins import load_plugins
+from edgenas.plugins import load_plugins, located
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
@@ -170,7 +170,7 @@ class SearchRecipe(Section):
     trials: int = Field(
         default=_TRIALS,
         ge=1,
-        description="Candidates to train and compare; supernet and tunas have supernet.finalists instead.",
+        description="Candidates to train and compare; supernet and tunas have supernet.trials instead.",
     )
     workers: int = Field(
         default=1,
@@ -255,7 +255,8 @@ class Recipe(Section):
     output: str = Field(default="runs", description="Folder of runs.")
     plugins: list[str] = Field(
         default_factory=list,
-        description="Python files of your own that register tasks, blocks or algorithms, e.g. [my_task.py].",
+        description="Python files or modules of your own that register tasks, blocks, algorithms and so on, e.g. "
+        "[my_task.py]; `--import` adds one.",
     )
     task: str | None = Field(
         default=None,
@@ -369,6 +370,17 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_list(self) -> Recipe:
+        lists = [device.name for device in self.budgeted_devices if device.budget and device.budget.listed]
+        if len(lists) > 1:
+            raise ValueError(
+                f"devices: the budgets of {' and '.join(lists)} hold a list each, expected one list at most"
+            )
+        if lists and self.is_fixed:
+            raise ValueError("budget: a list of limits is for a search; one network has one cost: give one number")
+        return self
+
+    @model_validator(mode="after")
     def _reward_costs_are_budgeted(self) -> Recipe:
         known = list(self.limits)
         for cost in self.objective.costs or ():
@@ -388,9 +400,12 @@ class Recipe(Section):
         return recipe.relative_to(path.resolve().parent) if resolve else recipe
 
     @classmethod
-    def parse(cls, text: str, source: str = "<recipe>") -> Recipe:
-        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file."""
-        return cls._from_document(parse_document(text, source), source)
+    def parse(cls, text: str, source: str = "<recipe>", folder: Path = Path()) -> Recipe:
+        """A recipe from YAML text. Raises InputError as :meth:`load` does, with ``source`` as the file.
+
+        ``folder`` is where its plug-ins are looked for.
+        """
+        return cls._from_document(parse_document(text, source), source, folder)
 
     @classmethod
     def _from_document(cls, document: Document, source: str, folder: Path = Path()) -> Recipe:
@@ -398,7 +413,7 @@ class Recipe(Section):
             raise InputError(f"{source}: a recipe is a mapping with the keys {', '.join(cls.model_fields)}")
         plugins = document.value.get("plugins")
         if isinstance(plugins, list) and all(isinstance(plugin, str) for plugin in plugins):
-            load_plugins(folder / check_path(plugin, "plugins") for plugin in plugins)  # they bring names to be checked
+            load_plugins(located(plugin, folder) for plugin in plugins)  # they bring names to be checked
         try:
             return cls.model_validate(document.value)
         except ValidationError as error:
@@ -409,8 +424,13 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections["supernet"] = self.supernet
-        keys = {"data": ("path", "directory"), "space": tuple(self.space.files), "supernet": ("from_run",)}
+        sections |= {"supernet": self.supernet, "training": self.training}
+        keys = {
+            "data": ("path", "directory"),
+            "space": tuple(self.space.files),
+            "supernet": ("from_run",),
+            "training": tuple(self.training.files),
+        }
         return {
             f"{name}.{key}": value
             for name, section in sections.items()
@@ -438,9 +458,13 @@ class Recipe(Section):
 
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative paths taken from ``folder``."""
-        plugins = [str(folder / check_path(plugin, "plugins")) for plugin in self.plugins]
+        plugins = [located(plugin, folder) for plugin in self.plugins]
         found = self.with_files({key: str(folder / check_path(file, key)) for key, file in self.files.items()})
         return found.model_copy(update={"plugins": plugins})
+
+    def with_plugins(self, plugins: Sequence[str]) -> Recipe:
+        """The same recipe with further plug-ins."""
+        return self.model_copy(update={"plugins": list(dict.fromkeys((*self.plugins, *plugins)))})
 
     def with_data_directory(self, directory: Path | str) -> Recipe:
         """The same recipe with another folder of data sets."""
@@ -457,14 +481,17 @@ class Recipe(Section):
     @property
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
-        return self.search.algorithm in ONE_SHOT
+        return self.search.algorithm in ONE_SHOT and not self.is_fixed
 
     @property
     def trials(self) -> int:
         """Candidates that are trained shortly and compared; of one network, that one."""
         if self.is_fixed:
             return 1
-        return self.search.trials if self.supernet is None else self.supernet.trials
+        if self.supernet is None:
+            return self.search.trials
+        budgets = 1 if self.budget_list is None else len(self.budget_list[2])
+        return budgets * self.supernet.trials + self.supernet.check
 
     @property
     def budgeted_devices(self) -> tuple[BudgetedDevice, ...]:
@@ -473,6 +500,26 @@ class Recipe(Section):
             return self.devices
         assert self.device is not None
         return (BudgetedDevice.model_construct(**dict(self.device), budget=self.budget, weight=1.0),)
+
+    @property
+    def budget_list(self) -> tuple[str, str, tuple[float, ...]] | None:
+        """(device, cost, limits from small to large) of the one limit that is a list; None where there is none."""
+        for device in self.budgeted_devices:
+            if device.budget is not None and device.budget.listed is not None:
+                return (device.name, *device.budget.listed)
+        return None
+
+    def at_budget(self, value: float) -> Recipe:
+        """The same recipe with one value of the budget's list instead of it."""
+        if self.budget is not None:
+            return self.model_copy(update={"budget": self.budget.at(value)})
+        devices = tuple(
+            device.model_copy(update={"budget": device.budget.at(value)})
+            if device.budget is not None and device.budget.listed is not None
+            else device
+            for device in self.devices or ()
+        )
+        return self.model_copy(update={"devices": devices})
 
     @property
     def is_fixed(self) -> bool:

@@ -116,10 +116,10 @@ class SupernetRecipe(Section):
         description="Networks that are scored with the weights of the trained supernet; null: "
         f"{_SCORES['supernet']}, or {_SCORES['tunas']} for tunas.",
     )
-    finalists: int = Field(
+    trials: int = Field(
         default=6,
         ge=1,
-        description="The best scored networks, which are trained shortly as search.training says: the trials.",
+        description="So many of the best scored networks are trained shortly, as search.training says, and compared.",
     )
     check: int = Field(
         default=0,
@@ -134,9 +134,9 @@ class SupernetRecipe(Section):
     )
 
     @property
-    def trials(self) -> int:
-        """Candidates that are trained shortly."""
-        return self.finalists + self.check
+    def trained(self) -> int:
+        """Networks that are trained shortly, those that the ranking is checked on included."""
+        return self.trials + self.check
 
     def scored_networks(self, algorithm: str) -> int:
         """Networks that are scored by the trained supernet."""
@@ -190,7 +190,7 @@ def unused_keys(algorithm: str, values: dict[str, object]) -> str:
     for key, value in values.items():
         if value:
             return (
-                f"{key} is not used by {algorithm!r}, which trains the supernet.finalists best networks of a supernet "
+                f"{key} is not used by {algorithm!r}, which trains the supernet.trials best networks of a supernet "
                 f"and has no options but those of the section supernet; remove {key}"
             )
     return ""

@@ -16,7 +16,9 @@ from edgenas.training.settings import TrainingSettings
 _DEFAULTS = TrainingSettings()
 _CHANGES = TrainingSettings().augmentation
 #: Keys of a training that are not settings of it but say what it is given.
-_DATA_KEYS = frozenset({"images"})
+_DATA_KEYS = frozenset({"images", "initial"})
+#: Words of ``training.initial`` that are no path.
+INHERITED, SCRATCH = "inherited", "scratch"
 
 
 class AugmentationRecipe(Section):
@@ -85,3 +87,14 @@ class ShortTraining(Training):
 
 class FinalTraining(Training):
     """Training of the network that is shipped."""
+
+    initial: str = Field(
+        default=INHERITED,
+        description="What it begins with. inherited: the weights of the run's supernet, where it has one; scratch: "
+        "random ones; or the path of a .keras file, a bundle or a run: arrays of the same name and shape are taken.",
+    )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The file that it names, by key."""
+        return {} if self.initial in (INHERITED, SCRATCH) else {"initial": self.initial}

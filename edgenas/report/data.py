@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgenas.export.figure import common_kind
+from edgenas.report.budgets import BudgetRow
 from edgenas.report.finalists import Finalists
+from edgenas.report.supernet import SupernetData
 from edgenas.report.text import metric_title
 from edgenas.spaces import Network
 
@@ -155,6 +157,8 @@ class ReportData:
     """How wrong the table was on whole networks, in words."""
     pairs: tuple[LatencyPair, ...] = ()
     shipped: ShippedModel | None = None
+    supernet: SupernetData | None = None
+    """The supernet that the trials come from, of the algorithms that train one."""
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
     mistakes: ClassMistakes | None = None
@@ -169,6 +173,8 @@ class ReportData:
     """(epoch, value) of the final training, by name of the figure (``training loss``, ``validation top1``)."""
     rejected: Mapping[int, str] = field(default_factory=dict)
     """Trials that were better, but not shipped, and why."""
+    budgets: tuple[BudgetRow, ...] = ()
+    """What is shipped for each of several budgets, the smallest first; the rest of the report is of the largest."""
     finalists: Finalists | None = None
     """The candidates between which a longer training decided."""
     search_overhead: str = ""

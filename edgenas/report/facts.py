@@ -28,7 +28,7 @@ def settings_rows(recipe: Recipe) -> Rows:
     options = ", ".join(f"{key} {value}" for key, value in search.options.items())
     return (
         ("seed", str(recipe.seed)),
-        ("budget", ", ".join(f"{name.replace('@', ' on ')} {value:,g}" for name, value in recipe.limits.items())),
+        ("budget", _budget(recipe)),
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
         ("trials", f"{recipe.trials}, {search.workers} at once"),
@@ -39,6 +39,15 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("quantization", recipe.export.quantization),
         ("threads on the device", ", ".join(str(device.threads) for device in recipe.budgeted_devices)),
     )
+
+
+def _budget(recipe: Recipe) -> str:
+    """The limits; where one is a list, all of it."""
+    limits = {name: f"{value:,g}" for name, value in recipe.limits.items()}
+    if recipe.budget_list is not None:
+        device, cost, values = recipe.budget_list
+        limits[recipe.cost_name(cost, device)] = ", ".join(f"{value:,g}" for value in values)
+    return "; ".join(f"{name.replace('@', ' on ')} {words}" for name, words in limits.items()) or "none"
 
 
 def _finalists(recipe: Recipe) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgenas.export.figure import UNKNOWN, kind_of, origin
+from edgenas.report.budgets import read_budgets
 from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
 from edgenas.report.facts import (
     energy_origin,
@@ -23,6 +24,7 @@ from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
+from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -74,7 +76,8 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        for part in (*parts, self._validation, self._training, self._quantizations, self._mistakes, self._files):
+        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
+        for part in (*parts, *rest):
             data = part(data)
         return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
 
@@ -118,9 +121,13 @@ class _Reader:
     def _state(self, data: ReportData) -> ReportData:
         records = self._try("state.json", lambda: self.folder.records) or StepRecords()
         choice = records.of(ChooseRecord)
+        read = self._try("state.json", lambda: read_budgets(self.folder.path, self.recipe))
+        budgets, seconds = read if read is not None else ((), {})
+        steps = records.seconds
         return dataclasses.replace(
             data,
-            step_seconds=records.seconds,
+            budgets=budgets,
+            step_seconds=steps | {step: spent + steps.get(step, 0.0) for step, spent in seconds.items()},
             search_seconds=records.seconds.get("search"),
             search_overhead=overhead_words(records.of(SearchRecord).overhead),
             device_kind=choice.kinds.get(data.device) or choice.latency_kind or "unknown",
@@ -137,9 +144,9 @@ class _Reader:
         return self._try("study.db", lambda: self._read_study(data)) or data
 
     def _read_study(self, data: ReportData) -> ReportData:
-        from edgenas.study.store import open_study
+        from edgenas.run.ranked import open_ranked
 
-        study = open_study(self.folder.study_path)
+        study = open_ranked(self.folder)
         try:
             facts, limits = study.facts, study.facts.get("limits", {})
             study_trials = [trial for trial in study.trials if not trial.foreign]
@@ -240,6 +247,23 @@ class _Reader:
             return data
         read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
         return data if read is None else dataclasses.replace(data, quantizations=read)
+
+    def _supernet(self, data: ReportData) -> ReportData:
+        """What the run folder holds of a supernet, of the algorithms that train one."""
+        path = self.folder.path / "supernet"
+        if not path.is_dir():
+            return data
+        limits = {} if data.limit_ms is None else {self._cost("latency_ms"): data.limit_ms}
+        limits |= {} if data.limit_mj is None else {self._cost("energy_mj"): data.limit_mj}
+        trained = frozenset(trial.architecture for trial in data.trials if trial.score is not None)
+
+        def read_it() -> SupernetData | None:
+            records = self.folder.records
+            wanted = records.of(SearchRecord).limits or limits  # of all devices, once the search is done
+            return read_supernet_data(self.folder, records, self._cost("latency_ms"), wanted, trained)
+
+        read = self._try("supernet/", read_it)
+        return dataclasses.replace(data, supernet=read)
 
     def _mistakes(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial found on the test examples."""

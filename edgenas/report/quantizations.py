@@ -32,8 +32,24 @@ def quantization_table(document: Mapping[str, Any]) -> QuantizationTable:
         f"where the float model has {percent(float(document[f'{metric}_float']), 2)}; all files "
         f"{origin(kind, str(document['device']))} in the same quiet rounds."
     )
+    others = [str(name) for name in document.get("devices", ())[1:]]
     header = tuple(title.format(metric=metric_title(metric)) for title in _HEADER)
-    return QuantizationTable(caption, header, tuple(_row(row, metric) for row in document["rows"]))
+    header += tuple(f"quiet latency, {_origin_on(document, name)}" for name in others)
+    rows = tuple((*_row(row, metric), *(_latency_on(row, name) for name in others)) for row in document["rows"])
+    return QuantizationTable(caption, header, rows)
+
+
+def _origin_on(document: Mapping[str, Any], device: str) -> str:
+    found = [row["devices"][device]["latency"] for row in document["rows"] if device in row.get("devices", {})]
+    return origin(common_kind(str(latency["kind"]) for latency in found if "kind" in latency), device)
+
+
+def _latency_on(row: Mapping[str, Any], device: str) -> str:
+    """The quiet latency on one of several devices, after the first."""
+    if device not in row.get("devices", {}):
+        return ""
+    latency = row["devices"][device]["latency"]
+    return milliseconds(float(latency["quiet_ms"])) if "quiet_ms" in latency else f"none: {latency['error']}"
 
 
 def _row(row: Mapping[str, Any], metric: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgenas.export.figure import UNKNOWN, known
-from edgenas.report import evidence_figures, search_figures
+from edgenas.report import evidence_figures, search_figures, supernet_figures
+from edgenas.report.budgets import budgets_html
 from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
@@ -15,6 +16,7 @@ from edgenas.report.front import front_html
 from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
+from edgenas.report.supernet import ranking_html
 from edgenas.report.text import duration, escape, milliseconds
 from edgenas.report.trials import trials_html
 
@@ -38,6 +40,7 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
     """Everything between ``<body>`` and the scripts; the figures it places are appended to ``placed``."""
     sections = [
         _search(data, placed),
+        _supernet(data, placed),
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
@@ -61,6 +64,7 @@ def _header(data: ReportData) -> str:
         + cards_html(data)
         + "".join(_other_device(one) for one in data.others)
         + _budget_use(data)
+        + budgets_html(data.budgets, data.metric_title)
         + files_html(data)
         + "</header>"
     )
@@ -144,6 +148,54 @@ def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
         _PICKED,
     )
     return pareto + energy
+
+
+def _supernet(data: ReportData, placed: list[PlacedFigure]) -> str:
+    """The training of the shared weights, its controller, the scores, and whether they rank."""
+    found = data.supernet
+    if found is None:
+        return ""
+    scores = _place(
+        placed,
+        "supernet-scores",
+        supernet_figures.scores_figure(data),
+        "Networks scored with shared weights",
+        f"{len(found.scored)} networks within the budget, each with batch-norm statistics of its own, on validation "
+        "examples. The best were then trained shortly: those are the trials.",
+    )
+    losses = _place(
+        placed,
+        "supernet-losses",
+        supernet_figures.loss_figure(found),
+        "Training of the supernet",
+        f"{found.facts} The largest network learns from labels, the others from its answers.",
+    )
+    rewards = _place(
+        placed,
+        "supernet-reward",
+        supernet_figures.reward_figure(found),
+        "Reward and entropy of the controller",
+        "On held-out batches. The entropy falls as it makes up its mind.",
+    )
+    expected = [
+        _place(
+            placed,
+            f"supernet-cost-{number}",
+            figure,
+            f"What the controller expects: {name.replace('@', ' on ')}",
+            "The mean of 256 samples.",
+        )
+        for number, (name, figure) in enumerate(supernet_figures.expected_figures(found))
+    ]
+    chosen = _place(
+        placed,
+        "supernet-probabilities",
+        supernet_figures.probability_figure(found),
+        "What the controller has learnt",
+        "How probable it makes each option of each decision at the end; longest is most probable.",
+    )
+    ranking = ranking_html(found, data.metric_title)
+    return _section("supernet", "Supernet", "", ranking, scores, _grid(losses, rewards, *expected), chosen)
 
 
 def _limit_sentence(data: ReportData) -> str:

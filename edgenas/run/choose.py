@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from edgenas.export.figure import Figure
 from edgenas.run.records import ChooseRecord, FinalistRecord, FinalistsRecord
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.cost_names import MEMORY_COSTS
+from edgenas.study.objectives import within
 from edgenas.study.store import StudyStore
 from edgenas.study.study import Trial
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 #: Other processes can only make a measurement slower, so one over the budget is repeated after a pause, so often.
 MEASUREMENTS = 5
 PAUSE_SECONDS = 1.5
+
+
+class NothingFitsError(WorkError):
+    """No candidate keeps the budget, or is accurate enough."""
 
 
 def choose(context: RunContext) -> int:
@@ -160,7 +165,7 @@ def _finalists(context: RunContext, study: StudyStore) -> list[int]:
         _gather(context, study)
     if found := _alive(context):
         return found
-    raise WorkError(_nothing_fits(context))
+    raise NothingFitsError(_nothing_fits(context))
 
 
 def _gather(context: RunContext, study: StudyStore) -> None:
@@ -172,7 +177,7 @@ def _gather(context: RunContext, study: StudyStore) -> None:
     recipe, folder = context.recipe, context.folder
     slowdown = dict.fromkeys((device.name for device in context.devices), 1.0)
     known = {study.trial(number).architecture for number in folder.read(FinalistsRecord).finalists}
-    for trial in study.ranking:
+    for trial in _ranking(context, study):
         record, rejected = folder.read(FinalistsRecord), folder.read(ChooseRecord).rejected
         if len(_alive(context)) == recipe.search.finalists or len(rejected) == recipe.export.candidates:
             break
@@ -194,6 +199,16 @@ def _gather(context: RunContext, study: StudyStore) -> None:
         folder.write(replace(record, finalists=finalists, kinds=found.kinds))
         context.progress.say(f"trial {trial.number} keeps the budget; untrained, it takes {found.words}")
     folder.write(replace(folder.read(FinalistsRecord), gathered=True))
+
+
+def _ranking(context: RunContext, study: StudyStore) -> Sequence[Trial]:
+    """The complete trials, best first; of several budgets, those within this one by the reward that it gives."""
+    if not context.budget_name:
+        return study.ranking
+    limits, objective = context.limits, context.objective
+    kept = [trial for trial in study.ranking if within(trial.predicted, limits)]
+    rewards = {trial.number: objective.reward(trial.score or 0.0, trial.predicted) for trial in kept}
+    return sorted(kept, key=lambda trial: (-rewards[trial.number], trial.number))
 
 
 def _best_finalist(context: RunContext, study: StudyStore, numbers: list[int]) -> int | None:
@@ -262,6 +277,6 @@ def _nothing_fits(context: RunContext) -> str:
     return (
         f"no candidate can be shipped ({reasons}). The search is kept in {context.folder.path}. If other programs kept "
         "the device busy, run again with --resume when they are done; otherwise raise search.latency_margin, "
-        "export.candidates or the budget in a new run; where accuracy was short, train longer or choose another "
-        "quantization"
+        "export.candidates or the budget in the recipe, and continue with --resume; where accuracy was short, train "
+        "longer or choose another quantization"
     )

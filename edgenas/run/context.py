@@ -10,25 +10,35 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.device import RunDevice
+from edgenas.run.device import RunDevice, file_name
 from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
+from edgenas.run.ranked import open_ranked
 from edgenas.run.records import StepRecord
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.resolve import resolve_architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
 from edgenas.study.evaluation import load_data, load_space, load_task
-from edgenas.study.store import StudyStore, open_study
+from edgenas.study.store import StudyStore
 
 if TYPE_CHECKING:
     from edgenas.run.supernet.trained import TrainedSupernet
+    from edgenas.study.objectives import Objective
     from edgenas.study.study import Trial
     from edgenas.tasks import Task
 
 
+def budget_name(recipe: Recipe, device: str, cost: str, limit: float) -> str:
+    """What one of several budgets is called in files: ``latency_ms-0.2``."""
+    return file_name(f"{recipe.cost_name(cost, device)}-{limit:g}")
+
+
 class RunContext:
     """Everything that a step needs. What is loaded is kept."""
+
+    #: Whether a file over the budget is not shipped; else that is told.
+    keeps_budget = True
 
     def __init__(self, recipe: Recipe, folder: RunFolder, progress: Progress) -> None:
         self.recipe = recipe
@@ -38,16 +48,8 @@ class RunContext:
 
     @property
     def precision(self) -> str:
-        """Precision of the latency table that is nearest to the shipped file: int8 for what computes on int8 alone.
-
-        Files that round on the fly or hold 16-bit activations are predicted as float32; what is shipped is measured.
-        """
-        from edgenas.export.quantization import get_recipe
-
-        name = self.recipe.export.quantization
-        if name == "float16":
-            return name
-        return "int8" if get_recipe(name).integer_only and name != "int16x8" else "float32"
+        """Precision of the latency table that is nearest to the shipped file (:func:`table_precision`)."""
+        return table_precision(self.recipe.export.quantization)
 
     @cached_property
     def task(self) -> Task:
@@ -82,6 +84,42 @@ class RunContext:
             RunDevice(device, self.folder, self.precision, margin, number)
             for number, device in enumerate(self.recipe.budgeted_devices)
         )
+
+    @cached_property
+    def budgets(self) -> tuple[RunContext, ...]:
+        """The run as each value of a list of limits has it, the smallest first; where there is no list, the run itself.
+
+        The last is the run itself: the largest limit is what it goes by.
+        """
+        found = self.recipe.budget_list
+        if found is None:
+            return (self,)
+        device, cost, limits = found
+        smaller = [self._at_budget(budget_name(self.recipe, device, cost, limit), limit) for limit in limits[:-1]]
+        return (*smaller, self)
+
+    def _at_budget(self, name: str, limit: float) -> RunContext:
+        context = RunContext(self.recipe.at_budget(limit), RunFolder(self.folder.path, name), self.progress)
+        for loaded in ("task", "dataset", "space"):
+            context.__dict__[loaded] = getattr(self, loaded)
+        if self.recipe.is_one_shot and "supernet" in self.__dict__:
+            context.__dict__["supernet"] = self.supernet
+        return context
+
+    @property
+    def budget_name(self) -> str:
+        """Which of several budgets this is, as its bundle's folder is called; empty where there is one."""
+        found = self.recipe.budget_list
+        if found is None:
+            return self.folder.budget
+        device, cost, limits = found
+        return budget_name(self.recipe, device, cost, limits[-1])
+
+    @property
+    def objective(self) -> Objective:
+        """The reward, with the limits on predictions as its targets."""
+        limits = self.limits
+        return self.recipe.make_objective({name: limits[name] for name in self.recipe.objective_targets})
 
     @property
     def first(self) -> RunDevice:
@@ -130,7 +168,7 @@ class RunContext:
 
     def open_study(self) -> StudyStore:
         """The study of the run. Raises InputError when there is none or it is damaged."""
-        return open_study(self.folder.study_path, self.progress.say)
+        return open_ranked(self.folder, self.progress.say)
 
     def back_up(self) -> None:
         """Copies the study to its backup, where there is one."""
@@ -141,3 +179,15 @@ class RunContext:
     def _add_seconds(self, kind: type[StepRecord], seconds: float) -> None:
         record = self.folder.read(kind)
         self.folder.write(replace(record, seconds=round(record.seconds + seconds, 2)))
+
+
+def table_precision(quantization: str) -> str:
+    """Precision of the latency table that is nearest to a quantized file: int8 for what computes on int8 alone.
+
+    Files that round on the fly or hold 16-bit activations are predicted as float32; what is shipped is measured.
+    """
+    from edgenas.export.quantization import get_recipe
+
+    if quantization == "float16":
+        return quantization
+    return "int8" if get_recipe(quantization).integer_only and quantization != "int16x8" else "float32"

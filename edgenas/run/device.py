@@ -79,6 +79,9 @@ class RunDevice:
                 f"{error}. It is the run's copy: delete {path} and continue with --resume, which makes it again"
             ) from None
 
+    lacks: str = ""
+    """Why nothing can be predicted, in words; empty where there is a table."""
+
     @cached_property
     def known_table(self) -> LatencyTable | None:
         """:attr:`table`; None where the run goes without one, as it may when nothing is searched."""

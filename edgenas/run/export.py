@@ -58,12 +58,13 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         return f"conversion failed: {error}"
     files = shipped_files(context, network, quantized.model, preprocessing)
     converted = files[context.first.name]
-    write_atomically(final_path(context, trial.number) / "model.tflite", converted)
+    if context.keeps_budget:
+        write_atomically(final_path(context, trial.number) / "model.tflite", converted)
 
     figures = [measure_on(context, device, files[device.name], network) for device in context.devices]
     several = len(figures) > 1
     over = [f"{(several and f'{one.name}: ') or ''}{words}" for one in figures for words in one.over()]
-    if over:
+    if over and context.keeps_budget:
         return f"the exported file's {'; '.join(over)}"
 
     test = dataset.test
@@ -80,7 +81,9 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     mistakes = save_mistakes(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
-    uses = _budget_uses(context, trial, figures)
+    uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
+    for words in over:
+        context.progress.say(f"  {words}; it was asked for by name, so it is written")
     space, architecture = context.origin(trial)
     write_bundle(
         destination,
@@ -104,6 +107,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             },
             provenance={one.name: one.provenance for one in figures},
             predicted={one.name: one.predicted for one in figures if one.predicted},
+            not_predicted={one.name: one.device.lacks for one in figures if not one.predicted},
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
             worst_classes=worst_classes(context, mistakes),
@@ -132,7 +136,8 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     context.log.event("exported", **shipped.to_json())
     context.progress.say(
         f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
-        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes"
+        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes; saved in "
+        f"{destination}"
     )
     return replace(
         shipped,

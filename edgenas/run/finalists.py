@@ -56,7 +56,7 @@ def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[in
                 continue
             began = time.monotonic()
             try:
-                found = _train(context, study, number, settings, f"finalist {place} of {len(numbers)}")
+                found = train_finalist(context, study, number, settings, f"finalist {place} of {len(numbers)}")
             except TrainingDivergedError as error:
                 failed[number] = f"as a finalist, its {error}"
                 continue
@@ -71,10 +71,10 @@ def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[in
     return failed
 
 
-def _train(
+def train_finalist(
     context: RunContext, study: StudyStore, number: int, settings: TrainingSettings, title: str
 ) -> FinalistRecord:
-    """The score of a finalist; read back where the same training was done before."""
+    """The score of a trial after the longer training; read back where the same was done before."""
     folder = finalist_path(context, number)
     done = folder / "training.json"
     if done.is_file():
@@ -83,7 +83,7 @@ def _train(
             return FinalistRecord(score=known["score"], seconds=known["seconds"])
     network = context.space.decode(context.space.parse(study.trial(number).architecture))
     seed = derived_seed(context.recipe.seed, _SEED_PURPOSE, number)
-    found = run_training(context, network, settings, seed=seed, folder=folder, title=title)
+    found = run_training(context, number, network, settings, seed=seed, folder=folder, title=title)
     record = {
         "trial": number,
         "score": float(found.metrics[found.metric]),

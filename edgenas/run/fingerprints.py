@@ -18,6 +18,7 @@ import numpy as np
 from edgenas.data.dataset import Split
 from edgenas.data.examples import Examples, chunks, leaves
 from edgenas.export.files import write_atomically
+from edgenas.plugins import is_module
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces.errors import InputError
 
@@ -42,8 +43,8 @@ def space_fingerprint(space: SearchSpace) -> dict[str, Any]:
         for decision in space.decisions
     ]
     blocks: dict[str, list[Any]] = {}
-    for slot in space.slots:
-        table = space.slot_table(slot)
+    for table in space.structure:
+        slot = table.slot
         entries = [[entry.block.describe(), [str(shape) for shape in entry.input_shapes]] for entry in table.entries]
         known = [list(slot.decisions), table.strides.tolist(), table.index.tolist(), entries]
         blocks.setdefault(table.position, []).append(known)
@@ -98,7 +99,10 @@ def _short(values: Any) -> str:
 
 
 class RunInputs:
-    """``inputs.json`` of a run: ``{"format": 1, "method", "space", "data", "paths": {KEY: absolute path}}``."""
+    """``inputs.json`` of a run: ``{"format": 1, "method", "space", "data", "paths": {KEY: absolute path}, "recipe"}``.
+
+    ``recipe`` is the text of the recipe that the run was last begun or continued with.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -134,8 +138,15 @@ class RunInputs:
             "space": space_fingerprint(space),
             "data": data_fingerprint(data, labels),
             "paths": recipe.files,
+            "recipe": relative_to_run(recipe, self.folder.path).to_yaml(),
         }
         write_atomically(self.path, json.dumps(document, indent=1) + "\n")
+
+    def accept(self, recipe: str) -> None:
+        """Records the recipe that the run goes on with; nothing in a run of an older version."""
+        known = self.read()
+        if known is not None and known.get("recipe") != recipe:
+            write_atomically(self.path, json.dumps(known | {"recipe": recipe}, indent=1) + "\n")
 
     def check(self, space: SearchSpace, data: TaskData, labels: Sequence[str]) -> str | None:
         """Compares the run with what its recipe names now; words for the user when there is nothing to compare with.
@@ -196,7 +207,9 @@ def _listed(changes: list[str]) -> str:
 def relative_to_run(recipe: Recipe, folder: Path) -> Recipe:
     """A recipe as it is kept in a run folder: its paths from there, because both may be moved together."""
     here = os.path.realpath(folder)
-    plugins = [os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins]
+    plugins = [
+        plugin if is_module(plugin) else os.path.relpath(os.path.abspath(plugin), here) for plugin in recipe.plugins
+    ]
     files = {key: os.path.relpath(os.path.abspath(value), here) for key, value in recipe.files.items()}
     return recipe.with_files(files).model_copy(update={"plugins": plugins})
 
@@ -211,5 +224,7 @@ def with_found_paths(recipe: Recipe, folder: Path, known: Mapping[str, Any] | No
         if not os.path.exists(found) and isinstance(before, str) and os.path.exists(before):
             found = before
         paths[key] = found
-    plugins = [os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins]
+    plugins = [
+        plugin if is_module(plugin) else os.path.normpath(os.path.join(here, plugin)) for plugin in recipe.plugins
+    ]
     return recipe.with_files(paths).model_copy(update={"plugins": plugins})

@@ -6,22 +6,19 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
+from edgenas.run.changes import changes_between, refuse
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
 from edgenas.run.log import RunLog
-from edgenas.run.record_values import damaged
-from edgenas.run.records import StepRecord, StepRecords, StepType
+from edgenas.run.record_values import damaged, mapping
+from edgenas.run.records import PER_BUDGET, StepRecord, StepRecords, StepType
 from edgenas.spaces.errors import InputError, WorkError
 
-#: Keys of a recipe that may differ when a run is continued. So may the files that it names: where things lie is no part
-#: of what it does, and what is in them is compared by fingerprint.
-FREE_KEYS = ("name", "output", "search.time_limit_seconds", "plugins")
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
 
@@ -31,10 +28,14 @@ class RunFolder:
 
     ``state.json`` holds ``{"format": 1, "steps": {NAME: {"done": bool, ...}}}``: what each step found, so that the
     next one, the report, or a resumed run need not do it again; :mod:`edgenas.run.records` has a type for each.
+
+    Of several budgets, the largest one's steps stand there, and those of another under ``budgets.NAME``; ``budget``
+    names the one whose view of the run this is.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, budget: str = "") -> None:
         self.path = Path(path)
+        self.budget = budget
         self.log = RunLog(self.path / "log.jsonl")
         self.inputs = RunInputs(self)
         self._lock: int | None = None
@@ -59,7 +60,11 @@ class RunFolder:
     @property
     def bundle_path(self) -> Path:
         """The bundle of the trial that the run chose."""
-        return self.path / "bundle"
+        return self.budget_bundle_path(self.budget) if self.budget else self.path / "bundle"
+
+    def budget_bundle_path(self, budget: str) -> Path:
+        """The bundle for one of several budgets."""
+        return self.path / "bundles" / budget
 
     def trial_bundle_path(self, number: int) -> Path:
         """The bundle of a trial that the user chose."""
@@ -83,7 +88,10 @@ class RunFolder:
     def write(self, record: StepRecord) -> None:
         """Replaces a step's record, whole or not at all."""
         state = self._read_state()[0]
-        state["steps"][record.step] = record.to_json()
+        steps = state["steps"]
+        if self.budget and record.step in PER_BUDGET:
+            steps = state.setdefault("budgets", {}).setdefault(self.budget, {})
+        steps[record.step] = record.to_json()
         write_atomically(self.path / "state.json", json.dumps(state, indent=1) + "\n")
 
     def _read_state(self) -> tuple[dict[str, Any], StepRecords]:
@@ -94,19 +102,33 @@ class RunFolder:
             state = json.loads(path.read_text(encoding="utf-8"))
             if state["format"] != 1:
                 damaged("format", state["format"], "1")
-            return state, StepRecords.from_json(state["steps"])
+            return state, StepRecords.from_json(self._steps(state))
         except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
             raise InputError(
                 f"{path}: not the state of a run ({error}); nothing was changed. Delete it and continue with --resume: "
                 "the steps are gone through again, and what their files hold is not repeated"
             ) from None
 
+    def _steps(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The steps as this view has them."""
+        own = {
+            name: mapping(f"budgets.{name}", steps)
+            for name, steps in mapping("budgets", state.get("budgets", {})).items()
+        }
+        for name, steps in own.items():
+            StepRecords.from_json(steps, f"budgets.{name}")
+        steps = dict(mapping("steps", state["steps"]))
+        if not self.budget:
+            return steps
+        return {name: facts for name, facts in steps.items() if name not in PER_BUDGET} | dict(own.get(self.budget, {}))
+
     # Opening -------------------------------------------------------------------------------------------------------
 
     def prepare(self, recipe: Recipe, *, resume: bool) -> bool:
         """Makes the folder for a recipe, or checks that it continues the same one; True when there was a run.
 
-        Raises InputError when there is something else, a run but no ``resume``, or a run of another recipe.
+        Raises InputError when there is something else, a run but no ``resume``, or a run whose recipe differs in a key
+        that may not change.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; a run needs a folder")
@@ -116,7 +138,9 @@ class RunFolder:
                     f"{self.path}: there is a run in this folder already; continue it with --resume, choose another "
                     "name or --output, or delete the folder"
                 )
-            self._check_same(recipe)
+            before = self.accepted_recipe()
+            compared = self.inputs.path.is_file()
+            refuse(self.path, changes_between(before, recipe), before, recipe, compared=compared)
             return True
         others = [path.name for path in self.path.iterdir() if path.name != ".lock"] if self.path.is_dir() else []
         if others:
@@ -146,21 +170,20 @@ class RunFolder:
         recipe = Recipe.load(self.recipe_path, resolve=False)
         return with_found_paths(recipe, self.path, self.inputs.read())
 
-    def _check_same(self, recipe: Recipe) -> None:
-        before = self.read_recipe()
-        old, new = (flat(one.model_dump(mode="json")) for one in (before, recipe))
-        free = {*FREE_KEYS, *before.files, *recipe.files}
-        if before.search.study and recipe.search.study:  # its server may have moved; the study says whose it is
-            free.add("search.study")
-        if not self.inputs.path.is_file():  # a run of an older version: only a path that is gone may be another
-            free -= {key for key, file in before.files.items() if Path(file).exists()}
-        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key) and key not in free]
-        if changed:
-            shown = "; ".join(f"{key}: was {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
-            raise InputError(
-                f"{self.path}: the recipe has changed since this run began ({shown}); undo that to continue the run, "
-                "or start another with a new name"
-            )
+    def accepted_recipe(self) -> Recipe:
+        """The recipe that everything in this run was made with: ``recipe.yaml`` itself may have been edited since."""
+        known = self.inputs.read() or {}
+        text = known.get("recipe")
+        if not isinstance(text, str):
+            return self.read_recipe()
+        return with_found_paths(Recipe.parse(text, str(self.inputs.path), self.path), self.path, known)
+
+    def accept(self, recipe: Recipe) -> None:
+        """Makes a recipe that of the run, in ``recipe.yaml`` and in ``inputs.json``; each whole or not at all."""
+        text = relative_to_run(recipe, self.path).to_yaml()
+        if self.read_recipe() != recipe:
+            write_atomically(self.recipe_path, text)
+        self.inputs.accept(text)
 
     # Lock ----------------------------------------------------------------------------------------------------------
 
@@ -186,16 +209,3 @@ class RunFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            value = {str(number): one for number, one in enumerate(value)}
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

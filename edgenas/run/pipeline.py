@@ -13,18 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.figure import UNKNOWN, Figure, common_kind, kind_of
+from edgenas.plugins import given
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.choose import choose, reject
+from edgenas.run.choose import NothingFitsError, choose, reject
 from edgenas.run.context import RunContext
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
 from edgenas.run.fixed import find_tables, train_fixed
 from edgenas.run.folder import RunFolder
+from edgenas.run.other_quantization import OtherQuantization
 from edgenas.run.preflight import check
 from edgenas.run.profile import profile
 from edgenas.run.progress import Progress, duration
-from edgenas.run.records import DeviceRecord, ExportRecord, ReportRecord
-from edgenas.run.search import figure_words, search
+from edgenas.run.records import PER_BUDGET, DeviceRecord, ExportRecord, RankingRecord, ReportRecord
+from edgenas.run.saved import saved_words
+from edgenas.run.search import figure_words, rank_again, search
+from edgenas.run.take_over import keep_bundle, take_over
 from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
@@ -40,6 +44,49 @@ __all__ = ["RunResult", "check", "export_trial", "run", "run_from_supernet", "ru
 
 
 @dataclass(frozen=True)
+class BudgetResult:
+    """What was found for one of several budgets. ``seconds``: of choosing, training and exporting for it."""
+
+    budget: dict[str, float]
+    bundle: Path
+    trial: Trial | None
+    export: ExportRecord
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"budget", "bundle", "best", "shipped"}``; the last three are null where nothing is shipped for it."""
+        trial = self.trial
+        return {
+            "budget": nested(self.budget),
+            "bundle": str(self.bundle) if self.export.done else None,
+            "best": None if trial is None else _trial_json(trial),
+            "shipped": self.export.shipped() or None,
+        }
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in self.budget.items())
+        if not self.export.done or self.trial is None:
+            return f"{limits}: nothing was shipped"
+        metric, _, score = self.export.scores
+        measured = self.export.measured["latency_ms"]
+        latency = Figure(measured, "ms", self.export.latency_kind or UNKNOWN, "median")
+        return f"{limits}: trial {self.trial.number} in {self.bundle}: {metric} {score:.4f}, {latency}"
+
+
+def _trial_json(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "architecture": trial.architecture,
+        **({"top1": trial.top1} if trial.metric == "top1" else {}),
+        "metric": trial.metric,
+        "metrics": dict(trial.metrics),
+        "predicted": nested(trial.predicted),
+    }
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run has found. ``seconds`` counts all its steps, also those of earlier, interrupted calls."""
 
@@ -49,8 +96,12 @@ class RunResult:
     seconds: float
     export: ExportRecord = field(default_factory=ExportRecord)
     bundle: Path | None = None
+    bundles: tuple[BudgetResult, ...] = ()
+    """Of several budgets, what was found for each, the smallest first."""
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
+    ranking: RankingRecord = field(default_factory=RankingRecord)
+    """How well the supernet of a one-shot run ranks."""
 
     @property
     def shipped(self) -> dict[str, Any]:
@@ -60,36 +111,39 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """``{"run", "best": {"trial", "architecture", "metric", "metrics", ...}, "trials", "seconds", ...}``.
 
-        Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in.
+        Also ``"shipped"``, which names the trial, and ``"bundle"``, the folder that it is in; of a one-shot run
+        ``"ranking"``, the check of its supernet.
         """
-        best = self.best and {
-            "trial": self.best.number,
-            "architecture": self.best.architecture,
-            **({"top1": self.best.top1} if self.best.metric == "top1" else {}),
-            "metric": self.best.metric,
-            "metrics": dict(self.best.metrics),
-            "predicted": nested(self.best.predicted),
-        }
         return {
             "run": str(self.run),
-            "best": best,
+            "best": None if self.best is None else _trial_json(self.best),
             "trials": self.trials,
             "seconds": round(self.seconds, 2),
             "shipped": self.shipped or None,
             "bundle": None if self.bundle is None else str(self.bundle),
+            **({"bundles": [one.to_json() for one in self.bundles]} if self.bundles else {}),
+            **({"ranking": self.ranking.to_json()} if self.ranking.done else {}),
         }
 
     def summary(self) -> str:
-        """A few lines for people."""
-        lines = [f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}"]
+        """A few lines for people, without colours."""
+        named = ("trained", "best", "shipped", "report")
+        return "\n".join(f"{label}: {line}" if label in named else line for label, line in self.lines())
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The lines of the summary with what each is about."""
+        lines = [("run", f"{self.trials} trials in {duration(self.seconds)}; everything is in {self.run}")]
         if self.is_fixed and self.best is not None:
-            lines = [f"{self.best.architecture} in {duration(self.seconds)}; everything is in {self.run}"]
-            lines.append(f"trained: {figure_words(self.best)} on validation examples")
+            lines = [("run", f"{self.best.architecture} in {duration(self.seconds)}; everything is in {self.run}")]
+            lines.append(("trained", f"{figure_words(self.best)} on validation examples"))
         elif self.best is not None:
-            lines.append(
-                f"best: trial {self.best.number}, {self.best.architecture}, "
+            words = (
+                f"trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} on validation examples after short training"
             )
+            lines.append(("best", words))
+        if self.ranking.words:
+            lines.append(("ranking", self.ranking.words))
         if self.shipped:
             record = self.export
             devices = record.devices
@@ -97,14 +151,16 @@ class RunResult:
             size = f"{record.measured['size_bytes']:,} bytes"
             metric, score_float, score_tflite = record.scores
             what = "" if self.is_fixed else f"trial {record.trial} in "
-            lines += [
-                f"shipped: {what}{self.bundle}: {metric} {score_tflite:.4f} on "
+            shipped = (
+                f"{what}{self.bundle}: {metric} {score_tflite:.4f} on "
                 f"the test examples (float {score_float:.4f}), "
-                f"{'; '.join(costs) or self._costs('', record)}, {size}",
-                *(use.words for use in record.budget_use.values()),
-                f"report: {self.run / 'report.html'}",
-            ]
-        return "\n".join(lines)
+                f"{'; '.join(costs) or self._costs('', record)}, {size}"
+            )
+            lines.append(("shipped", shipped))
+            lines += [("budget", use.words) for use in record.budget_use.values()]
+            lines += [("budget", one.words) for one in self.bundles[:-1]]
+            lines.append(("report", str(self.run / "report.html")))
+        return lines
 
     def _costs(self, device: str, facts: ExportRecord | DeviceRecord) -> str:
         """Latency and energy of the shipped file on a device."""
@@ -199,10 +255,17 @@ def run(
     """
     folder = RunFolder(output or Path(recipe.output) / recipe.name)
     context = RunContext(recipe, folder, Progress(quiet=quiet))
+    if resume and folder.recipe_path.is_file():
+        folder.prepare(recipe, resume=True)  # a key that may not change is told before anything is loaded
     check(context)
-    with _removed_if_wrong(folder, fresh=not folder.path.exists()), _working(context):
+    with _removed_if_wrong(folder, fresh=not folder.path.exists()), working(context):
         existed = _prepare(context, resume=resume)
         context.log.event("run_resumed" if existed else "run_started", recipe=recipe.name)
+        there = f"goes on with {saved_words(context)}" if existed else "begins"
+        context.progress.say(
+            f"run {recipe.name} {there}; every finished trial, epoch of a final training and step is saved in "
+            f"{folder.path}"
+        )
         if recipe.is_fixed:
             find_tables(context)
             train_fixed(context)
@@ -216,7 +279,13 @@ def run(
 
 
 def export_trial(
-    folder: Path | str, trial: int | None = None, *, data_dir: Path | None = None, output: Path | None = None
+    folder: Path | str,
+    trial: int | None = None,
+    *,
+    data_dir: Path | None = None,
+    output: Path | None = None,
+    quantization: str | None = None,
+    measure: bool = False,
 ) -> RunResult:
     """Trains, exports and measures one trial of a run and writes its bundle.
 
@@ -226,11 +295,40 @@ def export_trial(
             None takes the best that keeps the budget, which goes to ``bundle/``.
         data_dir: as elsewhere.
         output: another folder for the bundle.
+        quantization: another one than the run's, for a bundle in ``output``; those of the run stay as they are.
+        measure: with it, profile what the device's table of that precision lacks, so that it can be predicted.
 
     Raises InputError when there is no such run or trial, WorkError when the trial does not keep the budget.
     """
     from edgenas.export.bundle.bundle import check_replaceable, copy_bundle
 
+    context = open_searched(folder, data_dir)
+    run_folder = context.folder
+    if trial is not None:
+        with closing(context.open_study()) as study:
+            study.trial(trial)
+    destination = output or (run_folder.bundle_path if trial is None else run_folder.trial_bundle_path(trial))
+    check_replaceable(destination.absolute())
+    other = None if quantization is None else OtherQuantization(context, quantization, measure=measure)
+    with working(context):
+        go_on(context)
+        if other is not None:
+            other.prepare()
+            facts = ship_chosen(other, choose(context) if trial is None else trial, destination)
+            return replace(_result(context), export=facts, bundle=destination)
+        if trial is None:
+            _ship(context)
+            if output is not None:
+                copy_bundle(run_folder.bundle_path, output)
+            facts = context.folder.read(ExportRecord)
+        else:
+            facts = ship_chosen(context, trial, destination)
+        _report(context)
+        return replace(_result(context), export=facts, bundle=destination)
+
+
+def open_searched(folder: Path | str, data_dir: Path | None) -> RunContext:
+    """A run that was searched, checked. Raises InputError when there is none, or its recipe is wrong now."""
     run_folder = RunFolder(folder)
     recipe = run_folder.read_recipe()
     if data_dir is not None:
@@ -239,32 +337,26 @@ def export_trial(
         raise InputError(f"{folder}: nothing was searched yet; `edgenas search` does that")
     context = RunContext(recipe, run_folder, Progress())
     check(context)
-    if trial is not None:
-        with closing(context.open_study()) as study:
-            study.trial(trial)
-    destination = output or (run_folder.bundle_path if trial is None else run_folder.trial_bundle_path(trial))
-    check_replaceable(destination.absolute())
-    with _working(context):
-        _check_inputs(context)
-        if recipe.is_fixed:
-            find_tables(context)
-        else:
-            profile(context)
-        if trial is None:
-            _ship(context)
-            if output is not None:
-                copy_bundle(run_folder.bundle_path, output)
-            facts = context.folder.read(ExportRecord)
-        else:
-            facts = _ship_chosen(context, trial, destination)
-        _report(context)
-        return replace(_result(context), export=facts, bundle=destination)
+    return context
+
+
+def go_on(context: RunContext) -> None:
+    """Goes on with a run that is open and locked, as far as its trials can be exported."""
+    _check_inputs(context)
+    take_over(context)
+    if context.recipe.is_fixed:
+        find_tables(context)
+        train_fixed(context)
+    else:
+        profile(context)
+        rank_again(context)
 
 
 def _load(path: Path | str, data_dir: Path | None) -> Recipe:
     path = Path(path)
     # The recipe inside a run folder names its files from there, and the folder may have been moved without them.
     recipe = RunFolder(path.parent).read_recipe() if _is_of_a_run(path) else Recipe.load(path)
+    recipe = recipe.with_plugins(given())
     return recipe if data_dir is None else recipe.with_data_directory(data_dir)
 
 
@@ -297,7 +389,7 @@ def _removed_if_wrong(folder: RunFolder, fresh: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _working(context: RunContext) -> Iterator[None]:
+def working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts or the disk is full."""
     with context.folder, context.progress:
         try:
@@ -306,8 +398,8 @@ def _working(context: RunContext) -> Iterator[None]:
             with suppress(EdgeNASError):
                 context.log.event("interrupted")
             raise WorkError(
-                f"interrupted; everything finished so far is saved in {context.folder.path}; continue with the same "
-                "command and --resume"
+                f"interrupted; everything finished so far is saved in {context.folder.path} ({saved_words(context)}); "
+                "continue with the same command and --resume"
             ) from None
         except EdgeNASError as error:
             if isinstance(error, WorkError) and is_full(error) and "--resume" not in str(error):
@@ -326,7 +418,9 @@ def _prepare(context: RunContext, *, resume: bool) -> bool:
     # One that was killed before its first trial may lack its inputs: what is there now is what it is made from.
     if existed and (folder.inputs.path.is_file() or folder.study_path.is_file()):
         _check_inputs(context)
+        take_over(context)
     else:
+        folder.accept(recipe)
         folder.inputs.write(recipe, context.space, context.dataset, context.labels)
     return existed
 
@@ -366,7 +460,37 @@ def _search(
 
 
 def _ship(context: RunContext) -> None:
-    """Trains and exports the best candidate that keeps the budget when measured."""
+    """Trains and exports the best candidate that keeps the budget when measured; of several budgets, one for each.
+
+    A budget for which there is none is told when the others are shipped.
+    """
+    from edgenas.export.bundle.bundle import copy_bundle
+
+    views, folder, failed = context.budgets, context.folder, list[str]()
+    if len(views) == 1:
+        _ship_best(context)
+        return
+    for view in views:
+        context.progress.say(f"budget {view.budget_name}:")
+        context.log.event("budget_started", budget=view.budget_name)
+        try:
+            _ship_best(view)
+        except NothingFitsError as error:
+            failed.append(f"{view.budget_name}: {error}")
+    copy = folder.budget_bundle_path(context.budget_name)
+    if folder.read(ExportRecord).done and not _same_bundle(folder.bundle_path, copy):
+        copy_bundle(folder.bundle_path, copy)
+    if failed:
+        _report(context)
+        raise NothingFitsError("; ".join(failed))
+
+
+def _same_bundle(one: Path, other: Path) -> bool:
+    pair = [path / "metrics.json" for path in (one, other)]
+    return all(path.is_file() for path in pair) and pair[0].read_bytes() == pair[1].read_bytes()
+
+
+def _ship_best(context: RunContext) -> None:
     while True:
         number = choose(context)
         if _ship_trial(context, number):
@@ -377,8 +501,11 @@ def _ship_trial(context: RunContext, number: int) -> bool:
     trial, network = _trained(context, number)
     done = context.folder.read(ExportRecord)
     bundle = context.folder.bundle_path
-    if done.done and done.trial == number and (bundle / "metrics.json").is_file():
+    there = done.done and (bundle / "metrics.json").is_file()
+    if there and done.trial == number and not done.earlier:
         return True
+    if there:
+        keep_bundle(context)
     facts = export(context, trial, network, bundle)
     if isinstance(facts, str):
         reject(context, number, facts)
@@ -387,7 +514,7 @@ def _ship_trial(context: RunContext, number: int) -> bool:
     return True
 
 
-def _ship_chosen(context: RunContext, number: int, destination: Path) -> ExportRecord:
+def ship_chosen(context: RunContext, number: int, destination: Path) -> ExportRecord:
     """Ships a trial that the user chose, beside what the run chose."""
     trial, network = _trained(context, number)
     facts = export(context, trial, network, destination)
@@ -422,12 +549,30 @@ def _result(context: RunContext) -> RunResult:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
     if best is not None and context.recipe.space.architecture is not None:
         best = replace(best, architecture=context.recipe.space.architecture)
+    bundles = _bundles(context, trials)
     return RunResult(
         run=context.folder.path,
         best=best,
         trials=len(trials),
-        seconds=sum(records.seconds.values()),
+        seconds=sum(records.seconds.values()) + sum(one.seconds for one in bundles[:-1]),
+        bundles=bundles,
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
         is_fixed=context.recipe.is_fixed,
+        ranking=records.of(RankingRecord),
     )
+
+
+def _bundles(context: RunContext, trials: Sequence[Trial]) -> tuple[BudgetResult, ...]:
+    """What was found for each of several budgets; empty where there is one."""
+    if len(context.budgets) == 1:
+        return ()
+    found = []
+    for view in context.budgets:
+        records = view.folder.records
+        record = records.of(ExportRecord)
+        trial = next((trial for trial in trials if record.done and trial.number == record.trial), None)
+        seconds = sum(records.seconds.get(step, 0.0) for step in PER_BUDGET)
+        bundle = view.folder.budget_bundle_path(view.budget_name)
+        found.append(BudgetResult(view.recipe.limits, bundle, trial, record, seconds))
+    return tuple(found)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgenas.run.disk import check_space
+from edgenas.run.initial import check_initial
 from edgenas.run.profile import check_energy_known
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.text import one_line
+from edgenas.spaces.text import one_line, printable
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -51,6 +52,7 @@ def check(context: RunContext) -> None:
         check_supernet(context)
     _check_compression(context)
     _check_bundle_folder(context)
+    check_initial(context)
     parameters = max(network.params for network in networks)
     finals = context.recipe.export.candidates
     check_space(
@@ -65,9 +67,9 @@ def _check_data(context: RunContext) -> None:
 
     dataset, data = context.dataset, context.recipe.data
     if problem := label_problem(context.labels):
+        source = printable(dataset.source, instead="?")
         raise InputError(
-            f"data set {dataset.name!r} ({_shown(dataset.source)}): {problem}; rename the class, whose name goes into "
-            "labels.txt"
+            f"data set {dataset.name!r} ({source}): {problem}; rename the class, whose name goes into labels.txt"
         )
     for what in ("name", "licence", "source"):
         text = getattr(dataset, what)
@@ -75,13 +77,9 @@ def _check_data(context: RunContext) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise InputError(
-                f"data set {_shown(text)}: its {what} is no text that UTF-8 can write; rename it"
+                f"data set {printable(text, instead='?')}: its {what} is no text that UTF-8 can write; rename it"
             ) from None
     dataset.split(data.validation_fraction, context.recipe.seed)
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _sampled(context: RunContext) -> list[Network]:
@@ -113,4 +111,5 @@ def _check_compression(context: RunContext) -> None:
 def _check_bundle_folder(context: RunContext) -> None:
     from edgenas.export.bundle.bundle import check_replaceable
 
-    check_replaceable(context.folder.bundle_path)
+    for view in context.budgets:
+        check_replaceable(view.folder.bundle_path)

@@ -30,7 +30,8 @@ def profile(context: RunContext) -> None:
             paths = {device.name: str(_profile(context, device)) for device in context.devices}
             record = folder.read(ProfileRecord)
             folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
-    check_budget(context)
+    for view in context.budgets:
+        check_budget(view)
     ranges = budget_ranges(context)
     record = folder.read(ProfileRecord)
     if record.budget != ranges:
@@ -40,7 +41,7 @@ def profile(context: RunContext) -> None:
 
 
 def _profile(context: RunContext, device: RunDevice) -> Path:
-    path = given_table(context, device) if device.recipe.table else _own_table(context, device)
+    path = given_table(context, device) if device.recipe.table else measured_table(context, device)
     run_table(context, path).save(device.table_path)
     return path
 
@@ -121,7 +122,8 @@ def given_table(context: RunContext, device: RunDevice) -> Path:
     return path
 
 
-def _own_table(context: RunContext, device: RunDevice) -> Path:
+def measured_table(context: RunContext, device: RunDevice) -> Path:
+    """The device's own table, with what it lacked of the space measured. Raises WorkError when blocks do not run."""
     from edgenas.latency.profile.profiler import profile_space
     from edgenas.latency.profile.progress import StageProgress
 

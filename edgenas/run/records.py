@@ -105,6 +105,21 @@ class ProfileRecord(StepRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewardRecord(Record):
+    """The reward that trials are ranked by, where it is not the one that they were found with."""
+
+    reward: str = _key(text, "absolute", kept=True)
+    targets: Mapping[str, float] = _key(by_name(number), dict)
+    beta: float | None = _key(number)
+    weights: Mapping[str, float] = _key(by_name(number), dict)
+    epochs: int | None = _key(count)
+
+
+def _reward(where: str, value: Any) -> RewardRecord:
+    return RewardRecord.from_json(value, where)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SupernetRecord(StepRecord):
     """The training of the shared weights of a one-shot run; ``source`` is the run they were taken from instead."""
 
@@ -145,7 +160,10 @@ class RankingRecord(StepRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRecord(StepRecord):
-    """How many trials there are, the best one's number, the limits, and the CPU seconds of the search itself."""
+    """How many trials there are, the best one's number, the limits, and the CPU seconds of the search itself.
+
+    ``rank_again``: the budget or the reward has changed, and ``ranking`` and ``limits`` are still to be made from it.
+    """
 
     step: ClassVar[str] = "search"
 
@@ -154,6 +172,8 @@ class SearchRecord(StepRecord):
     best: int | None = _key(trial_number)
     limits: Mapping[str, float] = _key(by_name(figure), dict)
     overhead: Mapping[str, float] = _key(by_name(number), dict)
+    rank_again: bool = _key(boolean, False)
+    ranking: RewardRecord | None = _key(_reward)  # noqa: RUF009
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,12 +255,13 @@ class ExportRecord(StepRecord):
     """What is shipped: the trial, its metrics as float model and as file, and its costs on the first and all devices.
 
     ``top1_float`` and ``top1_tflite`` stand beside ``metrics`` where the task has that metric, and alone in runs of
-    before there were several tasks.
+    before there were several tasks. ``earlier``: the recipe has changed since, and it is to be exported again.
     """
 
     step: ClassVar[str] = "export"
 
     trial: int | None = _key(trial_number)
+    earlier: bool = _key(boolean, False)
     metric: str | None = _key(text)
     metrics: Mapping[str, Mapping[str, float]] = _key(by_name(by_name(figure)), dict)
     top1_float: float | None = _key(figure)
@@ -308,6 +329,10 @@ _KINDS: dict[str, type[StepRecord]] = {
 }
 
 
+#: Steps that each of several budgets has for itself.
+PER_BUDGET = tuple(kind.step for kind in (ChooseRecord, FinalistsRecord, TrainRecord, ExportRecord))
+
+
 @dataclass(frozen=True)
 class StepRecords:
     """The records of all steps that have begun, by name."""
@@ -315,12 +340,12 @@ class StepRecords:
     steps: Mapping[str, StepRecord] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, steps: Any) -> StepRecords:
+    def from_json(cls, steps: Any, where: str = "steps") -> StepRecords:
         """Reads ``steps`` of ``state.json``. Raises InputError when a record cannot be what was written."""
         return cls(
             {
-                name: _KINDS.get(name, StepRecord).from_json(facts, f"steps.{name}")
-                for name, facts in mapping("steps", steps).items()
+                name: _KINDS.get(name, StepRecord).from_json(facts, f"{where}.{name}")
+                for name, facts in mapping(where, steps).items()
             }
         )
 

@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.export.files import write_atomically
+from edgenas.run.budgets import for_budgets
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
-from edgenas.run.records import SearchRecord
+from edgenas.run.records import RewardRecord, SearchRecord
 from edgenas.run.shared import copy_study, documents_of, open_shared
 from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
+from edgenas.search.per_budget import ObjectiveOfBudgets
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.study.candidates import Candidate, EvaluatorFactory, Outcome
@@ -75,6 +77,7 @@ def search(
     if context.folder.read(SearchRecord).done:
         return
     with context.step(SearchRecord):
+        rank_again(context)
         study = open_or_create_study(context)
         try:
             if crew is None:
@@ -117,16 +120,15 @@ def take_part(
     scheduler: SchedulerFactory | None = None,
 ) -> int:
     """Evaluates trials of a study under a worker's name until it has all; returns how many were ended here."""
-    recipe, limits = context.recipe, context.limits
-    targets = {name: limits[name] for name in recipe.objective_targets}
-    problem = context.costs.problem(limits, recipe.trials)
-    algorithm = _algorithm(context, problem)
+    recipe = context.recipe
+    problem = context.costs.problem(context.limits, recipe.trials)
+    algorithm, objective = for_budgets(context, recipe.trials, _algorithm)
     if evaluator is None:
         from edgenas.study.evaluation import ShortTrainingEvaluator
 
         evaluator = ShortTrainingEvaluator(recipe)
     with Desk(study, worker, say=context.progress.say) as desk:
-        run = _Search(context, desk, problem, algorithm, recipe.make_objective(targets))
+        run = _Search(context, desk, problem, algorithm, objective)
         try:
             make = scheduler or WorkerPool
             with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -138,21 +140,26 @@ def take_part(
     return run.ended
 
 
-def _algorithm(context: RunContext, problem: Problem) -> Algorithm:
-    """What suggests candidates: the recipe's algorithm, or the scores of its supernet."""
+def _algorithm(context: RunContext, problem: Problem, seed: int) -> Algorithm:
+    """What suggests candidates for one budget: the recipe's algorithm, or the scores of its supernet."""
     wanted = context.recipe.search
     if context.recipe.is_one_shot:
-        from edgenas.run.supernet.steps import make_finalists
+        from edgenas.run.supernet.steps import make_best_scored
 
-        return make_finalists(context, problem)
-    return create_screened(wanted.algorithm, problem, context.recipe.seed, wanted.options, wanted.screen)
+        return make_best_scored(context, problem)
+    return create_screened(wanted.algorithm, problem, seed, wanted.options, wanted.screen)
 
 
 class _Search:
     """The loop over candidates."""
 
     def __init__(
-        self, context: RunContext, desk: Desk, problem: Problem, algorithm: Algorithm, objective: Objective
+        self,
+        context: RunContext,
+        desk: Desk,
+        problem: Problem,
+        algorithm: Algorithm,
+        objective: Objective | ObjectiveOfBudgets,
     ) -> None:
         self.context = context
         self.desk = desk
@@ -208,13 +215,18 @@ class _Search:
                 if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
                     self.keep_copy()
                 self.feed.update()
-                best = self.feed.best
-                task.advance(
-                    note=f"best: trial {best.number}, {figure_words(best)}" if best else f"failed: {trial.error}"
-                )
+                best = self._best()
+                words = f"failed: {trial.error}" if trial.error else "none keeps the budget yet"
+                task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
 
             self._again.extend(self._retry(number) for number in interrupted)
             pool.run(self._candidates(total), tell)
+
+    def _best(self) -> Trial | None:
+        """The best trial so far; where the budget has changed, of those that keep the present one."""
+        if self.context.folder.read(SearchRecord).ranking is None:
+            return self.feed.best
+        return next(iter(self.study.ranking), None)
 
     def _candidates(self, total: int) -> Iterator[Candidate | None]:
         """The next candidate, whenever one is asked for; None while only an outcome can bring another."""
@@ -462,9 +474,31 @@ def open_or_create_study(context: RunContext) -> StudyStore:
     return context.open_study()
 
 
+def rank_again(context: RunContext) -> None:
+    """Where the budget or the reward has changed, everybody who opens the study from now on ranks by the new ones."""
+    record, recipe = context.folder.read(SearchRecord), context.recipe
+    if not record.rank_again:
+        return
+    objective = recipe.make_objective({name: context.limits[name] for name in recipe.objective_targets})
+    ranking = RewardRecord(
+        reward=objective.kind,
+        targets=dict(objective.targets),
+        beta=objective.beta,
+        weights=dict(objective.weights),
+        epochs=recipe.search.training.epochs,
+    )
+    context.folder.write(replace(record, rank_again=False, ranking=ranking, limits=context.limits))
+
+
 def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
+    if not ranking and context.folder.read(SearchRecord).ranking is not None and len(failed) < len(trials):
+        raise WorkError(
+            f"none of {len(trials)} trials keeps the budget that this run has now; they are kept in "
+            f"{context.folder.study_path}. Raise search.trials, so that the search goes on under it, or the budget, "
+            "and continue with --resume"
+        )
     if not ranking:
         reason = failed[-1].error if failed else "nothing could be suggested"
         raise WorkError(
@@ -484,6 +518,7 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) ->
     context.progress.say(
         f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
         + _predicted(best, limits)
+        + f"; saved in {context.folder.study_path}"
     )
     if words := overhead_words(record.overhead):
         context.progress.say(f"search: {words}")

@@ -72,7 +72,7 @@ def open_shared(context: RunContext, facts: dict[str, object]) -> StudyStore:
 
 
 def _check_same(context: RunContext, documents: dict[str, str], url: str) -> None:
-    from edgenas.run.folder import flat
+    from edgenas.run.changes import flat
 
     theirs = flat(parse_document(documents[RECIPE], f"{url}: {RECIPE}").value)
     ours = flat(context.recipe.model_dump(mode="json"))

@@ -83,7 +83,7 @@ def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[
     ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``; ``{"error"}`` when the device does not
     answer any more, which spoils nothing that was measured before.
     """
-    from edgenas.compare.side_by_side import measure_side_by_side
+    from edgenas.compare.side_by_side import known_anchor_ms, measure_side_by_side
 
     table = device.known_table
     try:
@@ -92,7 +92,7 @@ def quiet_latency(context: RunContext, device: RunDevice, model: bytes) -> dict[
             {"shipped": model},
             threads=device.threads,
             seed=context.recipe.seed,
-            anchor_ms=None if table is None else table.anchor_ms,
+            anchor_ms=known_anchor_ms(device.name) if table is None else table.anchor_ms,
             settings=None if table is None else table.visit_settings(),
         )["shipped"]
     except WorkError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.files import write_atomically
+from edgenas.run.initial import beginning
 from edgenas.run.records import TrainRecord
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -60,7 +61,7 @@ def load_trained(context: RunContext, number: int, model: Any) -> None:
 
 
 def train_final(context: RunContext, number: int, network: Network) -> None:
-    """Trains a trial's network from scratch with the recipe's final settings, unless that is done."""
+    """Trains a trial's network with the recipe's final settings, unless that is done."""
     folder = final_path(context, number)
     if (folder / "training.json").is_file() and weights_path(context, number).is_file():
         return
@@ -68,6 +69,7 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
     with context.step(TrainRecord):
         done = run_training(
             context,
+            number,
             network,
             recipe.training.settings(),
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
@@ -83,7 +85,9 @@ def train_final(context: RunContext, number: int, network: Network) -> None:
             "trained", trial=number, metric=done.metric, validation_metrics=done.metrics, seconds=done.result.seconds
         )
         score = done.metrics[done.metric]
-        context.progress.say(f"trained: {done.metric} {score:.4f} on {done.validation_examples} validation examples")
+        context.progress.say(
+            f"trained: {done.metric} {score:.4f} on {done.validation_examples} validation examples; saved in {folder}"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class DoneTraining:
     train_examples: int
     validation_examples: int
     preprocessing: Any
+    initial: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """What ``training.json`` keeps of it."""
@@ -108,18 +113,36 @@ class DoneTraining:
             "seconds": self.result.seconds,
             "preprocessing": self.preprocessing.to_dict(),
             "history": self.result.history,
+            **({"initial": dict(self.initial)} if self.initial else {}),
         }
 
 
 def run_training(
-    context: RunContext, network: Network, settings: TrainingSettings, *, seed: int, folder: Path, title: str
+    context: RunContext,
+    number: int,
+    network: Network,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    folder: Path,
+    title: str,
 ) -> DoneTraining:
-    """Trains a network, or continues that from the checkpoint in ``folder``, with progress under ``title``."""
+    """Trains a trial's network, or continues that from the checkpoint in ``folder``, with progress under ``title``.
+
+    It begins as ``training.initial`` of the recipe says.
+    """
     from edgenas.training import evaluate, train
 
     training, validation = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
     learned = context.task
     preprocessing = learned.fit(training)
+    begins = beginning(context, number)
+    initial: dict[str, Any] = {}
+    if begins is not None:
+        taken = begins.fit(network)
+        initial = begins.to_json(taken)
+        context.log.event("initial_weights", trial=number, **initial)
+        context.progress.say(f"trial {number}: {begins.words(taken)}")
     steps = settings.steps(len(training))[1]
     with context.progress.task(title, steps) as task:
 
@@ -135,9 +158,10 @@ def run_training(
             seed=seed,
             validation=validation,
             preprocessing=preprocessing,
+            initial=None if begins is None else begins.arrays,
             checkpoint_dir=folder / "checkpoints",
             on_epoch=show,
             on_step=show,
         )
     metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
-    return DoneTraining(result, learned.metric, metrics, len(training), len(validation), preprocessing)
+    return DoneTraining(result, learned.metric, metrics, len(training), len(validation), preprocessing, initial)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgenas.spaces.errors import EdgeNASError
+from edgenas.spaces.text import printable
 
 _LONGEST_MESSAGE = 500
 #: Errors that may not come again: of Python, and of TensorFlow, whose names are known without importing it.
@@ -147,16 +148,6 @@ def words_of(error: BaseException) -> str:
         message = message[: _LONGEST_MESSAGE - 3] + "..."
     message = message or "no message"
     return message if isinstance(error, EdgeNASError) else f"{type(error).__name__}: {message}"
-
-
-def printable(text: str, *, lines: bool = False) -> str:
-    r"""Text without characters that terminals, JSON or databases stumble over; in one line unless ``lines``.
-
-    >>> printable("two\n lines\x00")
-    'two lines'
-    """
-    clean = "".join(c if c.isprintable() or (lines and c == "\n") else " " for c in text)
-    return clean if lines else " ".join(clean.split())
 
 
 class _WrongAnswerError(Exception):

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from edgenas.search.problem import Population, Problem
 from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 from edgenas.study.cost_names import DEVICE_COSTS, MEMORY_COSTS, cost_name, split_name
 from edgenas.study.objectives import within
 

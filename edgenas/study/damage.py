@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from edgenas.spaces.text import printable
+
 STUDY_NAME = "edgenas"
 IDENTITY, OUTCOME, FACTS = "checksum", "checksum_end", "checksum_facts"
 _IDENTITY_KEYS = ("architecture", "choices", "seed", "predicted", "files")
@@ -318,7 +320,7 @@ def back_up(path: Path) -> None:
 def damage_report(path: Path, problem: str) -> str:
     """One line about a damaged study: what is wrong, what can still be read, and from where to go on."""
     readable, total = _readable(path)
-    problem = "".join(c if c.isprintable() else "?" for c in " ".join(problem.split()))[:200]
+    problem = printable(problem, instead="?")[:200]
     words = f"{path}: the study is damaged ({problem}); nothing was changed. "
     words += f"{readable} of its {total} trials can still be read. " if total else "None of its trials can be read. "
     backup = backup_path(path)

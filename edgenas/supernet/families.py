@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 #: Largest and smallest networks that are made in advance, each with a draw of blocks of its own.
 _EXTREMES = 24

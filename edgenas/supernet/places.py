@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.ops import Op
@@ -22,7 +23,6 @@ from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.position import Position
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.slot_builder import GONE, NODE, PASS
-from edgenas.spaces.space.slots import SlotEntry
 from edgenas.spaces.space.wiring import columns_of
 from edgenas.supernet import layers as _layers  # noqa: F401  (registers)
 from edgenas.supernet.shared_layer import Variant, family, fixed_part, has_shared_weights, is_supported, shared_layer

@@ -86,6 +86,8 @@ class BundleContents:
     """Where the latency comes from, by device: ``kind``, ``runtime``, ``runtime_version``, ``threads``, ..."""
     predicted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By device: ``latency_ms``, ``energy_mj``, and where they come from under ``provenance``."""
+    not_predicted: Mapping[str, str] = field(default_factory=dict)
+    """Devices without a prediction, and why there is none."""
     budget: Mapping[str, Any] = field(default_factory=dict)
     """Limits by cost; of several devices, those mappings by device."""
     budget_use: Mapping[str, Any] = field(default_factory=dict)
@@ -149,6 +151,7 @@ class BundleContents:
             "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
             "energy_mj": dict(self.energy_mj),
             "predicted": {device: dict(cost) for device, cost in self.predicted.items()},
+            **({"not_predicted": dict(self.not_predicted)} if self.not_predicted else {}),
             "budget": {
                 name: dict(limit) if isinstance(limit, Mapping) else limit for name, limit in self.budget.items()
             },

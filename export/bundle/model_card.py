@@ -133,7 +133,12 @@ def _cost(contents: BundleContents) -> str:
         times = (_quiet(statistics), *_times(statistics))
         rows.append((device, known(kind_of(origin)), *times, energy, _origin(origin)))
     header = ("device", "kind", "quiet ms", "min ms", "median ms", "p90 ms", "energy mJ", "how")
-    predictions = "\n".join(_prediction(device, cost) for device, cost in contents.predicted.items())
+    predictions = "\n".join(
+        [
+            *(_prediction(device, cost) for device, cost in contents.predicted.items()),
+            *(f"Not predicted for {device}: {why}." for device, why in contents.not_predicted.items()),
+        ]
+    )
     return f"""## Latency and energy
 
 One {contents.words.example} at a time, this file on the device named.

@@ -27,9 +27,9 @@ from edgenas.latency.profile.inside import look_inside
 from edgenas.latency.profile.neighbourhoods import chains_through
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.signature import parse_signature
-from edgenas.spaces.space.slots import SlotEntry
 
 THRESHOLD = 0.05
 SAMPLE = 30
@@ -219,7 +219,9 @@ def _measure(
 ) -> tuple[dict[str, _Now], dict[str, str]]:
     """What blocks take now, and the device's words about those that it could not run."""
     inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
-    models = {name: write_tflite(entry.graph, table.precision) for name, entry in blocks.items() if name not in inside}
+    models = {
+        name: write_tflite(entry.deployed, table.precision) for name, entry in blocks.items() if name not in inside
+    }
     if device.is_exact:
         outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
         now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
@@ -258,12 +260,12 @@ def _inside_now(
         return {}
     session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
     seen = look_inside(session, by_key(networks, table.precision), counts)
-    coldness = (table.calibration or Calibration()).coldness
+    cache_misses = (table.calibration or Calibration()).cache_misses
 
     def now(name: str) -> _Now:
         """As the row is: without what slow networks add."""
-        cold = table.rows[name].cold_ms
-        warm = [each.latency_ms - cold * coldness.share(each.network_ms) for each in seen[name]]
+        missed = table.rows[name].cache_miss_ms
+        warm = [each.latency_ms - missed * cache_misses.share(each.network_ms) for each in seen[name]]
         return _Now(float(np.mean(warm)), quiet=any(each.visits for each in seen[name]))
 
     return {name: now(name) for name in blocks if name in seen}

@@ -23,7 +23,6 @@ from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.profile.reference_networks import reference_networks, table_for
 from edgenas.latency.table.latency_table import LatencyTable
-from edgenas.spaces.cost import weight_bytes
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.population import Population
@@ -110,7 +109,6 @@ class Validation:
             "unadjusted": vars(self.unadjusted),
             "clock": round(self.clock, 4),
             "drift": None if self.drift is None else round(self.drift.ratio, 4),
-            "drift_ms_per_mb": _rounded(None if self.drift is None else self.drift.ms_per_mb),
             "holds": self.holds,
             "quiet_networks": sum(row.quiet_visits > 0 for row in self.rows),
             "table_error": self.table_error,
@@ -164,7 +162,7 @@ def validate(
 
     visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
     _visit(device, models, visits, rng, table.threads, progress)
-    told = seen_networks(visits, decoded, references, table.precision)
+    told = seen_networks(visits, len(decoded), references)
     now = np.array([each.latency_ms for each in told.seen])
     return Validation(
         accuracy=Accuracy.of(predicted, told.measured_ms),
@@ -221,33 +219,16 @@ class SeenNetworks:
     drift: DeviceDrift | None
 
 
-def seen_networks(
-    visits: Visits, networks: Sequence[Network], references: Sequence[tuple[Network, float]], precision: str
-) -> SeenNetworks:
-    """From visits to the networks (by their places) and to those that were measured when the table was made."""
+def seen_networks(visits: Visits, count: int, references: Sequence[tuple[Network, float]]) -> SeenNetworks:
+    """From visits to ``count`` networks (by their places) and to those that were measured when the table was made."""
     latencies = visits.latencies(visits.by_model)
     now_ms = [latencies[f"reference {place}"].latency_ms for place in range(len(references))]
-    drift = _drift(references, now_ms, precision)
-    seen = [latencies[str(place)] for place in range(len(networks))]
+    drift = tell_drift(np.array([then for _, then in references]), np.array(now_ms)) if references else None
+    seen = [latencies[str(place)] for place in range(count)]
     measured = np.array([each.latency_ms for each in seen])
     if drift is not None and drift.is_small:
-        measured = drift.taken_out(measured, _weights_mb(networks, precision))
+        measured = measured / drift.ratio
     return SeenNetworks(seen, measured, drift)
-
-
-def _drift(references: Sequence[tuple[Network, float]], now_ms: Sequence[float], precision: str) -> DeviceDrift | None:
-    if not references:
-        return None
-    networks, then_ms = zip(*references, strict=True)
-    return tell_drift(np.array(then_ms), np.array(now_ms), _weights_mb(networks, precision))
-
-
-def _weights_mb(networks: Sequence[Network], precision: str) -> NDArray[np.float64]:
-    return 1e-6 * np.array([weight_bytes(network, precision) for network in networks])
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 5)
 
 
 def _simulated(

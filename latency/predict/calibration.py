@@ -29,7 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.latency.predict.coldness import Coldness
+from edgenas.latency.predict.cache_misses import CacheMisses
 from edgenas.latency.predict.memory import MemoryFit
 from edgenas.latency.table.error_figures import error_figures, interval_from
 
@@ -42,6 +42,9 @@ _PRIOR_WEIGHT_MS_PER_MB = 0.05
 _PRIOR_WEIGHT_ERROR = 0.05
 _PRIOR_WIDE_ERROR = 5.0
 _EXPECTED_ERROR = 0.015
+#: Keys of older tables, and those of what is no more.
+_OLDER_KEYS = {"cold_ms_per_mb": "cache_miss_ms_per_mb", "cold_decay_ms": "cache_miss_decay_ms"}
+_GONE_KEYS = ("cold_part",)
 
 
 class MeasuredBlock(Protocol):
@@ -56,7 +59,7 @@ class MeasuredBlock(Protocol):
     @property
     def networks(self) -> int: ...
     @property
-    def cold_ms(self) -> float: ...
+    def cache_miss_ms(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,9 @@ class Calibration:
     ``deployed_error`` is how wrong the median of a network is that is predicted with the ratio of the others (mean
     relative error). ``base_ms`` is what a network costs whatever its blocks: 0 where blocks are measured alone and each
     pays for it, so that ``overhead_ms`` tells it.
-    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cold_ms_per_mb``, ``cold_part`` and
-    ``cold_decay_ms`` tell how they differ between fast and slow ones
-    (:class:`edgenas.latency.predict.coldness.Coldness`).
+    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cache_miss_ms_per_mb`` and
+    ``cache_miss_decay_ms`` tell how they differ between fast and slow ones
+    (:class:`edgenas.latency.predict.cache_misses.CacheMisses`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
     networks: constants that were fitted on networks of one space do not hold for those of another, so a table keeps
     one calibration a space. ``created`` is when it was fitted.
@@ -89,9 +92,8 @@ class Calibration:
     weight_ms_per_mb: float = 0.0
     wide_ms_per_mb: float = 0.0
     inside_scale: float = 1.0
-    cold_ms_per_mb: float = 0.0
-    cold_decay_ms: float = 1.0
-    cold_part: float = 0.0
+    cache_miss_ms_per_mb: float = 0.0
+    cache_miss_decay_ms: float = 1.0
     mape_interval: tuple[float, float] | None = None
     of: str = ""
     pairs: tuple[tuple[float, float], ...] = ()
@@ -116,13 +118,13 @@ class Calibration:
         latencies, weights, wide, networks = figures.reshape(-1, 4).T
         return np.where(networks > 0, self.inside_scale * latencies, self.contributions(latencies, weights, wide))
 
-    def cold_parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
+    def cache_miss_parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
         """(blocks,) what they add to a slow network beyond that, in ms."""
-        return self.inside_scale * np.array([block.cold_ms for block in blocks], np.float64)
+        return self.inside_scale * np.array([block.cache_miss_ms for block in blocks], np.float64)
 
     @property
-    def coldness(self) -> Coldness:
-        return Coldness(self.cold_ms_per_mb, self.cold_decay_ms, self.cold_part)
+    def cache_misses(self) -> CacheMisses:
+        return CacheMisses(self.cache_miss_ms_per_mb, self.cache_miss_decay_ms)
 
     @property
     def fixed_ms(self) -> float:
@@ -143,14 +145,21 @@ class Calibration:
     def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
         """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
         of_alone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
-        of_inside = ("inside_scale", "cold_ms_per_mb", "cold_decay_ms", "cold_part")
+        of_inside = ("inside_scale", "cache_miss_ms_per_mb", "cache_miss_decay_ms")
         names = of_alone if inside else of_inside
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
 
     def at_clock(self, factor: float) -> Calibration:
         """A copy for latencies that were multiplied with ``factor``."""
-        names = ("overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb", "cold_ms_per_mb", "cold_decay_ms")
+        names = (
+            "overhead_ms",
+            "base_ms",
+            "weight_ms_per_mb",
+            "wide_ms_per_mb",
+            "cache_miss_ms_per_mb",
+            "cache_miss_decay_ms",
+        )
         scaled: dict[str, Any] = {name: round(getattr(self, name) * factor, 6) for name in names}
         pairs = tuple((round(predicted * factor, 6), round(measured * factor, 6)) for predicted, measured in self.pairs)
         return self if factor == 1 else dataclasses.replace(self, **scaled, pairs=pairs)
@@ -181,6 +190,8 @@ class Calibration:
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
         """Raises TypeError or ValueError on anything else than what :meth:`to_json` made."""
         known = {field.name for field in dataclasses.fields(cls)}
+        if isinstance(data, Mapping):
+            data = {_OLDER_KEYS.get(name, name): value for name, value in data.items() if name not in _GONE_KEYS}
         if not isinstance(data, Mapping) or not {"scale", "overhead_ms", "networks"} <= set(data) <= known:
             raise ValueError(f"calibration must have the keys {', '.join(sorted(known))}")
         optional = {
@@ -195,9 +206,8 @@ class Calibration:
             weight_ms_per_mb=float(data.get("weight_ms_per_mb", 0.0)),
             wide_ms_per_mb=float(data.get("wide_ms_per_mb", 0.0)),
             inside_scale=float(data.get("inside_scale", 1.0)),
-            cold_ms_per_mb=float(data.get("cold_ms_per_mb", 0.0)),
-            cold_decay_ms=float(data.get("cold_decay_ms", 1.0)),
-            cold_part=float(data.get("cold_part", 0.0)),
+            cache_miss_ms_per_mb=float(data.get("cache_miss_ms_per_mb", 0.0)),
+            cache_miss_decay_ms=float(data.get("cache_miss_decay_ms", 1.0)),
             mape_interval=interval_from(data.get("mape_interval")),
             of=str(data.get("of", "")),
             created=str(data.get("created", "")),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.latency.predict.block_model import LEAST_BLOCKS, BlockModel, nearest_kind
-from edgenas.latency.predict.coldness import Coldness
+from edgenas.latency.predict.cache_misses import CacheMisses
 from edgenas.latency.predict.measured_range import MeasuredRange, outside_words
 from edgenas.latency.predict.operators import OperatorWork, signature_work
 from edgenas.latency.table.latency_table import LatencyTable, Row
@@ -98,14 +98,14 @@ class Interpolation:
         weight_bytes = sum(work.parameter_bytes for work in works)
         wide_bytes = sum(work.parameter_bytes for work in works if work.is_wide)
         latency = self.model.predict(works)
-        coldness = self.table.calibration.coldness if self.table.calibration else Coldness()
+        cache_misses = self.table.calibration.cache_misses if self.table.calibration else CacheMisses()
         return Row(
             latency,
             energy_mj=energy,
             weight_bytes=weight_bytes,
             wide_bytes=wide_bytes,
             networks=int(np.median([self.table.rows[signature].networks for signature in self._works])),
-            cold_ms=coldness.expected_ms(latency, weight_bytes),
+            cache_miss_ms=cache_misses.expected_ms(weight_bytes),
         )
 
     def error(self, signature: str | None = None) -> HeldOutError | None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgenas.latency.predict.operators import OUTSIDE, OperatorWork, signature_work
 from edgenas.spaces.errors import InputError
 
-Pattern = tuple[object, ...]
+Pattern = tuple[Any, ...]
 #: What no block covers is cut into pieces of at most this many operators, as blocks have.
 _LONGEST_PIECE = 6
+#: Numbers of fused activations that cost nothing: RELU, RELU_N1_TO_1, RELU6.
+_CLAMPS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,15 @@ class Piece:
 
 
 class BlockIndex:
-    """Signatures by the operators of their blocks. Signatures that cannot be read are left out."""
+    """Signatures by the operators of their blocks. Signatures that cannot be read are left out.
+
+    In a model a block's last operator may take along a ReLU of what reads it, which costs nothing: where no block has
+    that, one without it is found.
+    """
 
     def __init__(self, signatures: Iterable[str]) -> None:
         self._by_pattern: dict[Pattern, str] = {}
+        self._plainly: dict[Pattern, str] = {}
         for signature in sorted(signatures):
             try:
                 works = signature_work(signature)
@@ -38,6 +46,7 @@ class BlockIndex:
                 continue
             if works:
                 self._by_pattern.setdefault(_pattern(works, 0, len(works)), signature)
+                self._plainly.setdefault(_plain(_pattern(works, 0, len(works))), signature)
         self._lengths = sorted({len(pattern) for pattern in self._by_pattern}, reverse=True)
 
     def cover(self, works: Sequence[OperatorWork]) -> tuple[Piece, ...]:
@@ -50,9 +59,10 @@ class BlockIndex:
             choice: tuple[int, int, int, str | None] = (alone[0] + 1, alone[1], end - 1, None)
             for length in self._lengths:
                 start = end - length
-                if start < 0 or not _closed(readers, start, end):
+                if start < 0 or not _closed(works, readers, start, end):
                     continue
-                signature = self._by_pattern.get(_pattern(works, start, end))
+                pattern = _pattern(works, start, end)
+                signature = self._by_pattern.get(pattern) or self._plainly.get(_plain(pattern))
                 before = best[start]
                 if signature is not None and (before[0], before[1] + 1) < choice[:2]:
                     choice = (before[0], before[1] + 1, start, signature)
@@ -71,6 +81,14 @@ def _pattern(works: Sequence[OperatorWork], start: int, end: int) -> Pattern:
     )
 
 
+def _plain(pattern: Pattern) -> Pattern:
+    """The same with a last operator that takes no clamp along."""
+    *before, (fingerprint, sources) = pattern
+    *rest, options = fingerprint
+    left = tuple(each for each in options if each[0] != "fusedActivationFunction" or each[1] not in _CLAMPS)
+    return (*before, ((*rest, left), sources))
+
+
 def _readers(works: Sequence[OperatorWork]) -> Mapping[int, list[int]]:
     readers: dict[int, list[int]] = defaultdict(list)
     for place, work in enumerate(works):
@@ -79,9 +97,15 @@ def _readers(works: Sequence[OperatorWork]) -> Mapping[int, list[int]]:
     return readers
 
 
-def _closed(readers: Mapping[int, list[int]], start: int, end: int) -> bool:
-    """Whether only the last operator's output is read behind the end, as that of a block."""
-    return all(reader < end for place in range(start, end - 1) for reader in readers.get(place, ()))
+def _closed(works: Sequence[OperatorWork], readers: Mapping[int, list[int]], start: int, end: int) -> bool:
+    """Whether only the last operator's output is read behind the end, as that of a block, or that of a first operator
+    without weights: what several blocks would do is done once.
+    """
+
+    def is_shared(place: int) -> bool:
+        return not works[place].parameter_bytes and all(source < start for source in works[place].sources)
+
+    return all(reader < end or is_shared(place) for place in range(start, end - 1) for reader in readers.get(place, ()))
 
 
 def _pieces(

@@ -111,7 +111,7 @@ def operator_work(operators: Sequence[TfliteOperator]) -> tuple[OperatorWork, ..
 def signature_work(signature: str) -> tuple[OperatorWork, ...]:
     """The work of the block that a signature stands for. Raises InputError when it cannot be read."""
     entry, precision = parse_signature(signature)
-    return operator_work(list_operators(entry.graph, precision))
+    return operator_work(list_operators(entry.deployed, precision))
 
 
 def _work(

@@ -21,7 +21,6 @@ from edgenas.spaces.network import Network
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 #: A calibration error above this is worth a word.
 _LARGE_ERROR = 0.05
@@ -74,7 +73,7 @@ class Predictor:
         self.calibration = table.calibration or Calibration()
         self.statistic = table.statistic
         self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
-        self._colds: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
+        self._cache_miss_costs: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
         self._energy_arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
 
     @property
@@ -125,12 +124,12 @@ class Predictor:
         inside = sum(row.networks > 0 for row in self.table.rows.values())
         if not inside:
             return None
-        coldness = self.calibration.coldness
-        if not coldness.ms_per_mb:
+        cache_misses = self.calibration.cache_misses
+        if not cache_misses.ms_per_mb:
             return f"{inside} of them measured inside networks; no difference was found between fast and slow networks"
         return (
             f"{inside} of them measured inside networks; slow ones, and most of that comes within "
-            f"{2 * coldness.decay_ms:.2g} ms, add about {coldness.ms_per_mb:.2g} ms per MB of weights"
+            f"{2 * cache_misses.decay_ms:.2g} ms, add about {cache_misses.ms_per_mb:.2g} ms per MB of weights"
         )
 
     def describe_deployed(self) -> str | None:
@@ -160,9 +159,9 @@ class Predictor:
         self.require_latency()
         alone = np.array([row.latency_ms for row in rows.values()])
         plain = self.calibration.parts(list(rows.values()))
-        total = self._total(plain.sum(), (cold := self.calibration.cold_parts(list(rows.values()))).sum())
+        total = self._total(plain.sum(), (missed := self.calibration.cache_miss_parts(list(rows.values()))).sum())
         # What is beyond the sum falls to the blocks that are slower in slow networks.
-        parts = plain + cold * ((total - self.calibration.fixed_ms - plain.sum()) / max(cold.sum(), 1e-12))
+        parts = plain + missed * ((total - self.calibration.fixed_ms - plain.sum()) / max(missed.sum(), 1e-12))
         energies = [self.row_energy(row) for row in rows.values()]
         energy_parts = self._energy_parts(np.array(energies), alone, plain)
         known = self.table.energy is not None and not np.isnan(energy_parts).any()
@@ -206,11 +205,11 @@ class Predictor:
     def memory_arrays(self, space: SearchSpace, cost: str) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot needs, in bytes; NaN where the table lacks it."""
 
-        def needed(entry: SlotEntry) -> float:
-            row = self.table.rows.get(entry.signature(self.table.precision))
+        def needed(signature: str) -> float:
+            row = self.table.rows.get(signature)
             return np.nan if row is None else float(getattr(row, cost))
 
-        return space.cost_arrays(needed)
+        return space.signature_arrays(self.table.precision, needed)
 
     # Energy --------------------------------------------------------------------------------------------------------
 
@@ -268,7 +267,7 @@ class Predictor:
     def energy_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot contributes, in mJ; NaN where the table lacks it."""
         if space not in self._energy_arrays:
-            self._energy_arrays[space] = space.cost_arrays(self._energy_contribution)
+            self._energy_arrays[space] = space.signature_arrays(self.table.precision, self._energy_contribution)
         return self._energy_arrays[space]
 
     @property
@@ -282,8 +281,8 @@ class Predictor:
             return np.full(parts.shape, np.nan)
         return self.table.energy.contributions(energies, alone, parts)
 
-    def _energy_contribution(self, entry: SlotEntry) -> float:
-        row = self.table.rows.get(entry.signature(self.table.precision))
+    def _energy_contribution(self, signature: str) -> float:
+        row = self.table.rows.get(signature)
         if row is None:
             return float("nan")
         alone = np.array(row.latency_ms)
@@ -310,13 +309,13 @@ class Predictor:
         """(N,) predicted quiet latencies in ms. Raises InputError when an architecture has a block that lacks."""
         self.require_latency()
         costs = [self.cost_arrays(space)]
-        if self.calibration.cold_ms_per_mb:
-            costs.append(self._cold_arrays(space))
-        plain, *cold = space.population_costs(population, *costs)
+        if self.calibration.cache_miss_ms_per_mb:
+            costs.append(self._cache_miss_arrays(space))
+        plain, *missed = space.population_costs(population, *costs)
         if np.isnan(plain).any():
             self._refuse_missing(self.missing(space), f"space {space.name!r}")
         total = self.calibration.fixed_ms + plain
-        return self.calibration.coldness.network_ms(total, cold[0]) if cold else total
+        return self.calibration.cache_misses.network_ms(total, missed[0]) if missed else total
 
     def cheapest(self, space: SearchSpace) -> tuple[Architecture, float]:
         """The architecture with the least predicted latency, and that latency in ms.
@@ -327,10 +326,10 @@ class Predictor:
         self.require_latency()
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
         arrays = self.cost_arrays(space)
-        if not self.calibration.cold_ms_per_mb:
+        if not self.calibration.cache_miss_ms_per_mb:
             architecture, total = space.cheapest(arrays)
             return architecture, self.calibration.fixed_ms + total
-        slow = {name: costs + self._cold_arrays(space)[name] for name, costs in arrays.items()}
+        slow = {name: costs + self._cache_miss_arrays(space)[name] for name, costs in arrays.items()}
         found = [space.cheapest(each)[0] for each in (arrays, slow)]
         latencies = self.population(space, space.to_population(found))
         return found[int(np.argmin(latencies))], float(latencies.min())
@@ -338,25 +337,25 @@ class Predictor:
     def cost_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot contributes to a fast network, in ms; NaN where the table lacks it."""
         if space not in self._arrays:
-            self._arrays[space] = space.cost_arrays(self._contribution)
+            self._arrays[space] = space.signature_arrays(self.table.precision, self._contribution)
         return self._arrays[space]
 
-    def _cold_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
+    def _cache_miss_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot adds to slow networks beyond that, in ms; 0 where the table lacks it."""
-        if space not in self._colds:
+        if space not in self._cache_miss_costs:
 
-            def cold(entry: SlotEntry) -> float:
-                row = self.table.rows.get(entry.signature(self.table.precision))
-                return 0.0 if row is None else float(self.calibration.cold_parts([row])[0])
+            def missed(signature: str) -> float:
+                row = self.table.rows.get(signature)
+                return 0.0 if row is None else float(self.calibration.cache_miss_parts([row])[0])
 
-            self._colds[space] = space.cost_arrays(cold)
-        return self._colds[space]
+            self._cache_miss_costs[space] = space.signature_arrays(self.table.precision, missed)
+        return self._cache_miss_costs[space]
 
-    def _total(self, plain_ms: float, cold_ms: float) -> float:
-        return float(self.calibration.coldness.network_ms(self.calibration.fixed_ms + plain_ms, cold_ms))
+    def _total(self, plain_ms: float, cache_miss_ms: float) -> float:
+        return float(self.calibration.cache_misses.network_ms(self.calibration.fixed_ms + plain_ms, cache_miss_ms))
 
-    def _contribution(self, entry: SlotEntry) -> float:
-        row = self.table.rows.get(entry.signature(self.table.precision))
+    def _contribution(self, signature: str) -> float:
+        row = self.table.rows.get(signature)
         return np.nan if row is None else self.row_ms(row)
 
     def row_ms(self, row: Row) -> float:

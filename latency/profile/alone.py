@@ -11,8 +11,8 @@ from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.latency.table.latency_table import Row
 from edgenas.spaces.blocks import ConvBnAct
 from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 # So many models are on disk and in one set of rounds at once.
 _BATCH = 1000
@@ -32,7 +32,7 @@ def measure_alone(
     graphs = {key: network.graph for key, network in wholes.items()}
     graphs[_EMPTY] = ConvBnAct(filters=8, kernel=1).lower((1, 1, 8))
     blocks = blocks_of(networks, precision) | dict(blocks)
-    graphs |= {signature: entry.graph for signature, entry in blocks.items()}
+    graphs |= {signature: entry.deployed for signature, entry in blocks.items()}
     session.measure(graphs, what="models", batch=_BATCH)
     rows = rows_alone(session, blocks)
     return rows, _calibrated(session, rows, wholes)
@@ -47,21 +47,16 @@ def rows_alone(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, R
             round(found.spread, 4),
             found.quiet_visits,
             found.visits,
-            weight_bytes=graph_weight_bytes(blocks[name].graph, session.precision),
-            wide_bytes=wide_depthwise_bytes(blocks[name].graph, session.precision),
+            weight_bytes=graph_weight_bytes(blocks[name].deployed, session.precision),
+            wide_bytes=wide_depthwise_bytes(blocks[name].deployed, session.precision),
         )
         for name, found in latencies.items()
     }
 
 
 def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntry]:
-    """The blocks of networks by signature."""
-    blocks = {}
-    for network in networks:
-        signatures = network.signatures(precision)
-        for node in network.nodes:
-            blocks[signatures[node.name]] = SlotEntry(node.block, network.input_shapes(node))
-    return blocks
+    """The blocks of networks of which something runs, by signature."""
+    return {entry.signature(precision): entry for network in networks for entry in network.running.values()}
 
 
 def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:

@@ -21,13 +21,14 @@ from edgenas.devices import Device, DeviceLostError, MeasureSettings
 from edgenas.devices.device import MeasurementOutcome
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.predict.calibration import Calibration
+from edgenas.latency.profile.alone import blocks_of
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 _LOG = logging.getLogger("edgenas.latency")
 #: Blocks that are measured between two writings of the table.
@@ -69,11 +70,8 @@ def modelled_energies(
 
 
 def _graphs(table: LatencyTable, entries: Mapping[str, SlotEntry], networks: Sequence[Network]) -> dict[str, OpGraph]:
-    graphs = {signature: entry.graph for signature, entry in entries.items()}
-    for network in networks:
-        signatures = network.signatures(table.precision)
-        graphs |= {signatures[name]: graph for name, graph in network.blocks_lowered.items()}
-    return {signature: graph for signature, graph in graphs.items() if signature in table.rows}
+    blocks = {**entries, **blocks_of(networks, table.precision)}
+    return {signature: entry.deployed for signature, entry in blocks.items() if signature in table.rows}
 
 
 # Measured ------------------------------------------------------------------------------------------------------------

@@ -25,16 +25,17 @@ from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.memory import MEMORY_COSTS, MemoryFit, fit_memory, together
+from edgenas.latency.profile.alone import blocks_of
 from edgenas.latency.profile.exact_inside import see_inside
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
 from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable, Row, default_table_path
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200
@@ -72,14 +73,8 @@ def profile_exact(
     identity = device.identity()
     table = None if fresh else _existing(path, precision, identity, device)
     table = table or _empty(precision, identity)
-    graphs = {signature: entry.graph for signature, entry in entries.items() if signature not in table.rows}
-    for network in networks:
-        signatures = network.signatures(precision)
-        graphs |= {
-            signature: network.blocks_lowered[name]
-            for name, signature in signatures.items()
-            if signature not in table.rows
-        }
+    blocks = {**entries, **blocks_of(networks, precision)}
+    graphs = {signature: entry.deployed for signature, entry in blocks.items() if signature not in table.rows}
     seen: dict[str, Row] = {}
     if device.tells_shares and neighbourhoods is not None:
         lacking = {signature: entry for signature, entry in entries.items() if signature in graphs}

@@ -21,14 +21,14 @@ from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.export.tflite.reader import read_operators
 from edgenas.latency.measure.session import by_key
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
-from edgenas.latency.profile.operator_counts import OperatorCounts, structure_of
+from edgenas.latency.profile.operator_counts import OperatorCounts, running_graphs, structure_of
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.table.latency_table import Row
 from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.ops import Shape
-from edgenas.spaces.space.slots import SlotEntry
 
 _BATCH = 20
 #: No block is free: one whose work another does along still has to be told from one that lacks.
@@ -82,7 +82,7 @@ def see_inside(
             for name, share in shares.items():
                 if not name.startswith(_AROUND):
                     seen[signatures[name]].append(share)
-                    graphs[signatures[name]] = batch[key].blocks_lowered[name]
+                    graphs[signatures[name]] = batch[key].running[name].deployed
         report(first + len(batch))
     found.rows = {name: _row(each, graphs[name], precision) for name, each in seen.items() if name in wanted}
     return found
@@ -144,7 +144,7 @@ class WrittenCounts:
 
     def of(self, network: Network) -> OperatorCounts:
         """The counts for the blocks of a network."""
-        for graph in network.blocks_lowered.values():
+        for graph in running_graphs(network).values():
             structure = structure_of(graph)
             if structure not in self._found:
                 self._found[structure] = len(read_operators(write_tflite(graph, self._precision)))
@@ -158,7 +158,7 @@ def node_shares(network: Network, whole: Measurement, counts: WrittenCounts) -> 
         return None
     ends = np.cumsum(per_node)
     parts = [whole.shares[end - count : end] for end, count in zip(ends, per_node, strict=True)]
-    return dict(zip(network.blocks_lowered, map(_sum, parts), strict=True))
+    return dict(zip(network.running, map(_sum, parts), strict=True))
 
 
 def _sum(shares: Sequence[OperatorShare]) -> OperatorShare:

@@ -4,7 +4,7 @@ A block that runs alone over and over finds its weights in the cache and its ten
 of many megabytes it does not, and takes up to a third longer. So where networks are slow and the runtime tells the time
 of each operator, no block is measured alone: random networks that together hold each block twice are, and a block's
 latency is what its operators took inside them, in fast networks and in slow ones
-(:mod:`edgenas.latency.predict.coldness`). A network
+(:mod:`edgenas.latency.predict.cache_misses`). A network
 is then the sum of its blocks, times a scale near 1. It is faster, too: one visit to a network is one to all its blocks.
 """
 
@@ -17,17 +17,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edgenas.latency.measure.session import Session, by_key
+from edgenas.latency.predict.cache_misses import CacheMisses, Sighting, fit_cache_misses
 from edgenas.latency.predict.calibration import Calibration, calibrate_inside
-from edgenas.latency.predict.coldness import Coldness, Sighting, fit_coldness
 from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
 from edgenas.latency.profile.alone import rows_alone
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.cost import graph_weight_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
-from edgenas.spaces.space.slots import SlotEntry
 
 #: A block is seen inside so many networks, where its space has them.
 _TIMES = 2
@@ -68,24 +68,28 @@ def measure_inside(
     _measure(session, wholes | around)
     before = table.calibration
     if before is not None and any(row.networks for row in table.rows.values()):
-        coldness: Coldness | None = before.coldness
+        cache_misses: CacheMisses | None = before.cache_misses
     else:
-        coldness = None
+        cache_misses = None
         around |= _fast_networks(session, blocks, around, neighbourhoods, counts)
     visits.effort = {key: 2 * effort for key, effort in visits.effort.items()} | dict.fromkeys(wholes, 1.0)
     _measure(session, _shuffled(wholes | around, session.seed), "networks again")
     _measure_disturbed(session, wholes | around)
     seen = _sightings(session, around, counts)
-    if coldness is None:
-        coldness = _coldness(session, seen, blocks)
-    rows = {name: _row(seen[name], entry.graph, precision, coldness) for name, entry in blocks.items() if name in seen}
+    if cache_misses is None:
+        cache_misses = _cache_misses(session, seen, blocks)
+    rows = {
+        name: _row(seen[name], entry.deployed, precision, cache_misses)
+        for name, entry in blocks.items()
+        if name in seen
+    }
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
         visits.settings = alone_settings
-        session.measure({name: entry.graph for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
+        session.measure({name: entry.deployed for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
         rows |= rows_alone(session, left)
     session.errors = {name: error for name, error in session.errors.items() if name in left}
-    return rows, _calibrated(session, {**table.rows, **rows}, wholes, coldness, before or Calibration())
+    return rows, _calibrated(session, {**table.rows, **rows}, wholes, cache_misses, before or Calibration())
 
 
 def look_inside(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
@@ -139,7 +143,7 @@ def _fast_networks(
         fast.update(new)
 
     visit(neighbourhoods.fast(typical, _FAST), _FASTEST_EFFORT)
-    if _coldness(session, _sightings(session, {**around, **fast}, counts), blocks).ms_per_mb:
+    if _cache_misses(session, _sightings(session, {**around, **fast}, counts), blocks).ms_per_mb:
         others = neighbourhoods.fast_around([name for name in typical if name in blocks], typical, _MOST_FAST)
         visit(others, _FAST_EFFORT)
     return fast
@@ -156,16 +160,18 @@ def _sightings(session: Session, networks: Mapping[str, Network], counts: Operat
     return dict(seen)
 
 
-def _coldness(session: Session, seen: Mapping[str, Sequence[Sighting]], blocks: Mapping[str, SlotEntry]) -> Coldness:
-    weights = {name: graph_weight_bytes(blocks[name].graph, session.precision) for name in seen if name in blocks}
-    return fit_coldness({name: seen[name] for name in weights}, weights)
+def _cache_misses(
+    session: Session, seen: Mapping[str, Sequence[Sighting]], blocks: Mapping[str, SlotEntry]
+) -> CacheMisses:
+    weights = {name: graph_weight_bytes(blocks[name].deployed, session.precision) for name in seen if name in blocks}
+    return fit_cache_misses({name: seen[name] for name in weights}, weights)
 
 
-def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Coldness) -> Row:
+def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, cache_misses: CacheMisses) -> Row:
     weight_bytes = graph_weight_bytes(graph, precision)
-    seen = coldness.undisturbed(seen, weight_bytes)
-    latency, cold = coldness.split(seen, weight_bytes)
-    warm = np.array([each.latency_ms - cold * coldness.share(each.network_ms) for each in seen])
+    seen = cache_misses.undisturbed(seen, weight_bytes)
+    latency, missed = cache_misses.split(seen, weight_bytes)
+    warm = np.array([each.latency_ms - missed * cache_misses.share(each.network_ms) for each in seen])
     low, high = np.quantile(warm, (0.25, 0.75))
     visits = sum(each.visits for each in seen)
     return Row(
@@ -176,12 +182,16 @@ def _row(seen: Sequence[Sighting], graph: OpGraph, precision: str, coldness: Col
         weight_bytes=weight_bytes,
         wide_bytes=wide_depthwise_bytes(graph, precision),
         networks=len(seen),
-        cold_ms=float(f"{cold:.5g}"),
+        cache_miss_ms=float(f"{missed:.5g}"),
     )
 
 
 def _calibrated(
-    session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network], coldness: Coldness, before: Calibration
+    session: Session,
+    rows: Mapping[str, Row],
+    wholes: Mapping[str, Network],
+    cache_misses: CacheMisses,
+    before: Calibration,
 ) -> Calibration:
     """``before`` says what blocks add that were measured alone, for a space of fast networks."""
     plain_of = dataclasses.replace(before, inside_scale=1.0)
@@ -191,14 +201,13 @@ def _calibrated(
         signatures = network.signatures(session.precision).values()
         if key in seen and all(signature in rows for signature in signatures):
             blocks = [rows[signature] for signature in signatures]
-            plain, cold = float(plain_of.parts(blocks).sum()), sum(block.cold_ms for block in blocks)
-            sums_ms.append(float(coldness.network_ms(plain, cold)))
+            plain, missed = float(plain_of.parts(blocks).sum()), sum(block.cache_miss_ms for block in blocks)
+            sums_ms.append(float(cache_misses.network_ms(plain, missed)))
             networks_ms.append(seen[key].latency_ms)
             used.append(network)
     fitted = dataclasses.replace(
         calibrate_inside(sums_ms, networks_ms),
-        cold_ms_per_mb=coldness.ms_per_mb,
-        cold_decay_ms=coldness.decay_ms,
-        cold_part=coldness.part,
+        cache_miss_ms_per_mb=cache_misses.ms_per_mb,
+        cache_miss_decay_ms=cache_misses.decay_ms,
     )
     return session.with_deployed(fitted, used, networks_ms)

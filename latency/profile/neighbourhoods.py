@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.ops import Shape
 from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 #: Random networks to choose from, and how often so many more are drawn while a block is too rare among them.
 _POOL = 10_000
@@ -60,7 +60,7 @@ class Neighbourhoods:
         if not signatures:
             return []
         rng = np.random.default_rng(self.seed + 1)
-        costs = self.space.cost_arrays(lambda entry: latencies_ms.get(entry.signature(self.precision), np.inf))
+        costs = self.space.signature_arrays(self.precision, lambda name: latencies_ms.get(name, np.inf))
         population = self.space.sample(rng, 0)
         for _ in range(_FAST_POOLS):
             population = np.unique(np.concatenate([population, self.space.sample(rng, _POOL)]), axis=0)
@@ -75,7 +75,7 @@ class Neighbourhoods:
         Each is the fastest of all with latencies that are off by random factors. Blocks that are not named are avoided.
         """
         rng = np.random.default_rng(self.seed)
-        costs = self.space.cost_arrays(lambda entry: latencies_ms.get(entry.signature(self.precision), np.nan))
+        costs = self.space.signature_arrays(self.precision, lambda name: latencies_ms.get(name, np.nan))
         found: dict[Architecture, None] = {}
         for _ in range(count):
             blurred = {slot: values * rng.lognormal(0.0, _BLUR, len(values)) for slot, values in costs.items()}
@@ -86,11 +86,7 @@ class Neighbourhoods:
     def _blocks(self, population: Population, signatures: Collection[str]) -> NDArray[np.intp]:
         """(N, slots) which of the sorted signatures each slot holds; their number for an absent slot or another."""
         wanted = {signature: place for place, signature in enumerate(sorted(signatures))}
-        places = self.space.cost_arrays(lambda entry: wanted.get(entry.signature(self.precision), len(wanted)) + 1)
-        columns = [costs[self.space.slot_table(slot).indices(population)] for slot, costs in places.items()]
-        blocks = np.stack(columns, axis=1).astype(np.intp) - 1
-        blocks[blocks < 0] = len(wanted)
-        return blocks
+        return self.space.held(population, self.precision, wanted, len(wanted))
 
 
 def _cover(blocks: NDArray[np.intp], count: int, times: int) -> list[int]:

@@ -30,10 +30,10 @@ from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.profile.progress import ProgressCallback
 from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 
 @dataclass(frozen=True)

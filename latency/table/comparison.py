@@ -113,7 +113,9 @@ def merge_tables(first: LatencyTable, second: LatencyTable) -> LatencyTable:
     if factor != 1:
         rows = {
             signature: dataclasses.replace(
-                row, latency_ms=float(f"{row.latency_ms * factor:.5g}"), cold_ms=float(f"{row.cold_ms * factor:.5g}")
+                row,
+                latency_ms=float(f"{row.latency_ms * factor:.5g}"),
+                cache_miss_ms=float(f"{row.cache_miss_ms * factor:.5g}"),
             )
             for signature, row in rows.items()
         }

@@ -1,6 +1,6 @@
 """Latency tables: signature -> quiet latency, for one device, precision and runtime, in a file that people can read.
 
-    # edgenas-latency-table: 3
+    # edgenas-latency-table: 4
     # device: local-cpu
     # runtime: ai-edge-litert 2.3.0
     # ...
@@ -41,8 +41,8 @@ from edgenas.spaces.errors import InputError
 
 Named = TypeVar("Named", Calibration, TableEnergy)
 
-SCHEMA = 3
-_READ_SCHEMAS = ("2", "3")
+SCHEMA = 4
+_READ_SCHEMAS = ("2", "3", "4")
 _MAGIC = "edgenas-latency-table"
 #: There where the device tells memory.
 _MEMORY = ("sram_bytes", "flash_bytes")
@@ -55,13 +55,14 @@ _FIGURES = (
     "weight_bytes",
     "wide_bytes",
     "networks",
-    "cold_ms",
+    "cache_miss_ms",
     "profiled_for",
     *_MEMORY,
 )
 _COLUMNS = ("signature", *_FIGURES)
-# Older tables lack the last columns.
+# Older tables lack the last columns, and call one otherwise.
 _FEWEST_COLUMNS = 5
+_OLDER_COLUMNS = {"cold_ms": "cache_miss_ms"}
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 #: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
@@ -79,8 +80,8 @@ class Row:
     reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
     padded (:mod:`edgenas.latency.predict.wide_depthwise`); 0 where it is not known. ``networks`` is the number of
     networks
-    that the block was seen inside, 0: it was measured alone; ``cold_ms`` what slow networks add
-    (edgenas.latency.predict.coldness).
+    that the block was seen inside, 0: it was measured alone; ``cache_miss_ms`` what slow networks add
+    (edgenas.latency.predict.cache_misses).
     ``profiled_for`` names the calibrations of the spaces that the block was profiled for. ``sram_bytes`` is the most
     that the device's SRAM holds while the block runs, ``flash_bytes`` its constants as they are stored; 0 where the
     device does not tell.
@@ -94,7 +95,7 @@ class Row:
     weight_bytes: int = 0
     wide_bytes: int = 0
     networks: int = 0
-    cold_ms: float = 0.0
+    cache_miss_ms: float = 0.0
     profiled_for: tuple[str, ...] = ()
     sram_bytes: int = 0
     flash_bytes: int = 0
@@ -147,8 +148,10 @@ class LatencyTable:
             is_unknown = math.isnan(row.latency_ms) and self.statistic == UNKNOWN_LATENCY and row.energy_mj is not None
             if not (0 < row.latency_ms < float("inf") or is_unknown):
                 raise InputError(f"latency of {signature!r} must be a positive number of ms, not {row.latency_ms!r}")
-            if not (0 <= row.cold_ms < float("inf")):
-                raise InputError(f"cold_ms of {signature!r} must be a number of ms from 0, not {row.cold_ms!r}")
+            if not (0 <= row.cache_miss_ms < float("inf")):
+                raise InputError(
+                    f"cache_miss_ms of {signature!r} must be a number of ms from 0, not {row.cache_miss_ms!r}"
+                )
             if row.energy_mj is not None and not (0 <= row.energy_mj < float("inf")):
                 raise InputError(f"energy of {signature!r} must be a number of mJ from 0, not {row.energy_mj!r}")
 
@@ -218,7 +221,7 @@ class LatencyTable:
             energy = "" if row.energy_mj is None else repr(row.energy_mj)
             latency = "" if math.isnan(row.latency_ms) else repr(row.latency_ms)
             figures = (latency, repr(row.spread), row.quiet_visits, row.visits, energy)
-            rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cold_ms), " ".join(row.profiled_for))
+            rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cache_miss_ms), " ".join(row.profiled_for))
             writer.writerow([signature, *figures, *rest, *(row.sram_bytes, row.flash_bytes)[:told]])
         body = text.getvalue()
         return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
@@ -238,7 +241,7 @@ class LatencyTable:
         _check_schema(header, source)
         _check_sum(text, lines, source)
         body = lines[len(header) : -1]
-        columns = tuple(body[0].split(",")) if body else ()
+        columns = tuple(_OLDER_COLUMNS.get(name, name) for name in body[0].split(",")) if body else ()
         if columns != _COLUMNS[: max(len(columns), _FEWEST_COLUMNS)]:
             raise InputError(
                 f"{source}: expected the columns {','.join(_COLUMNS)}, found {body[0] if body else 'none'!r}"
@@ -430,7 +433,7 @@ def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, sour
                 int(values.get("weight_bytes", 0)),
                 int(values.get("wide_bytes", 0)),
                 int(values.get("networks", 0)),
-                float(values.get("cold_ms", 0.0)),
+                float(values.get("cache_miss_ms", 0.0)),
                 tuple(values.get("profiled_for", "").split()),
                 int(values.get("sram_bytes", 0)),
                 int(values.get("flash_bytes", 0)),

@@ -32,7 +32,6 @@ from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 Array = NDArray[np.float64]
 
@@ -178,17 +177,13 @@ def population_parts(space: SearchSpace, splitter: Splitter, population: NDArray
     """(N, classes + amounts) parts of each architecture."""
     precision = splitter.table.precision
     parts = {signature: splitter.parts(signature) for signature in space.signatures(precision)}
-    known: dict[int, Array] = {}
+    count = len(CLASSES) + len(AMOUNTS)
 
-    def of(entry: SlotEntry, place: int) -> float:
-        if id(entry) not in known:
-            known[id(entry)] = parts[entry.signature(precision)]
-        return float(known[id(entry)][place])
+    def column(place: int) -> dict[str, Array]:
+        return space.signature_arrays(precision, lambda name: float(parts[name][place]))
 
-    def column(place: int) -> Array:
-        return space.population_cost(population, space.cost_arrays(lambda entry: of(entry, place)))
-
-    return np.stack([column(place) for place in range(len(CLASSES) + len(AMOUNTS))], axis=1)
+    arrays = [column(place) for place in range(count)]
+    return np.stack(space.population_costs(population, *arrays), axis=1)
 
 
 def fit_adaptation(parts: Array, measured_ms: Array) -> Adaptation:

@@ -47,7 +47,7 @@ class Add(Op):
     """Element-wise sum of two tensors of the same shape."""
 
     input_count: ClassVar[int | None] = 2
-    traits: ClassVar[Traits] = Traits(fuses_activation=True)
+    traits: ClassVar[Traits] = Traits(fuses_activation=True, commutes=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if tuple(inputs[0]) != tuple(inputs[1]):
@@ -73,7 +73,7 @@ class Multiply(Op):
     """Element-wise product; sides of 1 are broadcast, such as those of a gate ``(1, 1, channels)``."""
 
     input_count: ClassVar[int | None] = 2
-    traits: ClassVar[Traits] = Traits(fuses_activation=True)
+    traits: ClassVar[Traits] = Traits(fuses_activation=True, commutes=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return _broadcast(self, *inputs)
@@ -85,7 +85,7 @@ class Maximum(Op):
     """The larger of two elements; sides of 1 are broadcast."""
 
     input_count: ClassVar[int | None] = 2
-    traits: ClassVar[Traits] = Traits(same_scale=True)
+    traits: ClassVar[Traits] = Traits(same_scale=True, commutes=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return _broadcast(self, *inputs)
@@ -98,6 +98,8 @@ class Scale(Op):
 
     factor: float
 
+    traits: ClassVar[Traits] = Traits(fuses_activation=True, folds_into_kernel=True)
+
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
 
@@ -106,6 +108,8 @@ class Scale(Op):
 @dataclass(frozen=True)
 class ScaleShift(Op):
     """A trained scale and shift for each element of the last axis, without statistics (NoNorm, arXiv 2004.02984)."""
+
+    traits: ClassVar[Traits] = Traits(fuses_activation=True, folds_into_kernel=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -123,6 +127,7 @@ class WeightedSum(Op):
     """
 
     input_count: ClassVar[int | None] = None
+    traits: ClassVar[Traits] = Traits(fuses_activation=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         for shape in inputs[1:]:

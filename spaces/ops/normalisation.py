@@ -17,7 +17,7 @@ class BatchNorm(Op):
     epsilon: float = 1e-3
     momentum: float = 0.99
 
-    traits: ClassVar[Traits] = Traits(in_place=True, normalises=True)
+    traits: ClassVar[Traits] = Traits(in_place=True, normalises=True, folds_into_kernel=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -32,6 +32,8 @@ class LayerNorm(Op):
     """Layer normalisation over the last axis (arXiv 1607.06450), with a trained scale and shift."""
 
     epsilon: float = 1e-3
+
+    traits: ClassVar[Traits] = Traits(fuses_activation=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]

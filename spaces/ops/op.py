@@ -38,6 +38,8 @@ class Traits:
         keeps_range: every value it puts out is one that it read (or 0), so its int8 output has the scale of its input.
         same_scale: its int8 inputs must have the scale of its output.
         normalises: a batch norm: a scale and a shift for each channel, from statistics.
+        folds_into_kernel: a scale, or a scale and shift, that the kernel before it takes up.
+        commutes: the order of its inputs makes no difference.
     """
 
     has_kernel: bool = False
@@ -50,6 +52,8 @@ class Traits:
     keeps_range: bool = False
     same_scale: bool = False
     normalises: bool = False
+    folds_into_kernel: bool = False
+    commutes: bool = False
 
 
 @dataclass(frozen=True)

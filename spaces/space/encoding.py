@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node
 from edgenas.spaces.space.slot_builder import GONE, NODE, PASS, BuiltPosition
-from edgenas.spaces.space.slots import SlotEntry, SlotTable
+from edgenas.spaces.space.slots import SlotTable
 from edgenas.spaces.space.value_tables import lookup
 from edgenas.spaces.space.wiring import Wiring
 from edgenas.spaces.tensor import TensorSpec, format_shape

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgenas.spaces.cost import graph_peak_bytes
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import GraphBuilder, OpGraph
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.position import Position
 from edgenas.spaces.space.slot_builder import NODE
-from edgenas.spaces.space.slots import SlotEntry, SlotTable
+from edgenas.spaces.space.slots import SlotTable
 from edgenas.spaces.space.value_tables import distinct_rows
 from edgenas.spaces.space.wiring import Values, Wiring, columns_of
 from edgenas.spaces.tensor import TensorSpec, check_precision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network, Node
@@ -17,16 +19,19 @@ from edgenas.spaces.space.builder import SpaceBuilder
 from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
 from edgenas.spaces.space.encoding import Encoder
 from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
+from edgenas.spaces.space.given import fold_given
 from edgenas.spaces.space.liveness import fold_need
 from edgenas.spaces.space.memory import ActivationMemory
 from edgenas.spaces.space.population import Population, Populations
 from edgenas.spaces.space.position import Position
 from edgenas.spaces.space.slot_builder import NODE, SlotBuilder
-from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space.slots import Slot, SlotTable
 from edgenas.spaces.space.spec import SpaceSpec, load_spec
 from edgenas.spaces.space.wiring import Wiring, columns_of
 from edgenas.spaces.tensor import TensorSpec
 
+#: Name beside those of the slots, where tables do not tell what is given to blocks.
+GIVEN = "given"
 CostArrays = Mapping[str, NDArray[np.float64]]
 #: Rows of a population that are looked up at once: few enough for a processor's cache.
 _CHUNK = 4096
@@ -66,6 +71,9 @@ class SearchSpace:
                     "keep one of its inputs"
                 )
         tables, unfolded = fold_need(builder, self._wiring, self._built)
+        #: The tables whatever is given to blocks: what stands where.
+        self.structure: tuple[SlotTable, ...] = tables
+        tables, self._given = fold_given(builder, self._wiring, self._built, tables)
         self.slots: tuple[Slot, ...] = tuple(table.slot for table in tables)
         self._tables = {table.slot.name: table for table in tables}
         self._of_position: dict[str, list[SlotTable]] = {}
@@ -205,17 +213,23 @@ class SearchSpace:
     @cached_property
     def entries(self) -> tuple[SlotEntry, ...]:
         """Every different block on its input shape that some architecture contains, in the order of the slots."""
-        return tuple(dict.fromkeys(entry for table in self._tables.values() for entry in table.entries))
+        found = [entry for table in self._tables.values() for entry in table.entries]
+        return tuple(dict.fromkeys([*found, *(self._given.entries if self._given else ())]))
 
     def signatures(self, precision: str) -> dict[str, SlotEntry]:
-        """Every latency-table key of the space with one block that has it, sorted by text."""
+        """Every latency-table key of the space with one block that has it, sorted by text. None where nothing runs."""
         found: dict[str, SlotEntry] = {}
         for entry in self.entries:
-            found.setdefault(entry.signature(precision), entry)
+            if not entry.is_given:
+                found.setdefault(entry.signature(precision), entry)
         return dict(sorted(found.items()))
 
     def cost_arrays(self, cost: Callable[[SlotEntry], float]) -> dict[str, NDArray[np.float64]]:
-        """By slot name, the cost at each place of its table; 0 where nothing is built. ``cost`` may return NaN."""
+        """By slot name, the cost at each place of its table; 0 where nothing is built. ``cost`` may return NaN.
+
+        Where tables do not tell what is given to blocks, :data:`GIVEN` has what each variant costs more than the block
+        alone.
+        """
         known: dict[int, float] = {}
         arrays = {}
         for name, table in self._tables.items():
@@ -224,7 +238,14 @@ class SearchSpace:
                     known[id(entry)] = float(cost(entry))
             costs = np.array([*(known[id(entry)] for entry in table.entries), 0.0], np.float64)
             arrays[name] = costs[table.index]
+        if self._given:
+            alone = {entry: float(cost(dataclasses.replace(entry, given=()))) for entry in self._given.entries}
+            arrays[GIVEN] = np.array([float(cost(entry)) - alone[entry] for entry in self._given.entries] + [0.0])
         return arrays
+
+    def signature_arrays(self, precision: str, cost: Callable[[str], float]) -> dict[str, NDArray[np.float64]]:
+        """As :meth:`cost_arrays`, of costs by latency-table key: what runs nothing costs 0."""
+        return self.cost_arrays(lambda entry: 0.0 if entry.is_given else cost(entry.signature(precision)))
 
     def population_cost(self, population: Population, cost_arrays: CostArrays) -> NDArray[np.float64]:
         """(N,) sums of a per-block cost over each architecture's blocks."""
@@ -249,7 +270,33 @@ class SearchSpace:
                 if unread is not None:
                     found[unread] = 0.0
                 total[rows] = found.max(axis=1, initial=0.0) if most else found.sum(axis=1)
+            if not most:
+                self._add_given(totals, costs, population, rows)
         return totals
+
+    def _add_given(
+        self, totals: Sequence[NDArray[np.float64]], costs: Sequence[CostArrays], population: Population, rows: slice
+    ) -> None:
+        """Adds what blocks cost more than alone, where tables do not tell it."""
+        if self._given is None or not any(GIVEN in arrays and arrays[GIVEN].any() for arrays in costs):
+            return
+        variants = self._given.of_population(population[rows])
+        for total, arrays in zip(totals, costs, strict=True):
+            if GIVEN in arrays:
+                total[rows] += arrays[GIVEN][variants].sum(axis=0)
+
+    def held(self, population: Population, precision: str, numbers: Mapping[str, int], other: int) -> NDArray[np.intp]:
+        """(N, slots) the numbers of the latency-table keys that architectures have; ``other`` for none of these."""
+        arrays = self.signature_arrays(precision, lambda name: numbers.get(name, other) - other)
+        columns = [arrays[slot.name][self.slot_table(slot).indices(population)] for slot in self.slots]
+        if self._given:
+            own = [
+                0 if entry.is_given else numbers.get(entry.signature(precision), other) - other
+                for entry in self._given.entries
+            ]
+            variants = self._given.of_population(population)
+            columns += list(np.array([*own, 0])[variants])
+        return np.stack(columns, axis=1).astype(np.intp) + other
 
     def _unread(self, population: Population) -> NDArray[np.bool_] | None:
         """(N, slots) where a position is not read, of positions whose tables do not say it; None when all do."""

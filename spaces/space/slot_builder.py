@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from edgenas.spaces.block import Block
 from edgenas.spaces.blocks.merges import Zeros
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.decision import Decision
 from edgenas.spaces.space.population import Population, Populations
 from edgenas.spaces.space.position import InputSource, Position, PositionChoice
-from edgenas.spaces.space.slots import Slot, SlotEntry, SlotTable
+from edgenas.spaces.space.slots import Slot, SlotTable
 from edgenas.spaces.space.value_tables import UNKNOWN, Columns, ValueTable, constant, distinct_rows, lookup, merged
 from edgenas.spaces.tensor import TensorSpec, format_shape
 from edgenas.spaces.yaml_files import Scalar

@@ -14,10 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.block import Block, signature
-from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.space.population import Population
-from edgenas.spaces.tensor import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -26,28 +24,6 @@ class Slot:
 
     name: str
     decisions: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class SlotEntry:
-    """A block on input specs: what a latency table has one row for."""
-
-    block: Block
-    input_shapes: tuple[TensorSpec, ...]
-
-    @cached_property
-    def graph(self) -> OpGraph:
-        """The block lowered on its input specs."""
-        return self.block.lower(*self.input_shapes)
-
-    @cached_property
-    def canonical(self) -> Block:
-        """The block without options that have no effect here."""
-        return self.block.canonical(*self.input_shapes)
-
-    def signature(self, precision: str) -> str:
-        """The key of this entry in a latency table."""
-        return signature(self.block, self.input_shapes, precision)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ of the network. All for many architectures at once: arrays over rows of options.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,15 +119,22 @@ class Wiring:
             return np.zeros(count, bool)
         return selected(source, name, columns, count)
 
-    def values(self, columns: Columns, count: int) -> Values:
-        """Everything about rows of whole architectures."""
+    def values(self, columns: Columns, count: int, places: Collection[int] | None = None) -> Values:
+        """Everything about rows of architectures; with ``places``, of these alone: the others are nodes.
+
+        Columns that say nothing of ``places`` may lack.
+        """
         kinds = self.kinds(columns, count)
         numbers: dict[str, NDArray[np.intp]] = {
             name: np.full(count, place, np.intp) for place, name in enumerate(self.inputs)
         }
-        inputs = []
+        inputs: list[tuple[NDArray[np.intp], ...]] = []
         for place, each in enumerate(self._built):
             position = each.position
+            if places is not None and place not in places:
+                numbers[position.name] = np.full(count, len(self.inputs) + place, np.intp)
+                inputs.append(())
+                continue
             read = []
             for source in position.inputs:
                 number = np.full(count, -1, np.intp)

@@ -16,7 +16,7 @@ import pytest
 import typer.main
 import yaml
 
-from edgenas.cli.app import app
+from edgenas.cli.app import app, hoisted
 from edgenas.devices.device import read_device_spec
 from edgenas.export.figure import KINDS
 from edgenas.recipe.recipe import Recipe
@@ -64,13 +64,17 @@ def check_edgenas(words: list[str], *, whole: bool) -> None:
     """The verb, its options and its arguments exist; with ``whole``, none that it needs is missing."""
     command: Any = typer.main.get_command(app)
     verb = "edgenas"
+    words = hoisted(words)
+    while words[:1] == ["--import"]:
+        words = words[2:]
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         verb, words = f"{verb} {words[0]}", words[1:]
         command = command.commands.get(verb.rpartition(" ")[2])
         assert command is not None, f"there is no {verb!r}"
     given, values = taken(command, verb, words, whole=whole)
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    assert len(values) <= len(arguments), f"{verb!r} takes {len(arguments)} argument(s), not {values}"
+    several = any(argument.nargs == -1 for argument in arguments)
+    assert several or len(values) <= len(arguments), f"{verb!r} takes {len(arguments)} argument(s), not {values}"
     if whole:
         needed = {parameter.name for parameter in command.params if parameter.required}
         given |= {parameter.name for parameter in arguments[: len(values)]}

@@ -1,5 +1,7 @@
 """Networks of graph spaces are built, written, read and exported as chains are."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -7,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgenas.export.keras.builder import build_keras
 from edgenas.export.quantization import convert
 from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.operator_list import list_operators
 from edgenas.export.tflite.reader import check_integer, model_io, read_operators
 from edgenas.spaces.blocks import ConvBnAct, Sum
 from edgenas.spaces.errors import InputError
@@ -48,6 +51,18 @@ def test_built_written_read_and_exported(graph_space):
                 assert precision == "float32" or check_integer(file) == []
             kinds = [sorted(operator.name for operator in read_operators(file)) for file in (ours, theirs)]
             assert kinds[0] == kinds[1]
+
+
+def test_a_network_runs_what_its_blocks_run_at_their_places():
+    """Operators that a neighbour takes along, or that are done once for several blocks, are counted where they run."""
+    space = SearchSpace.load("nas_bench_201", input_shape=(8, 8, 3))
+    rng = np.random.default_rng(5)
+    for row in [*space.sample(rng, 6), space.to_population([space.parse("444444"), space.parse("222222")])]:
+        for each in np.atleast_2d(row):
+            network = space.decode(each)
+            whole = Counter(operator.name for operator in list_operators(network.graph, "int8"))
+            parts = (list_operators(entry.deployed, "int8") for entry in network.running.values())
+            assert whole == Counter(operator.name for part in parts for operator in part)
 
 
 def test_nodes_may_share_weights():

@@ -107,8 +107,9 @@ class SlowServer(SharedServer):
     """Blocks and networks of milliseconds on a runtime that tells operators. Alone, weights come from the cache.
 
     They follow the clock as long models do: less than the anchor. Weights are slower in whole networks, by ``COLD``, or
-    in slow ones, where after ``cold_decay_ms`` of running 63 % of that has come. ``tells_operators`` and ``merges``
-    (the last two operators of a whole network run as one) spoil what can be told. During the visits of ``rush``
+    in slow ones, where after ``cache_miss_decay_ms`` of running 63 % of that has come. ``tells_operators`` and
+    ``merges`` (the last two operators of a whole network run as one) spoil what can be told. During the visits of
+    ``rush``
     everything is disturbed.
     """
 
@@ -120,7 +121,7 @@ class SlowServer(SharedServer):
         super().__init__(*arguments, **options)
         self.tells_operators = True
         self.merges = False
-        self.cold_decay_ms: float | None = None
+        self.cache_miss_decay_ms: float | None = None
         self.rush = range(0)
         self._weights: dict[bytes, list[int]] = {}
 
@@ -133,11 +134,11 @@ class SlowServer(SharedServer):
             ]
         weights = self._weights[content]
         cold = float(len(weights) > self.LARGEST_BLOCK_OPERATORS)
-        if self.cold_decay_ms:
+        if self.cache_miss_decay_ms:
             bytes_ms = self.BYTE_MS * sum(weights)
             warm_ms = len(weights) * self.OPERATOR_MS + bytes_ms
             for _ in range(100):  # until the total is what its own share makes of it
-                cold = 1 - math.exp(-(warm_ms + (self.COLD - 1) * cold * bytes_ms) / self.cold_decay_ms)
+                cold = 1 - math.exp(-(warm_ms + (self.COLD - 1) * cold * bytes_ms) / self.cache_miss_decay_ms)
         byte_ms = self.BYTE_MS * (1 + (self.COLD - 1) * cold)
         return [self.slowdown * (self.OPERATOR_MS + byte_ms * count) for count in weights]
 

@@ -22,11 +22,12 @@ def test_populations_cost_what_decoded_networks_do(graph_space):
     figures = {figure: space.cost_arrays(lambda e, f=figure: getattr(e.graph, f)) for figure in ("macs", "params")}
     macs, params = space.population_costs(population, *figures.values())
     peaks = space.population_peak(population, "int8")
-    known = space.signatures("int8")
-    for row, *costs in zip(population, macs, params, peaks, strict=True):
+    prices = {name: float(price) for price, name in enumerate(space.signatures("int8"), start=1)}
+    totals = space.population_cost(population, space.signature_arrays("int8", prices.__getitem__))
+    for row, total, *costs in zip(population, totals, macs, params, peaks, strict=True):
         network = space.decode(row)
         assert [network.macs, network.params, peak_activation_bytes(network, "int8")] == costs
-        assert set(network.signatures("int8").values()) <= set(known)
+        assert sum(prices[name] for name in network.signatures("int8").values()) == total
 
 
 def test_architectures_and_networks_read_back(graph_space):

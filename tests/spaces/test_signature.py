@@ -55,11 +55,11 @@ def test_reads_back_what_it_stands_for(block, shape, precision):
     assert (ours.macs, ours.params, ours.output_shapes) == (theirs.macs, theirs.params, theirs.output_shapes)
 
 
-@pytest.mark.parametrize("name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2"])
+@pytest.mark.parametrize("name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201"])
 def test_every_signature_of_the_catalog_reads_back(name):
     for text, entry in SearchSpace.load(name).signatures("int8").items():
         read, precision = parse_signature(text)
-        assert (precision, read.input_shapes) == ("int8", entry.input_shapes)
+        assert (precision, read.input_shapes, read.given) == ("int8", entry.input_shapes, entry.given)
         assert read.canonical.describe(cost_only=True) == entry.canonical.describe(cost_only=True)
 
 
@@ -78,6 +78,8 @@ def test_every_signature_of_the_catalog_reads_back(name):
         "conv(filters=16)@28x28x1+28x28x1/int8",
         "conv(filters=16)@x/int8",
         "conv(filters=16)@28x28x1/int8\n",
+        "conv(filters=16)@28x28x1/int8 without",
+        "conv(filters=16)@28x28x1/int8 without main_relu",
     ],
 )
 def test_other_texts_are_refused(text):

@@ -16,8 +16,7 @@ from edgenas.latency.check.device_drift import DeviceDrift
 from edgenas.latency.measure import operator_visits, visits
 from edgenas.latency.measure.clock import Clock
 from edgenas.latency.measure.visits import Visits
-from edgenas.latency.predict import coldness
-from edgenas.latency.predict.coldness import Coldness
+from edgenas.latency.predict.cache_misses import CacheMisses
 from edgenas.latency.profile import inside
 
 
@@ -38,20 +37,10 @@ def _own_anchor(self: Clock, place: int, reference_ms: float, limit_ms: float) -
     return reference_ms / self.anchors_ms[place]
 
 
-def _no_drift(then_ms: Any, now_ms: Any, weights_mb: Any) -> DeviceDrift:
+def _no_drift(then_ms: Any, now_ms: Any) -> DeviceDrift:
     return DeviceDrift(1.0)
 
 
-def _one_ratio(then_ms: Any, now_ms: Any, weights_mb: Any) -> DeviceDrift:
-    return DeviceDrift(float(np.median(now_ms / then_ms)))
-
-
-def _fit_without_part(seen: Any, weight_bytes: Any) -> Coldness:
-    found = _FIT(seen, weight_bytes)
-    return Coldness(found.ms_per_mb, found.decay_ms, 0.0)
-
-
-_FIT = coldness.fit_coldness
 _off = functools.partial
 _each = patch.object
 
@@ -84,27 +73,17 @@ MECHANISMS = (
     Mechanism(
         "cache misses",
         "slow networks add to what blocks take in fast ones",
-        _off(_each, inside, "fit_coldness", lambda seen, weight_bytes: Coldness()),
-    ),
-    Mechanism(
-        "cache misses: share of time",
-        "slow networks add a share of the block's time, besides its weights'",
-        _off(_each, inside, "fit_coldness", _fit_without_part),
+        _off(_each, inside, "fit_cache_misses", lambda seen, weight_bytes: CacheMisses()),
     ),
     Mechanism(
         "disturbed sightings",
         "a block's slow sightings do not count",
-        _off(_each, Coldness, "undisturbed", lambda self, seen, weight_bytes: list(seen)),
+        _off(_each, CacheMisses, "undisturbed", lambda self, seen, weight_bytes: list(seen)),
     ),
     Mechanism(
         "drift",
         "what all networks take more or less since then is taken out",
         _off(_each, validation, "tell_drift", _no_drift),
-    ),
-    Mechanism(
-        "drift by weights",
-        "drift may be the weights', not a ratio",
-        _off(_each, validation, "tell_drift", _one_ratio),
     ),
 )
 EVERYTHING_ON: Callable[[], AbstractContextManager[Any]] = nullcontext

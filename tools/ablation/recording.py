@@ -24,9 +24,9 @@ from edgenas.latency.check.validation import distinct_population, validate
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.profiler import profile
 from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
-from edgenas.spaces.space.slots import SlotEntry
 
 #: Looks that count operators are that short.
 COUNTING_SECONDS = 0.001

@@ -143,7 +143,7 @@ class Replay:
     def seen(self, table: LatencyTable) -> SeenNetworks:
         """What the validation's visits tell for a table, its own or that of another time."""
         visits = _noted(Visits(table.visit_settings(), table.anchor_ms), self._seen)
-        return seen_networks(visits, self.validated, reference_networks(self.space, table), self.precision)
+        return seen_networks(visits, len(self.validated), reference_networks(self.space, table))
 
     def predicted_ms(self, table: LatencyTable) -> np.ndarray:
         """What a table says of the validated networks."""

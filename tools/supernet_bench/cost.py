@@ -100,8 +100,3 @@ def _memory_mib(name: str) -> float:
 def _peak(before: float) -> dict[str, float]:
     peak = _memory_mib("VmHWM")
     return {"peak_mib": peak, "own_mib": peak - before}
-
-
-def add_cost_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=30, help="that are timed (default 30)")

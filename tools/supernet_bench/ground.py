@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,13 +66,3 @@ def choose_architectures(space: SearchSpace, count: int) -> tuple[npt.NDArray[np
     near = np.flatnonzero(inside)
     chosen[1::2] = near[near >= count][: count // 2]
     return drawn[chosen], inside[chosen]
-
-
-def add_ground_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
-    parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
-    parser.add_argument("--space", default="tiny_edge")
-    parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
-    parser.add_argument("--held-out", type=int, default=2500, help="images of cheap scores (default 2,500)")
-    parser.add_argument("--test-images", type=int, default=5000, help="test images of the truth (default 5,000)")
-    parser.add_argument("--networks", type=int, default=24, help="half of them in one cost band (default 24)")

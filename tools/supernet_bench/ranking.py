@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,13 +207,3 @@ def print_table(table: Mapping[str, Mapping[str, float]], count: int, near: int,
     for name, found in table.items():
         taus = [f"{found[f'tau_{part}']:.2f} +- {found[f'error_{part}']:.2f}" for part in ("all", "band")]
         print(f"{name:<40} {taus[0]:>14} {taus[1]:>14} {found['cpu_seconds_per_candidate']:>11.2f}")
-
-
-def add_rank_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--supernet-epochs", type=int, default=12, help="passes over the images (default 12)")
-    parser.add_argument("--batch-size", type=int, default=64, help="of the supernet's training (default 64)")
-    parser.add_argument("--seeds", type=int, default=1, help="supernets of each variant (default 1)")
-    parser.add_argument(
-        "--variants", default="default", help=f"separated by commas, the first is judged: {', '.join(VARIANTS)}"
-    )
-    parser.add_argument("--work", type=Path, default=Path("supernet_bench"), help="folder of checkpoints and scores")

@@ -119,14 +119,3 @@ class TableSearch:
 
     def _within(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         return np.asarray(self.table.costs[self.cost][places] <= self.target)
-
-
-def add_table_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--table", required=True, help="csv file with one architecture per row")
-    parser.add_argument("--architecture", metavar="COL", required=True, help="text column: 2101 or 8:16:8")
-    parser.add_argument("--accuracy", metavar="COL", required=True, help="column to maximise, of full rows")
-    parser.add_argument("--cost", metavar="COL", required=True, help="column under the budget")
-    parser.add_argument("--budget-fraction", type=float, default=0.5, help="share of the largest cost (default 0.5)")
-    parser.add_argument("--samples", type=int, default=4000, help="architectures per search (default 4,000)")
-    parser.add_argument("--seeds", type=int, default=20, help="searches per reward (default 20)")
-    parser.add_argument("--quick", action="store_true", help="5 seeds")

@@ -22,7 +22,6 @@ from edgenas.supernet.training import SupernetTraining
 from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, make_ground
 from supernet_bench.ranking import lesson_of
-from supernet_bench.tables import REWARDS
 
 
 def run_target(options: argparse.Namespace) -> dict[str, Any]:
@@ -83,11 +82,3 @@ def _costs(ground: Ground, table: Path | None) -> Callable[[Population], Floats]
         return Families(ground.space, 0).macs
     predictor = Predictor(LatencyTable.load(table))
     return lambda rows: predictor.population(ground.space, rows)
-
-
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--latency-table", type=Path, help="of `edgenas profile`; without it, multiply-accumulates")
-    parser.add_argument("--rewards", default=",".join(REWARDS), help="separated by commas (default all)")
-    parser.add_argument("--seeds", type=int, default=5, help="searches of each reward (default 5)")
-    parser.add_argument("--steps", type=int, default=600, help="of supernet and controller (default 600)")
-    parser.add_argument("--batch-size", type=int, default=32)

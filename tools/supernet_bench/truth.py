@@ -104,8 +104,3 @@ def train_alone(ground: Ground, architecture: Architecture, training: Training) 
     metrics = evaluate(done.model, judged, task=ground.task, preprocessing=ground.preprocessing)
     seconds = {"cpu_seconds": time.process_time() - start, "seconds": time.monotonic() - wall}
     return {"accuracy": float(metrics[ground.task.metric] or 0.0)} | seconds
-
-
-def add_truth_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=int, default=10, help="of the truth (default 10)")
-    parser.add_argument("--cache", type=Path, required=True, help="file that results are kept in")

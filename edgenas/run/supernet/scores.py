@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgenas.export.files import write_atomically
+from edgenas.run.budgets import for_budgets, objective_of
 from edgenas.run.records import ScoreRecord
 from edgenas.run.supernet.making import CHECK, SEARCH, folder, section, seed
 from edgenas.run.supernet.trained import weights_path
@@ -135,7 +136,7 @@ def score_networks(context: RunContext) -> None:
 
 def _search(context: RunContext, book: _Book, total: int, task: ProgressBar) -> None:
     """Scores what the algorithm over the frozen supernet suggests, until there are ``total``."""
-    algorithm = _algorithm(context, total)
+    algorithm, _ = for_budgets(context, total, _algorithm)
     algorithm.update(
         Observation(number, context.space.parse(one.architecture).choices, "complete", one.reward)
         for number, one in enumerate(book.of(SEARCHED))
@@ -149,8 +150,9 @@ def _search(context: RunContext, book: _Book, total: int, task: ProgressBar) -> 
         task.update(len(book.scored), note=book.best())
 
 
-def _algorithm(context: RunContext, total: int) -> Algorithm:
-    problem, start = make_problem(context, total), seed(context, SEARCH)
+def _algorithm(context: RunContext, problem: Problem, _: int) -> Algorithm:
+    """The search over the frozen supernet for one budget."""
+    start = seed(context, SEARCH)
     probabilities = context.supernet.file.probabilities
     if context.recipe.search.algorithm == "tunas":
         if probabilities is None:
@@ -162,7 +164,7 @@ def _algorithm(context: RunContext, total: int) -> Algorithm:
 def check_rows(context: RunContext, problem: Problem) -> Population:
     """(N, decisions) the random networks within the budget that the recipe wants trained to check the ranking."""
     count = section(context).check
-    if not count:
+    if not count or context.folder.budget:  # of several budgets, the largest has them
         return np.zeros((0, len(context.space.decisions)), np.int16)
     return random_feasible(problem, np.random.default_rng(seed(context, CHECK)), set(), count)
 
@@ -179,10 +181,7 @@ class _Book:
     def __init__(self, context: RunContext, scored: list[ScoredNetwork]) -> None:
         self.scored = scored
         self._context = context
-        limits = context.limits
-        self._objective = context.recipe.make_objective(
-            {name: limits[name] for name in context.recipe.objective_targets}
-        )
+        self._objective = objective_of(context)
         self._written = time.monotonic()
 
     def of(self, purpose: str) -> list[ScoredNetwork]:

@@ -20,7 +20,8 @@ from edgenas.run.supernet.scores import (
 )
 from edgenas.run.supernet.train import train_supernet
 from edgenas.search.problem import Problem
-from edgenas.supernet.finalists import Finalists
+from edgenas.study.objectives import within
+from edgenas.supernet.best_scored import BestScored
 from edgenas.supernet.ranking import RankingCheck, check_ranking
 
 if TYPE_CHECKING:
@@ -38,15 +39,20 @@ def prepare_candidates(context: RunContext) -> None:
         score_networks(context)
 
 
-def make_finalists(context: RunContext, problem: Problem) -> Finalists:
+def make_best_scored(context: RunContext, problem: Problem) -> BestScored:
     """What suggests the trials of a one-shot run."""
-    scored = [one for one in read_scores(scores_path(folder(context))) if one.purpose == SEARCHED]
-    return Finalists(
+    limits, objective = context.limits, context.objective
+    scored = [
+        one
+        for one in read_scores(scores_path(folder(context)))
+        if one.purpose == SEARCHED and within(one.costs, limits)
+    ]
+    return BestScored(
         problem,
         seed(context, SEARCH),
         make_features(context),
         context.space.to_population([context.space.parse(one.architecture) for one in scored]),
-        np.array([one.reward for one in scored]),
+        np.array([objective.reward(one.score, one.costs) for one in scored]),
         check_rows(context, problem),
     )
 
@@ -62,12 +68,12 @@ def check_supernet_ranking(context: RunContext, trials: tuple[Trial, ...]) -> No
     with context.step(RankingRecord):
         whole = _check(context, known, scores)
         random = _check(context, [trial for trial in known if trial.architecture in checked], scores)
-        # Finalists are the best by their score, so their order says less than that of random networks.
+        # The trials are the best by their score, so their order says less than that of random networks.
         decisive = random if random.networks >= _FEWEST else whole
         if decisive.networks < _FEWEST:
             words = f"the supernet's ranking cannot be checked on {decisive.networks} trained networks"
         else:
-            which = "random networks" if decisive is random else "the finalists"
+            which = "random networks" if decisive is random else "the best scored networks"
             words = f"ranking of {which}: {decisive.words(context.task.metric)}"
         record = replace(
             context.folder.read(RankingRecord),

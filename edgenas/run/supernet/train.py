@@ -13,7 +13,7 @@ from edgenas.export.files import write_atomically
 from edgenas.run.records import SupernetRecord
 from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, section, seed
 from edgenas.run.supernet.trained import save_supernet, weights_path
-from edgenas.study.cost_names import unit_of
+from edgenas.study.cost_names import split_name, unit_of
 from edgenas.supernet.families import Population
 
 if TYPE_CHECKING:
@@ -110,8 +110,14 @@ class _Watch:
         self.training.history[-1].update({f"expected {name}": value for name, value in expected.items()})
         if progress.reward is not None:
             words += f", reward {progress.reward:.3f}"
-        shown = ", ".join(f"{value:.4g} {unit_of(name)}" for name, value in expected.items())
+        shown = ", ".join(_cost_words(name, value) for name, value in expected.items())
         return f"{words}, expects {shown}, entropy {progress.entropy:.1f}"
+
+
+def _cost_words(name: str, value: float) -> str:
+    """``0.2 ms on local-cpu``, ``50000 params``."""
+    cost, device = split_name(name)
+    return f"{value:.4g} {unit_of(name) or cost}{device and f' on {device}'}"
 
 
 def _write_history(context: RunContext, training: SupernetTraining) -> None:

@@ -9,8 +9,8 @@ from edgenas.latency.measure.quiet import QuietSettings
 from edgenas.latency.profile.profiler import profile
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.blocks import ConvBnAct
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import WorkError
-from edgenas.spaces.space.slots import SlotEntry
 
 SETTINGS = QuietSettings(visits=2, max_visits=3, timeout_seconds=20)
 

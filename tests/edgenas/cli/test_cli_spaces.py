@@ -86,6 +86,24 @@ def test_predictions_of_a_simulated_device_follow_the_size(edgenas, tmp_path: Pa
     assert 0 < small[0]["latency_ms"] < large[0]["latency_ms"]
 
 
+def test_without_a_table_the_command_that_makes_it_has_the_size(edgenas, tmp_path: Path):
+    (tmp_path / "some.txt").write_text(str(sampled(edgenas, "tiny_edge")["architecture"]) + "\n")
+    options = (
+        "predict",
+        "--space",
+        "tiny_edge",
+        "--architectures",
+        "some.txt",
+        "--input-shape",
+        "40",
+        "--classes",
+        "3",
+    )
+    code, _, err = edgenas(*options)
+    assert code == 2
+    assert "edgenas profile --space tiny_edge --input-shape 40 --classes 3 --device local-cpu" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -23,7 +23,7 @@ def test_one_shot_algorithms_have_a_section_of_their_own() -> None:
     recipe = parse("search: {algorithm: supernet}\n")
     assert recipe.is_one_shot
     assert recipe.supernet is not None
-    assert recipe.trials == recipe.supernet.finalists
+    assert recipe.trials == recipe.supernet.trials
     assert Recipe.parse(recipe.to_yaml()) == recipe
     assert parse("").supernet is None
     assert parse("").trials == 30
@@ -41,7 +41,7 @@ def test_training_follows_the_amount_of_data() -> None:
     ("text", "words"),
     [
         ("supernet: {scores: 10}\n", r"line 6: supernet: is there beside search\.algorithm 'auto'.*supernet, tunas"),
-        ("search: {algorithm: tunas, trials: 7}\n", r"trials is not used by 'tunas'.*supernet\.finalists"),
+        ("search: {algorithm: tunas, trials: 7}\n", r"trials is not used by 'tunas'.*supernet\.trials"),
         ("search: {algorithm: supernet, options: {start: 3}}\n", r"options is not used by 'supernet'"),
         ("search: {algorithm: supernet, screen: 20}\n", r"screen is not used by 'supernet'"),
         ("search: {algorithm: supernett}\n", r"unknown algorithm 'supernett'.*supernet, tunas"),

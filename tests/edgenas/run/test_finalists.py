@@ -44,8 +44,7 @@ class LongTraining:
     def __init__(self, scores: dict[int, float | Exception]) -> None:
         self.scores, self.trained = scores, list[int]()
 
-    def __call__(self, context, network, settings, *, seed, folder: Path, title: str):
-        number = int(folder.parent.name)
+    def __call__(self, context, number: int, network, settings, *, seed, folder: Path, title: str):
         found = self.scores[number]
         if isinstance(found, BaseException):
             raise found

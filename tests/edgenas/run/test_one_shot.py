@@ -1,5 +1,6 @@
-"""A one-shot run: supernet, scores, finalists, and the check of its ranking. Finalists are judged by a formula."""
+"""A one-shot run: supernet, scores, trials, and the check of its ranking. Trials are judged by a formula."""
 
+import dataclasses
 import json
 import shutil
 import textwrap
@@ -48,7 +49,7 @@ head:
 SUPERNET = """\
 search: {{algorithm: {algorithm}}}
 supernet:
-  {{max_steps: 4, batch_size: 16, scores: 9, finalists: 3, check: 3, calibration_examples: 32, scored_examples: 64}}
+  {{max_steps: 4, batch_size: 16, scores: 9, trials: 3, check: 3, calibration_examples: 32, scored_examples: 64}}
 """
 
 
@@ -136,6 +137,24 @@ def test_a_run_trains_scores_and_checks(runs: dict[str, Path], home: Path, algor
     if algorithm == "tunas":
         assert history["history"][-1]["expected latency_ms"] > 0
         assert all(sum(options.values()) == pytest.approx(1) for options in history["probabilities"].values())
+
+
+@pytest.mark.parametrize("algorithm", ["supernet", "tunas"])
+def test_the_report_shows_the_supernet(runs: dict[str, Path], home: Path, algorithm: str) -> None:
+    from edgenas.report.load import load_report_data
+    from edgenas.report.page import render_page
+
+    data = load_report_data(runs[algorithm])
+    assert data.supernet is not None
+    assert len(data.supernet.scored) == 12
+    assert len({one.architecture for one in data.supernet.scored if one.trained}) == 6
+    page = render_page(data)
+    for title in ("Does the supernet rank?", "Networks scored with shared weights", "Training of the supernet"):
+        assert title in page
+    assert ("What the controller has learnt" in page) == (algorithm == "tunas")
+    assert ("What the controller expects: latency_ms" in page) == (algorithm == "tunas")
+    losing = dataclasses.replace(data.supernet, loses=True, words="the supernet LOSES to <macs>")
+    assert "The supernet LOSES to &lt;macs&gt;." in render_page(dataclasses.replace(data, supernet=losing))
 
 
 def test_the_same_again_and_continued_scores(runs: dict[str, Path], one_shot: Path) -> None:
@@ -250,9 +269,9 @@ def test_what_is_wrong_is_told_before_anything_runs(make_recipe: Make, table_pat
     assert "no run" in problem(with_section(from_run=str(tmp_path / "none")))
 
 
-def test_finalists_learn_from_trainings() -> None:
+def test_scores_are_corrected_by_trainings() -> None:
     from edgenas.search import Observation
-    from edgenas.supernet.finalists import Finalists
+    from edgenas.supernet.best_scored import BestScored
 
     class Features:
         def matrix(self, rows: np.ndarray) -> np.ndarray:
@@ -272,7 +291,7 @@ def test_finalists_learn_from_trainings() -> None:
     # With shared weights, networks with the first option seem better than they are.
     rewards = 0.5 + 0.1 * rows[:, 0] + 0.02 * rows[:, 1]
     problem = Problem(Space(), 20)  # type: ignore[arg-type]
-    algorithm = Finalists(problem, 0, Features(), rows, rewards, rows[:6])  # type: ignore[arg-type]
+    algorithm = BestScored(problem, 0, Features(), rows, rewards, rows[:6])  # type: ignore[arg-type]
     assert algorithm.suggest(6) == [tuple(row.tolist()) for row in rows[:6]]
     first = algorithm.suggest(1)[0]
     assert first[0] == 1

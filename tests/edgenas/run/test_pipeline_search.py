@@ -202,10 +202,10 @@ def test_resuming_a_finished_search_does_nothing(make_recipe: Make, table_path: 
     assert search(recipe, resume=True, evaluator=Formula(fail_every=1)) == first
 
 
-def test_a_changed_recipe_is_not_continued(make_recipe: Make, table_path: Path) -> None:
+def test_a_recipe_with_another_algorithm_is_not_continued(make_recipe: Make, table_path: Path) -> None:
     search(make_recipe("search: {trials: 2}\n", table=table_path))
-    with pytest.raises(InputError, match=r"search\.trials: was 2, now 3"):
-        search(make_recipe("search: {trials: 3}\n", table=table_path), resume=True)
+    with pytest.raises(InputError, match=r"search\.algorithm may not change .*was 'auto', now 'random'"):
+        search(make_recipe("search: {trials: 3, algorithm: random}\n", table=table_path), resume=True)
 
 
 def test_an_impossible_budget_names_the_smallest_possible(make_recipe: Make, table_path: Path) -> None:

@@ -39,6 +39,8 @@ from edgenas.spaces.ops import (
     Multiply,
     Op,
     Pool,
+    Scale,
+    ScaleShift,
     op_classes,
 )
 from edgenas.spaces.references import reference_network
@@ -282,10 +284,29 @@ def _read_twice():
     return builder.build(builder.add("multiply", Multiply(), norm, relu))
 
 
+def _done_twice(op, before=None):
+    """Two convolutions of what the same op makes of one tensor, and their sum."""
+    builder = GraphBuilder((4, 4, 8))
+    source = builder.inputs[0] if before is None else builder.add("before", before, builder.inputs[0])
+    ends = []
+    for name in ("first", "second"):
+        made = builder.add(name, op, *(source,) * (2 if isinstance(op, Add) else 1))
+        ends.append(builder.add(f"{name}_conv", Convolution(8, 3, use_bias=True), made))
+    return builder.build(builder.add("sum", Add(), *ends))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "graph",
     [
+        _done_twice(Activation("relu"), Convolution(8, use_bias=True)),
+        _done_twice(Activation("relu")),
+        _done_twice(Activation("swish"), Convolution(8, use_bias=True)),
+        _done_twice(Pool("average", 3, 1)),
+        _done_twice(Add()),
+        _single(Convolution(8), Scale(0.5), Activation("relu")),
+        _single(DepthwiseConvolution(3), ScaleShift()),
+        _single(Dense(8), Scale(0.5)),
         _single(Activation("hard_sigmoid")),
         _single(Activation("relu"), Activation("relu6")),
         _single(Activation("sigmoid"), Activation("swish"), Activation("hard_swish")),

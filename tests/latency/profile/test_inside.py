@@ -45,11 +45,11 @@ def test_large_networks_are_the_sum_of_their_blocks(tmp_path: Path, space: Searc
 
 def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
     device = slow_server(seed=3, busy=0.2)
-    device.cold_decay_ms = 1.5
+    device.cache_miss_decay_ms = 1.5
     table = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv").table
     assert table.calibration is not None
-    assert table.calibration.cold_decay_ms == pytest.approx(1.5, rel=0.2)
-    assert table.calibration.cold_ms_per_mb == pytest.approx(1e6 * device.BYTE_MS * (device.COLD - 1), rel=0.3)
+    assert table.calibration.cache_miss_decay_ms == pytest.approx(1.5, rel=0.2)
+    assert table.calibration.cache_miss_ms_per_mb == pytest.approx(1e6 * device.BYTE_MS * (device.COLD - 1), rel=0.3)
     assert worst_error(table, space, device) < 0.03
     predictor = Predictor(table)
     assert "ms per MB of weights" in str(predictor.describe_inside())

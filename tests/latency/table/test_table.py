@@ -82,7 +82,7 @@ def test_rows_are_sorted_and_end_with_a_checksum() -> None:
     lines = TABLE.to_text().splitlines()
     rows = [line for line in lines if not line.startswith("#")][1:]
     assert rows == sorted(rows)
-    assert lines[0] == "# edgenas-latency-table: 3"
+    assert lines[0] == "# edgenas-latency-table: 4"
     assert lines[-1].startswith("# sha256: ")
 
 
@@ -98,7 +98,7 @@ def test_any_cut_or_changed_byte_is_refused(data: st.DataObject) -> None:
 
 
 def test_other_schemas_and_other_files_are_refused_by_name() -> None:
-    older = TABLE.to_text().replace("latency-table: 3", "latency-table: 1")
+    older = TABLE.to_text().replace("latency-table: 4", "latency-table: 1")
     with pytest.raises(InputError, match=r"mine\.csv.*schema '1'.*profile"):
         LatencyTable.from_text(older, "mine.csv")
     with pytest.raises(InputError, match=r"mine\.csv.*not a latency table"):
@@ -147,12 +147,12 @@ def test_energies_and_weights_stand_in_the_last_columns() -> None:
     table = TABLE.with_energies({known: 0.0212}, energy)
     text = table.to_text()
     rows = [line for line in text.splitlines() if not line.startswith("#")]
-    figures = "latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cold_ms"
+    figures = "latency_ms,spread,quiet_visits,visits,energy_mj,weight_bytes,wide_bytes,networks,cache_miss_ms"
     assert rows[0] == f"signature,{figures},profiled_for"
     assert sorted(row.split(",")[-6] for row in rows[1:]) == ["", "0.0212"]
     assert sorted(row.rsplit(",", 5)[1:] for row in rows[1:]) == [["0", "0", "0", "0.0", ""]] * 2
     heavy = TABLE.with_rows(
-        {known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234, wide_bytes=56, networks=2, cold_ms=0.5)}
+        {known: dataclasses.replace(TABLE.rows[known], weight_bytes=1234, wide_bytes=56, networks=2, cache_miss_ms=0.5)}
     )
     assert LatencyTable.from_text(heavy.to_text()) == heavy
     assert "# energy_idle_watts: 3.5\n" in text
@@ -162,6 +162,19 @@ def test_energies_and_weights_stand_in_the_last_columns() -> None:
 
 def _signed(body: str) -> str:
     return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+def test_a_table_with_older_names_is_read() -> None:
+    known = next(iter(TABLE.rows))
+    calibration = Calibration(0.9, 0.001, 4, inside_scale=1.02, cache_miss_ms_per_mb=0.04, cache_miss_decay_ms=1.5)
+    table = dataclasses.replace(TABLE, calibration=calibration, calibrations={})
+    table = table.with_rows({known: dataclasses.replace(TABLE.rows[known], networks=2, cache_miss_ms=0.5)})
+    lines = table.to_text().splitlines(keepends=True)[:-1]
+    old = "".join(lines).replace("latency-table: 4", "latency-table: 3").replace("cache_miss_ms,", "cold_ms,")
+    old = old.replace('"cache_miss_ms_per_mb"', '"cold_part": 0.1, "cold_ms_per_mb"')
+    old = old.replace('"cache_miss_decay_ms"', '"cold_decay_ms"')
+    assert "cache" not in old
+    assert LatencyTable.from_text(_signed(old)) == table
 
 
 def test_a_table_from_before_energies_is_read() -> None:

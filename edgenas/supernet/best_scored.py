@@ -18,13 +18,13 @@ from edgenas.supernet.ridge import fit_ridge
 
 Floats = npt.NDArray[np.float64]
 
-#: Finalists differ from each other in this share of the decisions: neighbours are one network as far as training can
-#: tell. Nearer ones come when there are no others.
+#: Those suggested differ from each other in this share of the decisions: as far as training can tell, neighbours are
+#: one network. Nearer ones come when there are no others.
 APART = 1 / 12
 _LEAST_APART = 2
 
 
-class Finalists(Algorithm):
+class BestScored(Algorithm):
     """Suggests scored networks, best first; before them, some random ones to check the ranking on.
 
     Args:
