@@ -261,6 +261,7 @@ def _facts(spec: DeviceSpec) -> dict[str, Any]:
         "description": spec.description,
         "options": dict(spec.options),
         "power": spec.power.to_yaml(),
+        **({"calibration": factor} if (factor := spec.calibration.to_yaml()) else {}),
         "file": spec.source,
     }
 

@@ -96,7 +96,7 @@ def measure_deployed(context: RunContext, device: RunDevice, model: bytes, limit
         )
         if best is None or measurement.median < best.median:
             best = measurement
-        if limit_ms is None or best.median <= limit_ms:
+        if limit_ms is None or best.median <= limit_ms or device.device.is_exact:
             break
     assert best is not None
     return best
@@ -140,7 +140,7 @@ def measure_untrained(context: RunContext, study: StudyStore, trial: Trial) -> U
         found[device.name] = measurement
         study.record_measured(trial.number, _measured(context, device, measurement))
         predicted_ms = _predicted_ms(context, device, trial)
-        if problem := _over(context, device, measurement):
+        if problem := _over(context, device, measurement) or _over_arena(device, lowered):
             if measurement.median > device.budget.get("latency_ms", math.inf) and predicted_ms:
                 slowdown[device.name] = measurement.median / predicted_ms
             return Untrained(found, problem, slowdown, "")
@@ -243,6 +243,17 @@ def _over(context: RunContext, device: RunDevice, measurement: Measurement) -> s
     if limit_ms is not None and measurement.median > limit_ms:
         return f"{_median(measurement)}{where} is over the budget of {limit_ms:.4g} ms"
     return ""
+
+
+def _over_arena(device: RunDevice, model: bytes) -> str:
+    """Whether the microcontrollers' interpreter needs more than the budget, in words."""
+    limit = device.budget.get("arena_bytes")
+    if limit is None:
+        return ""
+    from edgenas.export.micro.interpreter import allocate
+
+    found = allocate(model).total_bytes
+    return f"arena_bytes {found:,} is over the budget of {limit:,.0f}" if found > limit else ""
 
 
 def _median(measurement: Measurement) -> Figure:
