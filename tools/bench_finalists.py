@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_fidelity import load_set
+from image_sets import load_set
 
 from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe

@@ -1,11 +1,25 @@
-"""How the supernet's controller does on tables of architectures with known accuracy and cost.
+"""How well a supernet ranks, what it costs, and how its controller does.
 
-    python tools/bench_supernet.py --table T.csv --architecture arch --accuracy acc --cost macs --json OUT.json
+    python tools/bench_supernet.py tables --table T.csv --architecture arch --accuracy acc --cost macs --json OUT.json
+    python tools/bench_supernet.py truth --data-dir DIR --cache truth.json
+    python tools/bench_supernet.py rank --data-dir DIR --cache truth.json --json rank.json
+    python tools/bench_supernet.py cost --data-dir DIR --json cost.json
+    python tools/bench_supernet.py target --data-dir DIR --json target.json
 
-The controller alone, as in ``edgenas.supernet``, with qualities from the table and the three rewards: how near its most
-probable architecture comes to the target, and the best architecture within the budget among those that it sampled
-(``different_samples`` says how much of the table these are). The target is the budget, a share of the largest cost.
-Nothing is trained, so what a supernet adds to that is not measured.
+``tables``: the controller alone, with qualities from a table, for each reward. The *result* is the best architecture
+within the budget among those sampled; the most probable one is judged too. ``different_samples`` says how much of the
+table was looked at. The target is the budget, a share of the largest cost.
+
+``truth``: random architectures of a space, half of them within 20 % of one number of multiply-accumulates, are trained
+alone, and shortly as a search would. Each result is kept at once: run again, it goes on.
+
+``rank``: a supernet is trained, scores the same architectures, and Kendall's tau with the truth stands beside that of
+multiply-accumulates, parameters, depth and short trainings, with the cost of a ranked candidate.
+
+``cost``: processor time of a step and peak memory, beside those of the space's largest network trained alone.
+
+``target``: supernet and controller are trained together towards a cost in the middle of the space; how far the most
+probable architecture ends from it.
 """
 
 from __future__ import annotations
@@ -13,112 +27,100 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from supernet_bench.claims import claim_line
+from supernet_bench.cost import run_cost
+from supernet_bench.ranking import VARIANTS, run_rank
+from supernet_bench.tables import REWARDS, run_tables
+from supernet_bench.target import run_target
+from supernet_bench.truth import run_truth
 
 from edgenas.export.files import write_atomically
-from edgenas.search.benchmark.tabular import TabularBenchmark, load_table
-from edgenas.spaces.errors import InputError
-from edgenas.study.objectives import Objective
-from edgenas.supernet.controller import Controller, ControllerSettings
-
-SETTINGS = ControllerSettings(learning_rate=0.01, samples=16)
-REWARDS = ("absolute", "soft", "hard")
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        result = run(options)
-    except InputError as error:
+        result = options.run(options)
+    except (InputError, WorkError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    write_atomically(Path(options.json), json.dumps(result, indent=2) + "\n")
-    for claim in result["claims"]:
-        print(
-            f"{claim['claim']}: {claim['value']:.4g} (goal {claim['goal']:g}, {'met' if claim['met'] else 'not met'})"
-        )
+        return 2 if isinstance(error, InputError) else 1
+    if result is not None:
+        write_atomically(Path(options.json), json.dumps(result, indent=2) + "\n")
+        for found in result["claims"]:
+            print(claim_line(found))
     return 0
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """The JSON document."""
-    table = load_table(options.table, options.architecture, options.accuracy, (options.cost,), None)
-    target = options.budget_fraction * float(np.nanmax(table.costs[options.cost]))
-    best = table.best({options.cost: target})
-    scale = 100.0 if np.nanmax(table.accuracy) > 1 else 1.0
-    steps = options.samples // SETTINGS.samples
-    seeds = range(5 if options.quick else options.seeds)
-    found = {
-        kind: [search(table, options.cost, target, Objective(kind, {options.cost: target}), scale, steps, seed)
-               for seed in seeds]
-        for kind in REWARDS
-    }  # fmt: skip
-    absolute = found["absolute"]
-    short = (best - float(np.mean([run["best_within"] for run in absolute]))) * 100 / scale
-    off = max(abs(run["ratio"] - 1) for run in absolute)
-    probable = (best - float(np.mean([run["accuracy"] for run in absolute]))) * 100 / scale
-    return {
-        "table": options.table,
-        "best_feasible": best,
-        "target": target,
-        "settings": {"samples": steps * SETTINGS.samples, "seeds": list(seeds), "controller": SETTINGS.__dict__},
-        "rewards": found,
-        "claims": [
-            _claim("points below the best within the budget, of the best sampled one", short, 0.3),
-            _claim("points below the best within the budget, of the most probable one (may be over it)", probable, 0.3),
-            _claim("largest distance of the most probable one from the target, absolute reward", off, 0.05),
-        ],
-    }
-
-
-def search(
-    table: TabularBenchmark, cost: str, target: float, objective: Objective, scale: float, steps: int, seed: int
-) -> dict[str, float]:
-    """One search: cost over target and accuracy of the most probable architecture, and the best one within budget."""
-    controller, rng = Controller(table.space, SETTINGS), np.random.default_rng(seed)
-    start, best_within = time.process_time(), float("nan")
-    seen: set[int] = set()
-    for step in range(steps):
-        rows = controller.sample(rng, SETTINGS.samples)
-        places = table.space.indices(rows)
-        seen.update(places.tolist())
-        costs, accuracies = table.costs[cost][places], table.accuracy[places]
-        best_within = float(np.fmax.reduce(accuracies[costs <= target], initial=best_within))
-        pairs = zip(accuracies / scale, costs, strict=True)
-        rewards = np.array([objective.reward(float(quality), {cost: float(price)}) for quality, price in pairs])
-        controller.learn(rows, rewards, step / steps)
-    place = table.space.indices(controller.best()[None])[0]
-    return {
-        "ratio": float(table.costs[cost][place] / target),
-        "accuracy": float(table.accuracy[place]),
-        "best_within": best_within,
-        "different_samples": len(seen),
-        "entropy": controller.entropy,
-        "seconds": time.process_time() - start,
-    }
-
-
-def _claim(text: str, value: float, goal: float) -> dict[str, Any]:
-    return {"claim": text, "value": value, "goal": goal, "met": bool(value <= goal)}
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(required=True, metavar="PART")
+    for name, run, adders in (
+        ("tables", run_tables, (add_table_options,)),
+        ("truth", run_truth, (add_ground_options, add_truth_options)),
+        ("rank", run_rank, (add_ground_options, add_truth_options, add_rank_options)),
+        ("cost", run_cost, (add_ground_options, add_cost_options)),
+        ("target", run_target, (add_ground_options, add_target_options)),
+    ):
+        part = parts.add_parser(name)
+        for add in adders:
+            add(part)
+        if name != "truth":
+            part.add_argument("--json", required=True, metavar="OUT", help="where the figures go")
+        part.set_defaults(run=run)
+    return parser
+
+
+def add_ground_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
+    parser.add_argument("--held-out", type=int, default=2500, help="images of cheap scores (default 2,500)")
+    parser.add_argument("--test-images", type=int, default=5000, help="test images of the truth (default 5,000)")
+    parser.add_argument("--networks", type=int, default=24, help="half of them in one cost band (default 24)")
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", required=True, help="csv file with one architecture per row")
     parser.add_argument("--architecture", metavar="COL", required=True, help="text column: 2101 or 8:16:8")
     parser.add_argument("--accuracy", metavar="COL", required=True, help="column to maximise, of full rows")
     parser.add_argument("--cost", metavar="COL", required=True, help="column under the budget")
     parser.add_argument("--budget-fraction", type=float, default=0.5, help="share of the largest cost (default 0.5)")
-    parser.add_argument("--samples", type=int, default=16_000, help="architectures per search (default 16,000)")
+    parser.add_argument("--samples", type=int, default=4000, help="architectures per search (default 4,000)")
     parser.add_argument("--seeds", type=int, default=20, help="searches per reward (default 20)")
     parser.add_argument("--quick", action="store_true", help="5 seeds")
-    parser.add_argument("--json", required=True, metavar="OUT", help="where the figures go")
-    return parser
+
+
+def add_truth_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=int, default=10, help="of the truth (default 10)")
+    parser.add_argument("--cache", type=Path, required=True, help="file that results are kept in")
+
+
+def add_rank_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--supernet-epochs", type=int, default=12, help="passes over the images (default 12)")
+    parser.add_argument("--batch-size", type=int, default=64, help="of the supernet's training (default 64)")
+    parser.add_argument("--seeds", type=int, default=1, help="supernets of each variant (default 1)")
+    parser.add_argument(
+        "--variants", default="default", help=f"separated by commas, the first is judged: {', '.join(VARIANTS)}"
+    )
+    parser.add_argument("--work", type=Path, default=Path("supernet_bench"), help="folder of checkpoints and scores")
+
+
+def add_cost_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=30, help="that are timed (default 30)")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--latency-table", type=Path, help="of `edgenas profile`; without it, multiply-accumulates")
+    parser.add_argument("--rewards", default=",".join(REWARDS), help="separated by commas (default all)")
+    parser.add_argument("--seeds", type=int, default=5, help="searches of each reward (default 5)")
+    parser.add_argument("--steps", type=int, default=600, help="of supernet and controller (default 600)")
+    parser.add_argument("--batch-size", type=int, default=32)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class ControllerRecipe(Section):
     growth: float = Field(default=_CONTROLLER.growth, description="Its learning rate grows so many times to the end.")
     samples: int = Field(default=_CONTROLLER.samples, description="Architectures that it compares in a step.")
     entropy: float = Field(default=_CONTROLLER.entropy, description="Weight of the policy's entropy in the reward.")
+    expected: int = Field(
+        default=_CONTROLLER.expected,
+        description="Architectures of a step that count with the reward that is expected of them; 0: none.",
+    )
 
     def settings(self) -> ControllerSettings:
         """The same as the controller takes it."""
@@ -81,6 +85,11 @@ class SupernetRecipe(Section):
     clip_norm: float = Field(default=_DEFAULTS.clip_norm, description="Largest norm of the gradients; 0: not limited.")
     label_smoothing: float = Field(
         default=_DEFAULTS.label_smoothing, description="Share of the label given to all classes alike."
+    )
+    distillation: float = Field(
+        default=_DEFAULTS.distillation,
+        description="Share of the largest network's answers in what the others learn from, at the end; it grows from "
+        "0, the rest are labels.",
     )
     random_networks: int = Field(
         default=_DEFAULTS.random_networks,

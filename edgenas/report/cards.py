@@ -84,7 +84,7 @@ def cards(data: ReportData) -> Iterator[Card]:
         yield Card("Parameters", count(params), f"{params:,} trainable", "counted", "from the network")
     if macs:
         yield Card("MACs", count(macs), f"multiply-accumulates per {data.example}", "counted", "from the network")
-    if data.trials:
+    if data.trials and not data.is_fixed:
         finished = sum(trial.score is not None for trial in data.trials)
         total = sum(data.step_seconds.values())
         note = f"{finished} of {len(data.trials)} trials finished"

@@ -151,6 +151,8 @@ class ReportData:
     """What predictions come from: ``from a table measured on local-cpu``."""
     energy_origin: str = ""
     """What predicted energies come from: ``from energies modelled for edgetpu-sim``; empty when there are none."""
+    is_fixed: bool = False
+    """Whether one network was given and trained, instead of searched for."""
     score_origin: str = "on the validation split after short training"
     """What the accuracies of trials were found on."""
     table_error: str = ""

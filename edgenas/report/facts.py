@@ -26,14 +26,17 @@ def settings_rows(recipe: Recipe) -> Rows:
     search, training = recipe.search, recipe.training
     images = "all training images" if search.training.images is None else f"{search.training.images:,} images"
     options = ", ".join(f"{key} {value}" for key, value in search.options.items())
-    return (
-        ("seed", str(recipe.seed)),
-        ("budget", _budget(recipe)),
+    of_search = (
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
         ("trials", f"{recipe.trials}, {search.workers} at once"),
         ("short training", f"{_epochs(search.training.epochs)} on {images}"),
         ("finalists", _finalists(recipe)),
+    )
+    return (
+        ("seed", str(recipe.seed)),
+        ("budget", _budget(recipe)),
+        *(() if recipe.is_fixed else of_search),
         ("validation share", percent(recipe.data.validation_fraction, 0)),
         ("final training", f"{_epochs(training.epochs)}, batch {training.batch_size}, rate {training.learning_rate:g}"),
         ("quantization", recipe.export.quantization),
@@ -52,7 +55,7 @@ def _budget(recipe: Recipe) -> str:
 
 def _finalists(recipe: Recipe) -> str:
     search = recipe.search
-    if recipe.is_fixed or search.finalists == 1:
+    if search.finalists == 1:
         return "none"
     return f"{search.finalists}, for {percent(search.finalist_share, 0)} of the final training each"
 

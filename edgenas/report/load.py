@@ -116,6 +116,8 @@ class _Reader:
             device=self.device.name,
             budget_ms=self.device.limits.get("latency_ms"),
             budget_mj=self.device.limits.get("energy_mj"),
+            is_fixed=self.recipe.is_fixed,
+            score_origin="on the validation split after the training" if self.recipe.is_fixed else data.score_origin,
         )
 
     def _state(self, data: ReportData) -> ReportData:

@@ -39,21 +39,26 @@ class PlacedFigure:
 def body(data: ReportData, placed: list[PlacedFigure]) -> str:
     """Everything between ``<body>`` and the scripts; the figures it places are appended to ``placed``."""
     sections = [
-        _search(data, placed),
+        "" if data.is_fixed else _search(data, placed),
         _supernet(data, placed),
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
         _quantizations(data),
         _training(data, placed),
-        _section("trials", "Trials", "", trials_html(data)),
+        "" if data.is_fixed else _section("trials", "Trials", "", trials_html(data)),
         _details(data),
     ]
     return f"{_header(data)}\n<main>\n{''.join(sections)}\n</main>\n{_footer(data)}"
 
 
 def _header(data: ReportData) -> str:
-    facts = [data.space and f"space {data.space}", data.dataset, data.device, data.precision]
+    facts = [
+        data.space and f"{'network' if data.is_fixed else 'space'} {data.space}",
+        data.dataset,
+        data.device,
+        data.precision,
+    ]
     gaps = "".join(f"<li>{escape(sentence)}</li>" for sentence in data.missing)
     return (
         '<header><p class="brand">EdgeNAS<span>report</span></p>'
@@ -214,7 +219,7 @@ def _architecture(data: ReportData, placed: list[PlacedFigure]) -> str:
         '<div class="panel"><h3>Stage by stage</h3><p class="caption">A box is as tall as its output resolution and '
         "as wide as its filters, on log scales. Inside: the kernel. Below: expansion → filters. Hover for shapes and "
         f"costs.</p>{draw_network(data.network, data.node_latency_ms)}"
-        + (f'<p class="code-line"><code>{escape(data.architecture)}</code></p>' if data.architecture else "")
+        + (f'<p class="code-line"><code>{escape(data.architecture)}</code></p>' if data.architecture.strip("-") else "")
         + "</div>"
     )
     sum_ms = sum(data.node_latency_ms.values())

@@ -21,11 +21,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edgenas.spaces.errors import InputError
 from edgenas.study.cost_names import COSTS
 
 __all__ = ["COSTS", "DEFAULT_BETA", "Objective", "within"]
+
+Floats = npt.NDArray[np.float64]
 
 #: Exponent or slope used where none is given: TuNAS' -0.10 for absolute, MnasNet's -0.07 for the others.
 DEFAULT_BETA = {"absolute": -0.10, "soft": -0.07, "hard": -0.07}
@@ -75,22 +81,28 @@ class Objective:
         """The reward of a quality in [0, 1] at these costs; NaN when the quality is NaN."""
         ratios = [costs[name] / target for name, target in self.targets.items()]
         betas = [self.slope * self.weights.get(name, 1.0) for name in self.targets]
-        return _REWARDS[self.kind](quality, ratios, betas)
+        return float(_REWARDS[self.kind](quality, ratios, betas))
+
+    def rewards(self, qualities: Floats, costs: Mapping[str, Floats]) -> Floats:
+        """(N,) the same of many candidates; see :meth:`reward`."""
+        ratios = [np.asarray(costs[name]) / target for name, target in self.targets.items()]
+        betas = [self.slope * self.weights.get(name, 1.0) for name in self.targets]
+        return np.asarray(_REWARDS[self.kind](qualities, ratios, betas), np.float64)
 
 
-def _absolute(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
+def _absolute(quality: Any, ratios: Sequence[Any], betas: Sequence[float]) -> Any:
     return quality + sum(beta * abs(ratio - 1) for ratio, beta in zip(ratios, betas, strict=True))
 
 
-def _soft(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
+def _soft(quality: Any, ratios: Sequence[Any], betas: Sequence[float]) -> Any:
     return quality * math.prod(ratio**beta for ratio, beta in zip(ratios, betas, strict=True))
 
 
-def _hard(quality: float, ratios: Sequence[float], betas: Sequence[float]) -> float:
-    return quality * math.prod(min(ratio**beta, 1.0) for ratio, beta in zip(ratios, betas, strict=True))
+def _hard(quality: Any, ratios: Sequence[Any], betas: Sequence[float]) -> Any:
+    return quality * math.prod(np.minimum(ratio**beta, 1.0) for ratio, beta in zip(ratios, betas, strict=True))
 
 
-_REWARDS: dict[str, Callable[[float, Sequence[float], Sequence[float]], float]] = {
+_REWARDS: dict[str, Callable[[Any, Sequence[Any], Sequence[float]], Any]] = {
     "absolute": _absolute,
     "soft": _soft,
     "hard": _hard,

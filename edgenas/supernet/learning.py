@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.data.examples import Tree
 from edgenas.export._tensorflow import tensorflow
 from edgenas.supernet.lesson import Batch, Lesson
 from edgenas.supernet.network import Supernet
@@ -52,7 +53,7 @@ class Learner:
         self._train_forward = traced(self._forward, inputs, plan, weights)
         plans = tf.TensorSpec((self.networks, *plan.shape), tf.int32)
         pairs = tf.TensorSpec((self.networks, self.networks), tf.float32)
-        self._step = traced(self._train_step, inputs, targets, plans, pairs, scalar)
+        self._step = traced(self._train_step, inputs, targets, plans, pairs, scalar, scalar)
         self._batch_outputs = traced(self._answer_as_in_training, inputs, plan)
         self._calibrate = traced(self._mix_statistics, inputs, plan, scalar)
         self._infer = traced(self._answer, inputs, plan)
@@ -62,12 +63,13 @@ class Learner:
         """Training steps done."""
         return int(self.variables["step"].numpy())
 
-    def train(self, batch: Batch, plans: np.ndarray, pairs: np.ndarray, rate: float) -> None:
+    def train(self, batch: Batch, plans: np.ndarray, pairs: np.ndarray, taught: float, rate: float) -> None:
         """One step on several networks, of which the first learns from labels and teaches the others.
 
-        ``pairs[i, j]`` is the weight of what network ``i``, which should be the better one, loses to ``j``.
+        ``pairs[i, j]`` is the weight of what network ``i``, which should be the better one, loses to ``j``. ``taught``
+        is the share of the first one's answers in what the others learn from; the rest are labels.
         """
-        self._step(*batch, plans, pairs.astype(np.float32), np.float32(rate))
+        self._step(*batch, plans, pairs.astype(np.float32), np.float32(taught), np.float32(rate))
 
     def batch_score(self, batch: Batch, plan: Plan) -> float:
         """The task's figure on one batch, with the statistics of that batch."""
@@ -81,20 +83,23 @@ class Learner:
 
     def score(self, plan: Plan) -> float:
         """The task's figure of one network on held-out examples, with statistics of its own."""
+        return self.lesson.score(*self.answers(plan))
+
+    def answers(self, plan: Plan) -> tuple[Tree, list[np.ndarray]]:
+        """Targets of the scored held-out examples, and what one network with statistics of its own puts out."""
         self.calibrate(plan)
         examples = self.lesson.scored(self.settings.scored_examples)
         parts = [
             [output.numpy() for output in self._infer(inputs, plan)] for inputs in self.lesson.in_batches(examples)
         ]
-        outputs = [np.concatenate(batches) for batches in zip(*parts, strict=True)]
-        return self.lesson.score(in_memory(examples.targets), outputs)
+        return in_memory(examples.targets), [np.concatenate(batches) for batches in zip(*parts, strict=True)]
 
     # Traced --------------------------------------------------------------------------------------------------------
 
     def _forward(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
 
-    def _train_step(self, inputs: Any, targets: Any, plans: Any, pairs: Any, rate: Any) -> None:
+    def _train_step(self, inputs: Any, targets: Any, plans: Any, pairs: Any, share: Any, rate: Any) -> None:
         tf, lesson = tensorflow(), self.lesson
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = self.supernet.weights.read_value()
@@ -102,7 +107,9 @@ class Learner:
             answers = [self._train_forward(inputs, plans[number], weights) for number in range(self.networks)]
             taught = [tf.stop_gradient(answer) for answer in answers[0]]
             labelled = [lesson.loss(targets, answer, self.settings.label_smoothing) for answer in answers]
-            terms = [labelled[0], *(lesson.distillation(answer, taught) for answer in answers[1:])]
+            terms = labelled[:1]
+            for answer, loss in zip(answers[1:], labelled[1:], strict=True):
+                terms.append(share * lesson.distillation(answer, taught) + (1.0 - share) * loss)
             losses = tf.stack(labelled)
             ranked = pairs * tf.nn.relu(losses[:, None] - tf.stop_gradient(losses)[None, :])
             loss = tf.add_n(terms) + tf.reduce_sum(ranked)

@@ -21,7 +21,9 @@ class SupernetSettings:
         learning_rate: peak of AdamW; then half a cosine down to 0.
         warmup: share of the steps in which the rate grows from 0.
         clip_norm: gradients of a larger norm are scaled down to it; 0: off.
-        label_smoothing: of the largest network's loss, the only one that learns from labels.
+        label_smoothing: of what is learnt from labels.
+        distillation: share of the largest network's answers in what the others learn from, at the end; the rest are
+            labels. It grows linearly from 0: at first there is nothing to be learnt from it.
         random_networks: networks of a step besides the largest and the smallest.
         rank_weight: of the pairwise rank loss: of two networks of a step, the one with more multiply-accumulates should
             have no larger loss (CVPR 2022 NAS competition, track 1). It grows linearly from 0; 0 turns it off.
@@ -34,11 +36,12 @@ class SupernetSettings:
     epochs: int = 30
     max_steps: int | None = None
     batch_size: int = 128
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     warmup: float = 0.05
     clip_norm: float = 1.0
     label_smoothing: float = 0.0
-    random_networks: int = 1
+    distillation: float = 1.0
+    random_networks: int = 2
     rank_weight: float = 1.0
     calibration_examples: int = 512
     scored_examples: int | None = 2000
@@ -56,6 +59,8 @@ class SupernetSettings:
                 raise InputError(f"supernet: {name} must be at least 1, not {getattr(self, name)!r}")
         if not self.learning_rate > 0:
             raise InputError(f"supernet: learning_rate must be above 0, not {self.learning_rate!r}")
+        if not 0 <= self.distillation <= 1:
+            raise InputError(f"supernet: distillation must be in [0, 1], not {self.distillation!r}")
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"supernet: {name} must be in [0, 1), not {getattr(self, name)!r}")

@@ -1,8 +1,8 @@
 """The training of a supernet, alone or together with a controller, continued exactly after an interruption.
 
 Every step is a sandwich (BigNAS, arXiv 2003.11142): the largest network learns from labels, the smallest and random
-ones from its answers. What a step does depends on the seed, its number and the state before it, so a checkpoint needs
-nothing but the state.
+ones from labels at first and from its answers more and more. What a step does depends on the seed, its number and the
+state before it, so a checkpoint needs nothing but the state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.decision import Architecture
-from edgenas.supernet.controller import Controller, ControllerSettings
+from edgenas.supernet.controller import Controller, ControllerSettings, Floats, RewardFunction
 from edgenas.supernet.families import Families, Population
 from edgenas.supernet.learning import Learner
 from edgenas.supernet.lesson import Lesson
@@ -27,14 +27,12 @@ from edgenas.supernet.settings import SupernetSettings
 from edgenas.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from edgenas.training.runtime import light_graphs
 
+__all__ = ["Floats", "RewardFunction", "SupernetProgress", "SupernetTraining"]
+
 _NETWORKS, _CONTROLLER = 11, 12
 #: The reward batch is so many training batches (TuNAS).
 _REWARD_BATCHES = 4
 _REPORT_SECONDS = 1.0
-
-Floats = npt.NDArray[np.float64]
-#: Qualities in [0, 1] and architectures to rewards; also the expected costs of architectures, for progress.
-RewardFunction = Callable[[Floats, Population], Floats]
 
 
 @dataclass(frozen=True)
@@ -148,8 +146,10 @@ class SupernetTraining:
         macs = self.families.macs(rows)
         # The rank loss must not disturb networks that have learnt nothing yet, so its weight grows from 0.
         pairs = (macs[:, None] > macs[None, :]) * self.settings.rank_weight * step / self.steps
+        # Nothing is to be learnt from the largest network before it has learnt something itself.
+        taught = self.settings.distillation * step / self.steps
         batch = self.lesson.batch(step, self.settings.batch_size)
-        self.learner.train(batch, plans, pairs, self._rate(step))
+        self.learner.train(batch, plans, pairs, taught, self._rate(step))
 
     def _controller_step(self, step: int) -> None:
         if self.controller is None or self.reward is None:
@@ -160,9 +160,8 @@ class SupernetTraining:
         if self.controller.settings.rate(progress):
             batch = self.lesson.reward_batch(step, _REWARD_BATCHES * self.settings.batch_size)
             found = [self.learner.batch_score(batch, self._plan(row)) for row in rows]
-            rewards = self.reward(np.array(found), rows)
+            rewards = self.controller.learn(rows, np.array(found), self.reward, progress, rng)
             self.last_reward = float(rewards.mean())
-            self.controller.learn(rows, rewards, progress)
         else:
             self.controller.steps += 1
         self._controller_state = self._snapshot()

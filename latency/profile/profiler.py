@@ -21,6 +21,7 @@ from edgenas.devices import Device, DeviceLostError, MeasurementError, Provenanc
 from edgenas.latency.measure.journal import Journal
 from edgenas.latency.measure.session import Session, digest
 from edgenas.latency.measure.visits import QuietSettings, Visits
+from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.profile.alone import blocks_of, measure_alone
 from edgenas.latency.profile.energies import complete_energies
 from edgenas.latency.profile.exact import profile_exact
@@ -29,7 +30,7 @@ from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.profile.progress import ProgressCallback
 from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks
-from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+from edgenas.latency.table.latency_table import LatencyTable, Row, default_table_path
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network
@@ -158,56 +159,92 @@ def _measure(
         return ProfileResult(table, path, len(entries), 0, len(entries), time.monotonic() - start)
 
     visits = Visits(settings, table.anchor_ms if np.isfinite(table.anchor_ms) else None)
-    journal_identity = {
-        "device": device.name,
-        "precision": precision,
-        "runtime": f"{identity.runtime} {identity.runtime_version}",
-        "threads": str(threads),
-        "cpu_model": str(identity.cpu_model),
-        "protocol": settings.protocol,
-    }
-    with Journal(path.with_name(f"{path.name}.journal"), journal_identity) as journal:
+    with Journal(path.with_name(f"{path.name}.journal"), _journal_identity(identity, precision, settings)) as journal:
         journal.restore(visits)
         session = Session(device, precision, threads, visits, journal, seed, progress)
         try:
-            counts = None
-            if neighbourhoods is not None:
-                blocks = {**entries, **blocks_of(networks, precision)}.values()
-                counts = count_operators(
-                    device, networks, blocks, precision=precision, threads=threads, settings=settings
-                )
-            if counts is None or neighbourhoods is None:
-                rows, calibration = measure_alone(session, {name: entries[name] for name in missing}, networks)
-            else:
-                own = {name for name, row in table.rows.items() if not row.networks and set(row.profiled_for) <= {of}}
-                missing = [name for name in entries if name not in table.rows or name in own]
-                wanted = {name: entries[name] for name in missing}
-                rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
-            if missing and not rows:
-                raise WorkError(f"nothing could be measured on {device.name!r}: {next(iter(session.errors.values()))}")
+            found = _measured(session, entries, table, networks, neighbourhoods, of)
         except DeviceLostError as error:
             raise WorkError(
                 f"{error}. What was measured before is kept in {journal.path}: give the same command again to go on"
             ) from error
-        # Rows of other spaces stay as they are: what is predicted from them does not change.
-        others = {name for name, row in table.rows.items() if set(row.profiled_for) - {of}}
-        table = table.with_rows({name: row for name, row in rows.items() if name not in others})
-        if len({row.networks > 0 for row in table.rows.values()}) > 1:
-            calibration = calibration.keeping(table.calibration, inside=counts is not None)
-        table = table.with_session(
-            anchor_ms=float(f"{visits.reference_ms:.5g}"),
-            calibration=dataclasses.replace(calibration, of=of),
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        ).marked(entries, of)
+        table = _joined(table, found, of, visits.reference_ms).marked(entries, of)
         # What is returned is what is stored, to the last digit.
         table = LatencyTable.load(table.save(path)).for_calibration(of)
         journal.remove()
     table = complete_energies(table, entries, networks, device, path, progress=progress)
     failed = {signature: session.errors[signature] for signature in entries if signature in session.errors}
-    measured = sum(signature in rows for signature in missing)
+    measured = sum(signature in found.rows for signature in found.asked)
     return ProfileResult(
-        table, path, len(entries), measured, len(entries) - len(missing), time.monotonic() - start, failed
+        table, path, len(entries), measured, len(entries) - len(found.asked), time.monotonic() - start, failed
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Rows of the signatures that were asked for, where the device could run them, and the calibration with them."""
+
+    asked: Sequence[str]
+    rows: Mapping[str, Row]
+    calibration: Calibration
+    inside: bool
+
+
+def _measured(
+    session: Session,
+    entries: Mapping[str, SlotEntry],
+    table: LatencyTable,
+    networks: Sequence[Network],
+    neighbourhoods: Neighbourhoods | None,
+    of: str,
+) -> _Measured:
+    """Measures what the table lacks, alone or inside networks. Raises WorkError when nothing can be measured."""
+    counts = None
+    if neighbourhoods is not None:
+        counts = count_operators(
+            session.device,
+            networks,
+            {**entries, **blocks_of(networks, session.precision)}.values(),
+            precision=session.precision,
+            threads=session.threads,
+            settings=session.visits.settings,
+        )
+    if counts is None or neighbourhoods is None:
+        asked = [name for name in entries if name not in table.rows]
+        rows, calibration = measure_alone(session, {name: entries[name] for name in asked}, networks)
+    else:
+        own = {name for name, row in table.rows.items() if not row.networks and set(row.profiled_for) <= {of}}
+        asked = [name for name in entries if name not in table.rows or name in own]
+        wanted = {name: entries[name] for name in asked}
+        rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
+    if asked and not rows:
+        raise WorkError(f"nothing could be measured on {session.device.name!r}: {next(iter(session.errors.values()))}")
+    return _Measured(asked, rows, calibration, counts is not None)
+
+
+def _joined(table: LatencyTable, found: _Measured, of: str, anchor_ms: float) -> LatencyTable:
+    """The table with what was measured. Rows of other spaces stay: what is predicted from them does not change."""
+    others = {name for name, row in table.rows.items() if set(row.profiled_for) - {of}}
+    calibration = found.calibration
+    joined = table.with_rows({name: row for name, row in found.rows.items() if name not in others})
+    if len({row.networks > 0 for row in joined.rows.values()}) > 1:
+        calibration = calibration.keeping(table.calibration, inside=found.inside)
+    return joined.with_session(
+        anchor_ms=float(f"{anchor_ms:.5g}"),
+        calibration=dataclasses.replace(calibration, of=of),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _journal_identity(identity: Provenance, precision: str, settings: QuietSettings) -> dict[str, str]:
+    return {
+        "device": identity.device,
+        "precision": precision,
+        "runtime": f"{identity.runtime} {identity.runtime_version}",
+        "threads": str(identity.threads),
+        "cpu_model": str(identity.cpu_model),
+        "protocol": settings.protocol,
+    }
 
 
 def _existing_table(path: Path, precision: str, identity: Provenance, settings: QuietSettings) -> LatencyTable | None:

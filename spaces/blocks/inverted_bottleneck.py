@@ -57,13 +57,13 @@ class _Bottleneck(Block):
         return self.skip and self.stride == 1 and input_shape[-1] == self.filters
 
     def canonical(self, *input_shapes: Shape) -> Block:
-        return dataclasses.replace(
-            self,
-            # The width that is built, not the ratio that was asked for, is what costs.
-            expansion=_plain(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1]),
-            se_gate=self.se_gate if self.se_ratio else "hard_sigmoid",
-            skip=self.has_skip(input_shapes[0]),
-        )
+        # The width that is built, not the ratio that was asked for, is what costs.
+        expansion = _plain(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
+        se_gate, skip = self.se_gate if self.se_ratio else "hard_sigmoid", self.has_skip(input_shapes[0])
+        same = type(expansion) is type(self.expansion) and expansion == self.expansion
+        if same and (se_gate, skip) == (self.se_gate, self.skip):
+            return self
+        return dataclasses.replace(self, expansion=expansion, se_gate=se_gate, skip=skip)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)

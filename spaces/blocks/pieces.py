@@ -47,8 +47,10 @@ def check_flag(owner: str, **values: bool) -> None:
 
 def check_choice(owner: str, name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raises InputError unless the value is one of the choices, and of its type."""
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise InputError(f"{owner}: {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+    for choice in choices:
+        if type(value) is type(choice) and value == choice:
+            return
+    raise InputError(f"{owner}: {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def check_activation(owner: str, activation: str) -> None:

@@ -19,6 +19,8 @@ Sides = int | tuple[int, int]
 
 def _check_sides(op: Op, **values: Sides) -> None:
     for name, value in values.items():
+        if type(value) is int and value > 0:  # nearly always
+            continue
         if any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in pair(value)):
             raise InputError(f"{type(op).__name__}: {name} must be one or two whole numbers above 0, not {value!r}")
 
@@ -39,7 +41,7 @@ class Convolution(Op):
 
     def __post_init__(self) -> None:
         _check_sides(self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
-        if max(pair(self.stride)) > 1 and max(pair(self.dilation)) > 1:
+        if self.dilation != 1 and max(pair(self.stride)) > 1 and max(pair(self.dilation)) > 1:
             raise InputError(f"Convolution: stride {self.stride} and dilation {self.dilation} cannot both be above 1")
 
     @property

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgenas.spaces.deployment import FOLDED, RELU, RELU6, FirstOps
 from edgenas.spaces.entry import SlotEntry
+from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.sharing import PlacedNodes, Sharing
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.slot_builder import NODE, PASS, BuiltPosition, SlotBuilder
@@ -144,15 +145,16 @@ class _Relations:
     @cached_property
     def first(self) -> list[list[FirstOps]]:
         """What the different blocks at each position begin with."""
-        known: dict[int, FirstOps] = {}
+        known: dict[int, FirstOps | None] = {}
         found: list[list[FirstOps]] = [[] for _ in self.built]
         places = {each.position.name: place for place, each in enumerate(self.built)}
         for table in self.tables:
             for entry in table.entries:
                 if id(entry) not in known:
-                    known[id(entry)] = FirstOps.of(entry.graph)
-                if known[id(entry)].matters:
-                    found[places[table.position]].append(known[id(entry)])
+                    known[id(entry)] = FirstOps.of(entry.graph) if _may_share(entry.graph) else None
+                first = known[id(entry)]
+                if first is not None and first.matters:
+                    found[places[table.position]].append(first)
         return found
 
     def involved(self) -> frozenset[int]:
@@ -213,3 +215,9 @@ class _Relations:
             for name in each.position.sources():
                 found.setdefault(name, []).append(place)
         return found
+
+
+def _may_share(graph: OpGraph) -> bool:
+    """Whether some op without a kernel reads inputs alone: quick, since most blocks begin with a convolution."""
+    inputs = {name for name, _ in graph.inputs}
+    return any(not node.op.traits.has_kernel and inputs.issuperset(node.inputs) for node in graph.nodes)

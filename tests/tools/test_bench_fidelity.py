@@ -17,6 +17,12 @@ _PATH = Path(__file__).parents[2] / "tools" / "bench_fidelity.py"
 
 @pytest.fixture(scope="module")
 def bench():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(_PATH.parent)
+        yield _loaded()
+
+
+def _loaded():
     spec = importlib.util.spec_from_file_location("bench_fidelity", _PATH)
     assert spec is not None
     assert spec.loader is not None

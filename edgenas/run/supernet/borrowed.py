@@ -44,7 +44,8 @@ def lender(path: str) -> RunFolder:
 def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
     """The recipe of a run that searches another run's supernet for other budgets.
 
-    All but the budgets is as in the other run, whose latency tables are used too; budgets that are not given stay.
+    All but the budgets is as in the other run, whose latency tables are used too; budgets that are not given stay. No
+    random networks are trained to check the ranking again.
 
     Args:
         run: the folder of the other run.
@@ -67,6 +68,7 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
     values["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([recipe.name, *budgets]))
     values["search"]["algorithm"] = "supernet"
     values["supernet"] |= {"from_run": str(Path(run).resolve()), "controller": ControllerRecipe().model_dump()}
+    values["supernet"]["check"] = 0  # the other run has told how well its supernet ranks
     found = Recipe.parse(dump_yaml(values), "--budget")
     return found.relative_to(Path.cwd())
 

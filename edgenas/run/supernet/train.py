@@ -87,13 +87,7 @@ def _reward(context: RunContext) -> RewardFunction:
     objective = context.recipe.make_objective(targets)
 
     def reward(qualities: Floats, rows: Population) -> Floats:
-        costs = context.costs.population(rows, tuple(targets))
-        return np.array(
-            [
-                objective.reward(float(quality), {name: float(values[number]) for name, values in costs.items()})
-                for number, quality in enumerate(qualities)
-            ]
-        )
+        return objective.rewards(qualities, context.costs.population(rows, tuple(targets)))
 
     return reward
 

@@ -14,6 +14,7 @@ import yaml
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
+from edgenas.run.initial import beginning
 from edgenas.run.pipeline import run
 from edgenas.run.preflight import check
 from edgenas.run.progress import Progress
@@ -196,6 +197,32 @@ def test_weights_to_begin_with(one_shot: Path) -> None:
         outputs=network.outputs,
     )
     assert metrics["top1"] == pytest.approx(scored.score, abs=1e-6)
+
+
+def test_final_trainings_begin_with_them(one_shot: Path) -> None:
+    context = context_of(one_shot)
+    trial = trials(one_shot)[0]
+    found = beginning(context, trial.number)
+    assert found is not None
+    assert found.source == "the run's supernet"
+    taken = found.fit(context.space.decode(context.space.parse(trial.architecture)))
+    assert (taken.missing, taken.misfits, taken.unused) == ((), (), ())
+    training = context.recipe.training.model_copy(update={"initial": "scratch"})
+    context.recipe = context.recipe.model_copy(update={"training": training})
+    assert beginning(context, trial.number) is None
+
+
+def test_several_budgets_share_one_supernet(one_shot: Path) -> None:
+    values = borrowing_recipe(one_shot, ["latency_ms=0.05"]).model_dump(mode="json")
+    values["budget"]["latency_ms"] = [0.02, 0.05]
+    other = one_shot.parent / "other"
+    go(Recipe.model_validate(values), other)
+    found = trials(other)
+    assert len(found) == 2 * 3 + 3
+    assert sum(trial.predicted["latency_ms"] <= 0.02 for trial in found) >= 3
+    assert len({trial.architecture for trial in found}) == len(found)
+    scored = [one for one in read_scores(other / "supernet" / "scores.csv") if one.purpose == SEARCHED]
+    assert sum(one.costs["latency_ms"] <= 0.02 for one in scored) >= len(scored) // 2
 
 
 def test_another_budget_is_searched_without_training(one_shot: Path) -> None:

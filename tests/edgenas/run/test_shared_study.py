@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,3 +219,23 @@ class Flaky:
         if candidate.number == 2:
             raise ConnectionResetError("peer")
         return 0.5
+
+
+def test_the_served_page_is_the_report_as_it_is_now(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
+    with serving(f"sqlite:///{tmp_path / 'served.db'}", port=0) as (url, page):
+        assert "no report yet" in read(page)
+        search(shared(make_recipe, table_path, url, trials=2))
+    with serving(f"sqlite:///{tmp_path / 'served.db'}", port=0) as (_, page):  # a study without a run folder here
+        of_study = read(page)
+    run_folder = RunFolder(tmp_path / "runs" / "demo")
+    with serving(str(run_folder.path), port=0) as (url, page):
+        of_run = read(page)
+        assert [trial.state for trial in _trials(url)] == ["complete"] * 2
+    for text in (of_study, of_run):
+        assert '<meta http-equiv="refresh"' in text
+        assert "2 of 2 trials finished" in text or "2 trials" in text
+
+
+def read(page: str) -> str:
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        return str(answer.read().decode())

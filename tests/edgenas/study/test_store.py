@@ -1,8 +1,10 @@
 """Stores of studies: ours pass what every store must keep, and URLs find them."""
 
+import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,20 @@ class TestPostgres(StoreConformance):
     @pytest.fixture(autouse=True)
     def one_study(self, postgres_url: Callable[[], str]) -> None:
         self.its_url = postgres_url()
+
+    def url(self, folder: Path) -> str:
+        return self.its_url
+
+
+@pytest.mark.skipif(
+    "EDGENAS_TEST_MYSQL" not in os.environ,
+    reason="EDGENAS_TEST_MYSQL names no database, as mysql://USER:PASSWORD@HOST/NAME",
+)
+class TestMySQL(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def one_study(self) -> None:
+        pytest.importorskip("pymysql", reason="needs the extra edgenas[mysql]")
+        self.its_url = f"{os.environ['EDGENAS_TEST_MYSQL']}#{uuid.uuid4().hex}"
 
     def url(self, folder: Path) -> str:
         return self.its_url

@@ -15,7 +15,7 @@ from edgenas.supernet.network import Supernet
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import Floats, SupernetProgress, SupernetTraining
 
-SETTINGS = SupernetSettings(epochs=2, max_steps=8, batch_size=24, calibration_examples=96, checkpoint_seconds=1e9)
+SETTINGS = SupernetSettings(epochs=2, max_steps=8, batch_size=24, random_networks=1, checkpoint_seconds=1e9)
 
 
 def small_first(qualities: Floats, rows: Population) -> Floats:
@@ -34,50 +34,76 @@ def make(space: SearchSpace, lesson: Lesson, folder: Path | None, *, controlled:
     )
 
 
-def test_interrupted_and_resumed_is_as_if_uninterrupted(space: SearchSpace, lesson: Lesson, tmp_path: Path) -> None:
-    whole = make(space, lesson, tmp_path / "whole", controlled=True)
+@pytest.fixture(scope="module")
+def traced(space: SearchSpace, lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> SupernetTraining:
+    """One training whose graph, which takes long to trace, serves several tests; its first step is still to come."""
+    settings = SupernetSettings(
+        epochs=20, batch_size=24, learning_rate=5e-3, random_networks=1, calibration_examples=96
+    )
+    controller = ControllerSettings(delay=0.0, learning_rate=0.1, samples=2)
+    folder = tmp_path_factory.mktemp("traced")
+    training = SupernetTraining(
+        Supernet(space, seed=2), lesson, settings, reward=small_first, controller=controller, folder=folder
+    )
+    training._save()
+    return training
+
+
+def test_interrupted_and_resumed_is_as_if_uninterrupted(
+    traced: SupernetTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller, variables = traced.controller, traced.learner.variables
+    assert controller is not None
+    traced._resume()
+
+    def state() -> dict[str, np.ndarray]:
+        weights = {name: variable.numpy().copy() for name, variable in variables.items()}
+        return weights | {name: array.copy() for name, array in controller.to_arrays().items()}
+
+    assert traced.folder is not None
+    first = {path: path.read_bytes() for path in traced.folder.iterdir()}
     heard: list[SupernetProgress] = []
-    whole.run(heard.append)
-    assert heard[-1].step == heard[-1].steps == 8
+    traced.run(heard.append, until=8)
+    assert heard[-1].step == 8
     assert heard[-1].entropy is not None
     assert heard[-1].reward is not None
+    uninterrupted = state()
+    assert np.abs(controller.logits).max() > 0
 
-    part = make(space, lesson, tmp_path / "part", controlled=True)
+    for path, content in first.items():
+        path.write_bytes(content)
+    traced._resume()
+    assert traced.learner.step == controller.steps == 0
 
     def interrupt(step: int) -> None:
         # After the weights' half of a step: the controller's half is still to come.
-        type(part)._controller_step(part, step)
         if step == 4:
             raise KeyboardInterrupt
+        type(traced)._controller_step(traced, step)
 
-    part._controller_step = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        part.run()
-    resumed = make(space, lesson, tmp_path / "part", controlled=True)
-    assert resumed.learner.step == 5
-    resumed.run()
-    for name, variable in whole.learner.variables.items():
-        np.testing.assert_array_equal(resumed.learner.variables[name].numpy(), variable.numpy(), err_msg=name)
-    assert whole.controller is not None
-    assert resumed.controller is not None
-    for name, array in whole.controller.to_arrays().items():
-        np.testing.assert_array_equal(resumed.controller.to_arrays()[name], array, err_msg=name)
-    assert np.abs(whole.controller.logits).max() > 0
-    # A step of which only the weights' half was kept gets its other half first.
-    whole.controller.steps -= 1
-    whole._catch_up()
-    assert whole.controller.steps == 8
+    with monkeypatch.context() as patched:
+        patched.setattr(traced, "_controller_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            traced.run(until=8)
+    for variable in variables.values():
+        variable.assign(variable * 0)
+    traced._resume()
+    assert (traced.learner.step, controller.steps) == (5, 4)
+    traced.run(until=8)
+    for name, array in state().items():
+        np.testing.assert_array_equal(array, uninterrupted[name], err_msg=name)
 
 
-def test_it_learns_and_scores_repeat(space: SearchSpace, lesson: Lesson) -> None:
-    settings = SupernetSettings(epochs=20, batch_size=24, learning_rate=5e-3, calibration_examples=96)
-    training = SupernetTraining(Supernet(space, seed=2), lesson, settings)
-    plan = training.supernet.plan(space.architecture(training.families.largest.rows[0]))
-    before = training.learner.score(plan)
-    training.run(until=150)
-    first = training.learner.score(plan)
-    training.learner.score(training.supernet.plan(space.architecture(training.families.smallest.rows[0])))
-    assert training.learner.score(plan) == first, "the statistics of other networks must not matter"
+def test_it_learns_and_scores_repeat(traced: SupernetTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traced, "controller", None)
+    monkeypatch.setattr(traced, "folder", None)
+    space = traced.supernet.space
+    plan = traced.supernet.plan(space.architecture(traced.families.largest.rows[0]))
+    before = traced.learner.score(plan)
+    traced.run(until=150)
+    first = traced.learner.score(plan)
+    traced.learner.score(traced.supernet.plan(space.architecture(traced.families.smallest.rows[0])))
+    assert traced.learner.score(plan) == first, "the statistics of other networks must not matter"
     assert first > max(before, 0.6)
 
 

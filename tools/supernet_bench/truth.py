@@ -1,0 +1,106 @@
+"""Stand-alone trainings: the truth that a ranking is compared with, and the short ones that are its baselines.
+
+Every result is kept in a file at once, by architecture, recipe and seed, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.decision import Architecture
+from edgenas.training.evaluation import evaluate
+from edgenas.training.settings import TrainingSettings
+from edgenas.training.train import train
+from supernet_bench.ground import Ground, choose_architectures, make_ground
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Training:
+    """A stand-alone training: ``images`` of the training part for some epochs, with a schedule of its own."""
+
+    name: str
+    share: float
+    epochs: int
+    seed: int
+    on_test: bool = False
+
+    def settings(self) -> TrainingSettings:
+        return TrainingSettings(epochs=self.epochs, batch_size=_BATCH)
+
+
+def trainings(epochs: int) -> list[Training]:
+    """The truth twice, and the proxies, in the order of what is missed most when time runs out."""
+    return [
+        Training("truth 0", 1.0, epochs, seed=0, on_test=True),
+        Training("2 epochs on 40 %", 0.4, 2, seed=10),
+        Training("truth 1", 1.0, epochs, seed=1, on_test=True),
+        Training("half the epochs", 1.0, max(1, epochs // 2), seed=11),
+    ]
+
+
+class Cache:
+    """Results by name of training and architecture; the file of another ground or recipe is refused."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        self.path, self.facts = path, dict(facts)
+        self.results: dict[str, dict[str, dict[str, float]]] = {}
+        if path.is_file():
+            found = json.loads(path.read_text())
+            if found["facts"] != self.facts:
+                raise InputError(f"{path}: made with {found['facts']}, not {self.facts}; take another --cache")
+            self.results = found["results"]
+
+    def put(self, training: str, architecture: str, result: Mapping[str, float]) -> None:
+        self.results.setdefault(training, {})[architecture] = dict(result)
+        write_atomically(self.path, json.dumps({"facts": self.facts, "results": self.results}, indent=1) + "\n")
+
+    def has(self, training: str, architecture: str) -> bool:
+        return architecture in self.results.get(training, {})
+
+
+def open_cache(options: argparse.Namespace) -> Cache:
+    names = ("set", "space", "images", "held_out", "test_images", "networks", "epochs")
+    return Cache(options.cache, {name: getattr(options, name) for name in names} | {"batch_size": _BATCH})
+
+
+def run_truth(options: argparse.Namespace) -> None:
+    """Trains whatever the cache lacks."""
+    cache, ground = open_cache(options), make_ground(options)
+    rows, _ = choose_architectures(ground.space, options.networks)
+    for training in trainings(options.epochs):
+        for number, row in enumerate(rows):
+            architecture = ground.space.architecture(row)
+            if cache.has(training.name, str(architecture)):
+                continue
+            result = train_alone(ground, architecture, training)
+            cache.put(training.name, str(architecture), result)
+            print(f"{training.name}: {number + 1} of {len(rows)}: {result}", flush=True)
+
+
+def train_alone(ground: Ground, architecture: Architecture, training: Training) -> dict[str, float]:
+    """Accuracy and processor seconds of one training."""
+    network = ground.space.decode(architecture)
+    examples = ground.training.subset(round(training.share * len(ground.training)), 0)
+    start, wall = time.process_time(), time.monotonic()
+    done = train(
+        network,
+        examples,
+        training.settings(),
+        task=ground.task,
+        seed=training.seed,
+        preprocessing=ground.preprocessing,
+    )
+    judged = ground.test if training.on_test else ground.held_out
+    metrics = evaluate(done.model, judged, task=ground.task, preprocessing=ground.preprocessing)
+    seconds = {"cpu_seconds": time.process_time() - start, "seconds": time.monotonic() - wall}
+    return {"accuracy": float(metrics[ground.task.metric] or 0.0)} | seconds
