@@ -62,7 +62,7 @@ class Tuning:
 
     >>> with Tuning({"x": [-1, 0, 1, 2], "y": [0, 3]}, trials=8, seed=1) as tuning:
     ...     while (suggestion := tuning.suggest()) is not None:
-    ...         tuning.report(suggestion, suggestion.values["x"] ** 2 + suggestion.values["y"])
+    ...         _ = tuning.report(suggestion, suggestion.values["x"] ** 2 + suggestion.values["y"])
     ...     tuning.result().value
     0.0
 

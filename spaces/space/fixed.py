@@ -20,7 +20,7 @@ def space_of(network: Network, *, task: str = "classification") -> SearchSpace:
     >>> from edgenas.spaces.references import reference_network
     >>> space = space_of(reference_network("mobilenet_v2_1.0"))
     >>> space.size, space.decode(space.parse("-")).macs
-    (1, 300774272)
+    (1, 300775552)
     """
     shared = next((node.name for node in network.nodes if node.weights is not None), None)
     if shared is not None:

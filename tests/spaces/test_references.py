@@ -88,6 +88,6 @@ def test_unknown_names_are_refused():
         ):
             ask("resnet")
     with pytest.raises(InputError, match="height, width, channels"):
-        reference_network("mobilenet_v2_1.0", input_shape=(224, 224))
+        reference_network("mobilenet_v2_1.0", input_shape=(224, 224, 3, 1))
     with pytest.raises(InputError, match="unknown way to count"):
         params_as_counted(reference_network("mobilenet_v2_0.35"), "magic")

@@ -47,7 +47,7 @@ def _accept() -> None:
     from edgenas.run import pipeline, profile
 
     _replace(pipeline, "search", _accepted)
-    _replace(profile, "_own_table", _accepted)
+    _replace(profile, "measured_table", _accepted)
 
 
 def _accepted(*arguments: Any, **options: Any) -> NoReturn:

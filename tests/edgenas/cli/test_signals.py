@@ -13,7 +13,7 @@ WORK = """
 import subprocess, sys, time
 from edgenas.cli.signals import Interrupts
 import edgenas.cli as cli
-def app():
+def app(args):
     child = subprocess.Popen(["sleep", "600"])
     try:
         print(child.pid, file=sys.stderr, flush=True)
@@ -82,7 +82,7 @@ def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
 LINES = """
 import sys, time
 import edgenas.cli as cli
-def app():
+def app(args):
     for number in range(200):
         print("line", number)
         print("remark", number, file=sys.stderr)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from edgenas.run.search import _observed
 from edgenas.search import Observation
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import WorkError
 from edgenas.spaces.space.decision import Decision
+from edgenas.study.feed import _observed
 from edgenas.study.objectives import Objective
 from edgenas.study.study import Study
 from edgenas.study.workers import Candidate, Evaluation, Outcome, WorkerPool, outcome_of

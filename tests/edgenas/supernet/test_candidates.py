@@ -75,7 +75,7 @@ def probabilities(space: SearchSpace, rows: Population) -> np.ndarray:
     rng = np.random.default_rng(0)
     for step in range(150):
         drawn = controller.sample(rng, 8)
-        controller.learn(drawn, (drawn == rows[0]).mean(axis=1), step / 150)
+        controller.learn(drawn, (drawn == rows[0]).mean(axis=1), lambda qualities, _: qualities, step / 150, rng)
     return controller.probabilities
 
 
