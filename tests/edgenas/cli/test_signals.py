@@ -32,7 +32,10 @@ cli.main()
 def _start(tmp_path: Path, *arguments: str) -> tuple[subprocess.Popen[str], int]:
     (tmp_path / "work.py").write_text(WORK)
     process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "work.py"), *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, str(tmp_path / "work.py"), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests under nohup ignore it
     )
     assert process.stderr is not None
     return process, int(process.stderr.readline())
