@@ -16,9 +16,8 @@ from edgenas.devices.calibration import BoardFactor
 from edgenas.devices.device import CATALOG, Device, DeviceSpec, device_from_spec
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.measurement import Measurement
-from edgenas.export.files import write_atomically
+from edgenas.devices.own import write_description
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.yaml_reading import dump_yaml
 
 COLUMNS = ("model", "latency_ms")
 
@@ -125,15 +124,5 @@ def save_calibrated(spec: DeviceSpec, factor: BoardFactor) -> Path:
     path = (
         Path(spec.source) if Path(spec.source).parent != CATALOG else edgenas_home() / "devices" / f"{spec.name}.yaml"
     )
-    content: dict[str, Any] = {
-        "name": spec.name,
-        "kind": spec.kind,
-        "description": spec.description,
-        "precisions": list(spec.precisions),
-        "options": dict(spec.options),
-        "calibration": factor.to_yaml(),
-    }
-    if power := spec.power.to_yaml():
-        content["power"] = power
-    write_atomically(path, dump_yaml(content))
+    write_description(path, spec, calibration=factor.to_yaml())
     return path

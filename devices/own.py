@@ -41,17 +41,23 @@ def check_new_name(name: str) -> Path:
 def save_device(spec: DeviceSpec) -> Path:
     """Writes the description of a new device. Raises InputError rather than overwrite one."""
     path = check_new_name(spec.name)
+    write_description(path, spec)
+    return path
+
+
+def write_description(path: Path, spec: DeviceSpec, **more: Any) -> None:
+    """Writes a device's YAML file, with more keys where there are any."""
     content: dict[str, Any] = {
         "name": spec.name,
         "kind": spec.kind,
         "description": spec.description,
         "precisions": list(spec.precisions),
         "options": dict(spec.options),
+        **more,
     }
     if power := spec.power.to_yaml():
         content["power"] = power
     write_atomically(path, dump_yaml(content))
-    return path
 
 
 def remove_device(name: str) -> Path:

@@ -6,12 +6,8 @@ was on networks, and on boards, that it was not fitted on. ``tools/fit_microcont
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from edgenas.devices.device import (
@@ -24,10 +20,11 @@ from edgenas.devices.device import (
     Model,
     register_device,
 )
+from edgenas.devices.kinds.computed import compute_each, digest_of, read_constants
 from edgenas.devices.kinds.microcontroller_model import MicroConstants, operator_works
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
 from edgenas.export.tflite.reader import read_operators
-from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import InputError
 
 #: Goes up when the formulas change.
 MODEL_VERSION = 1
@@ -65,16 +62,8 @@ class MicrocontrollerDevice(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, MeasurementOutcome] = {}
-        for name, model in models.items():
-            try:
-                content = model.read_bytes() if isinstance(model, Path) else model
-                outcomes[name] = self._model(content, inside_network=settings.inside_network)
-            except (EdgeNASError, OSError) as error:
-                outcomes[name] = MeasurementError(f"model {name!r}: {error}")
-            if on_result:
-                on_result(name, outcomes[name])
-        return outcomes
+        inside = settings.inside_network
+        return compute_each(models, lambda content: self._model(content, inside_network=inside), on_result)
 
     def _model(self, model: bytes, *, inside_network: bool) -> Measurement:
         operators = read_operators(model)
@@ -95,7 +84,6 @@ class MicrocontrollerDevice(Device):
         return Measurement((latency_ms,), self._provenance(), energy, shares=told)
 
     def _provenance(self) -> Provenance:
-        values = json.dumps(dataclasses.asdict(self.constants), sort_keys=True)
         options = self.spec.options
         words = [
             f"modelled from public measurements of {options['board']} with {options['engine']}, not measured",
@@ -109,7 +97,7 @@ class MicrocontrollerDevice(Device):
             kind="modelled",
             device=self.name,
             runtime="analytical model",
-            runtime_version=f"{MODEL_VERSION}-{hashlib.sha256(values.encode()).hexdigest()[:8]}{self.spec.calibration.mark}",
+            runtime_version=f"{MODEL_VERSION}-{digest_of(self.constants)}{self.spec.calibration.mark}",
             frequency_mhz=self.constants.clock_mhz,
             runs=1,
             protocol="; ".join(words),
@@ -121,24 +109,7 @@ def _read_constants(spec: DeviceSpec) -> MicroConstants:
     for key in ("board", "engine"):
         if not isinstance(spec.options.get(key), str):
             raise InputError(f"{spec.source}: option {key!r} must be a text, found {spec.options.get(key)!r}")
-    names = [field.name for field in dataclasses.fields(MicroConstants)]
-    given: Any = spec.options.get("constants")
-    if not isinstance(given, Mapping) or set(given) != set(names):
-        raise InputError(f"{spec.source}: option 'constants' must have exactly the keys {', '.join(names)}")
-    values = {}
-    for name in names:
-        entry = given[name]
-        value = entry.get("value") if isinstance(entry, Mapping) else None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-            raise InputError(
-                f"{spec.source}: constant {name!r} must be {{value: NUMBER, source: TEXT}}, found {entry!r}"
-            )
-        if not str(entry.get("source") or ""):
-            raise InputError(f"{spec.source}: constant {name!r} lacks its source: say where {value} comes from")
-        values[name] = float(value)
-    if not values["clock_mhz"]:
-        raise InputError(f"{spec.source}: constant 'clock_mhz' must be above 0")
-    return MicroConstants(**values)
+    return read_constants(spec, MicroConstants)
 
 
 def _read_errors(spec: DeviceSpec) -> dict[str, dict[str, float]]:

@@ -6,13 +6,9 @@ here too, in its words.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from edgenas.devices.device import (
     Device,
@@ -24,6 +20,7 @@ from edgenas.devices.device import (
     Model,
     register_device,
 )
+from edgenas.devices.kinds.computed import compute_each, digest_of, read_constants
 from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, work_of
 from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.export.compilers.edgetpu.check import check_operators
@@ -31,7 +28,7 @@ from edgenas.export.compilers.edgetpu.compiled import is_compiled
 from edgenas.export.tflite.constants import integer_constants
 from edgenas.export.tflite.group_split import groups_of, split_group_convolutions
 from edgenas.export.tflite.reader import read_operators
-from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import InputError
 
 #: Goes up when the formulas change; the constants are told apart by their checksum.
 MODEL_VERSION = 1
@@ -47,7 +44,10 @@ class SimulatedEdgeTpu(Device):
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
-        self.constants = _read_constants(spec)
+        unknown = sorted(set(spec.options) - {"constants"})
+        if unknown:
+            raise InputError(f"{spec.source}: unknown option {unknown[0]!r}: a {spec.kind} device takes constants")
+        self.constants = read_constants(spec, EdgeTpuConstants)
 
     def identity(self, *, threads: int = 1) -> Provenance:
         return self._provenance("")
@@ -59,18 +59,8 @@ class SimulatedEdgeTpu(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, MeasurementOutcome] = {}
-        for name, model in models.items():
-            try:
-                content = model.read_bytes() if isinstance(model, Path) else model
-                outcomes[name] = self._simulate(content, inside_network=settings.inside_network)
-            except (EdgeNASError, OSError) as error:
-                outcomes[name] = MeasurementError(f"model {name!r}: {error}")
-            except OverflowError:
-                outcomes[name] = MeasurementError(f"model {name!r}: its tensors are larger than any machine's memory")
-            if on_result:
-                on_result(name, outcomes[name])
-        return outcomes
+        inside = settings.inside_network
+        return compute_each(models, lambda content: self._simulate(content, inside_network=inside), on_result)
 
     def meter(self) -> MeterFound:
         return MeterFound(None, "there is nothing to measure on a simulated device")
@@ -107,39 +97,14 @@ class SimulatedEdgeTpu(Device):
         return Measurement((latency_ms,), self._provenance(told), energy)
 
     def _provenance(self, told: str) -> Provenance:
-        values = json.dumps(dataclasses.asdict(self.constants), sort_keys=True)
         factor = self.spec.calibration
         return Provenance(
             kind="simulated",
             device=self.name,
             runtime="analytical model",
-            runtime_version=f"{MODEL_VERSION}-{hashlib.sha256(values.encode()).hexdigest()[:8]}{factor.mark}",
+            runtime_version=f"{MODEL_VERSION}-{digest_of(self.constants)}{factor.mark}",
             frequency_mhz=self.constants.clock_mhz,
             runs=1,
             protocol="; ".join(["simulated, not measured", *filter(None, (told, factor.describe()))]),
             time_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-
-
-def _read_constants(spec: DeviceSpec) -> EdgeTpuConstants:
-    given: Any = spec.options.get("constants")
-    names = [field.name for field in dataclasses.fields(EdgeTpuConstants)]
-    unknown = sorted(set(spec.options) - {"constants"})
-    if unknown:
-        raise InputError(f"{spec.source}: unknown option {unknown[0]!r}: a {spec.kind} device takes constants")
-    if not isinstance(given, Mapping) or set(given) != set(names):
-        raise InputError(f"{spec.source}: option 'constants' must have exactly the keys {', '.join(names)}")
-    values = {}
-    for name in names:
-        entry = given[name]
-        value = entry.get("value") if isinstance(entry, Mapping) else None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-            raise InputError(
-                f"{spec.source}: constant {name!r} must be {{value: NUMBER, source: TEXT}}, found {entry!r}"
-            )
-        if not str(entry.get("source") or ""):
-            raise InputError(f"{spec.source}: constant {name!r} lacks its source: say where {value} comes from")
-        values[name] = float(value)
-    if not values["clock_mhz"]:
-        raise InputError(f"{spec.source}: constant 'clock_mhz' must be above 0")
-    return EdgeTpuConstants(**values)

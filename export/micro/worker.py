@@ -7,34 +7,21 @@ answers of the interpreter (``micro``), of LiteRT's reference kernels (``referen
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgenas.export.answering import answer_lines
+
 
 def main() -> None:
-    """Answers until the input ends. What the interpreter prints goes to a file, not to the answers."""
+    """Answers until the input ends."""
     from tflite_micro import runtime
 
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    with tempfile.TemporaryFile() as printed:
-        os.dup2(printed.fileno(), 1)
-        os.dup2(printed.fileno(), 2)
-        for line in sys.stdin:
-            printed.seek(0)
-            printed.truncate()
-            answer = _work(json.loads(line), runtime)
-            printed.seek(0)
-            answer["words"] = printed.read().decode("utf-8", "replace")
-            answers.write(json.dumps(answer | _allocated(answer["words"])) + "\n")
-            answers.flush()
+    answer_lines(lambda job: _work(job, runtime), _allocated)
 
 
 def _work(job: Mapping[str, Any], runtime: Any) -> dict[str, Any]:

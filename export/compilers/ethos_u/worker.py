@@ -9,13 +9,11 @@ In: ``{"path": MODEL, "out": COMPILED or null, "architecture", "system", "option
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from edgenas.export.answering import answer_lines
 
 #: Not memories of the system: tables and blocks inside the NPU.
 _INSIDE = ("lutram", "shram")
@@ -23,21 +21,10 @@ _SCALE_BYTES, _ALIGNMENT = 10, 16
 
 
 def main() -> None:
-    """Answers until the input ends. What the compiler prints goes to a file, not to the answers."""
+    """Answers until the input ends."""
     from ethosu import regor
 
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    with tempfile.TemporaryFile() as printed:
-        os.dup2(printed.fileno(), 1)
-        os.dup2(printed.fileno(), 2)
-        for line in sys.stdin:
-            printed.seek(0)
-            printed.truncate()
-            answer = _compile(json.loads(line), regor)
-            printed.seek(0)
-            answer["words"] = printed.read().decode("utf-8", "replace")
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+    answer_lines(lambda job: _compile(job, regor))
 
 
 def _compile(job: Mapping[str, Any], regor: Any) -> dict[str, Any]:
