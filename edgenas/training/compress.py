@@ -130,6 +130,7 @@ def quantize(
     from edgenas.export.quantization.preparation import prepare
 
     settings = settings or QuantizationSettings()
+    network = network.learned
     recipe = get_recipe(quantization)
     named_inputs = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
     ordered = bound(named_inputs, [name for name, _ in network.inputs])

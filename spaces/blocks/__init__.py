@@ -7,10 +7,14 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
     GroupConvInvertedBottleneck,
     InvertedBottleneck,
 )
+from edgenas.spaces.blocks.label_map import LabelMap
 from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
+from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
 
 __all__ = [
+    "AsppLite",
+    "BifpnNode",
     "ClassifierHead",
     "Concat",
     "ConvBnAct",
@@ -19,11 +23,14 @@ __all__ = [
     "GroupConvInvertedBottleneck",
     "Identity",
     "InvertedBottleneck",
+    "LabelMap",
     "NormAct",
+    "PixelClassifier",
     "Pooling",
     "ReluConv",
     "Resample",
     "ResidualReduction",
+    "SkipDecoder",
     "Sum",
     "WeightedFusion",
     "Zeros",

@@ -39,9 +39,10 @@ class _Bottleneck(Block):
     se_ratio: float = 0.0
     se_gate: str = "hard_sigmoid"
     skip: bool = True
+    divisor: int = 8
 
     def __post_init__(self) -> None:
-        check_whole(self.kind, filters=self.filters, stride=self.stride)
+        check_whole(self.kind, filters=self.filters, stride=self.stride, divisor=self.divisor)
         check_positive(self.kind, expansion=self.expansion)
         check_flag(self.kind, skip=self.skip)
         check_choice(self.kind, "kernel", self.kernel, KERNELS)
@@ -49,8 +50,10 @@ class _Bottleneck(Block):
         check_squeeze_excite(self.kind, self.se_ratio, self.se_gate)
 
     def expanded_filters(self, input_shape: Shape) -> int:
-        """Width between expansion and projection: input channels times expansion, rounded to 8 unless it is 1."""
-        return input_shape[-1] if self.expansion == 1 else round_filters(input_shape[-1] * self.expansion)
+        """Width between expansion and projection: input channels times expansion, rounded to ``divisor`` unless 1."""
+        if self.expansion == 1:
+            return input_shape[-1]
+        return round_filters(input_shape[-1] * self.expansion, self.divisor)
 
     def has_skip(self, input_shape: Shape) -> bool:
         """Whether the input is added to the output: only at stride 1 and equal widths."""
@@ -60,10 +63,17 @@ class _Bottleneck(Block):
         # The width that is built, not the ratio that was asked for, is what costs.
         expansion = _plain(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
         se_gate, skip = self.se_gate if self.se_ratio else "hard_sigmoid", self.has_skip(input_shapes[0])
+        divisor = self._divisor_of(expansion, input_shapes[0])
         same = type(expansion) is type(self.expansion) and expansion == self.expansion
-        if same and (se_gate, skip) == (self.se_gate, self.skip):
+        if same and (se_gate, skip, divisor) == (self.se_gate, self.skip, self.divisor):
             return self
-        return dataclasses.replace(self, expansion=expansion, se_gate=se_gate, skip=skip)
+        return dataclasses.replace(self, expansion=expansion, se_gate=se_gate, skip=skip, divisor=divisor)
+
+    def _divisor_of(self, expansion: float, input_shape: Shape) -> int:
+        """8 where that gives the same width, else 1."""
+        if self.divisor == 8 or expansion == 1:
+            return 8
+        return 8 if round_filters(input_shape[-1] * expansion) == self.expanded_filters(input_shape) else 1
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
