@@ -32,13 +32,13 @@ def read_masks(path: Path, checksums: Mapping[str, str]) -> MaskEvidence | None:
 
 def _class(one: Mapping[str, Any]) -> ClassPixels:
     red, green, blue = (int(value) & 255 for value in one["colour"])
-    shares = (None if one[name] is None else float(one[name]) for name in ("iou", "right"))
-    return ClassPixels(str(one["label"]), *shares, float(one["share"]), f"#{red:02x}{green:02x}{blue:02x}")
+    iou, right = (None if one[name] is None else float(one[name]) for name in ("iou", "right"))
+    return ClassPixels(str(one["label"]), iou, right, float(one["share"]), f"#{red:02x}{green:02x}{blue:02x}")
 
 
 def _drawn(one: Mapping[str, Any]) -> DrawnPicture:
-    pictures = (checked_picture(one[name], one["index"]) for name in ("picture", "truth", "predicted"))
-    return DrawnPicture(int(one["index"]), float(one["miou"]), *pictures)
+    picture, truth, predicted = (checked_picture(one[n], one["index"]) for n in ("picture", "truth", "predicted"))
+    return DrawnPicture(int(one["index"]), float(one["miou"]), picture, truth, predicted)
 
 
 def masks_html(masks: MaskEvidence) -> str:

@@ -66,7 +66,7 @@ def labels_of(answer: np.ndarray) -> np.ndarray:
 def condensed(answer: np.ndarray) -> np.ndarray:
     """Few numbers that say what was put out: the share of each label, or the mean of each class's logits."""
     if answer.ndim == 2:
-        return np.bincount(labels_of(answer).ravel(), minlength=256) / answer.size
+        return np.bincount(labels_of(answer).ravel(), minlength=128) / answer.size
     return answer.reshape(-1, answer.shape[-1]).mean(axis=0)
 
 

@@ -20,6 +20,8 @@ def with_ending(spec: SpaceSpec, block: Block, last: str, outputs: tuple[str, ..
             f"{spec.file}: networks that end in {', '.join(outputs)} cannot be continued by {block.kind!r}; expected "
             f"one output that comes last, {last!r}"
         )
-    fields = {field.name: (Value(getattr(block, field.name), ()),) for field in dataclasses.fields(block)}
+    fields: dict[str, tuple[Value, ...]] = {
+        field.name: (Value(getattr(block, field.name), ()),) for field in dataclasses.fields(block)
+    }
     choice = BlockChoice(type(block), fields, (), Entry(spec.file, block.kind, block.to_dict()))
     return dataclasses.replace(spec, head=(*spec.head, Single(choice, (), 1)), outputs=())

@@ -42,9 +42,11 @@ def example_set(
             "(image_size resizes)"
         )
     counts = class_pixels(parts["train"][1], len(names))
+    train, test = (ArrayExamples({"image": parts[part][0]}, parts[part][1]) for part in ("train", "test"))
     return ExampleSet(
         name,
-        *(ArrayExamples({"image": parts[part][0]}, parts[part][1]) for part in ("train", "test")),
+        train,
+        test,
         licence=licence,
         source=source,
         notes=notes,

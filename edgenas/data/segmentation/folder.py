@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -117,11 +116,11 @@ def _stack(pairs: Sequence[_Pair], legend: Legend, image_size: _Size, channels: 
             images[index], masks[index] = pixels, labels
     if images is not None and masks is not None:
         return images, masks
-    read: Callable[[Any], Any] = functools.partial(
-        _part_of_pair, legend=legend, image_size=image_size, channels=channels, place=0
+    read = functools.partial(_part_of_pair, legend=legend, image_size=image_size, channels=channels)
+    return (
+        Read(pairs, shape, np.uint8, functools.partial(read, place=0)),
+        Read(pairs, shape[:2], np.uint8, functools.partial(read, place=1)),
     )
-    labels_of = functools.partial(read, place=1)
-    return Read(pairs, shape, np.uint8, read), Read(pairs, shape[:2], np.uint8, labels_of)
 
 
 def _part_of_pair(pair: _Pair, *, legend: Legend, image_size: _Size, channels: int, place: int) -> np.ndarray:

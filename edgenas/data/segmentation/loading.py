@@ -15,7 +15,7 @@ from edgenas.data.loading import convert_images, data_directory
 from edgenas.data.segmentation.folder import load_mask_folder
 from edgenas.data.segmentation.masks import resize_mask
 from edgenas.data.segmentation.npz import load_mask_npz
-from edgenas.data.segmentation.shapes import GENERATED, generated_shapes
+from edgenas.data.segmentation.shapes import GENERATED, SIDE, generated_shapes
 from edgenas.data.task_data import DataRequest, ExampleSet
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.paths import check_path
@@ -28,7 +28,7 @@ def load_segmentation(request: DataRequest) -> ExampleSet:
     """
     spec, size, channels = request.spec, request.image_size, request.channels
     if spec == GENERATED:
-        return generated_shapes(*(() if size is None else (size,)), channels=channels or 3)
+        return generated_shapes(size or (SIDE, SIDE), channels or 3)
     folder = functools.partial(load_mask_folder, image_size=size, channels=channels, seed=request.seed)
     if spec.endswith(".npz"):
         return _converted(load_mask_npz(check_path(spec, "data"), seed=request.seed), size, channels)
@@ -55,16 +55,14 @@ def _converted(data: ExampleSet, size: tuple[int, int] | None, channels: int | N
     wanted = (*(size or shape[:2]), channels or shape[2])
     if wanted == tuple(shape):
         return data
-    return dataclasses.replace(
-        data,
-        **{
-            part: ArrayExamples(
-                {"image": convert_images(examples.inputs["image"], wanted[:2], wanted[2])},
-                _resized(examples.targets, wanted[:2]),
-            )
-            for part, examples in (("train", data.train), ("test", data.test))
-        },
+    train, test = (
+        ArrayExamples(
+            {"image": convert_images(examples.inputs["image"], wanted[:2], wanted[2])},
+            _resized(examples.targets, wanted[:2]),
+        )
+        for examples in (data.train, data.test)
     )
+    return dataclasses.replace(data, train=train, test=test)
 
 
 def _resized(masks: Any, size: tuple[int, int]) -> Any:

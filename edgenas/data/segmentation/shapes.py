@@ -14,12 +14,12 @@ from edgenas.data.task_data import ExampleSet
 
 GENERATED = "generated_shapes"
 CLASSES = ("ground", "disc", "square", "triangle")
-_TRAIN, _TEST, _SIDE = 240, 60, 64
+_TRAIN, _TEST, SIDE = 240, 60, 64
 _SEED = 20230
 
 
 def generated_shapes(
-    size: tuple[int, int] = (_SIDE, _SIDE), channels: int = 3, train: int = _TRAIN, test: int = _TEST
+    size: tuple[int, int] = (SIDE, SIDE), channels: int = 3, train: int = _TRAIN, test: int = _TEST
 ) -> ExampleSet:
     """The same pictures every time. A one-pixel rim of every shape is void, as hand-drawn masks have it."""
     parts = {
