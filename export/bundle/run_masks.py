@@ -92,10 +92,10 @@ def verify(metrics: dict, model_path: Path) -> list:
 
 
 def colours(count: int) -> np.ndarray:
-    """(count, 3) a colour for each label, far from those before it: the bits of the label spread over the three."""
+    """(count, 3) a colour for each label, none of them black: the bits of its number spread over the three."""
     found = np.zeros((count, 3), np.uint8)
     for label in range(count):
-        rest = label
+        rest = label + 1
         for shift in range(7, -1, -1):
             for channel in range(3):
                 found[label, channel] |= (rest >> channel & 1) << shift
