@@ -43,7 +43,7 @@ Named = TypeVar("Named", Calibration, TableEnergy)
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 #: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
-EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
+COMPUTED_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
 #: Statistic of a table that knows energies alone: the column ``latency_ms`` is empty then.
 UNKNOWN_LATENCY = "none"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
@@ -105,11 +105,11 @@ class LatencyTable:
 
     def visit_settings(self, settings: QuietSettings | None = None) -> QuietSettings:
         """How to visit networks that predictions of this table are compared with: as its blocks were, which is operator
-        by operator, fast networks too, where they were seen inside networks.
+        by operator, fast networks too, where they were seen in networks.
         """
         settings = settings or QuietSettings()
-        inside = any(row.networks for row in self.rows.values())
-        return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+        in_networks = any(row.networks for row in self.rows.values())
+        return dataclasses.replace(settings, operators_above=0.0) if in_networks else settings
 
     @property
     def knows_latency(self) -> bool:
@@ -119,7 +119,7 @@ class LatencyTable:
     @property
     def is_adapted(self) -> bool:
         """Whether it was made from the table of another device."""
-        return self.kind == "modelled" and not self.protocol.endswith(EXACT_PROTOCOL)
+        return self.kind == "modelled" and not self.protocol.endswith(COMPUTED_PROTOCOL)
 
     @property
     def networks_kind(self) -> Kind:
@@ -256,7 +256,7 @@ class LatencyTable:
         known = [self.rows[signature].profiled_for for signature in signatures if signature in self.rows]
         return self._using(calibration_of_blocks(self.calibrations, known))
 
-    def alone(self) -> LatencyTable:
+    def with_one_calibration(self) -> LatencyTable:
         """A copy that knows no other calibration than the one in use."""
         return dataclasses.replace(self, calibrations={}, energies={})
 

@@ -13,7 +13,7 @@ class Row:
     reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
     padded (:mod:`edgenas.latency.predict.wide_depthwise`); 0 where it is not known. ``networks`` is the number of
     networks
-    that the block was seen inside, 0: it was measured alone; ``cache_miss_ms`` what slow networks add
+    that the block was seen in, 0: it was measured standalone; ``cache_miss_ms`` what slow networks add
     (edgenas.latency.predict.cache_misses).
     ``profiled_for`` names the calibrations of the spaces that the block was profiled for. ``sram_bytes`` is the most
     that the device's SRAM holds while the block runs, ``flash_bytes`` its constants as they are stored; 0 where the
