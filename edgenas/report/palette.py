@@ -34,6 +34,11 @@ FAMILIES = {
     "gc_ibn": Family("GC-IBN", PURPLE),
     "pool": Family("Pool", GREY),
     "classifier": Family("Head", GREEN),
+    "bifpn_node": Family("BiFPN", PURPLE),
+    "aspp": Family("ASPP", ORANGE),
+    "skip_decoder": Family("Skip", PURPLE),
+    "pixel_classifier": Family("Pixels", GREEN),
+    "label_map": Family("Labels", GREY),
 }
 
 
