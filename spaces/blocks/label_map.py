@@ -43,5 +43,6 @@ class LabelMap(Block):
         if (self.height, self.width) == (self.at_height, self.at_width):
             return builder.build(out)
         out = builder.add("as_image", Reshape((self.at_height, self.at_width, 1)), out)
-        out = builder.add("repeat", Resize(self.height, self.width, "nearest"), out)
+        whole = self.height % self.at_height == 0 == self.width % self.at_width
+        out = builder.add("repeat", Resize(self.height, self.width, "repeat" if whole else "nearest"), out)
         return builder.build(builder.add("as_map", Reshape((self.height, self.width)), out))

@@ -81,6 +81,7 @@ CASES = [
     (Resize(16, 16), [IMAGE]),
     (Resize(3, 5), [IMAGE]),
     (Resize(16, 12, "bilinear"), [IMAGE]),
+    (Resize(16, 24, "repeat"), [IMAGE]),
     (Reshape((64, -1)), [IMAGE]),
     (Transpose((1, 0, 2)), [IMAGE]),
     (Pool("max", (3, 2), (1, 2)), [IMAGE]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgenas.export.compilers.edgetpu.check import check_edgetpu
 from edgenas.export.finishing import finished
 from edgenas.export.keras.builder import build_keras
 from edgenas.export.quantization import convert
@@ -40,12 +41,23 @@ def test_labels_are_exact_and_the_first_of_equals_wins(precision: str, argmax: s
     np.testing.assert_array_equal(found, stored.argmax(-1))
 
 
+def test_labels_are_repeated_as_the_nearest_pixel_is() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 6, 5, 4))
+    for height, width in ((24, 20), (13, 11)):
+        found = run(write_tflite(LabelMap(height, width, 6, 5).lower((6, 5, 4)), "float32"), values)
+        down, right = (((np.arange(new) + 0.5) * old / new).astype(int) for new, old in ((height, 6), (width, 5)))
+        np.testing.assert_array_equal(found[0], values.argmax(-1)[0][down][:, right])
+
+
 def test_the_chain_is_made_of_operators_that_edge_tpus_take() -> None:
     graph = LabelMap(24, 20, 12, 10, "chain").lower((6, 5, 11))
     names = [operator.name for operator in read_operators(write_tflite(graph, "int8"))]
     assert names[0] == "RESIZE_BILINEAR"
     assert names[1:7] == ["REDUCE_MAX", "SUB", "MUL", "ADD", "REDUCE_MAX", "SUB"]
     assert names[7:] == ["RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "RESHAPE"]
+    report = check_edgetpu(write_tflite(graph, "int8"))
+    assert report.cpu == 0, [(operator.op, operator.reason) for operator in report.operators]
+    assert check_edgetpu(write_tflite(LabelMap(24, 20, 12, 10).lower((6, 5, 11)), "int8")).cpu
 
 
 NETWORK = chain(
