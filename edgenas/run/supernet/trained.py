@@ -22,6 +22,7 @@ from edgenas.run.fingerprints import space_fingerprint
 from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, seed
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.decision import Architecture
+from edgenas.supernet.inherited import variables_of
 from edgenas.training.runtime import light_graphs
 
 if TYPE_CHECKING:
@@ -132,14 +133,6 @@ def inherited_weights(context: RunContext, architecture: Architecture | str) -> 
 
     Raises WorkError when the supernet is not trained yet, InputError when its file is damaged or the run has none.
     """
-    from edgenas.export.keras.builder import build_keras
-
     if isinstance(architecture, str):
         architecture = context.space.parse(architecture)
-    network, weights = context.supernet.network(architecture)
-    model = build_keras(network, seed=0)
-    found = {}
-    for layer in model.layers:
-        for variable, array in zip(layer.weights, weights.get(layer.name, ()), strict=False):
-            found[variable.path] = array
-    return found
+    return variables_of(*context.supernet.network(architecture))
