@@ -6,6 +6,7 @@ networks of a step follow each other, so that memory holds the activations of on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,20 @@ class StepNetwork:
     plan: Plan
     batch: Batch
     above: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network is worth with shared weights.
+
+    Attributes:
+        score: the task's primary metric.
+        likelihood: e to the power of minus the task's loss. It says how sure the answers are too, so it ranks networks
+            better than the metric does, of which few examples make a coarse figure.
+    """
+
+    score: float
+    likelihood: float
 
 
 def _traced(function: Any, *signature: Any) -> Any:
@@ -117,6 +132,12 @@ class Learner:
     def score(self, plan: Plan) -> float:
         """The task's figure of one network on held-out examples, with statistics of its own."""
         return self.lesson.score(*self.answers(plan))
+
+    def judge(self, plan: Plan) -> Judgement:
+        """What one network is worth on held-out examples, with statistics of its own."""
+        targets, outputs = self.answers(plan)
+        loss = float(self.lesson.loss(targets, list(outputs), 0.0))
+        return Judgement(self.lesson.score(targets, outputs), math.exp(-loss) if math.isfinite(loss) else 0.0)
 
     def answers(self, plan: Plan) -> tuple[Tree, list[np.ndarray]]:
         """Targets of the scored held-out examples, and what one network with statistics of its own puts out."""

@@ -77,7 +77,7 @@ def test_taus_and_their_costs(tool: Any, tmp_path: Path, capsys: pytest.CaptureF
     ground = ranking.make_ground(options)
     rows, _ = ranking.choose_architectures(ground.space, options.networks)
     names = [str(ground.space.architecture(row)) for row in rows]
-    settings = ranking.settings_of(options, "default")
+    settings = ranking.settings_of(options, ground.space, "default")
     supernet = truth.Cache(tmp_path / "default_0.json", {**cache.facts, "settings": settings.to_dict()})
     for number, name in enumerate(names):
         for training, accuracy in (("truth 0", number), ("2 epochs on 40 %", -number)):

@@ -30,7 +30,9 @@ def run_begin(options: argparse.Namespace) -> dict[str, Any]:
     variant = options.variants.split(",")[0]
     supernet = Supernet(ground.space, seed=0)
     folder = options.work / f"{variant}_0.checkpoint"
-    training = SupernetTraining(supernet, lesson_of(ground, 0), settings_of(options, variant), folder=folder)
+    training = SupernetTraining(
+        supernet, lesson_of(ground, 0), settings_of(options, ground.space, variant), folder=folder
+    )
     if training.learner.step < training.steps:
         raise InputError(f"{folder}: has no finished supernet; run `rank` with the same options first")
     found = {}

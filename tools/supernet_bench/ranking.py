@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.search_space import SearchSpace
+from edgenas.supernet.families import Families
 from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
 from edgenas.supernet.settings import SupernetSettings
@@ -73,7 +75,7 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
 # The supernet -----------------------------------------------------------------------------------------------------
 
 
-def settings_of(options: argparse.Namespace, variant: str) -> SupernetSettings:
+def settings_of(options: argparse.Namespace, space: SearchSpace, variant: str) -> SupernetSettings:
     if variant not in VARIANTS:
         raise InputError(f"--variants: unknown {variant!r}; expected some of {', '.join(VARIANTS)}")
     settings = SupernetSettings(
@@ -84,8 +86,22 @@ def settings_of(options: argparse.Namespace, variant: str) -> SupernetSettings:
         scored_examples=None,
     )
     settings = dataclasses.replace(settings, **VARIANTS[variant])
-    # Every variant gets as many batches, however many networks learn in a step.
-    return dataclasses.replace(settings, max_steps=max(1, options.supernet_batches // settings.networks))
+    return dataclasses.replace(
+        settings, max_steps=max(1, round(options.supernet_batches / cost_of_step(space, settings)))
+    )
+
+
+def cost_of_step(space: SearchSpace, settings: SupernetSettings) -> float:
+    """Multiply-accumulates of a step, over those of training one random network: so all variants cost alike."""
+    families = Families(space, 0)
+    random, largest, smallest = (
+        float(families.macs(rows).mean())
+        for rows in (space.sample(np.random.default_rng(0), 1000), families.largest.rows, families.smallest.rows)
+    )
+    ends = largest + smallest if settings.sandwich else 0.0
+    # The teacher answers once more, and forwards is a third of forwards and backwards.
+    teacher = largest / 3 if settings.distillation else 0.0
+    return settings.random_networks + (ends + teacher) / random
 
 
 def lesson_of(ground: Ground, seed: int) -> Lesson:
@@ -103,20 +119,23 @@ def _supernet(
     known: Floats,
 ) -> dict[str, Way]:
     """What the variant's supernets of all seeds rank by: scores, short trainings, a regression over all of it."""
-    settings = settings_of(options, variant)
+    settings = settings_of(options, ground.space, variant)
     ways = {}
     for seed in range(options.seeds):
         name = f"supernet {variant}, seed {seed}"
         path = options.work / f"{variant}_{seed}.json"
         cache = Cache(path, open_cache(options).facts | {"settings": settings.to_dict()})
         complete = all(cache.has("scores", one) for one in (_TRAINING, *names))
-        if not complete or not all(cache.has(SHORT.name, one) for one in names):
-            score_networks(ground, settings, seed, rows, cache)
+        first = variant == options.variants.split(",")[0]
+        if not complete or (first and not all(cache.has(SHORT.name, one) for one in names)):
+            score_networks(ground, settings, seed, rows, cache, short=first)
         training = cache.results["scores"][_TRAINING]["cpu_seconds"]
         each = float(column(cache, "scores", names, "cpu_seconds").mean()) + training / CANDIDATES
         accuracy, loss = column(cache, "scores", names, "accuracy"), column(cache, "scores", names, "loss")
         ways[name] = Way(accuracy, each)
         ways[f"{name}, by loss"] = Way(-loss, each)
+        if not first:
+            continue
         short = f"{name}, {SHORT.name}"
         seconds = float(column(cache, SHORT.name, names, "cpu_seconds").mean())
         ways[short] = Way(column(cache, SHORT.name, names, "accuracy"), each + seconds)
@@ -125,9 +144,9 @@ def _supernet(
 
 
 def score_networks(
-    ground: Ground, settings: SupernetSettings, seed: int, rows: npt.NDArray[np.int16], cache: Cache
+    ground: Ground, settings: SupernetSettings, seed: int, rows: npt.NDArray[np.int16], cache: Cache, *, short: bool
 ) -> None:
-    """Trains a supernet and keeps the scores of networks."""
+    """Trains a supernet and keeps the scores of networks, and what they come to in a short training that goes on."""
     supernet = Supernet(ground.space, seed=seed)
     training = SupernetTraining(
         supernet, lesson_of(ground, seed), settings, folder=cache.path.with_suffix(".checkpoint")
@@ -148,7 +167,8 @@ def score_networks(
         found = {"accuracy": training.lesson.score(targets, outputs)}
         found["loss"] = float(training.lesson.loss(targets, list(outputs), 0.0))
         cache.put("scores", str(architecture), found | {"cpu_seconds": time.process_time() - start})
-    train_inherited(ground, training, rows, cache)
+    if short:
+        train_inherited(ground, training, rows, cache)
 
 
 def _say(progress: SupernetProgress) -> None:
@@ -161,11 +181,8 @@ def _say(progress: SupernetProgress) -> None:
 
 def _claims(table: Mapping[str, Mapping[str, float]], variant: str) -> list[dict[str, Any]]:
     """Of the first variant: its taus, and its cost beside the dearest short training's."""
-    own = [
-        figures
-        for name, figures in table.items()
-        if name.startswith(f"supernet {variant}, seed") and "loss" not in name
-    ]
+    seeds = sum(f"supernet {variant}, seed {seed}" in table for seed in range(len(table)))
+    own = [table[f"supernet {variant}, seed {seed}, by loss"] for seed in range(seeds)]
     mean = {key: float(np.mean([figures[key] for figures in own])) for key in own[0]}
     free = max(table[name]["tau_all"] for name in ("multiply-accumulates", "parameters", "depth"))
     listed = [

@@ -28,7 +28,7 @@ from edgenas.training.runtime import light_graphs
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
     from edgenas.spaces.network import Network
-    from edgenas.supernet.learning import Learner
+    from edgenas.supernet.learning import Judgement, Learner
     from edgenas.supernet.training import SupernetTraining
 
 FORMAT = 1
@@ -113,10 +113,10 @@ class TrainedSupernet:
         supernet.weights.assign(self.file.weights)
         return Learner(supernet, lesson, make_settings(self.context, len(lesson.training)))
 
-    def score(self, architecture: Architecture) -> float:
-        """The task's primary metric of a network with shared weights, on validation examples."""
+    def judge(self, architecture: Architecture) -> Judgement:
+        """What a network is worth with shared weights, on validation examples."""
         with light_graphs():
-            return self.learner.score(self.learner.supernet.plan(architecture))
+            return self.learner.judge(self.learner.supernet.plan(architecture))
 
     def network(self, architecture: Architecture) -> tuple[Network, dict[str, list[np.ndarray]]]:
         """A network and its part of the weights, by layer, with batch-norm statistics of its own."""
