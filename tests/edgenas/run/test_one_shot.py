@@ -25,6 +25,7 @@ from edgenas.run.supernet.borrowed import borrowing_recipe
 from edgenas.run.supernet.scores import CHECKED, SEARCHED, read_scores
 from edgenas.run.supernet.starts import short_training_starts
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import dump_yaml
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import Candidate, Evaluator
@@ -342,6 +343,7 @@ def test_short_trainings_begin_with_the_weights_of_the_supernet(one_shot: Path) 
     assert given.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(given[name], array, err_msg=name)
-    assert context.recipe.supernet is not None
-    context.recipe.supernet.inherit = False
-    assert short_training_starts(context) is None
+    values = context.recipe.model_dump(mode="json")
+    values["supernet"]["inherit"] = False
+    recipe = Recipe.parse(dump_yaml(values), "the changed recipe")
+    assert short_training_starts(RunContext(recipe, context.folder, context.progress)) is None
