@@ -35,7 +35,7 @@ BLOCKS = {
     "pre-norm": PreNormInvertedBottleneck(16, expansion=2),
     "pre-norm, stride": PreNormInvertedBottleneck(24, 5, 2, 2, "relu", 0),
     "attention": RelativeAttention(16, head_size=8, expansion=2),
-    "attention of one head": RelativeAttention(16, head_size=16, expansion=2),
+    "attention of one head": RelativeAttention(16, head_size=16, expansion=2, norm="batch"),
     "attention, stride": RelativeAttention(24, 2, 8, 2, "relu"),
     "head of MobileNetV4": ClassifierHead(10, 32, hidden_norm=True),
     "head of CoAtNet": ClassifierHead(10, 32, "tanh", norm=True),

@@ -148,11 +148,12 @@ class TestRelativeAttention(BlockConformance):
         (RelativeAttention(filters, stride, head_size, expansion), shapes)
         for shapes in IMAGES
         for filters, stride, head_size, expansion in itertools.product((16, 24), (1, 2), (4, 8), (1, 2.5))
-    )
+    ) + tuple((RelativeAttention(16, stride, 8, 2, "relu", "batch"), shapes) for shapes in IMAGES for stride in (1, 2))
     bad_options = (
         *NUMBERS,
         *STRIDES,
         *ACTIVATION,
+        *({"norm": bad} for bad in ("", "group", None, True)),
         *({"head_size": bad} for bad in (0, 5, 32, 4.0, True, "8", None)),
         *({"expansion": bad} for bad in (0, -1, "6", None, True, float("nan"))),
     )

@@ -50,7 +50,7 @@ stages:
     layers:
       - blocks:
           - {block: pre_norm_ibn, kernel: [3, 5], expansion: [1, 2], se_ratio: [0, 0.25]}
-          - {block: relative_attention, head_size: 4, expansion: [1, 2]}
+          - {block: relative_attention, head_size: 4, expansion: [1, 2], norm: [layer, batch]}
           - {block: uib, start_kernel: [3, 5], kernel: [0, 3], expansion: [1, 2]}
           - {block: conv, kernel: [3, 5], skip: true}
 head:
