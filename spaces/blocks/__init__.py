@@ -1,5 +1,6 @@
 """The block families that come with EdgeNAS. Importing this package registers them."""
 
+from edgenas.spaces.blocks.attention import RelativeAttention
 from edgenas.spaces.blocks.convolution import ConvBnAct
 from edgenas.spaces.blocks.head import ClassifierHead, Pooling
 from edgenas.spaces.blocks.inverted_bottleneck import (
@@ -9,8 +10,10 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
 )
 from edgenas.spaces.blocks.label_map import LabelMap
 from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
+from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
+from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "AsppLite",
@@ -27,11 +30,14 @@ __all__ = [
     "NormAct",
     "PixelClassifier",
     "Pooling",
+    "PreNormInvertedBottleneck",
+    "RelativeAttention",
     "ReluConv",
     "Resample",
     "ResidualReduction",
     "SkipDecoder",
     "Sum",
+    "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",
 ]
