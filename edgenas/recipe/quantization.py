@@ -102,7 +102,7 @@ class ExportRecipe(Section):
     )
     finalize: FinalizeRecipe | None = Field(
         default=None,
-        validate_default=True,
+        json_schema_extra={"commented": True},
         description="Only of segmentation: the arg-max in the shipped file, {resize: 1/4, argmax: auto}; null: at full "
         "resolution.",
     )
