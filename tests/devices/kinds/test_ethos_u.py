@@ -11,7 +11,7 @@ from edgenas.devices import MeasurementError, device_names, get_device
 from edgenas.devices.conformance import DeviceConformance
 from edgenas.devices.device import CATALOG, DeviceSpec, MeasureSettings, device_from_spec, read_device_spec
 from edgenas.devices.kinds.ethos_u import EthosUDevice
-from edgenas.export.compilers.ethos_u import configuration as configurations
+from edgenas.export import extra
 from edgenas.export.compilers.ethos_u.configuration import ACCELERATORS
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import ConvBnAct, InvertedBottleneck
@@ -145,7 +145,7 @@ def test_a_factor_of_a_board_is_applied_and_told(tmp_path):
 
 
 def test_without_the_compiler_one_line_names_the_extra(monkeypatch):
-    monkeypatch.setattr(configurations, "vela_version", lambda: None)
+    monkeypatch.setattr(extra, "installed_version", lambda package: None)
     with pytest.raises(InputError, match=r"edgenas\[ethos-u\]"):
         own().identity()
 
