@@ -159,7 +159,7 @@ class EthosUDevice(Device):
             "off_chip_traffic_bytes": report.off_chip_bytes,
         }
         latency_ms = max(factor * report.latency_ms, _LEAST_MS)
-        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares)
+        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares, uncounted=len(left))
 
     def _provenance(self, told: str) -> Provenance:
         configuration: Any = self.configuration
