@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.compare.measured import measured_on
 from edgenas.export.files import write_atomically
-from edgenas.export.quantization.selective.layers import KEEPS
+from edgenas.export.quantization.selective.settings import KEEPS
 from edgenas.report.data import SENSITIVITY
 from edgenas.study.evaluation import derived_seed
 

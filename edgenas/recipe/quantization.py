@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from edgenas.data.augmentation import Augmentation
 from edgenas.export.quantization.compression import CompressionSettings
-from edgenas.export.quantization.selective.choice import MixedSettings
+from edgenas.export.quantization.selective.settings import MixedSettings
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
 from edgenas.training.compress import QuantizationSettings

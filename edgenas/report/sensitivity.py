@@ -29,8 +29,8 @@ def _layers(document: Mapping[str, Any], metric: str, names: Mapping[int, str]) 
     shown = layers[:_MOST_LAYERS]
     left = "" if len(shown) == len(layers) else f" The {len(shown)} most sensitive of {len(layers)} layers."
     caption = (
-        f"Trial {int(document['trial'])} on {int(document['examples']):,} validation examples, where the float model has "
-        f"{percent(float(document['float_score']), 2)} and int8 "
+        f"Trial {int(document['trial'])} on {int(document['examples']):,} validation examples, where the float model "
+        f"has {percent(float(document['float_score']), 2)} and int8 "
         f"{percent(float(document['int8']['score']), 2)}. Each layer alone in int8, and all layers but it.{left}"
     )
     header = ("layer", "operator", "alone: SQNR", f"alone: {metric} lost", "all but it: SQNR", f"{metric} gained")

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgenas.data.examples import Examples
 from edgenas.export.quantization.compression import CompressionSettings
-from edgenas.export.quantization.selective.choice import MixedSettings
+from edgenas.export.quantization.selective.settings import MixedSettings
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.tasks.ends import bound

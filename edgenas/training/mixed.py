@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.data.examples import Examples
-from edgenas.export.quantization.selective.choice import MixedSettings
+from edgenas.export.quantization.selective.settings import MixedSettings
 from edgenas.spaces.network import Network
 from edgenas.tasks.task import Task
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from edgenas.export.extra import SELECTIVE
 from edgenas.export.quantization.converter import run_converter
 from edgenas.export.quantization.recipe import Calibration, QuantizationRecipe, per_input, register_recipe
-from edgenas.export.quantization.selective.choice import Mixed, MixedSettings, choose
-from edgenas.export.quantization.selective.layers import LayerQuantizer
-from edgenas.export.quantization.selective.sensitivity import Judge, Score, measure_sensitivity
+from edgenas.export.quantization.selective.settings import MixedSettings
+
+if TYPE_CHECKING:
+    from edgenas.export.quantization.selective.choice import Mixed
+    from edgenas.export.quantization.selective.sensitivity import Score
 
 MIXED = "mixed"
 
@@ -64,6 +66,10 @@ def mix(
 
     Raises InputError without the extra, WorkError when a conversion fails.
     """
+    from edgenas.export.quantization.selective.choice import choose
+    from edgenas.export.quantization.selective.layers import LayerQuantizer
+    from edgenas.export.quantization.selective.sensitivity import Judge, measure_sensitivity
+
     SELECTIVE.require()
     reference = run_converter(model, lambda converter: None)
     quantizer = LayerQuantizer(reference, calibration)

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgenas.export.quantization.selective.layers import KEEPS, LayerQuantizer
 from edgenas.export.quantization.selective.sensitivity import Judge, Judged, Sensitivity
-from edgenas.spaces.errors import InputError
+from edgenas.export.quantization.selective.settings import MixedSettings
 
-
-@dataclass(frozen=True)
-class MixedSettings:
-    """``limit`` is how far the score may fall below the float model's, ``keep`` what the worst layers stay in
-    (``float`` or ``int16``), ``layers`` how many of them at most. Raises InputError naming the field.
-    """
-
-    limit: float = 0.005
-    keep: str = "float"
-    layers: int = 5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.limit <= 1:
-            raise InputError(f"limit must be from 0 to 1, not {self.limit!r}")
-        if self.keep not in KEEPS:
-            raise InputError(f"keep must be one of {', '.join(KEEPS)}, not {self.keep!r}")
-        if not self.layers >= 1:
-            raise InputError(f"layers must be at least 1, not {self.layers!r}")
+if TYPE_CHECKING:
+    from edgenas.export.quantization.selective.layers import LayerQuantizer
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ tenth of a second. Ranges are the minima and maxima over the calibration example
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -17,13 +19,12 @@ import numpy as np
 from edgenas.export._console import quiet_console
 from edgenas.export.extra import SELECTIVE
 from edgenas.export.quantization.recipe import Calibration, per_input
+from edgenas.export.quantization.selective.settings import KEEPS
 from edgenas.export.tflite.model_rewriting import rewrite
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
 from edgenas.export.tflite.schema import schema
 from edgenas.spaces.errors import InputError, WorkError
 
-#: What a layer may be kept in: float, or int16 activations with int8 weights.
-KEEPS = ("float", "int16")
 _SIGNATURE = "serving_default"
 #: They hand values on as they are, so nothing is lost in them.
 _WITHOUT_ARITHMETIC = frozenset(
@@ -72,7 +73,8 @@ class LayerQuantizer:
         """The file in int8, with the layers of these indices in float or int16."""
         if keep not in KEEPS:
             raise InputError(f"layers can be kept in {' or '.join(KEEPS)}, not {keep!r}")
-        return self._convert(lambda quantizer, names: _keep(quantizer, names, self._chosen(kept), keep))
+        layers = self._chosen(kept)
+        return self._convert(lambda quantizer, names: _keep(quantizer, names, layers, keep))
 
     def only(self, index: int) -> bytes:
         """The float file with one layer in int8."""
@@ -176,7 +178,7 @@ def _without_signature(tree: Any) -> None:
 def _calling(work: Callable[[], Any]) -> Any:
     """What ``work`` returns, with the quantizer's chatter kept off the console. Raises WorkError in its words."""
     try:
-        with quiet_console():
+        with quiet_console(), contextlib.redirect_stderr(io.StringIO()):
             return work()
     except Exception as error:
         words = " ".join(str(error).split())[:400] or type(error).__name__

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgenas.export.quantization.selective.layers import LayerQuantizer
 from edgenas.export.quantization.sqnr import HIGHEST_DB, decibels
 from edgenas.export.verify_worker import run_model
+
+if TYPE_CHECKING:
+    from edgenas.export.quantization.selective.layers import LayerQuantizer
 
 #: From the outputs of a model on the examples to a figure where higher is better, such as the top-1 accuracy.
 Score = Callable[[Sequence[np.ndarray]], float]
