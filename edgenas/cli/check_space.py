@@ -28,17 +28,10 @@ def print_coverage(
 ) -> None:
     """Prints a row for each size of the input. Raises InputError for a space, size or target that is none."""
     shapes: list[str | None] = list(sizes) or [None]
-    document = {
-        "space": space,
-        "target": target,
-        "networks": networks,
-        "seed": seed,
-        "sizes": [coverage(check, space, target, shape, networks, seed) for shape in shapes],
-    }
+    rows = [coverage(check, space, target, shape, networks, seed) for shape in shapes]
     if as_json:
-        print_json(document)
+        print_json({"space": space, "target": target, "networks": networks, "seed": seed, "sizes": rows})
         return
-    rows = document["sizes"]
     print_table(
         ("input", "networks wholly taken", "operators taken", "share", "largest memory"),
         [
