@@ -29,7 +29,7 @@ SPACE = "tiny_edge"
 BUDGET = {"latency_ms": 1.2, "sram_bytes": 40_000, "flash_bytes": 100_000}
 #: Widths of MobileNetV2 by the stride of its first layer.
 WIDTHS = {2: (0.1, 0.2, 0.35, 0.5, 1.0), 1: (0.1, 0.2, 0.35, 0.5)}
-QUICK_WIDTHS = {2: (0.2,), 1: (0.2,)}
+QUICK_WIDTHS = {2: (0.1, 0.2, 0.35, 0.5), 1: (0.1, 0.2)}
 
 
 def search(work: Path, data_dir: Path | None, seed: int, *, quick: bool) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def search(work: Path, data_dir: Path | None, seed: int, *, quick: bool) -> dict
         "seed": seed,
         "data": {"name": "fashion_mnist", **({"directory": str(data_dir)} if data_dir else {})},
         "device": {"name": DEVICE},
-        "training": {"epochs": 2 if quick else 12, "batch_size": 64, "max_steps": 1500, "initial": "scratch"},
+        "training": {"epochs": 4 if quick else 12, "batch_size": 64, "max_steps": 1500, "initial": "scratch"},
     }
     found = _searched(work, common, quick=quick)
     print(found, flush=True)
@@ -70,9 +70,9 @@ def _searched(work: Path, common: dict[str, Any], *, quick: bool) -> dict[str, A
         "space": {"name": SPACE},
         "budget": BUDGET,
         "search": {
-            "trials": 4 if quick else 24,
+            "trials": 8 if quick else 24,
             "latency_margin": 0.0,
-            "training": {"epochs": 1 if quick else 3, "images": 2500, "batch_size": 64},
+            "training": {"epochs": 2, "images": 2500, "batch_size": 64},
             "finalists": 1 if quick else 3,
         },
     }
