@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +74,9 @@ def check(
     said = None if report.compiled or not compile_it or not is_coral else _ask_compiler(content)
     is_of_another = compiled is not None and not report.compiled
     if target is not None or is_of_another:
-        found = check_target(content, target or "coral")
+        ask = checker_of(target or "coral")
+        with naming(model):
+            found = ask(content, target or "coral")
         if as_json:
             plain = report.to_json() if target is None else {}
             print_json(plain | found.to_json() | {"compiler": said, "model": chosen.to_json()})
@@ -116,24 +120,31 @@ def check_target(model: bytes, target: str) -> TargetReport:
 
     Raises InputError for an unknown one.
     """
+    return checker_of(target)(model, target)
+
+
+def checker_of(target: str) -> Callable[[bytes, str], TargetReport]:
+    """What gives the answer of a target. Raises InputError for an unknown one."""
     from edgenas.devices.device import device_files, get_device
     from edgenas.devices.kinds.ethos_u import EthosUDevice
+    from edgenas.devices.kinds.microcontroller import MicrocontrollerDevice
     from edgenas.export.targets.check import check_coral, check_cpu, check_ethos_u, check_tflm
     from edgenas.export.targets.per_tensor import check_per_tensor
     from edgenas.spaces.errors import InputError
 
     by_name = {"coral": check_coral, "tflm": check_tflm, "cpu": check_cpu, "stm32mp2": check_per_tensor}
-    by_kind = {"edgetpu": check_coral, "edgetpu-simulation": check_coral, "microcontroller": check_tflm}
     if target in by_name:
-        return by_name[target](model, target)
+        return by_name[target]
     if target not in device_files():
         raise InputError(
             f"unknown target {target!r}: expected {', '.join(by_name)}, or a device, one of {', '.join(device_files())}"
         )
     device = get_device(target)
     if isinstance(device, EthosUDevice):
-        return check_ethos_u(model, target, device.configuration)
-    return by_kind.get(device.kind, check_cpu)(model, target)
+        return functools.partial(check_ethos_u, configuration=device.configuration)
+    if isinstance(device, MicrocontrollerDevice):
+        return functools.partial(check_tflm, limits=device.memory)
+    return check_coral if device.kind in ("edgetpu", "edgetpu-simulation") else check_cpu
 
 
 def _print_target(report: TargetReport, model: Path) -> None:

@@ -35,6 +35,7 @@ _KEYS = {"System_Config": _SYSTEM_KEYS, "Memory_Mode": ("inherit", *MODE_KEYS, "
 
 
 def read_ini(path: Path) -> tuple[str, configparser.ConfigParser]:
+    """The text of a file and what is in it. Raises InputError for what is no such file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +51,10 @@ def read_ini(path: Path) -> tuple[str, configparser.ConfigParser]:
 
 
 def section(parser: configparser.ConfigParser, name: str, source: str, what: str) -> dict[str, str]:
-    """The keys of a section with those that it inherits; keys keep the case in which they are looked up (lower)."""
+    """The keys of a section with those that it inherits, in lower case.
+
+    Raises InputError for a section that is not there, and for a key that the compiler would pass over.
+    """
     kind = name.partition(".")[0]
     sections = ", ".join(each.partition(".")[2] for each in parser.sections() if each.startswith(f"{kind}."))
     chain: list[str] = []
@@ -74,6 +78,7 @@ def section(parser: configparser.ConfigParser, name: str, source: str, what: str
 
 
 def number(values: Mapping[str, str], key: str, where: str, *, least: float) -> float:
+    """A figure of a section. Raises InputError when it is missing, no number, or out of its range."""
     try:
         found = float(values[key])
     except KeyError:
@@ -94,6 +99,7 @@ def check_memories(values: Mapping[str, str], where: str) -> None:
 
 
 def port(values: Mapping[str, str], key: str, where: str) -> str:
+    """The memory behind a port. Raises InputError for none that the compiler knows."""
     if key not in values:
         raise InputError(f"{where}: lacks the key {key!r}")
     if values[key] not in MEMORIES:
@@ -102,6 +108,7 @@ def port(values: Mapping[str, str], key: str, where: str) -> str:
 
 
 def area(values: Mapping[str, str], key: str, ports: Mapping[str, str], where: str) -> str:
+    """The memory that a memory mode puts something in. Raises InputError for what names no port."""
     if key not in values:
         raise InputError(f"{where}: lacks the key {key!r}")
     if values[key] not in ports:

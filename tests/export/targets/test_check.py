@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from edgenas.cli.app import app
 from edgenas.devices import get_device
+from edgenas.export.targets.check import check_tflm
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.graph import GraphBuilder
@@ -37,7 +38,10 @@ def test_every_target_takes_a_plain_network(tmp_path):
         assert {"index", "op", "mapped", "reason"} == set(found["operators"][0])
         assert found["memory"]
     assert check(MODEL, "tflm", tmp_path)["memory"]["arena_bytes"] > 0
+    chip = check(MODEL, "cortex-m4", tmp_path)["memory"]
+    assert (chip["chip_ram_bytes"], chip["chip_flash_bytes"]) == (640 * 1024, 2048 * 1024)
     ethos = check(MODEL, "ethos-u55-128", tmp_path)
+    assert sum(ethos["operator_cycles"].values()) == ethos["estimate"]["cycles"]["total"]
     assert ethos["configuration"]["memory_mode"] == "Shared_Sram"
     assert ethos["memory"]["sram_bytes"] == ethos["memory"]["arena_bytes"] > 0
 
@@ -83,6 +87,13 @@ def test_an_npu_of_one_scale_a_tensor_wants_no_scale_per_channel(tmp_path):
     assert [one["op"] for one in slow] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"]
     assert "6.4 times as slow" in slow[0]["reason"]
     assert "_experimental_disable_per_channel" in found["changes"][0]
+
+
+def test_a_model_that_is_too_large_for_the_chip_is_told():
+    report = check_tflm(MODEL, "mine", {"ram_bytes": 1000, "flash_bytes": 1000})
+    arena, file = report.memory["arena_bytes"], len(MODEL)
+    assert report.changes[0].startswith(f"arena {arena:,} bytes, of 1,000 bytes of ram:")
+    assert report.changes[1].startswith(f"file {file:,} bytes, of 1,000 bytes of flash:")
 
 
 def test_a_space_is_checked_at_every_size(tmp_path):
