@@ -102,7 +102,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 
 def quiet_settings(options: argparse.Namespace) -> QuietSettings | None:
-    return QuietSettings(visits=4) if options.quick else None
+    return QuietSettings(visits=4, max_visits=8) if options.quick else None
 
 
 def fused(options: argparse.Namespace, plan: Plan) -> tuple[Any, list[dict[str, Any]]]:
