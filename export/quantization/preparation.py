@@ -9,6 +9,7 @@ import numpy as np
 
 from edgenas.export.keras.builder import build_graph
 from edgenas.export.keras.folding import fold_batch_norms, layer_weights
+from edgenas.export.keras.weighted_sums import fix_weighted_sums
 from edgenas.export.quantization.compression import Compression, CompressionSettings, compressible_ops
 from edgenas.export.quantization.fake_quantization import (
     activation_ranges,
@@ -75,6 +76,7 @@ def prepare(
     if fine_tuning.quantize_aware:
         if calibration is None or not len(calibration):
             raise InputError("quantization-aware training needs calibration images: expected some training images")
+        graph, weights = fix_weighted_sums(graph, weights)
         ranges = activation_ranges(graph, weights, calibration)
         # The converter puts the name in front of every tensor of the file, so it is short.
         prepared = quantize_aware(graph, weights, ranges, "qat")
