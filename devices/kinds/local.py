@@ -34,6 +34,7 @@ from edgenas.devices.kinds.client import (
     meter_of,
     provenance_of,
 )
+from edgenas.devices.lock import THIS_MACHINE
 from edgenas.devices.measurement import Provenance
 from edgenas.export.temporary import temporary_folder
 from edgenas.spaces.errors import InputError
@@ -58,7 +59,7 @@ class LocalDevice(Device):
     @property
     def lock_names(self) -> tuple[str, ...]:
         """Whatever it is called and runs with: there is one processor."""
-        return ("this-machine",)
+        return (THIS_MACHINE,)
 
     def command(self) -> list[str]:
         """The command that starts a runner."""

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from edgenas.data.task_data import DataRequest
 from edgenas.plugins import load_plugins, located
+from edgenas.recipe.artifacts import ArtifactRecipe
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
 from edgenas.recipe.quantization import ExportRecipe
@@ -182,6 +183,9 @@ class SearchRecipe(Section):
         default=None,
         description="Where the trials are kept while the search runs, so that workers on other machines share it: "
         "postgresql://, mysql:// or grpc://HOST:PORT of `edgenas serve`; --study sets it. null: study.db of the run.",
+    )
+    artifacts: ArtifactRecipe = Field(
+        default_factory=ArtifactRecipe, description="Weights and other files that the best trials keep."
     )
     time_limit_seconds: float | None = Field(
         default=None,
@@ -424,11 +428,12 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections |= {"supernet": self.supernet, "training": self.training}
+        sections |= {"supernet": self.supernet, "training": self.training, "search.artifacts": self.search.artifacts}
         keys = {
             "data": ("path", "directory"),
             "space": tuple(self.space.files),
             "supernet": ("from_run",),
+            "search.artifacts": tuple(self.search.artifacts.files),
             "training": tuple(self.training.files),
         }
         return {
@@ -447,8 +452,11 @@ class Recipe(Section):
         update: dict[str, Any] = {
             section: getattr(self, section).model_copy(update=found)
             for section, found in changes.items()
-            if not section.startswith("devices.")
+            if "." not in section
         }
+        if kept := changes.get("search.artifacts"):
+            artifacts = self.search.artifacts.model_copy(update=kept)
+            update["search"] = self.search.model_copy(update={"artifacts": artifacts})
         if self.devices is not None:
             update["devices"] = tuple(
                 device.model_copy(update=changes.get(f"devices.{number}", {}))

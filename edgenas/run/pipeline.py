@@ -17,6 +17,7 @@ from edgenas.plugins import given
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import NothingFitsError, choose, reject
 from edgenas.run.context import RunContext
+from edgenas.run.device_leases import leased_devices
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.export import export
 from edgenas.run.fixed import find_tables, train_fixed
@@ -393,7 +394,8 @@ def working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts or the disk is full."""
     with context.folder, context.progress:
         try:
-            yield
+            with leased_devices(context):
+                yield
         except KeyboardInterrupt:
             with suppress(EdgeNASError):
                 context.log.event("interrupted")

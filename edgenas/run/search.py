@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -28,6 +29,7 @@ from edgenas.run.disk import is_full, no_space
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import RewardRecord, SearchRecord
 from edgenas.run.shared import copy_study, documents_of, open_shared
+from edgenas.run.trial_files import ID, TrialFiles
 from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.models.learning_curves import extrapolate
 from edgenas.search.models.screening import create_screened
@@ -84,7 +86,7 @@ def search(
                 take_part(context, study, worker_name(context), evaluator, scheduler)
             else:
                 _look_on(context, study, crew, evaluator, scheduler)
-            _finish(context, study, context.limits)
+            _finish(context, study, context.limits, crew and crew.artifacts(context))
         finally:
             study.close()
 
@@ -127,8 +129,10 @@ def take_part(
         from edgenas.study.evaluation import ShortTrainingEvaluator
 
         evaluator = ShortTrainingEvaluator(recipe)
+    files = TrialFiles(context, study)
+    files.check()
     with Desk(study, worker, say=context.progress.say) as desk:
-        run = _Search(context, desk, problem, algorithm, objective)
+        run = _Search(context, desk, problem, algorithm, objective, files)
         try:
             make = scheduler or WorkerPool
             with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -160,6 +164,7 @@ class _Search:
         problem: Problem,
         algorithm: Algorithm,
         objective: Objective | ObjectiveOfBudgets,
+        files: TrialFiles,
     ) -> None:
         self.context = context
         self.desk = desk
@@ -171,7 +176,8 @@ class _Search:
         self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
         self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
-        self.feed = Feed(self.study, self.algorithm, self.lag)
+        self.feed = Feed(self.study, self.algorithm, self.lag, files.places)
+        self.files = files
         self.ended = 0
         self._at_work: set[int] = set()
         self._again: deque[Trial] = deque()
@@ -215,6 +221,7 @@ class _Search:
                 if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
                     self.keep_copy()
                 self.feed.update()
+                self.files.settle(trial, self.feed)
                 best = self._best()
                 words = f"failed: {trial.error}" if trial.error else "none keeps the budget yet"
                 task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
@@ -239,7 +246,8 @@ class _Search:
                     continue
                 known = max(trial.number - self.lag + 1, 0)
                 earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
-                yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
+                folder = self.files.folder(trial.number)
+                yield Candidate(trial.number, trial.architecture, trial.seed, earlier, folder)
                 continue
             self.feed.update()
             if self._at_work:
@@ -263,12 +271,13 @@ class _Search:
                 return adopted
         started = None
         while started is None:  # until no other worker has started one meanwhile
-            with self.overhead.suggesting():
-                number = self.feed.update()
-                suggestions = self.algorithm.suggest(1) if self.feed.ours < total else []
-            if not suggestions:
-                return None
-            started = self._start(number, suggestions[0])
+            with self.desk.turn():
+                with self.overhead.suggesting():
+                    number = self.feed.update()
+                    suggestions = self.algorithm.suggest(1) if self.feed.ours < total else []
+                if not suggestions:
+                    return None
+                started = self._start(number, suggestions[0])
         self.overhead.count(1)
         if lately := self.overhead.lately():
             self.context.log.event("search_overhead", **lately)
@@ -463,6 +472,7 @@ def open_or_create_study(context: RunContext) -> StudyStore:
         "seed": recipe.seed,
         "limits": context.limits,
         "metric": context.task.metric,
+        ID: uuid.uuid4().hex[:8],
     }
     if shared:
         return open_shared(context, facts)
@@ -490,7 +500,7 @@ def rank_again(context: RunContext) -> None:
     context.folder.write(replace(record, rank_again=False, ranking=ranking, limits=context.limits))
 
 
-def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
+def _finish(context: RunContext, study: StudyStore, limits: dict[str, float], store: str | None = None) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
     if not ranking and context.folder.read(SearchRecord).ranking is not None and len(failed) < len(trials):
@@ -506,6 +516,8 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) ->
             f"{context.folder.study_path}; change the recipe and start a new run"
         )
     best = ranking[0]
+    kept = TrialFiles(context, study, store)
+    kept.fetch(trial.number for trial in ranking[: kept.places])
     record = replace(
         context.folder.read(SearchRecord),
         done=True,

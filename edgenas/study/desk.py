@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.study.errors import LostTrialError, NumberTakenError
 from edgenas.study.store import StudyStore
 from edgenas.study.trial import Trial
-from edgenas.study.writes import LostTrialError, NumberTakenError
 
 if TYPE_CHECKING:
     from edgenas.spaces.space.decision import Decision
@@ -164,6 +164,10 @@ class Desk:
             return self._at_work(self.store.start(**content, number=number, worker=self.worker))
         except NumberTakenError:
             return None
+
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """A context for a suggestion and its :meth:`start`, which other workers wait for."""
+        return contextlib.nullcontext() if self.alone else self.store.turn()
 
     @property
     def alone(self) -> bool:
