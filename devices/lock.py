@@ -146,6 +146,11 @@ def _wait(device: str, file: int) -> None:
             return
         except BlockingIOError:
             pass
+        except OSError as error:
+            _LOG.warning(
+                "%r cannot be locked (%s): see that nothing else measures on it meanwhile", device, error.strerror
+            )
+            return
         waited = time.monotonic() - start
         if waited >= patience:
             raise WorkError(

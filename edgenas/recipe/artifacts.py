@@ -13,7 +13,6 @@ class ArtifactRecipe(Section):
 
     store: str | None = Field(
         default=None,
-        examples=["s3://bucket/folder"],
         description="Where they go, for workers on other machines: a folder that all reach, s3://BUCKET/FOLDER "
         "(edgenas[s3]) or gs://BUCKET/FOLDER (edgenas[gcs]). null: trials/N/files of the run, or of the worker.",
     )

@@ -184,9 +184,6 @@ class SearchRecipe(Section):
         description="Where the trials are kept while the search runs, so that workers on other machines share it: "
         "postgresql://, mysql:// or grpc://HOST:PORT of `edgenas serve`; --study sets it. null: study.db of the run.",
     )
-    artifacts: ArtifactRecipe = Field(
-        default_factory=ArtifactRecipe, description="Weights and other files that the best trials keep."
-    )
     time_limit_seconds: float | None = Field(
         default=None,
         gt=0,
@@ -213,6 +210,9 @@ class SearchRecipe(Section):
         gt=0,
         le=1,
         description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
+    )
+    artifacts: ArtifactRecipe = Field(
+        default_factory=ArtifactRecipe, description="Weights and other files that the best trials keep."
     )
 
     @field_validator("study")

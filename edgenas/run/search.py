@@ -86,7 +86,7 @@ def search(
                 take_part(context, study, worker_name(context), evaluator, scheduler)
             else:
                 _look_on(context, study, crew, evaluator, scheduler)
-            _finish(context, study, context.limits, crew and crew.artifacts(context))
+            _finish(context, study, context.limits, None if crew is None else crew.artifacts(context))
         finally:
             study.close()
 

@@ -24,7 +24,7 @@ from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
     from edgenas.tasks import Task
-    from edgenas.training import TrainingProgress
+    from edgenas.training import TrainingProgress, TrainingResult
 
 #: Weights after the short training, among the files that a trial leaves.
 WEIGHTS = "short.weights.h5"
@@ -110,7 +110,7 @@ class ShortTrainingEvaluator:
                 )
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
-            _save_weights(trained.model, candidate)
+            _save_weights(trained, candidate)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
@@ -122,18 +122,18 @@ class ShortTrainingEvaluator:
                 result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
             )
             score = _finite(metrics[task.metric], task.metric)
-            _save_weights(result.model, candidate)
+            _save_weights(result, candidate)
             return Evaluation(score, metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
 
 
-def _save_weights(model: Any, candidate: Candidate) -> None:
+def _save_weights(trained: TrainingResult, candidate: Candidate) -> None:
     if candidate.folder:
         folder = Path(candidate.folder)
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f"unfinished.{WEIGHTS}"
-        model.save_weights(unfinished)
+        trained.model.save_weights(unfinished)
         os.replace(unfinished, folder / WEIGHTS)
 
 

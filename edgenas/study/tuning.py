@@ -228,6 +228,11 @@ class Tuning:
             say=say_on_stderr,
         )
 
+    @property
+    def in_vain(self) -> int:
+        """How many suggestions came to nothing here, because another worker had begun a trial meanwhile."""
+        return self._desk.in_vain
+
     def result(self) -> TuningResult:
         """The best so far. Raises WorkError when no trial has a value."""
         trials = [trial for trial in self.store.trials if not trial.foreign]
@@ -320,6 +325,11 @@ def _alone(place: Path | str) -> Iterator[None]:
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(f"{path}.lock", "w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: as good as it gets
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            say_on_stderr(
+                f"{path}: cannot be locked ({error.strerror}): its file system has no locks. Begin the study in one "
+                "process, and let others join then"
+            )
         yield
