@@ -69,7 +69,6 @@ def test_a_trial_appears_in_the_report_and_in_the_dashboard(
         browser.open(page.replace("/report", "/dashboard/studies/1/trials"))
         seen = "document.body.innerText.match(/Trial \\d+/g)"
         browser.wait_for(f"{seen} && {seen}.includes('Trial 2')")
-        assert "Trial 3" not in browser.read("document.body.innerText") or True
         evaluator.go.release()
         search.join(120)
         browser.wait_for(f"{seen} && {seen}.includes('Trial 3')")

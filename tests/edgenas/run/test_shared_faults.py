@@ -1,5 +1,6 @@
 """What may happen to those who share a study: signals, servers that are away, full disks, damage, clocks that jump."""
 
+import contextlib
 import glob
 import json
 import os
@@ -312,13 +313,9 @@ def test_a_full_disk_under_a_shared_study_is_one_line_and_nothing_is_lost(small_
 
 
 def _fill(disk: Path) -> None:
-    with (disk / "filler").open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 12))
-                file.flush()
-        except OSError:
-            pass
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
 
 
 def test_a_file_that_is_damaged_under_a_server_is_named_and_never_replaces_its_backup(tmp_path: Path) -> None:
