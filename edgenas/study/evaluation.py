@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,11 +74,21 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     return space_of(_resolved(recipe, **arguments).network, task=task.kind)
 
 
+#: Makes, inside a worker process, what gives the weights that an architecture's training begins with.
+StartFactory = Callable[[], Callable[[str], Mapping[str, np.ndarray]]]
+
+
 @dataclass(frozen=True)
 class ShortTrainingEvaluator:
-    """Makes, inside a worker process, the evaluator that a recipe describes."""
+    """Makes, inside a worker process, the evaluator that a recipe describes.
+
+    Attributes:
+        recipe: of the run.
+        starts: weights that trainings begin with; None: random ones.
+    """
 
     recipe: Recipe
+    starts: StartFactory | None = None
 
     def __call__(self) -> Evaluator:
         from edgenas.training import evaluate, train
@@ -93,6 +103,7 @@ class ShortTrainingEvaluator:
         short = recipe.search.training
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
+        start = self.starts() if self.starts is not None else lambda architecture: None
 
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
             network = space.decode(space.parse(candidate.architecture))
@@ -106,6 +117,7 @@ class ShortTrainingEvaluator:
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
+                    initial=start(candidate.architecture),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
@@ -116,7 +128,13 @@ class ShortTrainingEvaluator:
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
             network = space.decode(space.parse(candidate.architecture))
             result = train(
-                network, training, short.settings(), task=task, seed=candidate.seed, preprocessing=preprocessing
+                network,
+                training,
+                short.settings(),
+                task=task,
+                seed=candidate.seed,
+                preprocessing=preprocessing,
+                initial=start(candidate.architecture),
             )
             metrics = evaluate(
                 result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
