@@ -135,14 +135,14 @@ def _deleted_under_the_run(recipe: Recipe, bundle: Path, monkeypatch: pytest.Mon
     """A bundle that is gone is made again from what is there; one that goes before the report costs the run nothing."""
     from edgenas.run import pipeline
 
-    report, was_there = pipeline._report, []
+    report, was_there = pipeline.report, list[bool]()
 
     def without_bundle(context: object) -> None:
         was_there.append((bundle / "model.tflite").is_file())
         shutil.rmtree(bundle)
         report(context)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "_report", without_bundle)
+    monkeypatch.setattr(pipeline, "report", without_bundle)
     shutil.rmtree(bundle)
     log = bundle.parent / "log.jsonl"
     events = len(read_log(log))
