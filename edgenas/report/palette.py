@@ -38,6 +38,11 @@ FAMILIES = {
     "relative_attention": Family("Attn", VERMILION),
     "pool": Family("Pool", GREY),
     "classifier": Family("Head", GREEN),
+    "bifpn_node": Family("BiFPN", PURPLE),
+    "aspp": Family("ASPP", ORANGE),
+    "skip_decoder": Family("Skip", PURPLE),
+    "pixel_classifier": Family("Pixels", GREEN),
+    "label_map": Family("Labels", GREY),
 }
 
 
