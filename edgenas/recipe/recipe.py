@@ -26,6 +26,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.paths import check_path
 from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, read_document
 from edgenas.study.cost_names import cost_name, split_name
+from edgenas.study.evaluators import SHORT_TRAINING, evaluator_options
 from edgenas.study.objectives import Objective
 
 __all__ = [
@@ -195,6 +196,12 @@ class SearchRecipe(Section):
         lt=1,
         description="Share of the latency and energy budgets kept free, because predictions err.",
     )
+    evaluator: str = Field(
+        default=SHORT_TRAINING,
+        description="How candidates are judged: short_training trains each as `training` says; or one that you "
+        "registered in a plug-in or installed.",
+    )
+    evaluator_options: dict[str, Any] = Field(default_factory=dict, description="Options of an evaluator of yours.")
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
@@ -222,6 +229,14 @@ class SearchRecipe(Section):
             except InputError as error:
                 raise ValueError(str(error)) from None
         return study
+
+    @model_validator(mode="after")
+    def _known_evaluator(self) -> SearchRecipe:
+        try:
+            evaluator_options(self.evaluator, self.evaluator_options)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:

@@ -33,6 +33,7 @@ from edgenas.run.train import train_final
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.network import Network
 from edgenas.study.cost_names import nested
+from edgenas.study.evaluators import SHORT_TRAINING, judged_words
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.study import Trial
 from edgenas.study.workers import EvaluatorFactory
@@ -100,6 +101,8 @@ class RunResult:
     """Of several budgets, what was found for each, the smallest first."""
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
+    evaluator: str = SHORT_TRAINING
+    """Which judged the trials."""
     ranking: RankingRecord = field(default_factory=RankingRecord)
     """How well the supernet of a one-shot run ranks."""
 
@@ -139,7 +142,7 @@ class RunResult:
         elif self.best is not None:
             words = (
                 f"trial {self.best.number}, {self.best.architecture}, "
-                f"{figure_words(self.best)} on validation examples after short training"
+                f"{figure_words(self.best)} on validation examples {judged_words(self.evaluator)}"
             )
             lines.append(("best", words))
         if self.ranking.words:
@@ -559,6 +562,7 @@ def _result(context: RunContext) -> RunResult:
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
         is_fixed=context.recipe.is_fixed,
+        evaluator=context.recipe.search.evaluator,
         ranking=records.of(RankingRecord),
     )
 

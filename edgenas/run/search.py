@@ -39,6 +39,7 @@ from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.desk import IDLE_SECONDS, Desk, wished_choices
 from edgenas.study.documents import write_documents
 from edgenas.study.evaluation import derived_seed
+from edgenas.study.evaluators import evaluator_of
 from edgenas.study.feed import Feed
 from edgenas.study.objectives import Objective, within
 from edgenas.study.scheduler import Scheduler, SchedulerFactory
@@ -124,9 +125,7 @@ def take_part(
     problem = context.costs.problem(context.limits, recipe.trials)
     algorithm, objective = for_budgets(context, recipe.trials, _algorithm)
     if evaluator is None:
-        from edgenas.study.evaluation import ShortTrainingEvaluator
-
-        evaluator = ShortTrainingEvaluator(recipe)
+        evaluator = evaluator_of(recipe)
     with Desk(study, worker, say=context.progress.say) as desk:
         run = _Search(context, desk, problem, algorithm, objective)
         try:
