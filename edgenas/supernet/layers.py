@@ -13,20 +13,12 @@ from typing import Any
 
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.keras.grouped_convolution import has_native_gradient
-from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution
+from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution, TransposedConvolution
 from edgenas.spaces.ops.op import pair
+from edgenas.supernet.parts import part as _part
 from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Variant, shared_layer_for
 
 Tensors = Sequence[Any]
-
-
-def _part(weight: Any, *sizes: Any) -> Any:
-    """The first elements along every axis; along the two sides of a kernel, those in the middle."""
-    starts: list[Any] = [0] * len(sizes)
-    if len(sizes) == 4:
-        starts[:2] = [(whole - part) // 2 for whole, part in zip(weight.shape[:2], sizes[:2], strict=True)]
-    # One op: this is called for every weight of every block, and each op takes its time to trace.
-    return tensorflow().slice(weight, starts, sizes)
 
 
 def _sides(variants: Sequence[Variant]) -> tuple[int, int]:
@@ -125,6 +117,33 @@ def _depthwise_convolution(variants: Sequence[Variant]) -> SharedLayer:
             padding="SAME",
             dilations=[1, *pair(op.dilation), 1],
         )
+        return (tf.nn.bias_add(out, bias[0]) if bias else out), None
+
+    return SharedLayer(tuple(weights), numbers, view, compute)
+
+
+@shared_layer_for(TransposedConvolution, fixed=lambda op: (op.stride, op.use_bias))
+def _transposed_convolution(variants: Sequence[Variant]) -> SharedLayer:
+    sides = _sides(variants)
+    channels = max(variant.inputs[0][-1] for variant in variants)
+    filters = max(_op(variant).filters for variant in variants)
+    weights = [SharedWeight((*sides, filters, channels), math.sqrt(2 / (math.prod(sides) * filters)))]
+    if any(_op(variant).use_bias for variant in variants):
+        weights.append(SharedWeight((filters,)))
+
+    def numbers(variant: Variant) -> tuple[int, ...]:
+        return (*pair(_op(variant).kernel), _op(variant).filters, variant.inputs[0][-1])
+
+    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
+        kernel = _part(weights[0], *numbers)
+        return [kernel, _part(weights[1], numbers[2])] if op.use_bias else [kernel]
+
+    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
+        tf, (down, right) = tensorflow(), pair(op.stride)
+        kernel, *bias = view(op, weights, numbers)
+        shape = tf.shape(inputs[0])
+        sides = tf.stack([shape[0], shape[1] * down, shape[2] * right, numbers[2]])
+        out = tf.nn.conv2d_transpose(inputs[0], kernel, sides, (down, right), "SAME")
         return (tf.nn.bias_add(out, bias[0]) if bias else out), None
 
     return SharedLayer(tuple(weights), numbers, view, compute)

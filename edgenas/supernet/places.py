@@ -25,6 +25,8 @@ from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.slot_builder import GONE, NODE, PASS
 from edgenas.spaces.space.wiring import columns_of
 from edgenas.supernet import layers as _layers  # noqa: F401  (registers)
+from edgenas.supernet import scaling_layers as _scaling_layers  # noqa: F401
+from edgenas.supernet import sequence_layers as _sequence_layers  # noqa: F401
 from edgenas.supernet.shared_layer import Variant, family, fixed_part, has_shared_weights, is_supported, shared_layer
 
 #: Key of shared weights: position, op's name, op's class, and the kind of block or a family of several kinds.

@@ -213,10 +213,12 @@ def test_final_trainings_begin_with_them(one_shot: Path) -> None:
 
 
 def test_several_budgets_share_one_supernet(one_shot: Path) -> None:
-    values = borrowing_recipe(one_shot, ["latency_ms=0.05"]).model_dump(mode="json")
-    values["budget"]["latency_ms"] = [0.02, 0.05]
+    recipe = borrowing_recipe(one_shot, ["latency_ms=0.02,0.05"])
+    again = borrowing_recipe(one_shot, ["latency_ms=0.05", "params=3000", "latency_ms=0.02"])
+    assert recipe.budget_list == again.budget_list == ("local-cpu", "latency_ms", (0.02, 0.05))
+    assert again.limits["params"] == 3000
     other = one_shot.parent / "other"
-    go(Recipe.model_validate(values), other)
+    go(recipe, other)
     found = trials(other)
     assert len(found) == 2 * 3, "a borrowed ranking is not checked again"
     assert sum(trial.predicted["latency_ms"] <= 0.02 for trial in found) >= 3
@@ -251,6 +253,9 @@ def test_another_budget_is_searched_without_training(one_shot: Path) -> None:
         (["latency=1"], "expected COST=LIMIT"),
         (["latency_ms"], "expected COST=LIMIT"),
         (["latency_ms=-1"], "above 0"),
+        (["latency_ms=0.1,,0.2"], "or several, such as latency_ms=0.1,0.2"),
+        (["latency_ms=0.1,0.2", "params=3000,4000"], "latency_ms and params are lists"),
+        (["latency_ms=0.1,0.1"], "holds a limit twice"),
         (["latency_ms@other=1"], "'other' is no device of that run, expected one of local-cpu"),
     ],
 )
