@@ -8,6 +8,7 @@ which of the searched inputs, and the numbers of its ops. The supernet's graph i
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,6 +177,12 @@ class Places:
         self.layers = {
             owner: shared_layer(variants) for place in self.places for owner, variants in place.variants.items()
         }
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that are trained."""
+        layers = self.layers.values()
+        return sum(math.prod(weight.shape) for layer in layers for weight in layer.weights if weight.trained)
 
     @cached_property
     def width(self) -> int:

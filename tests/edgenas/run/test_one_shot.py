@@ -26,6 +26,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import Candidate, Evaluator
+from edgenas.supernet.places import Places
 
 Make = Callable[..., Recipe]
 MakeTable = Callable[[str, Path], str]
@@ -299,6 +300,22 @@ def test_what_is_wrong_is_told_before_anything_runs(make_recipe: Make, table_pat
     few = few.model_copy(update={"data": few.data.model_copy(update={"validation_fraction": 0.0005})})
     assert "held-out examples are too few" in problem(few)
     assert "no run" in problem(with_section(from_run=str(tmp_path / "none")))
+
+
+def test_the_disk_is_asked_for_the_supernet_too(
+    make_recipe: Make, table_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("edgenas.run.preflight.check_space", lambda folder, needed: asked.append(needed))
+    text = SUPERNET.format(algorithm="supernet")
+    for extra in (text, "search: {trials: 6}\n"):
+        context = RunContext(
+            make_recipe(extra, table=table_path), RunFolder(tmp_path / "nowhere"), Progress(quiet=True)
+        )
+        check(context)
+    parameters = Places(context.space).parameters
+    assert parameters > 1_000
+    assert asked[0] - asked[1] == 32 * parameters
 
 
 def test_scores_are_corrected_by_trainings() -> None:
