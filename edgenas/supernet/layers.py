@@ -205,7 +205,7 @@ def _batch_norm(variants: Sequence[Variant]) -> SharedLayer:
             mixed.append(tf.concat([old * mode.momentum + new * (1.0 - mode.momentum), rest], 0))
         return out, mixed
 
-    return SharedLayer(weights, numbers, view, compute)
+    return SharedLayer(weights, numbers, view, compute, float32=True)
 
 
 def _normalised(inputs: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float) -> Any:
@@ -221,5 +221,6 @@ def _normalised_by_batch(inputs: Any, scale: Any, shift: Any, epsilon: float) ->
             x=inputs, scale=scale, offset=shift, mean=[], variance=[], epsilon=epsilon, is_training=True
         )
         return found[0], found[1], found[2]
-    mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
-    return _normalised(inputs, scale, shift, mean, variance, epsilon), mean, variance
+    exact = tf.cast(inputs, scale.dtype)
+    mean, variance = tf.nn.moments(exact, list(range(len(inputs.shape) - 1)))
+    return tf.cast(_normalised(exact, scale, shift, mean, variance, epsilon), inputs.dtype), mean, variance

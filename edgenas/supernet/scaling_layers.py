@@ -40,11 +40,13 @@ def _layer_norm(variants: Sequence[Variant]) -> SharedLayer:
     def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
         tf = tensorflow()
         scale, shift = _prefixes(op, weights, numbers)
-        centred = inputs[0] - tf.reduce_mean(inputs[0], [-1], keepdims=True)
+        exact = tf.cast(inputs[0], scale.dtype)
+        centred = exact - tf.reduce_mean(exact, [-1], keepdims=True)
         variance = tf.reduce_mean(centred * centred, [-1], keepdims=True)
-        return centred * tf.math.rsqrt(variance + op.epsilon) * scale + shift, None
+        out = centred * tf.math.rsqrt(variance + op.epsilon) * scale + shift
+        return tf.cast(out, inputs[0].dtype), None
 
-    return SharedLayer(_scale_and_shift(variants), _channels, _prefixes, compute)
+    return SharedLayer(_scale_and_shift(variants), _channels, _prefixes, compute, float32=True)
 
 
 @shared_layer_for(WeightedSum, fixed=lambda op: ())

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import yaml
 
+from edgenas.export._tensorflow import tensorflow
 from edgenas.spaces.block import Block, register_block
 from edgenas.spaces.graph import GraphBuilder
 from edgenas.spaces.ops import Activation, ScaleShift, TransposedConvolution
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import parse_spec
+from edgenas.supernet.network import Supernet
+from edgenas.supernet.shared_layer import Mode
 from tests import graph_spaces  # noqa: F401  (registers blocks)
 from tests.edgenas.supernet.test_supernet_network import check_decoded
 
@@ -70,3 +74,20 @@ def test_embeddings_recurrent_layers_and_layer_norms_share_weights() -> None:
 
 def test_transposed_convolutions_scales_and_weighted_sums_share_weights() -> None:
     check_decoded(space(IMAGE), 4)
+
+
+def test_half_precision_is_float32_but_for_rounding() -> None:
+    """Inputs, weights and the result are float32; what is in between is not."""
+    tf, found = tensorflow(), {}
+    supernet = Supernet(space(IMAGE), seed=1)
+    images = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype(np.float32)
+    plan = supernet.plan(supernet.space.architecture(supernet.space.sample(np.random.default_rng(1), 1)[0]))
+    for dtype in ("float32", "bfloat16"):
+        with tf.GradientTape() as tape:
+            (answer,) = supernet.outputs(
+                {"picture": tf.constant(images)}, tf.constant(plan), supernet.weights, Mode(training=True, dtype=dtype)
+            )
+        found[dtype] = answer.numpy(), tf.convert_to_tensor(tape.gradient(answer, supernet.weights)).numpy()
+        assert [values.dtype for values in found[dtype]] == [np.float32, np.float32]
+    for exact, rounded in zip(found["float32"], found["bfloat16"], strict=True):
+        assert 0 < np.abs(exact - rounded).max() < 0.1 * np.abs(exact).max()
