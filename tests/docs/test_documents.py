@@ -30,7 +30,7 @@ LINKS = [shown for document in DOCUMENTS for shown in links(document)]
 PYTHON = [document for document in DOCUMENTS if any(blocks(document, "python"))]
 
 #: Commands of others that documents may show.
-FOREIGN = {"source", "pip", "ruff", "mypy", "lint-imports", "zensical", "unzip"}
+FOREIGN = {"source", "tensorboard", "pip", "ruff", "mypy", "lint-imports", "zensical", "unzip"}
 #: These run as they stand in a moment, on nothing but the program itself.
 QUICK = (
     "edgenas spaces list",
