@@ -82,6 +82,7 @@ RULES = (
         "search its weights again with `edgenas search --from-supernet RUN`, or start another run with a new name",
     ),
     Rule("supernet.from_run", "nothing", _LIES),
+    Rule("supernet.gpus", "nothing", _WHERE),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("training.gpus", "nothing", _WHERE),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),

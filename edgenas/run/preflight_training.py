@@ -24,12 +24,17 @@ def check_trainings(recipe: Recipe) -> None:
             if problem := precision_problem(section.precision):
                 raise InputError(f"{key}.precision: {problem}")
         if section.gpus not in (None, 1):
-            from edgenas.training.replicas import training_devices
+            from edgenas.training.replicas import training_devices, visible_gpus
 
-            training_devices(section.gpus, section.batch_size, key)
+            if key == "supernet":
+                visible_gpus(section.gpus, key)
+            else:
+                training_devices(section.gpus, section.batch_size, key)
 
 
 def _sections(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     if recipe.search.evaluator == SHORT_TRAINING and not recipe.is_fixed:
         yield "search.training", recipe.search.training
+    if recipe.supernet is not None:
+        yield "supernet", recipe.supernet
     yield "training", recipe.training

@@ -104,7 +104,9 @@ def take_part(
     problem = context.costs.problem(context.limits, recipe.trials)
     algorithm, objective = for_budgets(context, recipe.trials, _algorithm)
     if evaluator is None:
-        evaluator = evaluator_of(recipe)
+        from edgenas.run.supernet.starts import short_training_starts
+
+        evaluator = evaluator_of(recipe, short_training_starts(context))
     with Desk(study, worker, say=context.progress.say) as desk:
         run = SearchLoop(context, desk, problem, algorithm, objective)
         try:

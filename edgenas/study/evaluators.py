@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
     from edgenas.spaces.network import Network
     from edgenas.spaces.space.search_space import SearchSpace
+    from edgenas.study.evaluation import StartFactory
     from edgenas.tasks import Task
 
 ENTRY_POINT_GROUP = "edgenas.evaluators"
@@ -144,12 +145,12 @@ class NamedEvaluator:
         return evaluator_class(search.evaluator)(self.recipe, options)
 
 
-def evaluator_of(recipe: Recipe) -> EvaluatorFactory:
-    """What makes the evaluator of a recipe in each worker."""
+def evaluator_of(recipe: Recipe, starts: StartFactory | None = None) -> EvaluatorFactory:
+    """What makes the evaluator of a recipe in each worker; ``starts``: weights that short trainings begin with."""
     if recipe.search.evaluator == SHORT_TRAINING:
         from edgenas.study import evaluation
 
-        return evaluation.ShortTrainingEvaluator(recipe)
+        return evaluation.ShortTrainingEvaluator(recipe, starts)
     return NamedEvaluator(recipe)
 
 

@@ -21,19 +21,22 @@ def training_devices(gpus: int | None, batch_size: int, owner: str = "training")
     None takes as many of those that TensorFlow sees as divide the batch. Raises InputError naming the key when so many
     are not there, or do not divide the batch.
     """
+    visible = visible_gpus(gpus, owner)
+    if gpus is not None and batch_size % gpus:
+        raise InputError(f"{owner}.gpus: {gpus} GPUs do not divide a batch of {batch_size}; change {owner}.batch_size")
+    count = next((count for count in range(len(visible), 1, -1) if batch_size % count == 0), 0)
+    return visible[:count]
+
+
+def visible_gpus(gpus: int | None, owner: str = "training") -> tuple[str, ...]:
+    """Names of so many of the GPUs that TensorFlow sees, of all where None; empty where one device does all.
+
+    Raises InputError naming the key when so many are not there.
+    """
     visible = [device.name for device in tensorflow().config.list_logical_devices("GPU")]
-    if gpus is None:
-        count = next((count for count in range(len(visible), 0, -1) if batch_size % count == 0), 1)
-    else:
-        count = gpus
-        if count > max(1, len(visible)):
-            raise InputError(
-                f"{owner}.gpus: {count} are wanted, TensorFlow sees {len(visible)} here; use fewer, or null"
-            )
-        if batch_size % count:
-            raise InputError(
-                f"{owner}.gpus: {count} GPUs do not divide a batch of {batch_size}; change {owner}.batch_size"
-            )
+    count = len(visible) if gpus is None else gpus
+    if count > max(1, len(visible)):
+        raise InputError(f"{owner}.gpus: {count} are wanted, TensorFlow sees {len(visible)} here; use fewer, or null")
     return tuple(visible[:count]) if count > 1 else ()
 
 

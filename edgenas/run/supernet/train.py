@@ -110,7 +110,7 @@ class _Watch:
         return words
 
     def _words(self, progress: SupernetProgress) -> str:
-        words = f"loss {progress.losses[0]:.3f} (smallest {progress.losses[-1]:.3f})"
+        words = f"loss {np.mean(progress.losses):.3f} (of the {len(progress.losses)} networks of a step)"
         controller = self.training.controller
         if controller is None:
             return words

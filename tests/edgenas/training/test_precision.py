@@ -61,7 +61,8 @@ def test_two_devices_bring_what_one_does() -> None:
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["devices"] == 2
-    assert found["apart"] < 1e-5, "six steps are the same but for rounding"
+    assert found["trained"] < 1e-5, "six steps are the same but for rounding"
+    assert found["shared"] < 1e-5
 
 
 def test_a_recipe_is_told_before_anything_runs(make_recipe, monkeypatch: pytest.MonkeyPatch) -> None:
