@@ -9,7 +9,6 @@ from typing import Any
 from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
 
-
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
