@@ -113,7 +113,7 @@ class SupernetRecipe(Section):
         default=_DEFAULTS.scored_examples, description="Held-out examples that a network is scored on; null: all."
     )
     precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
-        default=_DEFAULTS.precision,
+        default="auto",
         description="What layers compute in while weights are trained; auto: mixed_bfloat16 on GPUs that compute it, "
         "else float32.",
     )

@@ -15,6 +15,7 @@ task: classification
 input_shape: [12, 12, 3]
 classes: 4
 stem: {block: conv, filters: [4, 8], kernel: [3, 5], stride: 2}
+stages: [{filters: [4, 8], depth: 1, layers: [{blocks: [{block: conv}]}]}]
 head: [{block: classifier}]
 """
 
