@@ -46,7 +46,7 @@ def make_lesson(context: RunContext) -> Lesson:
     training, validation = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
     return Lesson(
         task=context.task,
-        space=context.space,
+        space=context.space.learned,
         training=training,
         held_out=validation,
         preprocessing=context.task.fit(training),
@@ -70,7 +70,7 @@ def check_supernet(context: RunContext) -> int:
     """
     if not context.recipe.is_one_shot:
         return 0
-    parameters = Places(context.space).parameters
+    parameters = Places(context.space.learned).parameters
     lesson = make_lesson(context)
     lesson.check(make_settings(context, len(lesson.training)).batch_size)
     if section(context).from_run is not None:
