@@ -16,6 +16,7 @@ from edgenas.spaces import Network
 VALIDATION = "validation.json"
 #: What ``edgenas export RUN --compare`` writes into the run folder.
 QUANTIZATIONS = "quantizations.json"
+SENSITIVITY = "sensitivity.json"
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -87,6 +88,15 @@ class QuantizationTable:
 
 
 @dataclass(frozen=True)
+class SensitivityTables:
+    """What layers lose in int8, what keeping some of them finer costs, and what follows, in sentences."""
+
+    layers: QuantizationTable
+    choices: QuantizationTable
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class WrongPicture:
     """A test example that the exported file takes for another class; classes are places in the labels."""
 
@@ -109,6 +119,38 @@ class ClassMistakes:
     confusion: Mapping[tuple[int, int], int]
     """How often a class (first) is taken for another (second); ``len(labels)`` is an answer for no class."""
     wrong: tuple[WrongPicture, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassPixels:
+    """Figures of one class of pixels, None where the test part has none of it; ``colour`` as CSS has it."""
+
+    label: str
+    iou: float | None
+    right: float | None
+    share: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """A test picture as it is, with its true classes over it, and with the predicted ones, each as a data URL."""
+
+    index: int
+    miou: float
+    picture: str
+    truth: str
+    predicted: str
+
+
+@dataclass(frozen=True)
+class MaskEvidence:
+    """What the exported file makes of the test pictures of a segmentation."""
+
+    quantization: str
+    examples: int
+    classes: tuple[ClassPixels, ...]
+    pictures: tuple[DrawnPicture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,8 +205,12 @@ class ReportData:
     """The supernet that the trials come from, of the algorithms that train one."""
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
+    sensitivity: SensitivityTables | None = None
+    """Which of its layers cost accuracy in int8."""
     mistakes: ClassMistakes | None = None
     """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
+    masks: MaskEvidence | None = None
+    """What the shipped file makes of test pictures, of segmentation."""
     files: Rows = ()
     """The run's files that a reader may want: what each is, and its path in the run folder."""
     bundles: Mapping[int, str] = field(default_factory=dict)

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edgenas.report.budgets import read_budgets
-from edgenas.report.data import QUANTIZATIONS, VALIDATION, ReportData
+from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportData
 from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.load_model import with_bundle, with_training
 from edgenas.report.load_table import with_table
 from edgenas.report.load_trials import metric_of, trial_pairs, trial_points, validation_pairs, with_kinds
+from edgenas.report.masks import read_masks
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
+from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
+from edgenas.run.masks import masks_path
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
@@ -68,8 +71,8 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
-        for part in (*parts, *rest):
+        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._masks)
+        for part in (*parts, *rest, self._files):
             data = part(data)
         return dataclasses.replace(with_kinds(data), missing=tuple(self.missing))
 
@@ -235,12 +238,15 @@ class _Reader:
         return self._try(str(path), lambda: with_training(data, path)) or data
 
     def _quantizations(self, data: ReportData) -> ReportData:
-        """What ``edgenas export RUN --compare`` left in the run folder."""
-        path = self.folder.path / QUANTIZATIONS
-        if not path.is_file():
-            return data
-        read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
-        return data if read is None else dataclasses.replace(data, quantizations=read)
+        """What ``edgenas export RUN --compare`` and ``--sensitivity`` left in the run folder."""
+        path, other = self.folder.path / QUANTIZATIONS, self.folder.path / SENSITIVITY
+        if path.is_file():
+            read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
+            data = data if read is None else dataclasses.replace(data, quantizations=read)
+        if other.is_file():
+            found = self._try(SENSITIVITY, lambda: sensitivity_tables(json.loads(other.read_text(encoding="utf-8"))))
+            data = data if found is None else dataclasses.replace(data, sensitivity=found)
+        return data
 
     def _supernet(self, data: ReportData) -> ReportData:
         """What the run folder holds of a supernet, of the algorithms that train one."""
@@ -268,6 +274,16 @@ class _Reader:
             return data
         checksums = data.shipped.checksums
         return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+
+    def _masks(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial saw in the test pictures."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = masks_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, masks=self._try(path.name, lambda: read_masks(path, checksums)))
 
     def _files(self, data: ReportData) -> ReportData:
         shipped = data.best_trial if data.shipped is not None else None

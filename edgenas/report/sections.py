@@ -13,9 +13,11 @@ from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
 from edgenas.report.files import files_html
 from edgenas.report.front import front_html
+from edgenas.report.masks import masks_html
 from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
+from edgenas.report.sensitivity import sensitivity_html
 from edgenas.report.supernet import ranking_html
 from edgenas.report.text import duration, escape, milliseconds
 from edgenas.report.trials import trials_html
@@ -44,6 +46,7 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
+        "" if data.masks is None else _section("masks", "What it sees", "", masks_html(data.masks)),
         _quantizations(data),
         _training(data, placed),
         "" if data.is_fixed else _section("trials", "Trials", "", trials_html(data)),
@@ -270,9 +273,9 @@ def _how_to_validate(data: ReportData) -> str:
 
 
 def _quantizations(data: ReportData) -> str:
-    if data.quantizations is None:
-        return ""
-    return _section("quantizations", "Quantizations", "", quantizations_html(data.quantizations))
+    tables = "" if data.quantizations is None else quantizations_html(data.quantizations)
+    layers = "" if data.sensitivity is None else sensitivity_html(data.sensitivity)
+    return _section("quantizations", "Quantizations", "", tables, layers)
 
 
 def _mistakes(data: ReportData) -> str:
