@@ -60,11 +60,12 @@ class Recipe(BudgetedRecipe):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections |= {"supernet": self.supernet, "training": self.training}
+        sections |= {"supernet": self.supernet, "training": self.training, "search.artifacts": self.search.artifacts}
         keys = {
             "data": ("path", "directory"),
             "space": tuple(self.space.files),
             "supernet": ("from_run",),
+            "search.artifacts": tuple(self.search.artifacts.files),
             "training": tuple(self.training.files),
         }
         return {
@@ -83,8 +84,11 @@ class Recipe(BudgetedRecipe):
         update: dict[str, Any] = {
             section: getattr(self, section).model_copy(update=found)
             for section, found in changes.items()
-            if not section.startswith("devices.")
+            if "." not in section
         }
+        if kept := changes.get("search.artifacts"):
+            artifacts = self.search.artifacts.model_copy(update=kept)
+            update["search"] = self.search.model_copy(update={"artifacts": artifacts})
         if self.devices is not None:
             update["devices"] = tuple(
                 device.model_copy(update=changes.get(f"devices.{number}", {}))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgenas.plugins import is_module
 from edgenas.run.shared import study_url
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.scheduler import SchedulerFactory
@@ -53,6 +54,12 @@ class RayCrew:
             "postgresql://HOST/DATABASE, or grpc://HOST:PORT of `edgenas serve`"
         )
 
+    def artifacts(self, context: RunContext) -> str | None:
+        """The store of weights: the recipe's; without one, actors on this machine use a folder of the run."""
+        store = context.recipe.search.artifacts.store
+        local = str(context.folder.path.resolve() / "artifacts") if self.address == LOCAL else None
+        return store or local
+
     def work(
         self,
         context: RunContext,
@@ -69,10 +76,11 @@ class RayCrew:
         options: dict[str, Any] = {
             "data_dir": recipe.data.directory and Path(recipe.data.directory),
             "data_path": recipe.data.path and Path(recipe.data.path).resolve(),
-            "plugins": [Path(plugin) for plugin in recipe.plugins],
+            "plugins": [Path(plugin) for plugin in recipe.plugins if not is_module(plugin)],
             "evaluator": evaluator,
             "scheduler": scheduler,
             "quiet": True,
+            "artifacts": self.artifacts(context),
         }
         with _cluster(ray, self):
             actor = ray.remote(

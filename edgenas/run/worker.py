@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgenas.devices.home import edgenas_home
 from edgenas.export.files import write_atomically
-from edgenas.plugins import load_plugins
+from edgenas.plugins import given, is_module, load_plugins
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
@@ -25,7 +25,8 @@ from edgenas.run.shared import RECIPE, SPACE
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line
 from edgenas.spaces.yaml_reading import dump_yaml, parse_document
-from edgenas.study.documents import read_documents
+from edgenas.study.artifacts import check_place
+from edgenas.study.joining import joined
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.store import StudyStore, open_study
 from edgenas.study.workers import EvaluatorFactory
@@ -59,6 +60,8 @@ def work(
     quiet: bool = False,
     evaluator: EvaluatorFactory | None = None,
     scheduler: SchedulerFactory | None = None,
+    wait_seconds: float = 0.0,
+    artifacts: str | None = None,
 ) -> WorkerResult:
     """Evaluates trials of a study until it has all its trials.
 
@@ -68,26 +71,29 @@ def work(
         folder: for its files; by default ``workers/NAME`` in EdgeNAS' home.
         data_dir: folder of full data sets by name here.
         data_path: where the recipe's ``data.path`` lies here.
-        plugins: the recipe's plugins here: Python files that do not travel.
+        plugins: files of the recipe's plug-ins here, in its order; by default those that were imported already under
+            the same name, else the same paths. Modules are imported by name.
         workers: candidates evaluated at once.
         quiet: show no progress.
         evaluator: how candidates are judged; None trains them shortly, as the recipe says.
         scheduler: where they are judged; None starts processes.
+        artifacts: the store of weights and other files as it is reached from here; None: as the recipe says.
+        wait_seconds: how long a study is waited for that is not there yet, or whose server is down.
 
     Raises InputError when there is no study, or the data or the space differ from those that it was begun with.
     """
     name = _checked(name or default_name())
-    store = open_study(url)
-    with closing(store):
-        documents = read_documents(store)
-        if RECIPE not in documents:
-            raise InputError(f"{url}: the study holds no recipe; begin it with: edgenas search RECIPE --study {url}")
+    with joined(url, RECIPE, wait_seconds) as (store, documents):
         place = RunFolder(folder or edgenas_home() / "workers" / name)
         with place, Progress(quiet=quiet) as progress:
             recipe = _recipe(documents, place, data_dir, data_path, plugins)
             if recipe.is_one_shot:
                 raise InputError(f"{url}: a one-shot search takes its candidates from the supernet in its run folder")
-            recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update={"workers": workers})})
+            changes: dict[str, Any] = {"workers": workers}
+            if artifacts is not None:
+                check_place(artifacts)
+                changes["artifacts"] = recipe.search.artifacts.model_copy(update={"store": artifacts})
+            recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update=changes)})
             context = RunContext(recipe, place, progress)
             _check_inputs(context, url)
             trials = take_part(context, store, name, evaluator, scheduler)
@@ -113,11 +119,7 @@ def _recipe(
     for name, text in documents.items():
         write_atomically(folder.path / Path(name).name, text)
     values = parse_document(documents[RECIPE], "the study's recipe").value
-    theirs = values.get("plugins") or []
-    if len(plugins) != len(theirs):
-        names = ", ".join(Path(one).name for one in theirs) or "none"
-        raise InputError(f"--plugin: the recipe has {len(theirs)} plugins ({names}), {len(plugins)} are given here")
-    values["plugins"] = [str(Path(plugin).resolve()) for plugin in plugins]
+    values["plugins"] = _plugins_here(values.get("plugins") or [], plugins)
     values["search"]["study"] = None
     if SPACE in documents:
         values["space"]["path"] = str(folder.path.resolve() / SPACE)
@@ -130,6 +132,28 @@ def _recipe(
     load_plugins(values["plugins"])
     write_atomically(folder.recipe_path, dump_yaml(values))
     return Recipe.load(folder.recipe_path)
+
+
+def _plugins_here(theirs: Sequence[str], files: Sequence[Path]) -> list[str]:
+    """The recipe's plug-ins as they are found here. Modules are imported by name, as everywhere.
+
+    A file is what ``--plugin`` names in its place, else one of ``--import`` of the same name, else the same path.
+    """
+    wanted = [name for name in theirs if not is_module(name)]
+    if files and len(files) != len(wanted):
+        names = ", ".join(Path(one).name for one in wanted) or "none"
+        raise InputError(f"--plugin: the recipe has {len(wanted)} plugins ({names}), {len(files)} are given here")
+    imported = {Path(one).name: one for one in given() if not is_module(one)}
+    found = dict(zip(wanted, (str(Path(file).resolve()) for file in files), strict=False))
+    for name in wanted if not files else ():
+        found[name] = imported.get(Path(name).name, name)
+        if not Path(found[name]).is_file():
+            raise InputError(
+                f"--plugin: the recipe's plug-in {name} is not here; name its file on this machine with --plugin or "
+                "--import"
+            )
+    extra = [one for one in given() if one not in found.values() and one not in theirs]
+    return [*(found.get(name, name) for name in theirs), *extra]
 
 
 def _check_inputs(context: RunContext, url: Path | str) -> None:

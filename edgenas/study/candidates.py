@@ -34,13 +34,15 @@ _LIBRARY_FOLDERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "plats
 class Candidate:
     """What is evaluated: a trial's number, its architecture as text, and its seed.
 
-    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping.
+    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping. ``folder`` is
+    where its evaluation may leave files, and need not exist yet; those of the best trials are kept. Empty: none are.
     """
 
     number: int
     architecture: str
     seed: int
     earlier: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +26,10 @@ from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
     from edgenas.tasks import Task
-    from edgenas.training import TrainingProgress
+    from edgenas.training import TrainingProgress, TrainingResult
+
+#: Weights after the short training, among the files that a trial leaves.
+WEIGHTS = "short.weights.h5"
 
 
 def derived_seed(seed: int, *keys: int) -> int:
@@ -128,7 +133,7 @@ class ShortTrainingEvaluator:
             network = space.decode(space.parse(candidate.architecture))
             watch = _Watch(recipe.search.early_stopping, candidate)
             try:
-                train(
+                trained = train(
                     network,
                     training,
                     short.settings(),
@@ -141,6 +146,7 @@ class ShortTrainingEvaluator:
                 )
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
+            _save_weights(trained, candidate)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
@@ -157,9 +163,20 @@ class ShortTrainingEvaluator:
             metrics = evaluate(
                 result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
             )
-            return Evaluation(_finite(metrics[task.metric], task.metric), metrics=metrics)
+            score = _finite(metrics[task.metric], task.metric)
+            _save_weights(result, candidate)
+            return Evaluation(score, metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
+
+
+def _save_weights(trained: TrainingResult, candidate: Candidate) -> None:
+    if candidate.folder:
+        folder = Path(candidate.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"unfinished.{WEIGHTS}"
+        trained.model.save_weights(unfinished)
+        os.replace(unfinished, folder / WEIGHTS)
 
 
 def _finite(score: float | None, metric: str) -> float:
