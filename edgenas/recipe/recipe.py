@@ -17,6 +17,8 @@ from edgenas.data.task_data import DataRequest
 from edgenas.plugins import load_plugins, located
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
 from edgenas.recipe.errors import explain
+from edgenas.recipe.learning import DistillationRecipe, KeptWeightsRecipe, Transfer
+from edgenas.recipe.objective import ObjectiveRecipe
 from edgenas.recipe.quantization import ExportRecipe
 from edgenas.recipe.section import Section
 from edgenas.recipe.supernet import ONE_SHOT, ControllerRecipe, SupernetRecipe, unused_keys
@@ -124,24 +126,6 @@ def _names_file(architecture: str) -> bool:
     return any(part.endswith((".yaml", ".yml")) for part in (architecture, architecture.rpartition(":")[0]))
 
 
-class ObjectiveRecipe(Section):
-    """What the search maximises within the budget."""
-
-    reward: Literal["absolute", "soft", "hard"] = Field(
-        default="absolute",
-        description="absolute: top1 + beta * |cost/target - 1| (TuNAS); soft: top1 * (cost/target)^beta; hard: the "
-        "same without a bonus below the target (MnasNet). The target is the budget.",
-    )
-    beta: float | None = Field(
-        default=None, le=0, description="Weight of the cost; null: -0.10 for absolute, else -0.07."
-    )
-    costs: list[str] | None = Field(
-        default=None,
-        description="Budgeted costs that count in the reward; null: latency_ms if it is budgeted, else the first. Of "
-        "several devices: each on every device that budgets it, or on one, such as latency_ms@local-cpu.",
-    )
-
-
 class SearchRecipe(Section):
     """How candidates are chosen and compared."""
 
@@ -197,6 +181,15 @@ class SearchRecipe(Section):
     )
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
+    )
+    transfer: Transfer = Field(
+        default="off",
+        description="What a new candidate begins with, where names and shapes fit; the rest is random. Weights of the "
+        "previous trial, of its parent (the nearest finished one), of the best; or averages of all that are kept: "
+        "uniform_average, loss_weighted.",
+    )
+    kept_weights: KeptWeightsRecipe = Field(
+        default_factory=KeptWeightsRecipe, description="What of the trials' weights stays on the disk for that."
     )
     finalists: int = Field(
         default=3,
@@ -281,6 +274,11 @@ class Recipe(Section):
         validate_default=True,
         json_schema_extra={"commented": True},
         description="Only with the algorithms supernet and tunas: their one network of shared weights.",
+    )
+    distillation: DistillationRecipe | None = Field(
+        default=None,
+        json_schema_extra={"commented": True},
+        description="A trained network whose answers are learned beside the labels. null: labels alone.",
     )
     training: FinalTraining = Field(
         default_factory=FinalTraining, description="Training of the network that is shipped."
@@ -370,6 +368,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _possible_teacher(self) -> Recipe:
+        if self.distillation is not None and (
+            problem := self.distillation.problem(trials=self.trials, one_shot=self.is_one_shot, fixed=self.is_fixed)
+        ):
+            raise ValueError(f"distillation.{problem}")
+        return self
+
+    @model_validator(mode="after")
     def _one_list(self) -> Recipe:
         lists = [device.name for device in self.budgeted_devices if device.budget and device.budget.listed]
         if len(lists) > 1:
@@ -378,6 +384,11 @@ class Recipe(Section):
             )
         if lists and self.is_fixed:
             raise ValueError("budget: a list of limits is for a search; one network has one cost: give one number")
+        return self
+
+    @model_validator(mode="after")
+    def _reward_terms_are_known(self) -> Recipe:
+        self.objective.check_terms(self.limits, [device.name for device in self.budgeted_devices])
         return self
 
     @model_validator(mode="after")
@@ -424,11 +435,12 @@ class Recipe(Section):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections |= {"supernet": self.supernet, "training": self.training}
+        sections |= {"supernet": self.supernet, "distillation": self.distillation, "training": self.training}
         keys = {
             "data": ("path", "directory"),
             "space": tuple(self.space.files),
             "supernet": ("from_run",),
+            "distillation": tuple(self.distillation.files) if self.distillation else (),
             "training": tuple(self.training.files),
         }
         return {
@@ -482,6 +494,12 @@ class Recipe(Section):
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
         return self.search.algorithm in ONE_SHOT and not self.is_fixed
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether what short trainings have learned is of use to later ones."""
+        taught = self.distillation is not None and self.distillation.short and self.distillation.is_of_trial
+        return self.search.transfer != "off" or taught
 
     @property
     def trials(self) -> int:
@@ -547,6 +565,8 @@ class Recipe(Section):
     @property
     def objective_targets(self) -> dict[str, float]:
         """Target of each cost that counts in the reward, in the unit of its name."""
+        if self.objective.terms:
+            return self.objective.references_of(self.limits)
         limits, wanted = self.limits, []
         for device in self.budgeted_devices:
             budgeted = list(device.limits)
@@ -567,9 +587,18 @@ class Recipe(Section):
                 weights[name] = max(device.weight, weights.get(name, 0.0))
         return weights
 
+    def objective_within(self, limits: Mapping[str, float]) -> Objective:
+        """The reward of this recipe under limits on predictions, which are the targets of budgeted costs."""
+        targets = self.objective_targets
+        if not self.objective.terms:
+            targets = {name: limits[name] for name in targets}
+        return self.make_objective(targets)
+
     def make_objective(self, targets: Mapping[str, float] | None = None) -> Objective:
         """The reward of this recipe, with :attr:`objective_targets` unless other targets are given."""
         targets = targets or self.objective_targets
+        if self.objective.terms:
+            return Objective(self.objective.reward, targets, weights=self.objective.terms)
         weights = {name: weight for name, weight in self.objective_weights.items() if name in targets}
         return Objective(self.objective.reward, targets, self.objective.beta, weights)
 

@@ -22,6 +22,7 @@ from edgenas.report.facts import (
 )
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
+from edgenas.report.learning import read_learned
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.report.supernet import SupernetData, read_supernet_data
@@ -75,7 +76,7 @@ class _Reader:
     def read(self) -> ReportData:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
-        parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
+        parts = (self._recipe, self._state, self._study, self._learned, self._bundle, self._network, self._table)
         rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
         for part in (*parts, *rest):
             data = part(data)
@@ -144,6 +145,12 @@ class _Reader:
             self.missing.append(f"The search has not begun. Continue with: {self._command()}")
             return data
         return self._try("study.db", lambda: self._read_study(data)) or data
+
+    def _learned(self, data: ReportData) -> ReportData:
+        if self.recipe is None:
+            return data
+        numbers = [trial.number for trial in data.trials if trial.state == "complete"]
+        return dataclasses.replace(data, learned=read_learned(self.recipe, self.folder.trials_path, numbers))
 
     def _read_study(self, data: ReportData) -> ReportData:
         from edgenas.run.ranked import open_ranked

@@ -79,6 +79,8 @@ RULES = (
         "search its weights again with `edgenas search --from-supernet RUN`, or start another run with a new name",
     ),
     Rule("supernet.from_run", "nothing", _LIES),
+    Rule("distillation", None, "the trials have learned from this teacher"),
+    Rule("distillation.final", "train", "the chosen trial is trained anew, with or without the teacher"),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
     Rule(

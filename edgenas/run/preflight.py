@@ -9,6 +9,7 @@ import numpy as np
 from edgenas.run.disk import check_space
 from edgenas.run.initial import check_initial
 from edgenas.run.profile import check_energy_known
+from edgenas.run.teacher import check_distillation
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line, printable
 
@@ -46,6 +47,7 @@ def check(context: RunContext) -> None:
         context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
+    _check_training(context)
     if context.recipe.is_one_shot:
         from edgenas.run.supernet.making import check_supernet
 
@@ -53,11 +55,17 @@ def check(context: RunContext) -> None:
     _check_compression(context)
     _check_bundle_folder(context)
     check_initial(context)
+    check_distillation(context, networks[0])
     parameters = max(network.params for network in networks)
     finals = context.recipe.export.candidates
+    kept = context.recipe.search.kept_weights
+    weights = min(kept.bytes, 4 * parameters * kept.trials) if context.recipe.keeps_weights else 0
     check_space(
         context.folder.path,
-        _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * min(finals, 3),
+        _BYTES_OF_A_RUN
+        + _BYTES_PER_TRIAL * context.recipe.trials
+        + _BYTES_PER_PARAMETER * parameters * min(finals, 3)
+        + weights,
     )
 
 
@@ -90,6 +98,23 @@ def _sampled(context: RunContext) -> list[Network]:
 def _check_task(context: RunContext, network: Network) -> None:
     """Whether the networks of the space fit the data for the task."""
     context.task.check(context.dataset, network)
+
+
+def _check_training(context: RunContext) -> None:
+    """Whether the trainings' random changes and stages are for data of this kind."""
+    recipe, task = context.recipe, context.task
+    shape = next(iter(task.inputs(context.dataset).values()))
+    for key, training in (("search.training", recipe.search.training), ("training", recipe.training)):
+        changes = training.augmentation
+        if (changes.mixup or changes.cutmix) and not task.mixes:
+            raise InputError(
+                f"{key}.augmentation: mixup and cutmix are for image classification, not for {task.kind}; set them to 0"
+            )
+        if training.progressive is not None and len(shape) != 3:
+            raise InputError(
+                f"{key}.progressive: is for tasks whose input is an image, not for inputs of shape {tuple(shape)}; "
+                "leave it out"
+            )
 
 
 def _check_compression(context: RunContext) -> None:

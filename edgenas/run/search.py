@@ -25,6 +25,7 @@ import numpy as np
 from edgenas.export.files import write_atomically
 from edgenas.run.budgets import for_budgets
 from edgenas.run.disk import is_full, no_space
+from edgenas.run.learning import TrialLearning
 from edgenas.run.overhead import SearchOverhead, overhead_words
 from edgenas.run.records import RewardRecord, SearchRecord
 from edgenas.run.shared import copy_study, documents_of, open_shared
@@ -126,7 +127,7 @@ def take_part(
     if evaluator is None:
         from edgenas.study.evaluation import ShortTrainingEvaluator
 
-        evaluator = ShortTrainingEvaluator(recipe)
+        evaluator = ShortTrainingEvaluator(recipe, context.folder.trials_path.resolve())
     with Desk(study, worker, say=context.progress.say) as desk:
         run = _Search(context, desk, problem, algorithm, objective)
         try:
@@ -173,6 +174,7 @@ class _Search:
         self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
         self.feed = Feed(self.study, self.algorithm, self.lag)
         self.ended = 0
+        self.learning = TrialLearning(context, self.feed, self.lag, shared=not desk.alone)
         self._at_work: set[int] = set()
         self._again: deque[Trial] = deque()
         self._kills: Counter[int] = Counter()
@@ -220,6 +222,7 @@ class _Search:
                 task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
 
             self._again.extend(self._retry(number) for number in interrupted)
+            self.feed.update()  # what an interrupted trial learns from
             pool.run(self._candidates(total), tell)
 
     def _best(self) -> Trial | None:
@@ -239,7 +242,8 @@ class _Search:
                     continue
                 known = max(trial.number - self.lag + 1, 0)
                 earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
-                yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
+                lesson = self.learning.lesson(trial)
+                yield Candidate(trial.number, trial.architecture, trial.seed, earlier, lesson)
                 continue
             self.feed.update()
             if self._at_work:
@@ -479,7 +483,7 @@ def rank_again(context: RunContext) -> None:
     record, recipe = context.folder.read(SearchRecord), context.recipe
     if not record.rank_again:
         return
-    objective = recipe.make_objective({name: context.limits[name] for name in recipe.objective_targets})
+    objective = recipe.objective_within(context.limits)
     ranking = RewardRecord(
         reward=objective.kind,
         targets=dict(objective.targets),

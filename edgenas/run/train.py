@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.export.files import write_atomically
 from edgenas.run.initial import beginning
 from edgenas.run.records import TrainRecord
+from edgenas.run.teacher import final_losses
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.study.evaluation import derived_seed
@@ -158,6 +159,7 @@ def run_training(
             seed=seed,
             validation=validation,
             preprocessing=preprocessing,
+            losses=final_losses(context, number, network, settings.label_smoothing),
             initial=None if begins is None else begins.arrays,
             checkpoint_dir=folder / "checkpoints",
             on_epoch=show,

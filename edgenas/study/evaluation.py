@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
+from edgenas.study.learning import Learning, judged
 
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
+    from edgenas.spaces.network import Network
     from edgenas.tasks import Task
     from edgenas.training import TrainingProgress
 
@@ -71,12 +74,16 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
 
 @dataclass(frozen=True)
 class ShortTrainingEvaluator:
-    """Makes, inside a worker process, the evaluator that a recipe describes."""
+    """Makes, inside a worker process, the evaluator that a recipe describes.
+
+    ``trials`` is the folder of the trials, for what they leave to each other.
+    """
 
     recipe: Recipe
+    trials: Path | None = None
 
     def __call__(self) -> Evaluator:
-        from edgenas.training import evaluate, train
+        from edgenas.training import train
 
         recipe = self.recipe
         load_plugins(recipe.plugins)
@@ -89,11 +96,19 @@ class ShortTrainingEvaluator:
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
 
+        def decode(architecture: str) -> Network:
+            return space.decode(space.parse(architecture))
+
+        learning = Learning(recipe, self.trials, decode, task)
+
+        def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
+            return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
+
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             watch = _Watch(recipe.search.early_stopping, candidate)
             try:
-                train(
+                result = train(
                     network,
                     training,
                     short.settings(),
@@ -101,21 +116,33 @@ class ShortTrainingEvaluator:
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
+                    losses=learning.losses(candidate, short.label_smoothing),
+                    initial=learning.start(candidate),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
+            if learning.weights is not None:
+                _, loss = judge(result.model, network)
+                learning.keep(candidate, result.model, loss, result.initial)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             result = train(
-                network, training, short.settings(), task=task, seed=candidate.seed, preprocessing=preprocessing
+                network,
+                training,
+                short.settings(),
+                task=task,
+                seed=candidate.seed,
+                preprocessing=preprocessing,
+                losses=learning.losses(candidate, short.label_smoothing),
+                initial=learning.start(candidate),
             )
-            metrics = evaluate(
-                result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
-            )
-            return Evaluation(_finite(metrics[task.metric], task.metric), metrics=metrics)
+            metrics, loss = judge(result.model, network)
+            score = _finite(metrics[task.metric], task.metric)
+            learning.keep(candidate, result.model, loss, result.initial)
+            return Evaluation(score, metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
 

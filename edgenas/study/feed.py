@@ -23,6 +23,7 @@ class Feed:
         open: trials that have not ended, by number, those of others not among them.
         best: the complete one with the highest reward, the earlier of two equal ones.
         curves: accuracies after each epoch, by number of the trial.
+        complete: trials that finished with a reward, by number.
     """
 
     def __init__(self, store: StudyStore, algorithm: Algorithm | None = None, lag: int = 1) -> None:
@@ -34,6 +35,7 @@ class Feed:
         self.open: dict[int, Trial] = {}
         self.best: Trial | None = None
         self.curves: dict[int, tuple[float, ...]] = {}
+        self.complete: dict[int, Trial] = {}
         self._untold: dict[int, Trial] = {}
         self._counted: set[int] = set()
 
@@ -65,6 +67,8 @@ class Feed:
         self.open.pop(trial.number, None)
         if trial.curve:
             self.curves[trial.number] = trial.curve
+        if trial.state == "complete":
+            self.complete[trial.number] = trial
         if trial.state == "complete" and (self.best is None or _rank(trial) < _rank(self.best)):
             self.best = trial
 

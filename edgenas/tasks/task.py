@@ -39,6 +39,8 @@ class Task(ABC):
     kind: ClassVar[str] = ""
     #: Name of the figure among :meth:`metrics` that networks are compared by, such as ``top1``.
     metric: ClassVar[str] = ""
+    #: Whether its augmentation mixes examples and targets in pairs (mixup, cutmix).
+    mixes: ClassVar[bool] = False
     #: What to change in a recipe when a network does not fit the data at its inputs, or at its outputs.
     input_hint: ClassVar[str] = "set the inputs of the space to those of the data"
     output_hint: ClassVar[str] = "set the outputs of the space to those of the data"

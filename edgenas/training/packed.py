@@ -8,22 +8,33 @@ concatenation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgenas.data.examples import Tree
 from edgenas.export._tensorflow import tensorflow
-from edgenas.tasks.ends import named
+from edgenas.spaces.errors import InputError
+from edgenas.tasks.ends import bound, named
 from edgenas.training.learner import Step, traced
-from edgenas.training.losses import Objective, arguments
+from edgenas.training.losses import Objective, arguments, input_names
 from edgenas.training.optimizer import clipped, move
 from edgenas.training.settings import TrainingSettings
+
+#: Makes a model whose inputs have other shapes, by name.
+Resized = Callable[[Mapping[str, tuple[int, ...]]], Any]
 
 
 class PackedModel:
     """The state of a training: weights, batch-norm statistics, their moving averages, and the optimizer's slots.
+
+    Args:
+        model: the Keras model.
+        settings: of the training.
+        objective: what is minimised.
+        resized: makes the same model for other shapes of its inputs, by name; needed where batches have them.
 
     Attributes:
         variables: the flat ``tf.Variable`` of each part of the state, by name. Together they are all that a
@@ -31,11 +42,14 @@ class PackedModel:
             one's where there are several.
     """
 
-    def __init__(self, model: Any, settings: TrainingSettings, objective: Objective) -> None:
+    def __init__(
+        self, model: Any, settings: TrainingSettings, objective: Objective, resized: Resized | None = None
+    ) -> None:
         tf = tensorflow()
         self.model = model
         self.settings = settings
         self.objective = objective
+        self._resized = resized
         self._trainable = model.trainable_variables
         fixed = model.non_trainable_variables
         self._is_statistic = [str(variable.dtype).startswith("float") for variable in fixed]
@@ -66,21 +80,43 @@ class PackedModel:
         _unpack(self.variables["average_statistics"].numpy(), self._statistics)
         return self.model
 
-    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree) -> Step:
-        """The traced step for batches of the shapes and types of this one."""
-        return traced(self._step, inputs, targets)
+    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree, dropout_share: float = 1.0) -> Step:
+        """The traced step for batches of the shapes and types of this one, with this share of the dropout."""
+        model = self._model_of({name: tuple(values.shape[1:]) for name, values in inputs.items()})
 
-    def _step(self, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
+        def step(*arguments: Any) -> None:
+            with _dropout(model, dropout_share):
+                self._step(model, *arguments)
+
+        return traced(step, inputs, targets)
+
+    def _model_of(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+        """The model itself, or the same for inputs of other shapes. Raises InputError when weights depend on them."""
+        names = input_names(self.model)
+        wanted = [tuple(tensor.shape[1:]) for tensor in self.model.inputs]
+        found = bound(shapes, names) if self.objective.raw and self._resized is not None else wanted
+        if found == wanted or self._resized is None:
+            return self.model
+        model = self._resized(dict(zip(names, found, strict=True)))
+        mine, theirs = ([tuple(v.shape) for v in one.trainable_variables] for one in (self.model, model))
+        if mine != theirs:
+            raise InputError(
+                f"training of {self.model.name!r}: the shapes of its weights depend on the size of its inputs "
+                f"({wanted[0]}), so it cannot learn from smaller ones; set progressive.image_size to 1"
+            )
+        return model
+
+    def _step(self, model: Any, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
         tf, variables, objective = tensorflow(), self.variables, self.objective
         inputs = objective.prepared(raw)
         old_statistics = variables["statistics"].read_value()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = variables["weights"].read_value()
             tape.watch(weights)
-            outputs, fixed = self.model.stateless_call(
+            outputs, fixed = model.stateless_call(
                 _split(weights, self._trainable),
                 self._fixed(old_statistics),
-                arguments(self.model, inputs),
+                arguments(model, inputs),
                 training=True,
             )
             terms = objective.terms(targets, named(outputs, objective.outputs), inputs, progress)
@@ -126,6 +162,20 @@ class PackedModel:
         batch = old + (tf.concat(updated, 0) - old) / (1.0 - self._momentum)
         momentum = tf.minimum(self._momentum, warm)
         return self.variables["statistics"].assign(old * momentum + batch * (1.0 - momentum))
+
+
+@contextlib.contextmanager
+def _dropout(model: Any, share: float) -> Iterator[None]:
+    """While a step is traced, the model's dropout has a share of its rate."""
+    layers = [layer for layer in model.layers if share != 1.0 and type(layer).__name__ == "Dropout"]
+    rates = [layer.rate for layer in layers]
+    for layer, rate in zip(layers, rates, strict=True):
+        layer.rate = share * rate
+    try:
+        yield
+    finally:
+        for layer, rate in zip(layers, rates, strict=True):
+            layer.rate = rate
 
 
 def _pack(variables: Sequence[Any]) -> np.ndarray:
