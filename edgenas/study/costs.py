@@ -7,6 +7,7 @@ follows from what is alive at each block.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,9 +72,7 @@ class CostModel:
         self._sums = {name: space.cost_arrays(cost) for name, cost in counted.items()}
         self._measured = tuple(measured or ())
         for name, table in (measured or {}).items():
-            self._sums[name] = space.cost_arrays(
-                lambda entry, table=table: 0.0 if entry.is_given else table[entry.signature("float32")]
-            )
+            self._sums[name] = space.cost_arrays(partial(_looked_up, table))
 
     def population(self, population: Population, names: Sequence[str]) -> dict[str, Array]:
         """The named costs of every row, each of shape (N,)."""
@@ -188,6 +187,10 @@ class CostModel:
             of = predictor.population if cost == "latency_ms" else predictor.population_energy
             return np.asarray(of(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")
+
+
+def _looked_up(table: Mapping[str, float], entry: SlotEntry) -> float:
+    return 0.0 if entry.is_given else table[entry.signature("float32")]
 
 
 def _file_bytes(graph: OpGraph, precision: str) -> float:
