@@ -93,6 +93,29 @@ class Distillation:
         return tf.add_n([tf.reduce_mean(tf.square(found - wanted)) for found, wanted in pairs])
 
 
+@dataclass(frozen=True, eq=False)
+class ResidualLoss:
+    """The task's loss of what others answer and what the network adds to it: it learns what they leave wrong.
+
+    Attributes:
+        task: of the loss.
+        others: a Keras model of the same inputs and outputs; it is only asked.
+        label_smoothing: as in :class:`TaskLoss`.
+    """
+
+    task: Task
+    others: Any
+    label_smoothing: float = 0.0
+    weight: Weight = 1.0
+    name: str = "residual"
+
+    def __call__(self, answered: Answered) -> Any:
+        tf = tensorflow()
+        theirs = called(self.others, answered.inputs, tuple(answered.outputs), training=False)
+        together = {name: value + tf.stop_gradient(theirs[name]) for name, value in answered.outputs.items()}
+        return self.task.loss(answered.targets, together, label_smoothing=self.label_smoothing)
+
+
 def taught(task: Task, teacher: Distillation, label_smoothing: float, *, share: float, ramped: bool) -> list[Loss]:
     """The losses of a training with a teacher: its share of the loss, and the labels' rest.
 
