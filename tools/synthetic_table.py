@@ -105,23 +105,41 @@ def missing(rng: np.random.Generator) -> Table:
 
 
 def cells(rng: np.random.Generator) -> Table:
-    """Edges 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2 with nothing, a skip, convolutions of 1x1 and 3x3, or a pooling."""
+    """Edges 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2 with nothing, a skip, convolutions of 1x1 and 3x3, or a pooling.
+
+    An operator that nothing flows through costs its energy and changes nothing.
+    """
     rows = grid([5] * 6)
+    live = _without_dead_edges(rows)
     passed = np.array([0.0, 0.9, 0.8, 0.85, 0.5]) * (1 + 0.1 * rng.normal(size=5))
     learned = np.array([0.0, 0.0, 0.9, 1.6, 0.1]) * (1 + 0.2 * rng.random(5))
     paths = [(3,), (0, 4), (1, 5), (0, 2, 5)]
-    strength = np.array([passed[rows[:, path]].prod(axis=1) for path in paths])
-    depth = np.array([learned[rows[:, path]].sum(axis=1) for path in paths])
+    strength = np.array([passed[live[:, path]].prod(axis=1) for path in paths])
+    depth = np.array([learned[live[:, path]].sum(axis=1) for path in paths])
     importance = (1 + 0.3 * rng.normal(size=4))[:, None]
     quality = np.log1p((importance * strength * (0.3 + depth)).sum(axis=0)) + 0.25 * (strength * depth).max(axis=0)
     for first in range(6):
         for second in range(first):
-            quality += 0.04 * rng.normal(size=(5, 5))[rows[:, first], rows[:, second]]
-    connected = strength.sum(axis=0) > 0
-    accuracy = 73 - 40 * np.exp(-2.5 * quality) + 0.5 * rng.normal(size=len(rows))
+            quality += 0.04 * rng.normal(size=(5, 5))[live[:, first], live[:, second]]
+    noise = 0.5 * rng.normal(size=len(rows))[live @ 5 ** np.arange(6)]
+    accuracy = np.where(strength.sum(axis=0) > 0, 73 - 40 * np.exp(-2.5 * quality) + noise, 1.0)
     energy = np.array([0.0, 0.05, 0.3, 1.0, 0.15]) * np.exp(0.5 * rng.normal(size=5))
     edges = 1 + 0.1 * rng.random(6)
-    return rows, np.where(connected, accuracy, 1.0), _tightened(rng, energy[rows] @ edges)
+    return rows, accuracy, _tightened(rng, energy[rows] @ edges)
+
+
+def _without_dead_edges(rows: Rows) -> Rows:
+    """Cells with nothing on the edges that are on no path from the input to the output."""
+    ends = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    there = rows > 0
+    reached, used = np.zeros((len(rows), 4), bool), np.zeros((len(rows), 4), bool)
+    reached[:, 0] = used[:, 3] = True
+    for edge, (start, end) in enumerate(ends):
+        reached[:, end] |= there[:, edge] & reached[:, start]
+    for edge, (start, end) in reversed(list(enumerate(ends))):
+        used[:, start] |= there[:, edge] & used[:, end]
+    alive = np.stack([reached[:, start] & used[:, end] for start, end in ends], axis=1)
+    return np.where(alive, rows, 0)
 
 
 def tight(rng: np.random.Generator) -> Table:

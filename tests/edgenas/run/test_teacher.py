@@ -9,6 +9,7 @@ import pytest
 
 from edgenas.export._tensorflow import keras
 from edgenas.recipe.recipe import Recipe
+from edgenas.report import build_report
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
 from edgenas.run.pipeline import run
@@ -101,4 +102,6 @@ def test_candidates_learn_from_the_best_trial_so_far(make_recipe: Make, table_pa
     learned = [json.loads((folder.trial_path(n) / "learned.json").read_text()) for n in range(3)]
     assert ["teacher" in one for one in learned] == [False, True, True]
     assert all(np.isfinite(one["loss"]) and one["sources"] == [] for one in learned)
+    page = build_report(folder.path).read_text(encoding="utf-8")
+    assert "Distillation: 2 of 3 candidates learned from the best trial so far" in page
     assert final_losses(RunContext(recipe, folder, Progress(quiet=True)), 0, SMALL, 0.1) is None  # best: short only
