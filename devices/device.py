@@ -65,7 +65,7 @@ class MeasureSettings:
     A model whose run takes more than ``operators_above`` seconds (None: none; 0: all) runs for ``operator_seconds``
     instead, where the runtime tells the times of operators (:attr:`Measurement.operators_us`).
 
-    With ``inside_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
+    With ``in_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
     part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
     ``inputs`` is what inputs are fed, by name and type, as :mod:`edgenas.devices.on_device.runner` takes it; others
@@ -93,7 +93,7 @@ class MeasureSettings:
     wait_seconds: float = 0.0
     operators_above: float | None = None
     operator_seconds: float = 0.2
-    inside_network: bool = False
+    in_network: bool = False
     energy: bool = False
     inputs: tuple[Mapping[str, Any], ...] = ()
 
@@ -136,7 +136,7 @@ class Device(ABC):
     kind: ClassVar[str] = ""
     #: Whether the same model always has the same latency (a simulation): then one visit is enough.
     is_exact: ClassVar[bool] = False
-    #: Whether it tells what each operator adds inside a network (:attr:`Measurement.shares`), so that blocks are seen
+    #: Whether it tells what each operator adds to a network (:attr:`Measurement.shares`), so that blocks are seen
     #: there.
     tells_shares: ClassVar[bool] = False
     #: Costs of memory that it tells beside the latency (:attr:`Measurement.memory`); they can be budgeted.
@@ -244,13 +244,13 @@ class Device(ABC):
 
 def _locked(measure_many: Callable[..., dict[str, MeasurementOutcome]]) -> Callable[..., dict[str, MeasurementOutcome]]:
     @functools.wraps(measure_many)
-    def alone(
+    def locked(
         self: Device, models: Mapping[str, Model], *arguments: Any, **options: Any
     ) -> dict[str, MeasurementOutcome]:
         with self.exclusive():
             return measure_many(self, models, *arguments, **options)
 
-    return alone
+    return locked
 
 
 def register_device(kind: str) -> Callable[[DeviceType], DeviceType]:

@@ -105,7 +105,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
     """The whole network and every node of it; what only a whole network costs belongs to no node."""
     from edgenas.devices import MeasureSettings
     from edgenas.export.tflite.flatbuffer import write_tflite
-    from edgenas.latency.profile.exact_inside import WrittenCounts, node_shares
+    from edgenas.latency.profile.computed_in_networks import WrittenCounts, node_shares
     from edgenas.spaces.errors import InputError
 
     if precision not in device.precisions:
@@ -116,7 +116,7 @@ def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any
         outcomes = node_shares(network, whole, WrittenCounts(precision)) or {}
     if not outcomes:
         blocks = {name: write_tflite(entry.deployed, precision) for name, entry in network.running.items()}
-        outcomes = device.measure_many(blocks, MeasureSettings(inside_network=True))
+        outcomes = device.measure_many(blocks, MeasureSettings(in_network=True))
     provenance = whole.provenance
     return {
         "interpolated": frozenset(),

@@ -117,7 +117,7 @@ class EthosUDevice(Device):
         outcomes: dict[str, MeasurementOutcome] = {}
 
         def ask(name: str) -> MeasurementOutcome:
-            return self._outcome(name, models[name], inside_network=settings.inside_network)
+            return self._outcome(name, models[name], in_network=settings.in_network)
 
         _ = self.configuration  # what is wrong with it is no model's fault
         with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -127,22 +127,22 @@ class EthosUDevice(Device):
                     on_result(name, outcome)
         return outcomes
 
-    def _outcome(self, name: str, model: Model, *, inside_network: bool) -> MeasurementOutcome:
+    def _outcome(self, name: str, model: Model, *, in_network: bool) -> MeasurementOutcome:
         try:
             content = model.read_bytes() if isinstance(model, Path) else model
             report = compile_for_ethos_u(content, self.configuration, keep=False).report
-            return self._estimate(report, inside_network=inside_network)
+            return self._estimate(report, in_network=in_network)
         except (EdgeNASError, OSError) as error:
             return MeasurementError(f"model {name!r}: {error}")
 
-    def _estimate(self, report: VelaReport, *, inside_network: bool) -> Measurement:
+    def _estimate(self, report: VelaReport, *, in_network: bool) -> Measurement:
         left = report.on_cpu
         words = "; ".join(sorted({f"{operator.name}: {operator.reason}" for operator in left}))[:400]
         if len(left) == len(report.operators):
             raise MeasurementError(
                 f"no operator runs on the NPU, so there is nothing to estimate: {words or 'the model has no operators'}"
             )
-        if left and inside_network:
+        if left and in_network:
             raise MeasurementError(f"Vela leaves it to the CPU in part, which the estimate does not count: {words}")
         told = f"{len(report.operators) - len(left)} of {len(report.operators)} operators on the NPU"
         if left:

@@ -62,10 +62,10 @@ class MicrocontrollerDevice(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        inside = settings.inside_network
-        return compute_each(models, lambda content: self._model(content, inside_network=inside), on_result)
+        in_network = settings.in_network
+        return compute_each(models, lambda content: self._model(content, in_network=in_network), on_result)
 
-    def _model(self, model: bytes, *, inside_network: bool) -> Measurement:
+    def _model(self, model: bytes, *, in_network: bool) -> Measurement:
         operators = read_operators(model)
         if not operators:
             raise MeasurementError("it has no operators")
@@ -77,7 +77,7 @@ class MicrocontrollerDevice(Device):
             )
         factor = self.spec.calibration.factor
         shares = [factor * self.constants.block_ms(work) for work in operator_works(operators)]
-        fixed = 0.0 if inside_network else factor * self.constants.fixed_ms
+        fixed = 0.0 if in_network else factor * self.constants.fixed_ms
         latency_ms = max(sum(shares) + fixed, _LEAST_MS)
         energy = self.spec.power.energy(latency_ms, 0, kind="modelled")
         told = tuple(OperatorShare(share) for share in shares)

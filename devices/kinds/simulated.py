@@ -59,13 +59,13 @@ class SimulatedEdgeTpu(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        inside = settings.inside_network
-        return compute_each(models, lambda content: self._simulate(content, inside_network=inside), on_result)
+        in_network = settings.in_network
+        return compute_each(models, lambda content: self._simulate(content, in_network=in_network), on_result)
 
     def meter(self) -> MeterFound:
         return MeterFound(None, "there is nothing to measure on a simulated device")
 
-    def _simulate(self, model: bytes, *, inside_network: bool) -> Measurement:
+    def _simulate(self, model: bytes, *, in_network: bool) -> Measurement:
         if is_compiled(model):
             raise MeasurementError(
                 "it is compiled already, and a compiled file does not tell its operators: give the .tflite file that "
@@ -83,7 +83,7 @@ class SimulatedEdgeTpu(Device):
             reason = report.operators[0].reason if report.operators else "it has no operators"
             raise MeasurementError(f"no operator maps to the Edge TPU, so there is nothing to simulate: {reason}")
         work = work_of(operators, report)
-        latency_ms = self.constants.block_ms(work) if inside_network else self.constants.latency_ms(work)
+        latency_ms = self.constants.block_ms(work) if in_network else self.constants.latency_ms(work)
         latency_ms *= self.spec.calibration.factor
         told = f"{report.mapped} of {len(operators)} operators on the Edge TPU"
         if grouped:
@@ -93,7 +93,7 @@ class SimulatedEdgeTpu(Device):
         if report.streamed_bytes:
             told += f", {report.streamed_bytes:,} bytes of parameters streamed"
         latency_ms = max(latency_ms, 1e-6)  # a model of reshapes alone
-        energy = self.spec.power.energy(latency_ms, 0 if inside_network else work.bus_bytes, kind="simulated")
+        energy = self.spec.power.energy(latency_ms, 0 if in_network else work.bus_bytes, kind="simulated")
         return Measurement((latency_ms,), self._provenance(told), energy)
 
     def _provenance(self, told: str) -> Provenance:

@@ -37,7 +37,8 @@ def ensemble(
     from edgenas.export.bundle.bundle import check_replaceable
     from edgenas.run.ensemble.settings import EnsembleSettings
     from edgenas.run.ensemble.ship import ship_ensemble
-    from edgenas.run.pipeline import go_on, open_searched, working
+    from edgenas.run.opening import open_searched, working
+    from edgenas.run.pipeline import go_on
 
     settings = EnsembleSettings(method, towers, combine, pool, distill)
     context = open_searched(folder, data_dir)

@@ -37,8 +37,8 @@ def show(
     for key, value in data["header"].items():
         print(f"{key}: {value}")
     print(f"rows: {data['rows']}")
-    if data["inside_summary"]:
-        print(data["inside_summary"])
+    if data["in_networks_summary"]:
+        print(data["in_networks_summary"])
     print(data["summary"])
     if len(data["calibrations"]) > 1:
         print(f"calibrated for {len(data['calibrations'])} spaces, each of which is predicted with its own calibration")
@@ -89,7 +89,7 @@ def _facts(path: Path, table: LatencyTable, count: int) -> dict[str, Any]:
         "slowest": sorted(rows, key=lambda row: -row["latency_ms"])[:count],
         "noisiest": sorted(rows, key=lambda row: -row["spread"])[:count],
         "summary": predictor.describe_error(),
-        "inside_summary": predictor.describe_inside(),
+        "in_networks_summary": predictor.describe_in_networks(),
         "deployed_summary": predictor.describe_deployed(),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from edgenas.run.pipeline import RunResult
+    from edgenas.run.result import RunResult
 
 #: Colours of how a figure is known, as the report has them.
 _COLOURS = {"measured": "green", "simulated": "cyan", "modelled": "cyan", "predicted": "blue", "counted": "dim"}

@@ -15,7 +15,7 @@ from edgenas.study.learning import LEARNED_FILE
 
 @dataclass(frozen=True)
 class Learned:
-    """How many candidates began with weights of others, which share of their arrays was taken, and who had a teacher."""
+    """How many candidates began with weights of others, which share of arrays was taken, and who had a teacher."""
 
     transfer: str
     teacher: str
@@ -55,9 +55,8 @@ def learned_html(found: Learned | None) -> str:
         return ""
     parts = []
     if found.transfer != "off":
-        taken = (
-            f": on average {found.whole:.0%} of their arrays whole, {found.sliced:.0%} in part" if found.began else ""
-        )
+        shares = f": on average {found.whole:.0%} of their arrays whole, {found.sliced:.0%} in part"
+        taken = shares if found.began else ""
         parts.append(
             f'<p class="facts" id="transfer">Transfer ({escape(found.transfer)}): {found.began} of {found.candidates} '
             f"candidates began with weights of finished trials{taken}. Their accuracies hold what earlier trials "

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from edgenas.export.figure import UNKNOWN, kind_of, origin
 from edgenas.report.budgets import read_budgets
-from edgenas.report.data import QUANTIZATIONS, VALIDATION, LatencyPair, ReportData, ShippedModel, TrialPoint
-from edgenas.report.facts import (
-    energy_origin,
-    flat_rows,
-    settings_rows,
-    statistic_name,
-    table_error,
-    table_rows,
-    version_rows,
-)
+from edgenas.report.data import QUANTIZATIONS, VALIDATION, ReportData
+from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
 from edgenas.report.learning import read_learned
+from edgenas.report.load_model import with_bundle, with_training
+from edgenas.report.load_table import with_table
+from edgenas.report.load_trials import metric_of, trial_pairs, trial_points, validation_pairs, with_kinds
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.report.supernet import SupernetData, read_supernet_data
@@ -32,17 +26,15 @@ from edgenas.run.overhead import overhead_words
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
-from edgenas.study.objectives import within
 from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
-    from edgenas.recipe.recipe import BudgetedDevice, Recipe
+    from edgenas.recipe.devices import BudgetedDevice
+    from edgenas.recipe.recipe import Recipe
     from edgenas.study.store import StudyStore
     from edgenas.study.study import Trial
 
 Value = TypeVar("Value")
-#: What a training's history holds besides figures of merit.
-_NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
 
 
 def load_report_data(run_dir: Path | str) -> ReportData:
@@ -80,7 +72,7 @@ class _Reader:
         rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
         for part in (*parts, *rest):
             data = part(data)
-        return dataclasses.replace(_with_kinds(data), missing=tuple(self.missing))
+        return dataclasses.replace(with_kinds(data), missing=tuple(self.missing))
 
     @property
     def device(self) -> BudgetedDevice:
@@ -160,9 +152,9 @@ class _Reader:
             facts, limits = study.facts, study.facts.get("limits", {})
             study_trials = [trial for trial in study.trials if not trial.foreign]
             latency, energy = self._cost("latency_ms"), self._cost("energy_mj")
-            trials = tuple(_trial_points(study, limits, latency, energy))
+            trials = tuple(trial_points(study, limits, latency, energy))
             best = self._chosen(study, data)
-            pairs = tuple(_trial_pairs(study, latency, data.device_kind))
+            pairs = tuple(trial_pairs(study, latency, data.device_kind))
         finally:
             study.close()
         running = sum(trial.state in ("running", "waiting") for trial in trials)
@@ -173,7 +165,7 @@ class _Reader:
         return dataclasses.replace(
             data,
             trials=trials,
-            metric=_metric(facts, study_trials),
+            metric=metric_of(facts, study_trials),
             device=data.device if self.number else str(facts.get("device") or data.device),
             precision=str(facts.get("precision") or data.precision),
             limit_ms=limits.get(latency),
@@ -203,7 +195,7 @@ class _Reader:
         metrics = self._try("bundle/metrics.json", lambda: read_metrics(self.folder.bundle_path))
         if metrics is None:
             return data
-        return self._try("bundle/metrics.json", lambda: _with_bundle(data, metrics)) or data
+        return self._try("bundle/metrics.json", lambda: with_bundle(data, metrics)) or data
 
     def _network(self, data: ReportData) -> ReportData:
         path = self.folder.bundle_path / "architecture.yaml"
@@ -233,21 +225,21 @@ class _Reader:
                 return data  # it goes without one
             self.missing.append(f"There is no latency table yet. Measure it with: {self._command()}")
             return data
-        return self._try(path.name, lambda: _with_table(data, path)) or data
+        return self._try(path.name, lambda: with_table(data, path)) or data
 
     def _validation(self, data: ReportData) -> ReportData:
         """What ``edgenas validate --json`` printed, when somebody put it into the run folder."""
         path = self.folder.path / VALIDATION
         if not path.is_file():
             return data
-        pairs = self._try(VALIDATION, lambda: _validation_pairs(path))
+        pairs = self._try(VALIDATION, lambda: validation_pairs(path))
         return dataclasses.replace(data, pairs=(*(pairs or ()), *data.pairs))
 
     def _training(self, data: ReportData) -> ReportData:
         path = self.folder.trial_path(data.best_trial or 0) / "final" / "training.json"
         if data.best_trial is None or not path.is_file():
             return data
-        return self._try(str(path), lambda: _with_training(data, path)) or data
+        return self._try(str(path), lambda: with_training(data, path)) or data
 
     def _quantizations(self, data: ReportData) -> ReportData:
         """What ``edgenas export RUN --compare`` left in the run folder."""
@@ -290,171 +282,3 @@ class _Reader:
 
     def _command(self) -> str:
         return f"edgenas run {self.folder.recipe_path} --resume"
-
-
-def _trial_points(study: StudyStore, limits: Mapping[str, float], latency: str, energy: str) -> list[TrialPoint]:
-    return [
-        TrialPoint(
-            number=trial.number,
-            architecture=trial.architecture,
-            state=trial.state,
-            score=trial.score,
-            latency_ms=trial.predicted.get(latency),
-            energy_mj=trial.predicted.get(energy),
-            reward=trial.reward,
-            feasible=within(trial.predicted, limits) if limits else None,
-            seconds=trial.seconds,
-            error=trial.error,
-        )
-        for trial in study.trials
-        if not trial.foreign
-    ]
-
-
-def _trial_pairs(study: StudyStore, latency: str, kind: str) -> list[LatencyPair]:
-    """Networks that were run untrained before one was chosen; predictions are of the fastest, quiet run."""
-    fastest = latency.replace("latency_ms", "latency_min_ms")
-    return [
-        LatencyPair(f"trial {trial.number}", trial.predicted[latency], trial.measured[fastest], "trial", kind)
-        for trial in study.trials
-        if latency in trial.predicted and fastest in trial.measured
-    ]
-
-
-def _validation_pairs(path: Path) -> list[LatencyPair]:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    rows, kind = document["rows"], str((document.get("provenance") or {}).get("measured_ms", "unknown"))
-    return [
-        LatencyPair(str(row["architecture"]), float(row["predicted_ms"]), float(row["measured_ms"]), "validation", kind)
-        for row in rows
-    ]
-
-
-def _with_kinds(data: ReportData) -> ReportData:
-    """Runs of earlier versions do not say of each pair how its latency is known: the same device, so the same way."""
-    shipped = UNKNOWN if data.shipped is None else data.shipped.latency_kind
-    kind = shipped if data.device_kind == UNKNOWN else data.device_kind
-    pairs = tuple(dataclasses.replace(pair, kind=kind) if pair.kind == UNKNOWN else pair for pair in data.pairs)
-    return dataclasses.replace(data, pairs=pairs)
-
-
-def _with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
-    metric = str(metrics.get("metric", "top1"))
-    scores = {kind: found[metric] for kind, found in _figures(metrics).items()}
-    architecture = metrics.get("architecture") or data.architecture
-    energy = (metrics.get("provenance", {}).get(data.device) or {}).get("energy") or {}
-    shipped = ShippedModel(
-        quantization=str(metrics["quantization"]),
-        score_float=scores.get("float"),
-        score_tflite=scores.get("tflite"),
-        test_images=metrics.get("test_examples") or metrics["top1"].get("test_images"),
-        size_bytes=metrics.get("size_bytes"),
-        params=metrics.get("params"),
-        macs=metrics.get("macs"),
-        latency_kind=kind_of(metrics.get("provenance", {}).get(data.device)),
-        latency_ms=_statistics(metrics.get("latency_ms", {}).get(data.device, {})),
-        predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
-        energy_mj=energy.get("energy_mj"),
-        energy_kind=str(energy.get("kind") or ""),
-        energy_meter=str(energy.get("meter") or ""),
-        checksums={str(name): str(digest) for name, digest in (metrics.get("checksums") or {}).items()},
-    )
-    chosen = [trial.number for trial in data.trials if trial.architecture == architecture and trial.score is not None]
-    return dataclasses.replace(
-        data,
-        shipped=shipped,
-        architecture=architecture,
-        best_trial=chosen[0] if chosen else data.best_trial,
-        dataset=str(metrics.get("data", {}).get("name") or data.dataset),
-        measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
-    )
-
-
-def _figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """Metrics by ``float`` and ``tflite``, also of bundles from before there were several tasks."""
-    if "metrics" in metrics:
-        return dict(metrics["metrics"])
-    return {kind: {"top1": metrics["top1"][kind]} for kind in ("float", "tflite") if kind in metrics["top1"]}
-
-
-def _validation_score(record: Mapping[str, Any]) -> float | None:
-    if "metric" in record:
-        return float(record["validation_metrics"][record["metric"]])
-    return record.get("validation_top1")
-
-
-def _metric(facts: Mapping[str, Any], trials: Sequence[Trial]) -> str:
-    """The primary metric of a study, also of one that has no fact about it yet."""
-    return str(facts.get("metric") or next((trial.metric for trial in trials), ""))
-
-
-def _statistics(found: Mapping[str, Any]) -> dict[str, float]:
-    """The statistics of a ``metrics.json``, with the quiet latency as one of them where it was measured."""
-    quiet = found.get("quiet") or {}
-    numbers = {name: value for name, value in found.items() if isinstance(value, (int, float))}
-    return numbers | ({"quiet": quiet["quiet_ms"]} if quiet.get("quiet_ms") else {})
-
-
-def _compared(data: ReportData, statistic: str) -> str:
-    """What a prediction is compared with: the quiet latency, or the fastest run where there is none."""
-    if statistic != "quiet_min":
-        return "median"
-    return "quiet" if data.shipped is not None and "quiet" in data.shipped.latency_ms else "min"
-
-
-def _with_table(data: ReportData, path: Path) -> ReportData:
-    from edgenas.latency.predict.predictor import Predictor
-    from edgenas.latency.table.latency_table import LatencyTable
-
-    table = LatencyTable.load(path)
-    predictor = Predictor(table)
-    calibration = tuple(
-        LatencyPair(
-            f"calibration network {number}, left out of the fit",
-            predicted,
-            measured,
-            "calibration",
-            table.networks_kind,
-        )
-        for number, (predicted, measured) in enumerate(predictor.calibration.pairs, 1)
-    )
-    data = dataclasses.replace(
-        data,
-        pairs=(*calibration, *data.pairs),
-        table_facts=table_rows(table),
-        table_error=table_error(table),
-        latency_statistic=statistic_name(table.statistic),
-        latency_origin=f"from a table {origin(table.provenance.kind, table.device)}",
-        energy_origin="" if table.energy is None else f"from {energy_origin(table.energy, table.device)}",
-        compared_statistic=_compared(data, table.statistic),
-    )
-    if data.network is None:
-        return data
-    prediction = predictor.predict(data.network)
-    # The chosen trial was measured untrained as well: the same network, so only the shipped model counts.
-    chosen = f"trial {data.best_trial}" if data.shipped is not None else None
-    pairs = tuple(pair for pair in data.pairs if pair.label != chosen)
-    measured = None if data.shipped is None else data.shipped.latency_ms.get(data.compared_statistic)
-    if data.shipped is not None and measured is not None:
-        predicted = data.shipped.predicted_ms or prediction.latency_ms
-        pairs = (*pairs, LatencyPair("shipped model", predicted, measured, "shipped model", data.shipped.latency_kind))
-    return dataclasses.replace(
-        data, node_latency_ms=prediction.per_node, fixed_latency_ms=prediction.fixed_ms, pairs=pairs
-    )
-
-
-def _with_training(data: ReportData, path: Path) -> ReportData:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    history: dict[str, list[tuple[int, float]]] = {}
-    for epoch in record["history"]:
-        for name, value in epoch.items():
-            if name not in _NO_CURVES and value is not None:
-                # The task's metric is measured on held-out images, the loss on those that are learned.
-                title = f"training {name.replace('_', ' ')}" if name.startswith("loss") else f"validation {name}"
-                history.setdefault(title, []).append((int(epoch["epoch"]), float(value)))
-    return dataclasses.replace(
-        data,
-        training_history={name: tuple(points) for name, points in history.items()},
-        final_validation_score=_validation_score(record),
-        validation_images=record.get("validation_images"),
-    )

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.export.files import write_atomically
-from edgenas.run.pipeline import go_on, open_searched, ship_chosen, working
+from edgenas.run.best import ship_chosen
+from edgenas.run.opening import open_searched, working
+from edgenas.run.pipeline import go_on
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
 if TYPE_CHECKING:

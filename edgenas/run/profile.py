@@ -51,7 +51,7 @@ def _profile(context: RunContext, device: RunDevice) -> Path:
 
 def run_table(context: RunContext, path: Path) -> LatencyTable:
     """A table as a run keeps it: with the calibration of its space alone."""
-    return table_for(LatencyTable.load(path), context.space).alone()
+    return table_for(LatencyTable.load(path), context.space).with_one_calibration()
 
 
 def check_energy_known(context: RunContext) -> None:

@@ -18,6 +18,7 @@ from edgenas.study.store import StudyStore, open_study
 from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
+    from edgenas.run.context import RunContext
     from edgenas.run.folder import RunFolder
 
 
@@ -73,3 +74,19 @@ class _Ranked:
             expected = extrapolate(trial.curve, max(self._epochs, len(trial.curve))).mean
             return replace(trial, expected_reward=self._objective.reward(expected, trial.predicted))
         return trial
+
+
+def rank_again(context: RunContext) -> None:
+    """Where the budget or the reward has changed, everybody who opens the study from now on ranks by the new ones."""
+    record, recipe = context.folder.read(SearchRecord), context.recipe
+    if not record.rank_again:
+        return
+    objective = recipe.objective_within(context.limits)
+    ranking = RewardRecord(
+        reward=objective.kind,
+        targets=dict(objective.targets),
+        beta=objective.beta,
+        weights=dict(objective.weights),
+        epochs=recipe.search.training.epochs,
+    )
+    context.folder.write(replace(record, rank_again=False, ranking=ranking, limits=context.limits))

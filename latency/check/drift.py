@@ -1,6 +1,6 @@
 """Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared.
 
-Blocks that were seen inside networks are seen inside networks again: chains of the table's blocks, since a table does
+Blocks that were seen in networks are seen in networks again: chains of the table's blocks, since a table does
 not know its space.
 """
 
@@ -22,10 +22,10 @@ from edgenas.latency.measure.quiet import measure_quiet
 from edgenas.latency.measure.session import Session, by_key
 from edgenas.latency.measure.visits import QuietLatency, QuietSettings, Visits
 from edgenas.latency.predict.calibration import Calibration
-from edgenas.latency.profile.alone import blocks_of
-from edgenas.latency.profile.inside import look_inside
+from edgenas.latency.profile.in_networks import sightings_in
 from edgenas.latency.profile.neighbourhoods import chains_through
 from edgenas.latency.profile.operator_counts import count_operators
+from edgenas.latency.profile.standalone import blocks_of
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
@@ -218,12 +218,12 @@ def _measure(
     table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
 ) -> tuple[dict[str, _Now], dict[str, str]]:
     """What blocks take now, and the device's words about those that it could not run."""
-    inside = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
+    in_networks = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
     models = {
-        name: write_tflite(entry.deployed, table.precision) for name, entry in blocks.items() if name not in inside
+        name: write_tflite(entry.deployed, table.precision) for name, entry in blocks.items() if name not in in_networks
     }
     if device.is_exact:
-        outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(inside_network=True))
+        outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(in_network=True))
         now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
     else:
         outcomes = measure_quiet(
@@ -235,14 +235,14 @@ def _measure(
             if isinstance(found, QuietLatency)
         }
     failed = {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
-    if inside:
-        seen = _inside_now(table, device, inside, settings, seed)
+    if in_networks:
+        seen = _now_in_networks(table, device, in_networks, settings, seed)
         now |= seen
-        failed |= {name: "not told apart inside networks any more" for name in inside if name not in seen}
+        failed |= {name: "not told apart in networks any more" for name in in_networks if name not in seen}
     return now, failed
 
 
-def _inside_now(
+def _now_in_networks(
     table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
 ) -> dict[str, _Now]:
     neighbours = _parsed(name for name, row in table.rows.items() if row.networks)
@@ -259,7 +259,7 @@ def _inside_now(
     if counts is None:
         return {}
     session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
-    seen = look_inside(session, by_key(networks, table.precision), counts)
+    seen = sightings_in(session, by_key(networks, table.precision), counts)
     cache_misses = (table.calibration or Calibration()).cache_misses
 
     def now(name: str) -> _Now:

@@ -1,4 +1,4 @@
-"""What a block costs alone, from its operators: rates per operator, corrected by what similar blocks taught.
+"""What a standalone block costs, from its operators: rates per operator, corrected by what similar blocks taught.
 
 The rates (:mod:`edgenas.latency.predict.operator_model`) explain most of it. What they leave, in logarithms, is smooth
 in the amounts
@@ -57,7 +57,7 @@ class BlockModel:
         return cls(rates, terms, mean, deviation, known, np.linalg.solve(kernel, residuals))
 
     def predict(self, works: Works) -> float:
-        """Cost alone of a block of these operators."""
+        """Cost of a standalone block of these operators."""
         kinds = self.rates.kinds
         total = self.rates.rates.get(ENTRY, 0.0)
         for work in works:

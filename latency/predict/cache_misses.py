@@ -3,7 +3,7 @@
 A network that is run again within a fraction of a millisecond finds its weights in the cache that it shares with
 others; one that takes longer does not, whatever pushed them out: its own tensors or somebody else's. On a server CPU
 the same block takes up to 1.9 times as long then, some 0.04 ms per MB of its weights more, and most of that comes
-within 1 to 5 ms. So a block that is seen inside networks has two figures: its latency in fast ones, and what slow ones
+within 1 to 5 ms. So a block that is seen in networks has two figures: its latency in fast ones, and what slow ones
 add:
 
     network = sum(latency) + share(network) * sum(cache_miss),    share(t) = 1 - exp(-t / decay)

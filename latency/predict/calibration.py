@@ -1,19 +1,19 @@
-"""From blocks measured alone to whole networks: what the sum of blocks misses, fitted on a few measured networks.
+"""From standalone blocks to whole networks: what the sum of blocks misses, fitted on a few measured networks.
 
-A block measured alone pays for entering the interpreter and its delegate once, and so does a whole network, however
-many blocks it has. So
+A standalone block, a model of its own, pays for entering the interpreter and its delegate once, and so does a whole
+network, however many blocks it has. So
 
     network = scale * sum(blocks) - overhead * (nodes - 1) + rate * sum(weight bytes) + wide * sum(wide bytes)
 
 with ``overhead`` near the time of an almost empty model (0.5 to 1 microseconds on a server CPU), ``scale`` near 1, and
-``rate`` what it takes to fetch weights again: a block that runs alone over and over keeps its weights in the cache, in
-a network whose weights do not all fit they have been pushed out when its turn comes (0.05 ms per MB on a server CPU;
+``rate`` what it takes to fetch weights again: a block that runs by itself over and over keeps its weights in the cache,
+in a network whose weights do not all fit they have been pushed out when its turn comes (0.05 ms per MB on a server CPU;
 near 0 in a space of small networks). ``wide`` is the same for depthwise weights that the runtime pads to many times
 their size (0.4 ms per MB in float32, 8 in int8). All are fitted on relative errors and drawn towards that physical
 prior, so that few networks do no harm; no block ever counts as less than a small share of its measured time, so
 predictions stay positive and monotone.
 
-Blocks that were measured inside networks (:mod:`edgenas.latency.profile.inside`) have all of that in them: the scale
+Blocks that were measured in networks (:mod:`edgenas.latency.profile.in_networks`) have all of that in them: the scale
 is all that is
 fitted then.
 """
@@ -33,7 +33,7 @@ from edgenas.latency.predict.cache_misses import CacheMisses
 from edgenas.latency.predict.memory import MemoryFit
 from edgenas.latency.table.error_figures import error_figures, interval_from
 
-#: A block in a network costs at least this share of what it costs alone.
+#: A block in a network costs at least this share of what it costs standalone.
 _FLOOR = 0.1
 #: Strength of the prior, in units of networks that agree with it at 10 % error.
 _PRIOR_NETWORKS = 1.0
@@ -43,7 +43,11 @@ _PRIOR_WEIGHT_ERROR = 0.05
 _PRIOR_WIDE_ERROR = 5.0
 _EXPECTED_ERROR = 0.015
 #: Keys of older tables, and those of what is no more.
-_OLDER_KEYS = {"cold_ms_per_mb": "cache_miss_ms_per_mb", "cold_decay_ms": "cache_miss_decay_ms"}
+_OLDER_KEYS = {
+    "cold_ms_per_mb": "cache_miss_ms_per_mb",
+    "cold_decay_ms": "cache_miss_decay_ms",
+    "inside_scale": "in_network_scale",
+}
 _GONE_KEYS = ("cold_part",)
 
 
@@ -70,9 +74,9 @@ class Calibration:
     whole networks. ``deployed_median`` and ``deployed_p95`` are typical ratios of the deployed statistics of a normal
     run to the quiet latency, as seen while the table was made; they depend on who else uses the device, and
     ``deployed_error`` is how wrong the median of a network is that is predicted with the ratio of the others (mean
-    relative error). ``base_ms`` is what a network costs whatever its blocks: 0 where blocks are measured alone and each
-    pays for it, so that ``overhead_ms`` tells it.
-    ``inside_scale`` is the scale of blocks that were seen inside networks, and ``cache_miss_ms_per_mb`` and
+    relative error). ``base_ms`` is what a network costs whatever its blocks: 0 where blocks are measured standalone and
+    each pays for it, so that ``overhead_ms`` tells it.
+    ``in_network_scale`` is the scale of blocks that were measured in networks, and ``cache_miss_ms_per_mb`` and
     ``cache_miss_decay_ms`` tell how they differ between fast and slow ones
     (:class:`edgenas.latency.predict.cache_misses.CacheMisses`).
     ``pairs`` are the (predicted while left out, measured) latencies behind the errors, in ms. ``of`` tells the
@@ -91,7 +95,7 @@ class Calibration:
     base_ms: float = 0.0
     weight_ms_per_mb: float = 0.0
     wide_ms_per_mb: float = 0.0
-    inside_scale: float = 1.0
+    in_network_scale: float = 1.0
     cache_miss_ms_per_mb: float = 0.0
     cache_miss_decay_ms: float = 1.0
     mape_interval: tuple[float, float] | None = None
@@ -107,20 +111,20 @@ class Calibration:
         weight_bytes: NDArray[np.float64] | float = 0.0,
         wide_bytes: NDArray[np.float64] | float = 0.0,
     ) -> NDArray[np.float64]:
-        """What blocks add to a network, from their latencies alone and their weights, in ms. NaN stays NaN."""
+        """What blocks add to a network, from their standalone latencies and their weights, in ms. NaN stays NaN."""
         floor = _FLOOR * self.scale * latencies_ms
         fetched = 1e-6 * (self.weight_ms_per_mb * weight_bytes + self.wide_ms_per_mb * wide_bytes)
         return np.maximum(self.scale * latencies_ms - self.overhead_ms, floor) + fetched
 
     def parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
-        """(blocks,) what rows of a table add to a fast network, in ms, seen inside networks or measured alone."""
+        """(blocks,) what rows of a table add to a fast network, in ms, measured in networks or standalone."""
         figures = np.array([(b.latency_ms, b.weight_bytes, b.wide_bytes, b.networks) for b in blocks], np.float64)
         latencies, weights, wide, networks = figures.reshape(-1, 4).T
-        return np.where(networks > 0, self.inside_scale * latencies, self.contributions(latencies, weights, wide))
+        return np.where(networks > 0, self.in_network_scale * latencies, self.contributions(latencies, weights, wide))
 
     def cache_miss_parts(self, blocks: Sequence[MeasuredBlock]) -> NDArray[np.float64]:
         """(blocks,) what they add to a slow network beyond that, in ms."""
-        return self.inside_scale * np.array([block.cache_miss_ms for block in blocks], np.float64)
+        return self.in_network_scale * np.array([block.cache_miss_ms for block in blocks], np.float64)
 
     @property
     def cache_misses(self) -> CacheMisses:
@@ -137,16 +141,18 @@ class Calibration:
         weight_bytes: float = 0.0,
         wide_bytes: float = 0.0,
     ) -> float:
-        """Predicted quiet latency of a network from its blocks' latencies alone, in ms, and all its weights."""
-        alone = np.asarray(latencies_ms, np.float64)
-        count = max(len(alone), 1)
-        return self.fixed_ms + float(self.contributions(alone, weight_bytes / count, wide_bytes / count).sum())
+        """Predicted quiet latency of a network from its blocks' standalone latencies, in ms, and all its weights."""
+        standalone = np.asarray(latencies_ms, np.float64)
+        count = max(len(standalone), 1)
+        return self.fixed_ms + float(self.contributions(standalone, weight_bytes / count, wide_bytes / count).sum())
 
-    def keeping(self, before: Calibration | None, *, inside: bool) -> Calibration:
-        """A copy that knows what was fitted before for blocks of the other kind; it was fitted for those ``inside``."""
-        of_alone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
-        of_inside = ("inside_scale", "cache_miss_ms_per_mb", "cache_miss_decay_ms")
-        names = of_alone if inside else of_inside
+    def keeping(self, before: Calibration | None, *, in_networks: bool) -> Calibration:
+        """A copy that knows what was fitted before for blocks of the other kind; it was fitted for blocks
+        ``in_networks``, or for standalone ones.
+        """
+        of_standalone = ("scale", "overhead_ms", "base_ms", "weight_ms_per_mb", "wide_ms_per_mb")
+        of_in_networks = ("in_network_scale", "cache_miss_ms_per_mb", "cache_miss_decay_ms")
+        names = of_standalone if in_networks else of_in_networks
         kept: dict[str, Any] = {} if before is None else {name: getattr(before, name) for name in names}
         return dataclasses.replace(self, **kept)
 
@@ -205,7 +211,7 @@ class Calibration:
             base_ms=float(data.get("base_ms", 0.0)),
             weight_ms_per_mb=float(data.get("weight_ms_per_mb", 0.0)),
             wide_ms_per_mb=float(data.get("wide_ms_per_mb", 0.0)),
-            inside_scale=float(data.get("inside_scale", 1.0)),
+            in_network_scale=float(data.get("in_network_scale", 1.0)),
             cache_miss_ms_per_mb=float(data.get("cache_miss_ms_per_mb", 0.0)),
             cache_miss_decay_ms=float(data.get("cache_miss_decay_ms", 1.0)),
             mape_interval=interval_from(data.get("mape_interval")),
@@ -226,8 +232,8 @@ def calibrate(
 ) -> Calibration:
     """Fits the constants on networks whose blocks and whole were measured side by side.
 
-    ``blocks_ms`` has the blocks' latencies alone for each network, ``networks_ms`` the whole's, ``weight_bytes`` and
-    ``wide_bytes`` the whole's weights; ``empty_ms`` is the latency of an almost empty model, where the prior of the
+    ``blocks_ms`` has the blocks' standalone latencies for each network, ``networks_ms`` the whole's, ``weight_bytes``
+    and ``wide_bytes`` the whole's weights; ``empty_ms`` is the latency of an almost empty model, where the prior of the
     overhead lies. With no network, the prior is all there is.
     """
     count = len(networks_ms)
@@ -248,8 +254,8 @@ def calibrate(
     return _with_errors(_fit(columns, whole, prior), [held_out_ms(place) for place in range(count)], whole)
 
 
-def calibrate_inside(sums_ms: Sequence[float], networks_ms: Sequence[float]) -> Calibration:
-    """The scale alone, from networks whose blocks, seen inside others, add up to ``sums_ms``: nothing else lacks.
+def calibrate_in_networks(sums_ms: Sequence[float], networks_ms: Sequence[float]) -> Calibration:
+    """The scale only, from networks whose blocks, seen in others, add up to ``sums_ms``: nothing else lacks.
 
     It is the networks' median, with a weak pull towards 1: some may have been disturbed whenever they were visited.
     """
@@ -261,7 +267,7 @@ def calibrate_inside(sums_ms: Sequence[float], networks_ms: Sequence[float]) -> 
         return float((len(shares) * np.median(1 / shares) + pull) / (len(shares) + pull)) if len(shares) else 1.0
 
     held_out_ms = [scale(np.delete(shares, place)) * shares[place] * whole[place] for place in range(len(whole))]
-    return _with_errors(Calibration(inside_scale=scale(shares)), held_out_ms, whole)
+    return _with_errors(Calibration(in_network_scale=scale(shares)), held_out_ms, whole)
 
 
 def _with_errors(fitted: Calibration, held_out_ms: Sequence[float], whole: NDArray[np.float64]) -> Calibration:

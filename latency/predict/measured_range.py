@@ -1,6 +1,6 @@
 """What the blocks of a table say about operators, and what they don't: where the error of an interpolation holds.
 
-An operator is *inside* when the table's blocks have many of its kind, some of them of its very form (types of
+An operator is *in range* when the table's blocks have many of its kind, some of them of its very form (types of
 activations and weights, kernel, stride, dilation), and it is no larger and no smaller than they are. Of anything else
 nobody knows how wrong a prediction is, and :meth:`MeasuredRange.why_outside` says in words what is strange about it.
 """

@@ -55,8 +55,8 @@ class BlockIndex:
         # best[end]: operators without a block, blocks, where the last piece starts, its signature.
         best: list[tuple[int, int, int, str | None]] = [(0, 0, 0, None)]
         for end in range(1, len(works) + 1):
-            alone = best[end - 1]
-            choice: tuple[int, int, int, str | None] = (alone[0] + 1, alone[1], end - 1, None)
+            single = best[end - 1]
+            choice: tuple[int, int, int, str | None] = (single[0] + 1, single[1], end - 1, None)
             for length in self._lengths:
                 start = end - length
                 if start < 0 or not _closed(works, readers, start, end):

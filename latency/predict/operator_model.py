@@ -1,9 +1,9 @@
 """What operators cost, learnt from blocks: a sum of non-negative terms per kind of operator.
 
-A block's latency alone is one entry into the interpreter plus what each operator costs; each kind of operator has its
-own rates per multiply-accumulate, per byte and per operator. Kernels work in tiles, so multiply-accumulates are also
-counted with the channels rounded up to usual tile sizes: the fit finds out which. No rate is negative, so more work
-never costs less. Fitted by least squares on relative errors (nn-Meter, MobiSys 2021, fits its kernels so too).
+A block's standalone latency is one entry into the interpreter plus what each operator costs; each kind of operator has
+its own rates per multiply-accumulate, per byte and per operator. Kernels work in tiles, so multiply-accumulates are
+also counted with the channels rounded up to usual tile sizes: the fit finds out which. No rate is negative, so more
+work never costs less. Fitted by least squares on relative errors (nn-Meter, MobiSys 2021, fits its kernels so too).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class OperatorRates:
         return frozenset(kind for kind, _ in self.rates if kind)
 
     def block_ms(self, terms: Mapping[Term, float]) -> float:
-        """Latency alone of a block from its terms, in ms."""
+        """Standalone latency of a block from its terms, in ms."""
         return sum(self.rates.get(term, 0.0) * amount for term, amount in terms.items())
 
     def operator_ms(self, work: OperatorWork, kind: str | None = None) -> float:
@@ -118,7 +118,7 @@ class OperatorRates:
 
 
 def fit_rates(blocks: Sequence[Mapping[Term, float]], latencies_ms: Array) -> OperatorRates:
-    """The rates that explain the blocks' latencies alone best, by relative error."""
+    """The rates that explain the blocks' standalone latencies best, by relative error."""
     terms = sorted({term for block in blocks for term in block})
     matrix = design_matrix(blocks, terms)
     largest = matrix.max(axis=0)

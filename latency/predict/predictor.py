@@ -119,16 +119,16 @@ class Predictor:
             f"{self.table.networks_kind} networks{again}"
         )
 
-    def describe_inside(self) -> str | None:
-        """One line about rows that were measured inside networks; None where there are none."""
-        inside = sum(row.networks > 0 for row in self.table.rows.values())
-        if not inside:
+    def describe_in_networks(self) -> str | None:
+        """One line about rows that were measured in networks; None where there are none."""
+        seen = sum(row.networks > 0 for row in self.table.rows.values())
+        if not seen:
             return None
         cache_misses = self.calibration.cache_misses
         if not cache_misses.ms_per_mb:
-            return f"{inside} of them measured inside networks; no difference was found between fast and slow networks"
+            return f"{seen} of them measured in networks; no difference was found between fast and slow networks"
         return (
-            f"{inside} of them measured inside networks; slow ones, and most of that comes within "
+            f"{seen} of them measured in networks; slow ones, and most of that comes within "
             f"{2 * cache_misses.decay_ms:.2g} ms, add about {cache_misses.ms_per_mb:.2g} ms per MB of weights"
         )
 
@@ -157,13 +157,13 @@ class Predictor:
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
         self.require_latency()
-        alone = np.array([row.latency_ms for row in rows.values()])
+        standalone = np.array([row.latency_ms for row in rows.values()])
         plain = self.calibration.parts(list(rows.values()))
         total = self._total(plain.sum(), (missed := self.calibration.cache_miss_parts(list(rows.values()))).sum())
         # What is beyond the sum falls to the blocks that are slower in slow networks.
         parts = plain + missed * ((total - self.calibration.fixed_ms - plain.sum()) / max(missed.sum(), 1e-12))
         energies = [self.row_energy(row) for row in rows.values()]
-        energy_parts = self._energy_parts(np.array(energies), alone, plain)
+        energy_parts = self._energy_parts(np.array(energies), standalone, plain)
         known = self.table.energy is not None and not np.isnan(energy_parts).any()
         return Prediction(
             latency_ms=total,
@@ -233,7 +233,7 @@ class Predictor:
         }
 
     def row_energy(self, row: Row) -> float:
-        """Energy of a block alone in mJ; NaN when it is not known.
+        """Energy of a standalone block in mJ; NaN when it is not known.
 
         Where the energies are made of watts, a row without one (interpolated, say) gets them too, bytes apart.
         """
@@ -275,18 +275,18 @@ class Predictor:
         return 0.0 if self.table.energy is None else self.table.energy.fixed_mj
 
     def _energy_parts(
-        self, energies: NDArray[np.float64], alone: NDArray[np.float64], parts: NDArray[np.float64]
+        self, energies: NDArray[np.float64], standalone: NDArray[np.float64], parts: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         if self.table.energy is None:
             return np.full(parts.shape, np.nan)
-        return self.table.energy.contributions(energies, alone, parts)
+        return self.table.energy.contributions(energies, standalone, parts)
 
     def _energy_contribution(self, signature: str) -> float:
         row = self.table.rows.get(signature)
         if row is None:
             return float("nan")
-        alone = np.array(row.latency_ms)
-        return float(self._energy_parts(np.array(self.row_energy(row)), alone, np.array(self.row_ms(row))))
+        standalone = np.array(row.latency_ms)
+        return float(self._energy_parts(np.array(self.row_energy(row)), standalone, np.array(self.row_ms(row))))
 
     def _refuse_missing_energies(self, space: SearchSpace) -> None:
         self._refuse_missing(self.missing(space), f"space {space.name!r}")

@@ -21,8 +21,8 @@ from edgenas.devices import Device, DeviceLostError, MeasureSettings
 from edgenas.devices.device import MeasurementOutcome
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.predict.calibration import Calibration
-from edgenas.latency.profile.alone import blocks_of
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.profile.standalone import blocks_of
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.entry import SlotEntry
@@ -155,10 +155,10 @@ def calibrated(
         if not whole_mj or len(known) < len(rows):
             continue
         energies = np.array([row.energy_mj for row in known], np.float64)
-        alone = np.array([row.latency_ms for row in known])
+        latencies = np.array([row.latency_ms for row in known])
         parts = calibration.parts(known)
         plain = dataclasses.replace(origin, scale=1.0)
-        ratios.append(whole_mj / (fixed_mj + float(plain.contributions(energies, alone, parts).sum())))
+        ratios.append(whole_mj / (fixed_mj + float(plain.contributions(energies, latencies, parts).sum())))
     if not ratios:
         return origin.with_calibration(1.0, fixed_mj, np.array([]))
     scale = float(np.median(ratios))

@@ -1,4 +1,4 @@
-"""Networks to see blocks inside of: random ones of a space, or chains of blocks where there is no space."""
+"""Networks to see blocks in: random ones of a space, or chains of blocks where there is no space."""
 
 from __future__ import annotations
 

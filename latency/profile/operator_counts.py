@@ -70,7 +70,7 @@ def count_operators(
     threads: int,
     settings: QuietSettings,
 ) -> OperatorCounts | None:
-    """How many operators the device's runtime makes of blocks; None where blocks are to be measured alone.
+    """How many operators the device's runtime makes of blocks; None where blocks are to be measured standalone.
 
     That is where networks like these run for less than ``settings.operators_above``, where the device does not tell
     the times of operators, and where they do not add up. Raises DeviceLostError.

@@ -1,7 +1,7 @@
 """Profiling: every signature of a space, measured on a device into a latency table.
 
-Fast blocks are measured alone (:mod:`edgenas.latency.profile.alone`), slow ones inside whole networks
-(:mod:`edgenas.latency.profile.inside`); a few
+Fast blocks are measured standalone (:mod:`edgenas.latency.profile.standalone`), slow ones in whole networks
+(:mod:`edgenas.latency.profile.in_networks`); a few
 random networks go along, and calibrate the step from blocks to networks (:mod:`edgenas.latency.predict.calibration`).
 Only what the
 table lacks is measured. A killed profile goes on where it stopped (:mod:`edgenas.latency.measure.journal`).
@@ -22,14 +22,14 @@ from edgenas.latency.measure.journal import Journal
 from edgenas.latency.measure.session import Session, digest
 from edgenas.latency.measure.visits import QuietSettings, Visits
 from edgenas.latency.predict.calibration import Calibration
-from edgenas.latency.profile.alone import blocks_of, measure_alone
+from edgenas.latency.profile.computed import profile_computed
 from edgenas.latency.profile.energies import complete_energies
-from edgenas.latency.profile.exact import profile_exact
-from edgenas.latency.profile.inside import measure_inside
+from edgenas.latency.profile.in_networks import measure_in_networks
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.profile.progress import ProgressCallback
 from edgenas.latency.profile.reference_networks import CALIBRATION_SEED, calibration_networks
+from edgenas.latency.profile.standalone import blocks_of, measure_standalone
 from edgenas.latency.table.latency_table import LatencyTable, Row, default_table_path
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
@@ -92,7 +92,7 @@ def profile(
 ) -> ProfileResult:
     """Measures the signatures that the table lacks, and calibrates it with whole networks.
 
-    ``neighbourhoods`` finds networks to see blocks inside of; without it all are measured alone.
+    ``neighbourhoods`` finds networks to see blocks in; without it all are measured standalone.
 
     Resumable at any point: give the same call again. ``fresh`` measures everything again. Raises InputError when the
     table on disk is of another device, runtime or protocol (and ``fresh`` is not given) or the precision is not one of
@@ -100,7 +100,7 @@ def profile(
     """
     start = time.monotonic()
     if device.is_exact:
-        exact = profile_exact(
+        computed = profile_computed(
             entries,
             device,
             precision=precision,
@@ -110,9 +110,11 @@ def profile(
             neighbourhoods=neighbourhoods,
             progress=progress,
         )
-        done, count = len(exact.simulated), len(entries)
-        reused = count - done - len(exact.failed)
-        return ProfileResult(exact.table, exact.path, count, done, reused, time.monotonic() - start, dict(exact.failed))
+        done, count = len(computed.simulated), len(entries)
+        reused = count - done - len(computed.failed)
+        return ProfileResult(
+            computed.table, computed.path, count, done, reused, time.monotonic() - start, dict(computed.failed)
+        )
     with device.exclusive():
         return _measure(
             entries,
@@ -187,7 +189,7 @@ class _Measured:
     asked: Sequence[str]
     rows: Mapping[str, Row]
     calibration: Calibration
-    inside: bool
+    in_networks: bool
 
 
 def _measured(
@@ -198,7 +200,7 @@ def _measured(
     neighbourhoods: Neighbourhoods | None,
     of: str,
 ) -> _Measured:
-    """Measures what the table lacks, alone or inside networks. Raises WorkError when nothing can be measured."""
+    """Measures what the table lacks, standalone or in networks. Raises WorkError when nothing can be measured."""
     counts = None
     if neighbourhoods is not None:
         counts = count_operators(
@@ -211,12 +213,12 @@ def _measured(
         )
     if counts is None or neighbourhoods is None:
         asked = [name for name in entries if name not in table.rows]
-        rows, calibration = measure_alone(session, {name: entries[name] for name in asked}, networks)
+        rows, calibration = measure_standalone(session, {name: entries[name] for name in asked}, networks)
     else:
         own = {name for name, row in table.rows.items() if not row.networks and set(row.profiled_for) <= {of}}
         asked = [name for name in entries if name not in table.rows or name in own]
         wanted = {name: entries[name] for name in asked}
-        rows, calibration = measure_inside(session, wanted, table, networks, neighbourhoods, counts)
+        rows, calibration = measure_in_networks(session, wanted, table, networks, neighbourhoods, counts)
     if asked and not rows:
         raise WorkError(f"nothing could be measured on {session.device.name!r}: {next(iter(session.errors.values()))}")
     return _Measured(asked, rows, calibration, counts is not None)
@@ -228,7 +230,7 @@ def _joined(table: LatencyTable, found: _Measured, of: str, anchor_ms: float) ->
     calibration = found.calibration
     joined = table.with_rows({name: row for name, row in found.rows.items() if name not in others})
     if len({row.networks > 0 for row in joined.rows.values()}) > 1:
-        calibration = calibration.keeping(table.calibration, inside=found.inside)
+        calibration = calibration.keeping(table.calibration, in_networks=found.in_networks)
     return joined.with_session(
         anchor_ms=float(f"{anchor_ms:.5g}"),
         calibration=dataclasses.replace(calibration, of=of),

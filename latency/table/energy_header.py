@@ -1,11 +1,11 @@
 """Where the energies of a table come from, and how those of blocks add up to that of a network.
 
-With t the latency of a block alone, c what that block contributes to the latency of a network (the latency's own
-calibration) and E its energy alone,
+With t the standalone latency of a block, c what that block contributes to the latency of a network (the latency's own
+calibration) and E its standalone energy,
 
     network = fixed_mj + scale * sum(E * c / t)
 
-A block's power does not depend on what is left of its time inside a network, so its energy is cut as its latency is.
+A block's power does not depend on what is left of its time in a network, so its energy is cut as its latency is.
 ``fixed_mj`` is what a network needs besides its blocks. ``scale`` is 1 unless whole networks were metered.
 """
 
@@ -84,7 +84,7 @@ class TableEnergy:
     def contributions(
         self, energies_mj: NDArray[np.float64], latencies_ms: NDArray[np.float64], parts_ms: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """What blocks add to a network's energy: of each its energy and latency alone, and its part of the network's.
+        """What blocks add to a network's energy: of each its standalone energy, latency, and part of the network's.
 
         NaN energies stay NaN; where no latency is known, a block's energy counts whole.
         """

@@ -18,10 +18,7 @@ and rows tell which ones they were profiled for; a table of schema 2 has a singl
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -36,69 +33,20 @@ from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.calibrations import calibration_of_blocks, default_calibration
 from edgenas.latency.table.energy_header import TableEnergy
+from edgenas.latency.table.row import Row
+from edgenas.latency.table.text import read_text, schema_of, write_text
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError
 
 Named = TypeVar("Named", Calibration, TableEnergy)
 
-SCHEMA = 4
-_READ_SCHEMAS = ("2", "3", "4")
-_MAGIC = "edgenas-latency-table"
-#: There where the device tells memory.
-_MEMORY = ("sram_bytes", "flash_bytes")
-_FIGURES = (
-    "latency_ms",
-    "spread",
-    "quiet_visits",
-    "visits",
-    "energy_mj",
-    "weight_bytes",
-    "wide_bytes",
-    "networks",
-    "cache_miss_ms",
-    "profiled_for",
-    *_MEMORY,
-)
-_COLUMNS = ("signature", *_FIGURES)
-# Older tables lack the last columns, and call one otherwise.
-_FEWEST_COLUMNS = 5
-_OLDER_COLUMNS = {"cold_ms": "cache_miss_ms"}
 _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "statistic", "created")
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 #: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
-EXACT_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
+COMPUTED_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
 #: Statistic of a table that knows energies alone: the column ``latency_ms`` is empty then.
 UNKNOWN_LATENCY = "none"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
-
-
-@dataclass(frozen=True)
-class Row:
-    """Quiet latency of one signature in ms; ``spread`` is the relative distance of the quartiles over its visits.
-
-    ``energy_mj`` is that of one inference above idle, None where it is not known. ``weight_bytes`` is what a network
-    reads of the block's weights and biases on every inference, ``wide_bytes`` those of depthwise convolutions that are
-    padded (:mod:`edgenas.latency.predict.wide_depthwise`); 0 where it is not known. ``networks`` is the number of
-    networks
-    that the block was seen inside, 0: it was measured alone; ``cache_miss_ms`` what slow networks add
-    (edgenas.latency.predict.cache_misses).
-    ``profiled_for`` names the calibrations of the spaces that the block was profiled for. ``sram_bytes`` is the most
-    that the device's SRAM holds while the block runs, ``flash_bytes`` its constants as they are stored; 0 where the
-    device does not tell.
-    """
-
-    latency_ms: float
-    spread: float = 0.0
-    quiet_visits: int = 0
-    visits: int = 0
-    energy_mj: float | None = None
-    weight_bytes: int = 0
-    wide_bytes: int = 0
-    networks: int = 0
-    cache_miss_ms: float = 0.0
-    profiled_for: tuple[str, ...] = ()
-    sram_bytes: int = 0
-    flash_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -157,11 +105,11 @@ class LatencyTable:
 
     def visit_settings(self, settings: QuietSettings | None = None) -> QuietSettings:
         """How to visit networks that predictions of this table are compared with: as its blocks were, which is operator
-        by operator, fast networks too, where they were seen inside networks.
+        by operator, fast networks too, where they were seen in networks.
         """
         settings = settings or QuietSettings()
-        inside = any(row.networks for row in self.rows.values())
-        return dataclasses.replace(settings, operators_above=0.0) if inside else settings
+        in_networks = any(row.networks for row in self.rows.values())
+        return dataclasses.replace(settings, operators_above=0.0) if in_networks else settings
 
     @property
     def knows_latency(self) -> bool:
@@ -171,7 +119,7 @@ class LatencyTable:
     @property
     def is_adapted(self) -> bool:
         """Whether it was made from the table of another device."""
-        return self.kind == "modelled" and not self.protocol.endswith(EXACT_PROTOCOL)
+        return self.kind == "modelled" and not self.protocol.endswith(COMPUTED_PROTOCOL)
 
     @property
     def networks_kind(self) -> Kind:
@@ -200,8 +148,7 @@ class LatencyTable:
 
     def to_text(self) -> str:
         """The content of the file."""
-        header: dict[str, str] = {_MAGIC: str(SCHEMA)}
-        header |= {key: str(getattr(self, key)) for key in _TEXT_KEYS}
+        header = {key: str(getattr(self, key)) for key in _TEXT_KEYS}
         header |= {"threads": str(self.threads), "anchor_ms": repr(self.anchor_ms)}
         header |= {key: str(value) for key in _OPTIONAL_KEYS if (value := getattr(self, key)) is not None}
         for of, calibration in self.calibrations.items():
@@ -211,48 +158,18 @@ class LatencyTable:
             header |= usual.energy.to_header()
         for of, fitted in self.energies.items():
             header[_key("energy", of)] = json.dumps(fitted.to_header(), sort_keys=True)
-        text = io.StringIO()
-        for key, value in header.items():
-            text.write(f"# {key}: {' '.join(value.split())}\n")
-        writer = csv.writer(text, lineterminator="\n")
-        told = len(_MEMORY) if any(row.sram_bytes or row.flash_bytes for row in self.rows.values()) else 0
-        writer.writerow(_COLUMNS[: len(_COLUMNS) - len(_MEMORY) + told])
-        for signature, row in self.rows.items():
-            energy = "" if row.energy_mj is None else repr(row.energy_mj)
-            latency = "" if math.isnan(row.latency_ms) else repr(row.latency_ms)
-            figures = (latency, repr(row.spread), row.quiet_visits, row.visits, energy)
-            rest = (row.weight_bytes, row.wide_bytes, row.networks, repr(row.cache_miss_ms), " ".join(row.profiled_for))
-            writer.writerow([signature, *figures, *rest, *(row.sram_bytes, row.flash_bytes)[:told]])
-        body = text.getvalue()
-        return f"{body}# sha256: {hashlib.sha256(body.encode()).hexdigest()}\n"
+        return write_text(header, self.rows)
 
     @classmethod
     def from_text(cls, text: str, source: str = "<text>") -> LatencyTable:
         """Reads :meth:`to_text`. Raises InputError naming the source, the line or key, and the fix."""
-        lines = text.split("\n")
-        if lines[-1] == "":
-            lines.pop()
-        header: dict[str, str] = {}
-        while len(header) < len(lines) and lines[len(header)].startswith("# "):
-            key, separator, value = lines[len(header)][2:].partition(": ")
-            if not separator or key in header:
-                raise InputError(f"{source}: line {len(header) + 1} is not '# key: value': {lines[len(header)]!r}")
-            header[key] = value
-        _check_schema(header, source)
-        _check_sum(text, lines, source)
-        body = lines[len(header) : -1]
-        columns = tuple(_OLDER_COLUMNS.get(name, name) for name in body[0].split(",")) if body else ()
-        if columns != _COLUMNS[: max(len(columns), _FEWEST_COLUMNS)]:
-            raise InputError(
-                f"{source}: expected the columns {','.join(_COLUMNS)}, found {body[0] if body else 'none'!r}"
-            )
-        rows = _read_rows(body[1:], columns, len(header) + 2, source)
+        header, rows = read_text(text, source)
         missing = [key for key in (*_TEXT_KEYS, "threads", "anchor_ms") if key not in header]
         if missing:
             raise InputError(f"{source}: the header lacks the key {missing[0]!r}: run `edgenas profile` again")
         try:
             calibrations = {each.of: each for each in _named(header, "calibration", Calibration.from_json).values()}
-            if header[_MAGIC] == "2":  # one calibration, whatever its rows had been profiled for
+            if schema_of(header) == "2":  # one calibration, whatever its rows had been profiled for
                 marks = tuple(of for of in calibrations if of)
                 rows = {signature: dataclasses.replace(row, profiled_for=marks) for signature, row in rows.items()}
             table = cls(
@@ -339,7 +256,7 @@ class LatencyTable:
         known = [self.rows[signature].profiled_for for signature in signatures if signature in self.rows]
         return self._using(calibration_of_blocks(self.calibrations, known))
 
-    def alone(self) -> LatencyTable:
+    def with_one_calibration(self) -> LatencyTable:
         """A copy that knows no other calibration than the one in use."""
         return dataclasses.replace(self, calibrations={}, energies={})
 
@@ -378,25 +295,6 @@ def default_table_path(device: str, precision: str) -> Path:
     return edgenas_home() / "tables" / f"{device}-{precision}.csv"
 
 
-def _check_schema(header: Mapping[str, str], source: str) -> None:
-    if _MAGIC not in header:
-        raise InputError(f"{source}: is not a latency table: its first line should be '# {_MAGIC}: {SCHEMA}'")
-    if header[_MAGIC] not in _READ_SCHEMAS:
-        raise InputError(
-            f"{source}: has schema {header[_MAGIC]!r}, this version reads {' and '.join(_READ_SCHEMAS)}: run "
-            "`edgenas profile` again"
-        )
-
-
-def _check_sum(text: str, lines: list[str], source: str) -> None:
-    key, _, value = lines[-1].partition(": ")
-    if key != "# sha256":
-        raise InputError(f"{source}: is cut off: its last line should be '# sha256: ...'; run `edgenas profile` again")
-    body = text[: text.rstrip("\n").rfind("\n") + 1]
-    if hashlib.sha256(body.encode()).hexdigest() != value.strip():
-        raise InputError(f"{source}: was changed or damaged: its checksum does not match; run `edgenas profile` again")
-
-
 def _key(what: str, of: str) -> str:
     return f"{what} {of}" if of else what
 
@@ -416,32 +314,3 @@ def _energy_from(plain: Mapping[str, str]) -> TableEnergy:
     if energy is None:
         raise ValueError("an energy without its kind")
     return energy
-
-
-def _read_rows(lines: list[str], columns: tuple[str, ...], first_line: int, source: str) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for number, line in enumerate(lines, start=first_line):
-        try:
-            fields = next(csv.reader([line]), [])
-            values = dict(zip(columns, fields, strict=True))
-            row = Row(
-                float(values["latency_ms"] or "nan"),
-                float(values["spread"]),
-                int(values["quiet_visits"]),
-                int(values["visits"]),
-                float(energy) if (energy := values.get("energy_mj")) else None,
-                int(values.get("weight_bytes", 0)),
-                int(values.get("wide_bytes", 0)),
-                int(values.get("networks", 0)),
-                float(values.get("cache_miss_ms", 0.0)),
-                tuple(values.get("profiled_for", "").split()),
-                int(values.get("sram_bytes", 0)),
-                int(values.get("flash_bytes", 0)),
-            )
-        except (ValueError, csv.Error):
-            raise InputError(f"{source}: line {number}: expected {','.join(columns)}, found {line!r}") from None
-        signature = values["signature"]
-        if signature in rows:
-            raise InputError(f"{source}: line {number}: signature {signature!r} comes twice")
-        rows[signature] = row
-    return rows

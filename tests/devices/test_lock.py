@@ -51,7 +51,7 @@ class Board(Device):
         return {}
 
 
-class ExactBoard(Board):
+class ComputedBoard(Board):
     is_exact = True
 
 
@@ -71,7 +71,7 @@ def test_patience_ends_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         board = Board(DeviceSpec("board", "test"))
         with pytest.raises(WorkError, match=rf"'board' is in use: process {holder.pid} .*same command again"):
             board.measure_many({})
-        assert ExactBoard(DeviceSpec("board", "test")).measure_many({}) == {}
+        assert ComputedBoard(DeviceSpec("board", "test")).measure_many({}) == {}
         assert Board(DeviceSpec("other", "test")).measure_many({}) == {}
     finally:
         holder.communicate("")

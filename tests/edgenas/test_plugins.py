@@ -121,12 +121,12 @@ def test_installed_plug_ins_are_known_and_a_broken_one_is_told(tmp_path: Path, h
 
 
 def test_a_run_writes_down_what_it_was_given(make_recipe, table_path: Path, tmp_path: Path, monkeypatch) -> None:
-    from edgenas.run.pipeline import _load
+    from edgenas.run.opening import load_recipe
 
     plugin, _ = written(tmp_path, "own_given")
     make_recipe("search: {trials: 1}\n", table=table_path)
     plugins.import_given([str(plugin)])
-    recipe = _load(tmp_path / "recipe.yaml", None)
+    recipe = load_recipe(tmp_path / "recipe.yaml", None)
     assert recipe.plugins == [str(plugin)]
     from edgenas.run.pipeline import run
     from edgenas.study.scheduler import InProcess

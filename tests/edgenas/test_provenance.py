@@ -18,7 +18,8 @@ from edgenas.devices.device import Device
 from edgenas.devices.measurement import Energy, Kind, Measurement, Provenance
 from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
-from edgenas.run.pipeline import RunResult, run
+from edgenas.run.pipeline import run
+from edgenas.run.result import RunResult
 from edgenas.study.workers import Candidate, Evaluator
 
 Make = Callable[..., Recipe]

@@ -17,7 +17,7 @@ from edgenas.latency.measure import operator_visits, visits
 from edgenas.latency.measure.clock import Clock
 from edgenas.latency.measure.visits import Visits
 from edgenas.latency.predict.cache_misses import CacheMisses
-from edgenas.latency.profile import inside
+from edgenas.latency.profile import in_networks
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ MECHANISMS = (
     Mechanism(
         "cache misses",
         "slow networks add to what blocks take in fast ones",
-        _off(_each, inside, "fit_cache_misses", lambda seen, weight_bytes: CacheMisses()),
+        _off(_each, in_networks, "fit_cache_misses", lambda seen, weight_bytes: CacheMisses()),
     ),
     Mechanism(
         "disturbed sightings",

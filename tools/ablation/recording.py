@@ -90,7 +90,7 @@ def _figures(kind: str, outcome: Measurement) -> Any:
 
 @dataclass(frozen=True)
 class RecordingNeighbourhoods(Neighbourhoods):
-    """Networks to see blocks inside of, kept by what they were chosen for."""
+    """Networks to see blocks in, kept by what they were chosen for."""
 
     chosen: dict[str, list[Network]] = field(default_factory=dict)
 

@@ -18,11 +18,11 @@ from edgenas.latency.measure.session import Session, by_key, digest
 from edgenas.latency.measure.visits import QuietSettings, Visit, Visits
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.predictor import Predictor
-from edgenas.latency.profile.alone import blocks_of, measure_alone
-from edgenas.latency.profile.inside import measure_inside
+from edgenas.latency.profile.in_networks import measure_in_networks
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import count_operators
 from edgenas.latency.profile.reference_networks import calibration_networks, reference_networks
+from edgenas.latency.profile.standalone import blocks_of, measure_standalone
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
@@ -124,10 +124,12 @@ class Replay:
         )
         empty = LatencyTable("recorded", self.precision, "recorded", "0", 1, "recorded", visits.reference_ms, "")
         if counts is None:
-            rows, calibration = measure_alone(session, self.entries, self.calibrating)
+            rows, calibration = measure_standalone(session, self.entries, self.calibrating)
         else:
             neighbourhoods = RecordedNeighbourhoods(self.space, self.precision, 0, self.recording.networks)
-            rows, calibration = measure_inside(session, self.entries, empty, self.calibrating, neighbourhoods, counts)
+            rows, calibration = measure_in_networks(
+                session, self.entries, empty, self.calibrating, neighbourhoods, counts
+            )
         calibration = dataclasses.replace(calibration, of=digest(self.calibrating, self.precision))
         return empty.with_rows(rows).with_session(
             anchor_ms=visits.reference_ms, calibration=calibration, created=self.recording.created

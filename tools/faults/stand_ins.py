@@ -71,6 +71,7 @@ def _formula() -> None:
 
 
 def _instant_ship() -> None:
+    from edgenas.run import best as shipping
     from edgenas.run import pipeline
 
     def ship(context: Any, number: int) -> NoReturn:
@@ -87,8 +88,8 @@ def _instant_ship() -> None:
         ship(context, best)
 
     _instant()
-    _replace(pipeline, "_ship", ship_best)
-    _replace(pipeline, "_trained", ship)
+    _replace(pipeline, "ship_best", ship_best)
+    _replace(shipping, "_trained", ship)
 
 
 def _fill() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from edgenas.run.ensemble.settings import METHODS, EnsembleSettings
 from edgenas.run.ensemble.ship import ship_ensemble
-from edgenas.run.pipeline import go_on, open_searched, run, working
+from edgenas.run.opening import open_searched, working
+from edgenas.run.pipeline import go_on, run
 from edgenas.spaces.errors import WorkError
 from edgenas.study.scheduler import InProcess
 from learning_bench.ground import Ground, claim, make_ground, spread

@@ -81,7 +81,7 @@ def test_what_falls_to_the_cpu_is_refused_inside_a_network_and_told_of_a_whole()
     whole = device.measure(model)
     assert "1 of 2 operators on the NPU; without the 1 on the CPU" in whole.provenance.protocol
     with pytest.raises(MeasurementError, match="leaves it to the CPU in part"):
-        device.measure(model, settings=MeasureSettings(inside_network=True))
+        device.measure(model, settings=MeasureSettings(in_network=True))
 
 
 def test_board_files_hold_what_the_firmware_must_agree_with():
@@ -159,5 +159,5 @@ def test_options_are_checked():
 
 def test_inside_network_does_not_change_the_estimate():
     device = get_device("ethos-u55-128")
-    settings = MeasureSettings(inside_network=True)
+    settings = MeasureSettings(in_network=True)
     assert device.measure(MODEL, settings=settings).min == device.measure(MODEL).min

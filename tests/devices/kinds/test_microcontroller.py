@@ -32,7 +32,7 @@ def test_numbers_are_modelled_and_tell_their_error(name):
     assert found.provenance.kind == "modelled"
     assert "not measured; error of networks left out: median" in found.provenance.protocol
     assert len(found.shares) == 4
-    inside = get_device(name).measure(MODEL, settings=MeasureSettings(inside_network=True))
+    inside = get_device(name).measure(MODEL, settings=MeasureSettings(in_network=True))
     assert inside.min == pytest.approx(sum(share.latency_ms for share in found.shares))
     assert (found.energy is not None) is name.startswith("cortex")
 

@@ -30,8 +30,8 @@ class TestConformance(DeviceConformance):
         return get_device("edgetpu-sim")
 
 
-def simulate(graph, *, inside_network: bool = False) -> float:
-    settings = MeasureSettings(inside_network=inside_network)
+def simulate(graph, *, in_network: bool = False) -> float:
+    settings = MeasureSettings(in_network=in_network)
     return DEVICE.measure(write_tflite(graph, "int8"), settings=settings).min
 
 
@@ -112,8 +112,8 @@ def test_known_networks_come_out_near_what_was_published():
 
 def test_a_network_is_its_blocks_plus_what_only_a_whole_one_costs():
     network = reference_network("mobilenet_v2_0.35", (96, 96, 3))
-    blocks = sum(simulate(graph, inside_network=True) for graph in network.blocks_lowered.values())
-    whole, inside = simulate(network.graph), simulate(network.graph, inside_network=True)
+    blocks = sum(simulate(graph, in_network=True) for graph in network.blocks_lowered.values())
+    whole, inside = simulate(network.graph), simulate(network.graph, in_network=True)
     assert blocks == pytest.approx(inside, rel=0.02)
     assert whole > inside + DEVICE.constants.fixed_ms
 

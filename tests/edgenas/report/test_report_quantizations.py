@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgenas.report.data import ReportData, ShippedModel
-from edgenas.report.load import _compared, _statistics
+from edgenas.report.load_model import statistics
+from edgenas.report.load_table import compared
 from edgenas.report.quantizations import quantization_table, quantizations_html
 
 ROW = {
@@ -43,11 +44,11 @@ def test_another_document_is_an_error_that_the_report_names(document: object) ->
 
 
 def test_a_prediction_is_compared_with_the_quiet_latency() -> None:
-    found = _statistics({"min": 0.1, "median": 0.12, "quiet": {"quiet_ms": 0.09, "visits": 16}})
+    found = statistics({"min": 0.1, "median": 0.12, "quiet": {"quiet_ms": 0.09, "visits": 16}})
     assert found == {"min": 0.1, "median": 0.12, "quiet": 0.09}
     data = ReportData("r", "r", shipped=ShippedModel("int8", latency_ms=found))
-    assert _compared(data, "quiet_min") == "quiet"
-    assert _compared(data, "simulated") == "median"
-    old = ReportData("r", "r", shipped=ShippedModel("int8", latency_ms=_statistics({"min": 0.1, "median": 0.12})))
-    assert _compared(old, "quiet_min") == "min"
-    assert _statistics({"min": 1.0, "quiet": {"error": "gone"}}) == {"min": 1.0}
+    assert compared(data, "quiet_min") == "quiet"
+    assert compared(data, "simulated") == "median"
+    old = ReportData("r", "r", shipped=ShippedModel("int8", latency_ms=statistics({"min": 0.1, "median": 0.12})))
+    assert compared(old, "quiet_min") == "min"
+    assert statistics({"min": 1.0, "quiet": {"error": "gone"}}) == {"min": 1.0}

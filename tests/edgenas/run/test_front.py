@@ -15,7 +15,8 @@ from edgenas.report.front_page import front_page
 from edgenas.run.folder import RunFolder
 from edgenas.run.front import export_front, front_trials
 from edgenas.run.log import read_log
-from edgenas.run.pipeline import export_trial, open_searched, run
+from edgenas.run.opening import open_searched
+from edgenas.run.pipeline import export_trial, run
 from edgenas.run.records import ExportRecord
 from edgenas.spaces import SearchSpace
 from edgenas.spaces.errors import InputError

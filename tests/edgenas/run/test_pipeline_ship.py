@@ -17,8 +17,9 @@ from edgenas.devices.device import Device
 from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.log import read_log
-from edgenas.run.pipeline import RunResult, export_trial, run
+from edgenas.run.pipeline import export_trial, run
 from edgenas.run.records import ChooseRecord
+from edgenas.run.result import RunResult
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.study import Study
 from edgenas.study.workers import Candidate, Evaluator

@@ -15,8 +15,9 @@ import pytest
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.fingerprints import data_fingerprint, space_fingerprint
 from edgenas.run.folder import RunFolder
-from edgenas.run.pipeline import RunResult, export_trial, run, run_recipe
+from edgenas.run.pipeline import export_trial, run, run_recipe
 from edgenas.run.records import ChooseRecord, ExportRecord
+from edgenas.run.result import RunResult
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.study import Study, StudyDamagedError
@@ -104,7 +105,7 @@ def test_a_late_input_error_keeps_finished_trials_and_says_how_to_go_on(
     recipe = make_recipe(THREE, table=table_path)
     folder = Path(recipe.output) / recipe.name
     with monkeypatch.context() as patched:
-        patched.setattr("edgenas.run.pipeline._ship", wrong)
+        patched.setattr("edgenas.run.pipeline.ship_best", wrong)
         with pytest.raises(InputError, match=r"nobody thought of\. Everything finished so far is kept in .*--resume"):
             searched(recipe, ship=True)
     assert complete(folder) == 3
@@ -409,7 +410,7 @@ def test_a_full_disk_at_any_file_of_the_search_is_one_line(
             write_atomically(path, content)
 
         with monkeypatch.context() as patched:
-            for module in ("run.fingerprints", "run.folder", "run.profile", "run.search"):
+            for module in ("run.fingerprints", "run.folder", "run.profile", "run.outcomes"):
                 patched.setattr(f"edgenas.{module}.write_atomically", full, raising=False)
             try:
                 searched(recipe, resume=True)

@@ -11,9 +11,10 @@ from edgenas.cli.summary import print_summary
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
-from edgenas.run.pipeline import RunResult, run
+from edgenas.run.pipeline import run
 from edgenas.run.progress import Progress
 from edgenas.run.records import ExportRecord
+from edgenas.run.result import RunResult
 from edgenas.run.saved import saved_words
 from edgenas.spaces.errors import WorkError
 from edgenas.study.scheduler import InProcess

@@ -34,8 +34,8 @@ def test_a_network_is_the_calibrated_sum_of_its_blocks(space: SearchSpace, table
     network = space.decode(space.sample(np.random.default_rng(1), 1)[0])
     prediction = Predictor(table).predict(network)
     assert table.calibration is not None
-    alone = [table.rows[signature].latency_ms for signature in network.signatures("int8").values()]
-    by_hand = 0.002 + sum(max(1.05 * ms - 0.002, 0.105 * ms) for ms in alone)
+    standalone = [table.rows[signature].latency_ms for signature in network.signatures("int8").values()]
+    by_hand = 0.002 + sum(max(1.05 * ms - 0.002, 0.105 * ms) for ms in standalone)
     assert prediction.latency_ms == pytest.approx(by_hand)
     assert prediction.latency_ms == pytest.approx(prediction.fixed_ms + sum(prediction.per_node.values()))
     assert set(prediction.per_node) == {node.name for node in network.nodes}

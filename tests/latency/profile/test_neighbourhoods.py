@@ -1,4 +1,4 @@
-"""Networks to see blocks inside of: each block often enough, no network twice, shapes that fit."""
+"""Networks to see blocks in: each block often enough, no network twice, shapes that fit."""
 
 from collections import Counter
 

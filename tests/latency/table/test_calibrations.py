@@ -51,13 +51,13 @@ def told(table: LatencyTable, space: SearchSpace) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("kind", ["alone", "inside", "simulated"])
+@pytest.mark.parametrize("kind", ["standalone", "in networks", "simulated"])
 def test_profiling_another_space_changes_no_prediction(
     tmp_path: Path, space: SearchSpace, server: Server, slow_server: Server, kind: str
 ) -> None:
     """Neither a space of other sizes, nor one of a single network, whose blocks were all measured before."""
     path = tmp_path / "t.csv"
-    device = {"alone": server, "inside": slow_server, "simulated": lambda: get_device("edgetpu-sim")}[kind]()
+    device = {"standalone": server, "in networks": slow_server, "simulated": lambda: get_device("edgetpu-sim")}[kind]()
     other = SearchSpace.load(tmp_path / "space.yaml", input_shape=(24, 24, 1))
     (tmp_path / "single.yaml").write_text(SINGLE)
     single = SearchSpace.load(tmp_path / "single.yaml")

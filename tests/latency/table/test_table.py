@@ -166,7 +166,7 @@ def _signed(body: str) -> str:
 
 def test_a_table_with_older_names_is_read() -> None:
     known = next(iter(TABLE.rows))
-    calibration = Calibration(0.9, 0.001, 4, inside_scale=1.02, cache_miss_ms_per_mb=0.04, cache_miss_decay_ms=1.5)
+    calibration = Calibration(0.9, 0.001, 4, in_network_scale=1.02, cache_miss_ms_per_mb=0.04, cache_miss_decay_ms=1.5)
     table = dataclasses.replace(TABLE, calibration=calibration, calibrations={})
     table = table.with_rows({known: dataclasses.replace(TABLE.rows[known], networks=2, cache_miss_ms=0.5)})
     lines = table.to_text().splitlines(keepends=True)[:-1]

@@ -1,4 +1,4 @@
-"""Blocks measured alone, each a model of its own, in the same rounds as whole networks that they are compared with."""
+"""Standalone blocks: each is a model of its own, in the same rounds as whole networks that they are compared with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH = 1000
 _EMPTY = "empty"
 
 
-def measure_alone(
+def measure_standalone(
     session: Session, blocks: Mapping[str, SlotEntry], networks: Sequence[Network]
 ) -> tuple[dict[str, Row], Calibration]:
     """Rows of these blocks, and the calibration with whole networks; an almost empty model goes along.
@@ -34,12 +34,12 @@ def measure_alone(
     blocks = blocks_of(networks, precision) | dict(blocks)
     graphs |= {signature: entry.deployed for signature, entry in blocks.items()}
     session.measure(graphs, what="models", batch=_BATCH)
-    rows = rows_alone(session, blocks)
+    rows = standalone_rows(session, blocks)
     return rows, _calibrated(session, rows, wholes)
 
 
-def rows_alone(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
-    """Table rows of the blocks that were measured alone."""
+def standalone_rows(session: Session, blocks: Mapping[str, SlotEntry]) -> dict[str, Row]:
+    """Table rows of the blocks that were measured standalone."""
     latencies = session.visits.latencies(name for name in blocks if name not in session.errors)
     return {
         name: Row(
@@ -62,15 +62,15 @@ def blocks_of(networks: Sequence[Network], precision: str) -> dict[str, SlotEntr
 def _calibrated(session: Session, rows: Mapping[str, Row], wholes: Mapping[str, Network]) -> Calibration:
     precision = session.precision
     seen = {name: found.latency_ms for name, found in session.visits.latencies(session.visits.by_model).items()}
-    alone_ms, networks_ms, used = [], [], []
+    blocks_ms, networks_ms, used = [], [], []
     for key, network in wholes.items():
         signatures = network.signatures(precision).values()
         if key not in session.errors and key in seen and all(each in rows for each in signatures):
-            alone_ms.append([seen[each] for each in signatures])
+            blocks_ms.append([seen[each] for each in signatures])
             networks_ms.append(seen[key])
             used.append(network)
     weights, wide = (
         [count(network.graph, precision) for network in used] for count in (graph_weight_bytes, wide_depthwise_bytes)
     )
-    fitted = calibrate(alone_ms, networks_ms, seen.get(_EMPTY, 0.0), weights, wide)
+    fitted = calibrate(blocks_ms, networks_ms, seen.get(_EMPTY, 0.0), weights, wide)
     return session.with_deployed(fitted, used, networks_ms)

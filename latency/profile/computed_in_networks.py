@@ -1,9 +1,9 @@
-"""Blocks seen inside networks on a device that tells every operator's share without running anything.
+"""Blocks seen in networks on a device that tells every operator's share without running anything.
 
 A vendor's compiler plans a network as a whole: it fetches the weights of an operator while the one before it computes,
-keeps tensors where the next one finds them, and chooses formats by neighbours. So a block alone costs something else
-than in a network. Chains that together hold every block are compiled whole, and a block's cost is what its operators
-took there.
+keeps tensors where the next one finds them, and chooses formats by neighbours. So a block by itself costs something
+else than in a network. Chains that together hold every block are compiled whole, and a block's cost is what its
+operators took there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _AROUND = "around_"
 
 
 @dataclass
-class Inside:
+class InNetworks:
     """What was seen: rows by signature, and the device's words about networks that it cannot run."""
 
     rows: dict[str, Row] = field(default_factory=dict)
@@ -49,14 +49,14 @@ class Inside:
     networks: int = 0
 
 
-def see_inside(
+def compute_in_networks(
     wanted: Mapping[str, SlotEntry],
     blocks: Mapping[str, SlotEntry],
     device: Device,
     precision: str,
     neighbourhoods: Neighbourhoods,
     progress: ProgressCallback | None = None,
-) -> Inside:
+) -> InNetworks:
     """Rows of the wanted blocks out of all ``blocks`` of a space.
 
     Blocks of one input are seen in chains that hold each of them a few times, or once where they are large, since a
@@ -64,12 +64,12 @@ def see_inside(
     """
     rng = np.random.default_rng(neighbourhoods.seed)
     chains = [each for _ in range(_rounds(wanted, precision)) for each in chains_of(wanted, blocks, rng, precision)]
-    alone = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
-    networks = by_key([*chains, *neighbourhoods.around(alone, 1)], precision)
+    joins = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
+    networks = by_key([*chains, *neighbourhoods.around(joins, 1)], precision)
     report = Reporter(progress, f"compiling {len(networks)} networks for {len(wanted)} blocks", len(networks))
     seen: dict[str, list[OperatorShare]] = defaultdict(list)
     graphs: dict[str, OpGraph] = {}
-    counts, found, keys = WrittenCounts(precision), Inside(networks=len(networks)), list(networks)
+    counts, found, keys = WrittenCounts(precision), InNetworks(networks=len(networks)), list(networks)
     for first in range(0, len(keys), _BATCH):
         batch = {key: networks[key] for key in keys[first : first + _BATCH]}
         outcomes = device.measure_many({key: write_tflite(each.graph, precision) for key, each in batch.items()})

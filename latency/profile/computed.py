@@ -1,12 +1,13 @@
-"""Tables of simulated devices: every block is asked once, and for what it adds inside a network.
+"""Tables of devices that compute their costs: every block is asked once, and for what it adds to a network.
 
-A simulation has no noise and no drift, so there is nothing to visit twice, and it can tell what a block costs in the
-middle of a network, without the transfers and the fixed part that the block alone would pay. Those come once a
+A computation has no noise and no drift, so there is nothing to visit twice, and it can tell what a block costs in the
+middle of a network, without the transfers and the fixed part that the block by itself would pay. Those come once a
 network, as a constant that is fitted on a few whole networks; what is left of them (parameters beyond a cache, tensors
 that cross the border to the CPU) is the error that the table states.
 
 A device that tells every operator's share of a whole network (a vendor's compiler) is asked about whole networks
-instead (:mod:`edgenas.latency.profile.exact_inside`), and only blocks that none of them held are asked about alone.
+instead (:mod:`edgenas.latency.profile.computed_in_networks`), and only blocks that none of them held are
+asked about one by one.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.memory import MEMORY_COSTS, MemoryFit, fit_memory, together
-from edgenas.latency.profile.alone import blocks_of
-from edgenas.latency.profile.exact_inside import see_inside
+from edgenas.latency.profile.computed_in_networks import compute_in_networks
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.profile.standalone import blocks_of
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
-from edgenas.latency.table.latency_table import EXACT_PROTOCOL, LatencyTable, Row, default_table_path
+from edgenas.latency.table.latency_table import COMPUTED_PROTOCOL, LatencyTable, Row, default_table_path
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.graph import OpGraph
@@ -42,7 +43,7 @@ _BATCH = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class ExactProfile:
+class ComputedProfile:
     """A saved table, which signatures were simulated for it, and the device's words about those that it cannot run."""
 
     table: LatencyTable
@@ -51,7 +52,7 @@ class ExactProfile:
     failed: Mapping[str, MeasurementError]
 
 
-def profile_exact(
+def profile_computed(
     entries: Mapping[str, SlotEntry],
     device: Device,
     *,
@@ -61,7 +62,7 @@ def profile_exact(
     fresh: bool = False,
     neighbourhoods: Neighbourhoods | None = None,
     progress: ProgressCallback | None = None,
-) -> ExactProfile:
+) -> ComputedProfile:
     """Simulates the signatures that the table lacks, and fits its constant on whole networks.
 
     A table that another version of the simulation made is made anew. Raises InputError for a precision that the
@@ -78,7 +79,7 @@ def profile_exact(
     seen: dict[str, Row] = {}
     if device.tells_shares and neighbourhoods is not None:
         lacking = {signature: entry for signature, entry in entries.items() if signature in graphs}
-        seen = see_inside(lacking, entries, device, precision, neighbourhoods, progress).rows
+        seen = compute_in_networks(lacking, entries, device, precision, neighbourhoods, progress).rows
         graphs = {signature: graph for signature, graph in graphs.items() if signature not in seen}
     rows, failed = _simulate(graphs, device, precision, progress)
     rows |= seen
@@ -92,7 +93,7 @@ def profile_exact(
         table = dataclasses.replace(table, energy=_energy(table, wholes, device)).marked(entries, of)
     table = LatencyTable.load(table.save(path)).for_calibration(of)
     missing = {signature: error for signature, error in failed.items() if signature in entries}
-    return ExactProfile(table, path, frozenset(rows) & frozenset(entries), missing)
+    return ComputedProfile(table, path, frozenset(rows) & frozenset(entries), missing)
 
 
 def _simulate(
@@ -102,19 +103,19 @@ def _simulate(
     report = Reporter(progress, f"simulating {len(names)} blocks", len(names))
     rows: dict[str, Row] = {}
     failed: dict[str, MeasurementError] = {}
-    settings = MeasureSettings(inside_network=True)
+    settings = MeasureSettings(in_network=True)
     for first in range(0, len(names), _BATCH):
         models = {name: write_tflite(graphs[name], precision) for name in names[first : first + _BATCH]}
         for name, outcome in device.measure_many(models, settings).items():
             if isinstance(outcome, MeasurementError):
                 failed[name] = outcome
             else:
-                rows[name] = _row_alone(outcome)
+                rows[name] = _row(outcome)
         report(len(rows) + len(failed))
     return rows, failed
 
 
-def _row_alone(outcome: Measurement) -> Row:
+def _row(outcome: Measurement) -> Row:
     row = Row(outcome.min, 0.0, 1, 1, outcome.energy_mj)
     told = outcome.memory
     return dataclasses.replace(row, sram_bytes=told.get("sram_bytes", 0), flash_bytes=told.get("flash_bytes", 0))
@@ -187,7 +188,7 @@ def _energy_kind(table: LatencyTable, wholes: Sequence[tuple[Measurement, list[R
 
 
 def _protocol(identity: Provenance) -> str:
-    return f"{identity.kind}: {EXACT_PROTOCOL}"
+    return f"{identity.kind}: {COMPUTED_PROTOCOL}"
 
 
 def _constant(wholes: Sequence[float], sums: Sequence[float]) -> tuple[float, NDArray[np.float64]]:

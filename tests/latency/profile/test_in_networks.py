@@ -1,4 +1,4 @@
-"""Blocks seen inside networks: right where blocks alone are not, complete, resumable, alone where it cannot be."""
+"""Blocks seen in networks: right where standalone ones are not, complete, resumable, standalone where it must be."""
 
 import dataclasses
 from collections.abc import Callable
@@ -38,9 +38,9 @@ def test_large_networks_are_the_sum_of_their_blocks(tmp_path: Path, space: Searc
     assert table.calibration is not None
     assert table.calibration.mape is not None
     assert table.calibration.mape < 0.01
-    assert table.calibration.inside_scale == pytest.approx(1, abs=0.02)
+    assert table.calibration.in_network_scale == pytest.approx(1, abs=0.02)
     assert LatencyTable.load(tmp_path / "t.csv") == table
-    assert "no difference" in str(Predictor(table).describe_inside())
+    assert "no difference" in str(Predictor(table).describe_in_networks())
 
 
 def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
@@ -52,7 +52,7 @@ def test_fast_and_slow_networks_are_told_apart(tmp_path: Path, space: SearchSpac
     assert table.calibration.cache_miss_ms_per_mb == pytest.approx(1e6 * device.BYTE_MS * (device.COLD - 1), rel=0.3)
     assert worst_error(table, space, device) < 0.03
     predictor = Predictor(table)
-    assert "ms per MB of weights" in str(predictor.describe_inside())
+    assert "ms per MB of weights" in str(predictor.describe_in_networks())
     fastest, latency = predictor.cheapest(space)
     everything = predictor.population(space, space.enumerate())
     assert latency == pytest.approx(everything.min())
@@ -75,7 +75,7 @@ def test_networks_that_were_disturbed_all_the_time_are_visited_again(
 
 
 @pytest.mark.parametrize("why", ["not told", "merged", "fast"])
-def test_blocks_are_measured_alone_where_operators_do_not_tell(
+def test_blocks_are_measured_standalone_where_operators_do_not_tell(
     tmp_path: Path, space: SearchSpace, slow_server: Server, why: str
 ) -> None:
     device = slow_server()
@@ -84,7 +84,7 @@ def test_blocks_are_measured_alone_where_operators_do_not_tell(
     result = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv", settings=settings)
     assert set(result.table.rows) == set(space.signatures("int8"))
     assert not any(row.networks for row in result.table.rows.values())
-    assert Predictor(result.table).describe_inside() is None
+    assert Predictor(result.table).describe_in_networks() is None
 
 
 def test_a_block_that_does_not_run_takes_no_other_with_it(
@@ -138,7 +138,7 @@ def test_only_what_lacks_is_seen_again(tmp_path: Path, space: SearchSpace, slow_
     assert again.visits == 0
 
 
-def test_blocks_known_from_alone_are_seen_inside(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
+def test_blocks_known_standalone_are_seen_in_networks(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
     """A runtime that did not tell operators does now, and one more block is asked for."""
     path, device = tmp_path / "t.csv", slow_server()
     device.tells_operators = False
@@ -151,7 +151,7 @@ def test_blocks_known_from_alone_are_seen_inside(tmp_path: Path, space: SearchSp
 
 
 @pytest.mark.parametrize("slowdown", [1.0, 1.2])
-def test_drift_is_seen_inside_networks_too(
+def test_drift_is_seen_in_networks_too(
     tmp_path: Path, space: SearchSpace, slow_server: Server, slowdown: float
 ) -> None:
     device = slow_server(seed=2, busy=0.2)
@@ -172,12 +172,12 @@ def test_drift_says_when_operators_are_not_told_any_more(
 ) -> None:
     device = slow_server()
     table = profile_space(space, device, precision="int8", table_path=tmp_path / "t.csv", settings=FEW).table
-    alone = sorted(table.rows)[0]
-    table = table.with_rows({alone: dataclasses.replace(table.rows[alone], networks=0)})
+    standalone = sorted(table.rows)[0]
+    table = table.with_rows({standalone: dataclasses.replace(table.rows[standalone], networks=0)})
     device.tells_operators = False
     found = measure_drift(table, device, sample=len(table.rows), settings=FEW)
-    assert [row.signature for row in found.rows] == [alone]
-    assert set(found.failed.values()) == {"not told apart inside networks any more"}
+    assert [row.signature for row in found.rows] == [standalone]
+    assert set(found.failed.values()) == {"not told apart in networks any more"}
 
 
 def test_a_table_of_both_kinds_predicts_both(tmp_path: Path, space: SearchSpace, slow_server: Server) -> None:
@@ -187,9 +187,9 @@ def test_a_table_of_both_kinds_predicts_both(tmp_path: Path, space: SearchSpace,
     table = profile_space(space, device, precision="int8", table_path=path, settings=FEW).table
     population = space.sample(np.random.default_rng(3), 20)
     before = Predictor(table).population(space, population)
-    alone = dataclasses.replace(FEW, operators_above=1.0)
-    dataclasses.replace(table, protocol=alone.protocol).save(path)
-    both = profile_space(small, device, precision="int8", table_path=path, settings=alone).table
+    standalone = dataclasses.replace(FEW, operators_above=1.0)
+    dataclasses.replace(table, protocol=standalone.protocol).save(path)
+    both = profile_space(small, device, precision="int8", table_path=path, settings=standalone).table
     assert both.calibration is not None
     assert both.calibration.scale > 1.1
     after = Predictor(both).population(space, population)

@@ -1,4 +1,4 @@
-"""Blocks seen inside networks that a vendor's compiler plans as a whole."""
+"""Blocks seen in networks that a vendor's compiler plans as a whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgenas.devices import get_device
 from edgenas.latency.check.validation import validate
 from edgenas.latency.predict.memory import MemoryFit, fit_memory
 from edgenas.latency.predict.predictor import Predictor
-from edgenas.latency.profile.exact_inside import WrittenCounts, chains_of, node_shares
+from edgenas.latency.profile.computed_in_networks import WrittenCounts, chains_of, node_shares
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError

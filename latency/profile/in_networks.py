@@ -1,11 +1,11 @@
-"""Blocks measured inside whole networks, operator by operator.
+"""Blocks measured in whole networks, operator by operator.
 
-A block that runs alone over and over finds its weights in the cache and its tensors where they were; inside a network
+A block that runs by itself over and over finds its weights in the cache and its tensors where they were; in a network
 of many megabytes it does not, and takes up to a third longer. So where networks are slow and the runtime tells the time
-of each operator, no block is measured alone: random networks that together hold each block twice are, and a block's
-latency is what its operators took inside them, in fast networks and in slow ones
-(:mod:`edgenas.latency.predict.cache_misses`). A network
-is then the sum of its blocks, times a scale near 1. It is faster, too: one visit to a network is one to all its blocks.
+of each operator, no block is measured standalone: random networks that together hold each block twice are, and a
+block's latency is what its operators took in them, in fast networks and in slow ones
+(:mod:`edgenas.latency.predict.cache_misses`). A network is then the sum of its blocks, times a scale near 1. It is
+faster, too: one visit to a network is one to all its blocks.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import numpy as np
 
 from edgenas.latency.measure.session import Session, by_key
 from edgenas.latency.predict.cache_misses import CacheMisses, Sighting, fit_cache_misses
-from edgenas.latency.predict.calibration import Calibration, calibrate_inside
+from edgenas.latency.predict.calibration import Calibration, calibrate_in_networks
 from edgenas.latency.predict.wide_depthwise import wide_depthwise_bytes
-from edgenas.latency.profile.alone import rows_alone
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts
+from edgenas.latency.profile.standalone import standalone_rows
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
 
-#: A block is seen inside so many networks, where its space has them.
+#: A block is seen in so many networks, where its space has them.
 _TIMES = 2
 #: So many of the fastest networks are looked at.
 _FAST = 30
 #: Where these tell that it matters, at most so many more, with blocks that were seen in slow ones.
 _MOST_FAST = 200
 #: Networks are visited in two rounds, minutes apart: what neighbours leave of a shared cache changes. In each of them
-#: so many times as often as blocks alone, since there are many of them.
+#: so many times as often as standalone blocks, since there are many of them.
 _EFFORT = 0.125
 #: What fast ones find in the cache differs more, and few tell it: the fastest, and those that are nearly as fast.
 _FASTEST_EFFORT, _FAST_EFFORT = 0.5, 0.25
@@ -46,7 +46,7 @@ _LEAST_QUIET = 2
 _BATCH = 60
 
 
-def measure_inside(
+def measure_in_networks(
     session: Session,
     blocks: Mapping[str, SlotEntry],
     table: LatencyTable,
@@ -54,14 +54,14 @@ def measure_inside(
     neighbourhoods: Neighbourhoods,
     counts: OperatorCounts,
 ) -> tuple[dict[str, Row], Calibration]:
-    """Rows of these blocks, seen inside other networks, and the calibration with ``networks``.
+    """Rows of these blocks, seen in other networks, and the calibration with ``networks``.
 
     Random networks with each block come first. Where ``table`` has no such rows yet, some of the fastest networks
-    follow, which tell what slow ones add. A block that no network told is measured alone.
+    follow, which tell what slow ones add. A block that no network told is measured standalone.
     """
     visits, precision = session.visits, session.precision
-    alone_settings = visits.settings
-    visits.settings = dataclasses.replace(alone_settings, operators_above=0.0)
+    standalone_settings = visits.settings
+    visits.settings = dataclasses.replace(standalone_settings, operators_above=0.0)
     around = by_key(neighbourhoods.around(blocks, _TIMES), precision)
     wholes = by_key(networks, precision)
     visits.effort = dict.fromkeys(wholes | around, _EFFORT)
@@ -85,15 +85,17 @@ def measure_inside(
     }
     left = {name: entry for name, entry in blocks.items() if name not in rows}
     if left:
-        visits.settings = alone_settings
-        session.measure({name: entry.deployed for name, entry in left.items()}, what="blocks alone", batch=_BATCH)
-        rows |= rows_alone(session, left)
+        visits.settings = standalone_settings
+        session.measure({name: entry.deployed for name, entry in left.items()}, what="standalone blocks", batch=_BATCH)
+        rows |= standalone_rows(session, left)
     session.errors = {name: error for name, error in session.errors.items() if name in left}
     return rows, _calibrated(session, {**table.rows, **rows}, wholes, cache_misses, before or Calibration())
 
 
-def look_inside(session: Session, networks: Mapping[str, Network], counts: OperatorCounts) -> dict[str, list[Sighting]]:
-    """Visits networks; what was seen of blocks inside them, by signature.
+def sightings_in(
+    session: Session, networks: Mapping[str, Network], counts: OperatorCounts
+) -> dict[str, list[Sighting]]:
+    """Visits networks; what was seen of blocks in them, by signature.
 
     A block comes once for each time that a network holds it. What does not run, or does not add up, tells nothing.
     """
@@ -193,8 +195,8 @@ def _calibrated(
     cache_misses: CacheMisses,
     before: Calibration,
 ) -> Calibration:
-    """``before`` says what blocks add that were measured alone, for a space of fast networks."""
-    plain_of = dataclasses.replace(before, inside_scale=1.0)
+    """``before`` says what standalone blocks add, for a space of fast networks."""
+    plain_of = dataclasses.replace(before, in_network_scale=1.0)
     seen = session.visits.latencies(wholes)
     sums_ms, networks_ms, used = [], [], []
     for key, network in wholes.items():
@@ -206,7 +208,7 @@ def _calibrated(
             networks_ms.append(seen[key].latency_ms)
             used.append(network)
     fitted = dataclasses.replace(
-        calibrate_inside(sums_ms, networks_ms),
+        calibrate_in_networks(sums_ms, networks_ms),
         cache_miss_ms_per_mb=cache_misses.ms_per_mb,
         cache_miss_decay_ms=cache_misses.decay_ms,
     )
