@@ -54,7 +54,7 @@ def check(context: RunContext) -> None:
         check_supernet(context)
     _check_compression(context)
     _check_bundle_folder(context)
-    check_initial(context)
+    check_initial(context, networks)
     check_distillation(context, networks[0])
     parameters = max(network.params for network in networks)
     finals = context.recipe.export.candidates
