@@ -100,7 +100,10 @@ def check_initial(context: RunContext, networks: Sequence[Network] = ()) -> None
         return
     _weights_file(Path(wanted))
     ops = {node.name for network in networks for node in network.graph.nodes}
-    if ops and not any(name.rpartition("/")[0] in ops for name in (arrays := _read(Path(wanted)))):
+    if not ops:
+        return
+    arrays = _read(Path(wanted))
+    if not any(name.rpartition("/")[0] in ops for name in arrays):
         raise InputError(
             f"training.initial: nothing of {wanted} fits the networks of this run: it holds "
             f"{_listed(tuple(arrays))}. Expected arrays of the same names and shapes, as networks of the same space "
