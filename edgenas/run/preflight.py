@@ -103,6 +103,9 @@ def _check_task(context: RunContext, network: Network) -> None:
 def _check_training(context: RunContext) -> None:
     """Whether the trainings' random changes and stages are for data of this kind."""
     recipe, task = context.recipe, context.task
+    supernet = recipe.supernet
+    if supernet is not None and (supernet.augmentation.mixup or supernet.augmentation.cutmix):
+        raise InputError("supernet.augmentation: mixup and cutmix are not for a supernet's training; set them to 0")
     shape = next(iter(task.inputs(context.dataset).values()))
     for key, training in (("search.training", recipe.search.training), ("training", recipe.training)):
         changes = training.augmentation
