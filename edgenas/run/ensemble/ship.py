@@ -127,7 +127,8 @@ def ship_ensemble(context: RunContext, settings: EnsembleSettings, destination: 
     )
     if settings.distill:
         return _ship_student(context, towers, found, folder, bundle)
-    view, problem = _Context(context, folder), "a single tower is no ensemble"
+    alone = f"no second tower makes trial {found.numbers[0]} better on the validation examples"
+    view, problem = _Context(context, folder), alone
     while len(found.towers) > 1:
         networks = [one.network for one in found.towers]
         network = side_by_side("ensemble", networks)
