@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,14 +72,22 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     return space_of(_resolved(recipe, **arguments).network, task=task.kind)
 
 
+#: Makes, inside a worker process, what gives the weights that an architecture's training begins with.
+StartFactory = Callable[[], Callable[[str], Mapping[str, np.ndarray]]]
+
+
 @dataclass(frozen=True)
 class ShortTrainingEvaluator:
     """Makes, inside a worker process, the evaluator that a recipe describes.
 
-    ``trials`` is the folder of the trials, for what they leave to each other.
+    Attributes:
+        recipe: of the run.
+        starts: weights that trainings begin with; None: random ones.
+        trials: folder of the trials, for what they leave to each other.
     """
 
     recipe: Recipe
+    starts: StartFactory | None = None
     trials: Path | None = None
 
     def __call__(self) -> Evaluator:
@@ -95,11 +103,16 @@ class ShortTrainingEvaluator:
         short = recipe.search.training
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
+        start = self.starts() if self.starts is not None else lambda architecture: None
 
         def decode(architecture: str) -> Network:
             return space.decode(space.parse(architecture))
 
         learning = Learning(recipe, self.trials, decode, task)
+
+        def beginning(candidate: Candidate) -> Any:
+            inherited = start(candidate.architecture)
+            return learning.start(candidate) if inherited is None else inherited
 
         def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
             return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
@@ -117,7 +130,7 @@ class ShortTrainingEvaluator:
                     preprocessing=preprocessing,
                     validation=validation,
                     losses=learning.losses(candidate, short.label_smoothing),
-                    initial=learning.start(candidate),
+                    initial=beginning(candidate),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
@@ -137,7 +150,7 @@ class ShortTrainingEvaluator:
                 seed=candidate.seed,
                 preprocessing=preprocessing,
                 losses=learning.losses(candidate, short.label_smoothing),
-                initial=learning.start(candidate),
+                initial=beginning(candidate),
             )
             metrics, loss = judge(result.model, network)
             score = _finite(metrics[task.metric], task.metric)

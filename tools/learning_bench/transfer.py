@@ -31,7 +31,7 @@ class Timed:
     seconds: dict[int, float]
 
     def __call__(self) -> Evaluator:
-        evaluate = ShortTrainingEvaluator(self.recipe, self.trials)()
+        evaluate = ShortTrainingEvaluator(self.recipe, None, self.trials)()
 
         def timed(candidate: Candidate) -> float | Evaluation:
             start = time.process_time()
