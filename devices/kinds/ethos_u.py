@@ -27,8 +27,9 @@ from edgenas.devices.device import (
 )
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
 from edgenas.export.compilers.ethos_u.compiler import CompiledForEthosU, compile_for_ethos_u
-from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, Configuration, configure, require_vela
+from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, Configuration, configure
 from edgenas.export.compilers.ethos_u.report import VelaReport
+from edgenas.export.extra import VELA
 from edgenas.export.resident import AT_ONCE
 from edgenas.spaces.errors import EdgeNASError, InputError
 
@@ -66,7 +67,7 @@ class EthosUDevice(Device):
     def configuration(self) -> Configuration:
         """What models are compiled for. Raises InputError naming the device's file, or what to install."""
         options = self.spec.options
-        require_vela()
+        VELA.require()
         config = str(options.get("config") or ARMS_OWN)
         if config != ARMS_OWN and not Path(config).is_absolute():
             config = str(Path(self.spec.source).parent / Path(config).expanduser())
@@ -98,7 +99,7 @@ class EthosUDevice(Device):
         found = self.compile(model)
         assert found.model is not None
         facts = {
-            "compiler": f"Arm Vela {require_vela()}",
+            "compiler": f"Arm Vela {VELA.require()}",
             **self.configuration.to_json(),
             "estimate": found.report.to_json(),
             "arena_bytes": found.report.arena_bytes,
@@ -158,7 +159,7 @@ class EthosUDevice(Device):
             "off_chip_traffic_bytes": report.off_chip_bytes,
         }
         latency_ms = max(factor * report.latency_ms, _LEAST_MS)
-        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares)
+        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares, uncounted=len(left))
 
     def _provenance(self, told: str) -> Provenance:
         configuration: Any = self.configuration
@@ -168,7 +169,7 @@ class EthosUDevice(Device):
             kind="simulated",
             device=self.name,
             runtime="Arm Vela",
-            runtime_version=f"{require_vela()} ({configuration.digest}{self.spec.calibration.mark})",
+            runtime_version=f"{VELA.require()} ({configuration.digest}{self.spec.calibration.mark})",
             frequency_mhz=configuration.clock_hz / 1e6,
             runs=1,
             protocol="; ".join(words),

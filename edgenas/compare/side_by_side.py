@@ -24,8 +24,8 @@ def measure_side_by_side(
     """The quiet latency of each model, all visited in shuffled order, round after round.
 
     Each is ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``, or ``{"error"}`` in the device's
-    words. A device that always gives the same number is asked
-    once. Raises DeviceLostError when the device cannot be used at all.
+    words. A device that always gives the same number is asked once; ``"uncounted"`` are operators that are not in it.
+    Raises DeviceLostError when the device cannot be used at all.
     """
     from edgenas.devices import MeasurementError
     from edgenas.latency.measure.quiet import measure_quiet
@@ -36,6 +36,7 @@ def measure_side_by_side(
             name: {"error": str(outcome)}
             if isinstance(outcome, MeasurementError)
             else quiet_json(outcome.min, kind=outcome.provenance.kind)
+            | ({"uncounted": outcome.uncounted} if outcome.uncounted else {})
             for name, outcome in outcomes.items()
         }
     found = measure_quiet(device, models, settings=settings, seed=seed, threads=threads, anchor_ms=anchor_ms)

@@ -23,6 +23,7 @@ from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
     from edgenas.data.examples import Examples
+    from edgenas.export.quantization.selective.choice import Mixed
     from edgenas.run.context import RunContext
     from edgenas.training.compress import Quantized
 
@@ -51,9 +52,9 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     preprocessing = task.read_preprocessing(record["preprocessing"])
     model = build_keras(network)
     load_trained(context, trial.number, model)
-    training, _ = dataset.split(recipe.data.validation_fraction, recipe.seed)
+    parts = dataset.split(recipe.data.validation_fraction, recipe.seed)
     try:
-        quantized = _quantize(context, trial.number, network, model, training, preprocessing)
+        quantized = _quantize(context, trial.number, network, model, parts, preprocessing)
     except InputError as error:  # of this network: what is wrong with the recipe was found before the search
         return f"conversion failed: {error}"
     files = shipped_files(context, network, quantized.model, preprocessing)
@@ -139,11 +140,24 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes; saved in "
         f"{destination}"
     )
+    if quantized.mixed is not None:
+        _write_sensitivity(context, trial, network, model, quantized.mixed, preprocessing)
     return replace(
         shipped,
         budget_use={use.name: BudgetUseRecord.from_json(use.to_json(), use.name) for use in uses},
         conversion=quantized.to_json(),
     )
+
+
+def _write_sensitivity(
+    context: RunContext, trial: Trial, network: Network, model: Any, mixed: Mixed, preprocessing: Any
+) -> None:
+    """What the layers lose in int8 and what each choice costs, for the report."""
+    from edgenas.compare.sensitivity import write_sensitivity
+    from edgenas.export.quantization import convert
+
+    reference = convert(model, quantization="float32")
+    write_sensitivity(context, trial.number, trial.architecture, network, [mixed], reference, preprocessing)
 
 
 def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigures]) -> list[BudgetUse]:
@@ -169,32 +183,40 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
 
 
 def _quantize(
-    context: RunContext, number: int, network: Network, model: Any, examples: Examples, preprocessing: Any
+    context: RunContext,
+    number: int,
+    network: Network,
+    model: Any,
+    parts: tuple[Examples, Examples],
+    preprocessing: Any,
 ) -> Quantized:
-    """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
+    """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown.
+
+    ``parts`` are the examples for training and for validation.
+    """
     from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.mixed import MIXED
     from edgenas.training.compress import quantize
 
-    recipe = context.recipe
+    recipe, (examples, held_out) = context.recipe, parts
     settings = recipe.export.settings(recipe.training.settings().augmentation)
+    name = recipe.export.quantization
     with ExitStack() as stack:
         on_step = None
-        if get_recipe(recipe.export.quantization).fine_tuning is not None:
-            bar = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(examples))))
-
-            def on_step(step: int, steps: int) -> None:
-                bar.update(step)
-
+        if name == MIXED or get_recipe(name).fine_tuning is not None:
+            title = "layers" if name == MIXED else "fine-tune"
+            on_step = stack.enter_context(context.progress.task(title, 1)).update_of
         quantized = quantize(
             network,
             model,
-            recipe.export.quantization,
+            name,
             examples=examples,
             task=context.task,
             preprocessing=preprocessing,
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
             settings=settings,
             on_step=on_step,
+            held_out=held_out,
         )
     context.log.event("converted", trial=number, **quantized.to_json())
     context.progress.say(f"converted: {quantized.summary()}")
