@@ -40,6 +40,7 @@ class SimulatedEdgeTpu(Device):
 
     is_exact: ClassVar[bool] = True
     group_convolution: ClassVar[str] = "split"
+    arg_max: ClassVar[str] = "chain"
     needs_known_shapes: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:

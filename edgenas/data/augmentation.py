@@ -71,7 +71,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
     if augmentation.randaugment:
         changed = randaugment(changed, augmentation.randaugment, augmentation.randaugment_operations, rng)
     if augmentation.cutout:
-        changed = _cut_out(changed, augmentation, rng)
+        changed = cut_out(changed, augmentation, rng)
     return changed if augmentation.size is None else resized(changed, augmentation.size)
 
 
@@ -84,7 +84,7 @@ def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndar
     return np.ascontiguousarray(np.moveaxis(windows[np.arange(count), down, right], 1, -1))
 
 
-def _cut_out(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def cut_out(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
     count, height, width, channels = images.shape
     chosen = rng.random(count) < augmentation.cutout_probability
     rows, columns = (_window(side, augmentation.cutout, count, rng) for side in (height, width))

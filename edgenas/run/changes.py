@@ -83,6 +83,7 @@ RULES = (
     Rule("distillation.final", "train", "the chosen trial is trained anew, with or without the teacher"),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
+    Rule("export.finalize", None, "the trials' costs were predicted with this end of the network"),
     Rule(
         "export.quantization",
         "export",

@@ -42,6 +42,7 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
     from edgenas.export.keras.builder import build_keras
+    from edgenas.run.masks import save_masks
     from edgenas.run.mistakes import save_mistakes, worst_classes
     from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
@@ -80,6 +81,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     if short := accuracy_shortfall(context, score_float, score_tflite):
         return f"the exported file's {short}"
     mistakes = save_mistakes(context, trial.number, worst, answers)
+    ious = save_masks(context, trial.number, worst, answers)
     figures = [with_quiet(context, one) for one in figures]
     names = file_names(files)
     uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
@@ -112,6 +114,7 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
             budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
             budget_use=nested({use.name: use.to_json() for use in uses}),
             worst_classes=worst_classes(context, mistakes),
+            class_iou=ious,
             training=record["settings"] | {"seed": recipe.seed},
             float_equality=equality,
             group_convolution=context.first.device.group_convolution,

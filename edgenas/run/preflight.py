@@ -106,18 +106,17 @@ def _check_training(context: RunContext) -> None:
     supernet = recipe.supernet
     if supernet is not None and (supernet.augmentation.mixup or supernet.augmentation.cutmix):
         raise InputError("supernet.augmentation: mixup and cutmix are not for a supernet's training; set them to 0")
-    shape = next(iter(task.inputs(context.dataset).values()))
     for key, training in (("search.training", recipe.search.training), ("training", recipe.training)):
         changes = training.augmentation
-        if (changes.mixup or changes.cutmix) and not task.mixes:
+        if task.all_augmentations:
+            continue
+        if changes.randaugment or changes.mixup or changes.cutmix:
             raise InputError(
-                f"{key}.augmentation: mixup and cutmix are for image classification, not for {task.kind}; set them to 0"
+                f"{key}.augmentation: randaugment, mixup and cutmix are for image classification, not for {task.kind}; "
+                "set them to 0"
             )
-        if training.progressive is not None and len(shape) != 3:
-            raise InputError(
-                f"{key}.progressive: is for tasks whose input is an image, not for inputs of shape {tuple(shape)}; "
-                "leave it out"
-            )
+        if training.progressive is not None:
+            raise InputError(f"{key}.progressive: is for image classification, not for {task.kind}; leave it out")
 
 
 def _check_compression(context: RunContext) -> None:

@@ -31,7 +31,7 @@ class Classification(ImageTask):
     """Targets are labels ``(N,)`` from 0 to classes - 1; the output is logits ``(N, classes)``."""
 
     metric: ClassVar[str] = "top1"
-    mixes: ClassVar[bool] = True
+    all_augmentations: ClassVar[bool] = True
     output_hint: ClassVar[str] = "set the classes of the space to those of the data"
 
     def load(self, request: DataRequest) -> Dataset:
