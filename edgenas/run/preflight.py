@@ -53,6 +53,7 @@ def check(context: RunContext) -> None:
 
         check_supernet(context)
     _check_compression(context)
+    _check_quantize_aware(context, networks)
     _check_bundle_folder(context)
     check_initial(context, networks)
     check_distillation(context, networks[0])
@@ -133,6 +134,24 @@ def _check_compression(context: RunContext) -> None:
             f"export.quantization: {name!r} finds nothing in space {context.space.name!r}: no network of it has a "
             "kernel large enough to prune or cluster; choose another quantization, such as int8"
         )
+
+
+def _check_quantize_aware(context: RunContext, networks: list[Network]) -> None:
+    """Whether quantization-aware training can round all that networks of the space compute."""
+    from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.fine_tunable import not_quantize_aware
+
+    name = context.recipe.export.quantization
+    tuning = get_recipe(name).fine_tuning
+    if tuning is None or not tuning.quantize_aware:
+        return
+    for network in networks:
+        if problem := not_quantize_aware(network.graph):
+            raise InputError(
+                f"export.quantization: {name!r} cannot round what {problem} computes inside (a network of space "
+                f"{context.space.name!r}); choose int8 or int16x8, or blocks without layer norms, and without batch "
+                "norms that come before the convolutions"
+            )
 
 
 def _check_bundle_folder(context: RunContext) -> None:
