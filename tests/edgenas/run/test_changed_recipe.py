@@ -68,6 +68,8 @@ def test_a_change_of_any_key_is_found_and_refused_or_not_as_the_table_says(key: 
         recipe = make_recipe("search: {algorithm: supernet}\n")
     if key.startswith("distillation."):
         recipe = make_recipe("distillation: {teacher: best}\n")
+    if key.startswith("export.finalize."):
+        recipe = make_recipe("export: {finalize: {argmax: chain}}\n")
     if ".progressive." in key:
         recipe = make_recipe("search: {training: {progressive: true}}\ntraining: {progressive: true}\n")
     other = changed(recipe, key.split("."))
