@@ -19,6 +19,7 @@ from edgenas.recipe.supernet import ONE_SHOT
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.paths import check_path
 from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, read_document
+from edgenas.study.evaluators import SHORT_TRAINING
 
 
 class Recipe(BudgetedRecipe):
@@ -30,6 +31,9 @@ class Recipe(BudgetedRecipe):
             problem := self.distillation.problem(trials=self.trials, one_shot=self.is_one_shot, fixed=self.is_fixed)
         ):
             raise ValueError(f"distillation.{problem}")
+        if self.keeps_weights and self.search.evaluator != SHORT_TRAINING and not self.is_fixed:
+            key = "search.transfer" if self.search.transfer != "off" else "distillation.short"
+            raise ValueError(f"{key}: the evaluator {self.search.evaluator!r} trains nothing; leave it out")
         return self
 
     @classmethod

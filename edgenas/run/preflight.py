@@ -8,6 +8,7 @@ import numpy as np
 
 from edgenas.run.disk import check_space
 from edgenas.run.initial import check_initial
+from edgenas.run.preflight_training import check_trainings
 from edgenas.run.profile import check_energy_known
 from edgenas.run.teacher import check_distillation
 from edgenas.spaces.errors import InputError
@@ -40,6 +41,7 @@ def check(context: RunContext) -> None:
                 f"export.quantization: device {device.name!r} cannot run {context.precision!r} models, expected "
                 f"one of {', '.join(device.device.precisions)}"
             )
+    check_trainings(context.recipe)
     check_energy_known(context)
     _check_data(context)
     data = context.recipe.data
@@ -48,26 +50,22 @@ def check(context: RunContext) -> None:
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
     _check_training(context)
+    supernet_bytes = 0
     if context.recipe.is_one_shot:
         from edgenas.run.supernet.making import check_supernet
 
-        check_supernet(context)
+        supernet_bytes = check_supernet(context)
     _check_compression(context)
     _check_quantize_aware(context, networks)
     _check_bundle_folder(context)
     check_initial(context, networks)
     check_distillation(context, networks[0])
     parameters = max(network.params for network in networks)
-    finals = context.recipe.export.candidates
+    finals = min(context.recipe.export.candidates, 3)
+    needed = _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * finals
     kept = context.recipe.search.kept_weights
     weights = min(kept.bytes, 4 * parameters * kept.trials) if context.recipe.keeps_weights else 0
-    check_space(
-        context.folder.path,
-        _BYTES_OF_A_RUN
-        + _BYTES_PER_TRIAL * context.recipe.trials
-        + _BYTES_PER_PARAMETER * parameters * min(finals, 3)
-        + weights,
-    )
+    check_space(context.folder.path, needed + supernet_bytes + weights)
 
 
 def _check_data(context: RunContext) -> None:

@@ -30,7 +30,7 @@ def traced(supernet: Supernet) -> tuple[Callable[..., Any], Callable[..., Any]]:
     tf = tensorflow()
     ((name, spec),) = supernet.space.inputs
     plan = tf.TensorSpec((len(supernet.places.places), supernet.places.width), tf.int32)
-    signature = [tf.TensorSpec((None, *spec), tf.float32), plan]
+    signature = [tf.TensorSpec((None, *spec), spec.dtype), plan]
 
     def keep(images: Any, plan: Any) -> None:
         supernet.outputs({name: images}, plan, supernet.weights.read_value(), Mode(momentum=tf.constant(0.0)))
@@ -49,7 +49,10 @@ def check_decoded(space: SearchSpace, count: int) -> None:
     supernet = Supernet(space, seed=1)
     keep, infer = traced(supernet)
     rng = np.random.default_rng(5)
-    images = rng.normal(size=(4, *space.input_shape)).astype(np.float32)
+    ((_, spec),) = space.inputs
+    images = rng.normal(size=(4, *spec)).astype(np.float32)
+    if spec.dtype == "int32":
+        images = rng.integers(0, 4, (4, *spec)).astype(np.int32)
     costs = space.cost_arrays(lambda entry: float(entry.graph.macs))
     ends = [space.cheapest(costs)[0], space.cheapest({name: -values for name, values in costs.items()})[0]]
     with light_graphs():
