@@ -73,11 +73,13 @@ class Recipe(BudgetedRecipe):
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
         sections |= {"supernet": self.supernet, "distillation": self.distillation, "training": self.training}
+        sections |= {"search.artifacts": self.search.artifacts}
         keys = {
             "data": ("path", "directory"),
             "space": tuple(self.space.files),
             "supernet": ("from_run",),
             "distillation": tuple(self.distillation.files) if self.distillation else (),
+            "search.artifacts": tuple(self.search.artifacts.files),
             "training": tuple(self.training.files),
         }
         return {
@@ -96,8 +98,11 @@ class Recipe(BudgetedRecipe):
         update: dict[str, Any] = {
             section: getattr(self, section).model_copy(update=found)
             for section, found in changes.items()
-            if not section.startswith("devices.")
+            if "." not in section
         }
+        if kept := changes.get("search.artifacts"):
+            artifacts = self.search.artifacts.model_copy(update=kept)
+            update["search"] = self.search.model_copy(update={"artifacts": artifacts})
         if self.devices is not None:
             update["devices"] = tuple(
                 device.model_copy(update=changes.get(f"devices.{number}", {}))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from edgenas.recipe.artifacts import ArtifactRecipe
 from edgenas.recipe.learning import KeptWeightsRecipe, Transfer
 from edgenas.recipe.section import Section
 from edgenas.recipe.supernet import ONE_SHOT, unused_keys
@@ -99,6 +100,9 @@ class SearchRecipe(Section):
         gt=0,
         le=1,
         description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
+    )
+    artifacts: ArtifactRecipe = Field(
+        default_factory=ArtifactRecipe, description="Weights and other files that the best trials keep."
     )
 
     @field_validator("study")

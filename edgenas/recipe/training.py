@@ -19,7 +19,7 @@ _STAGES = Progressive()
 #: Keys of a training that are not settings of it but say what it is given.
 _DATA_KEYS = frozenset({"images", "initial"})
 #: Words of ``training.initial`` that are no path.
-INHERITED, SCRATCH = "inherited", "scratch"
+INHERITED, SCRATCH, SHORT = "inherited", "scratch", "short"
 
 
 class AugmentationRecipe(Section):
@@ -141,10 +141,11 @@ class FinalTraining(Training):
     initial: str = Field(
         default=INHERITED,
         description="What it begins with. inherited: the weights of the run's supernet, where it has one; scratch: "
-        "random ones; or the path of a .keras file, a bundle or a run: arrays of the same name and shape are taken.",
+        "random ones; short: those of the trial's short training, where they were kept; or the path of a .keras file, "
+        "a bundle or a run: arrays of the same name and shape are taken.",
     )
 
     @property
     def files(self) -> dict[str, str]:
         """The file that it names, by key."""
-        return {} if self.initial in (INHERITED, SCRATCH) else {"initial": self.initial}
+        return {} if self.initial in (INHERITED, SCRATCH, SHORT) else {"initial": self.initial}

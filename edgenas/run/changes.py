@@ -70,6 +70,7 @@ RULES = (
     Rule("search.training.gpus", "nothing", _WHERE),
     Rule("search.trials", "search", "the search goes on until there are so many; fewer than there are change nothing"),
     Rule("search.study", "nothing", "says where its server is; the study itself says whose it is"),
+    Rule("search.artifacts", "nothing", "goes for trials from now on"),
     Rule("search.workers", "nothing", "says how many candidates are trained at once from now on"),
     Rule("search.time_limit_seconds", "nothing", "goes for candidates from now on"),
     Rule("search.latency_margin", "rank", _RANKED),

@@ -49,14 +49,16 @@ class Lesson:
 class Candidate:
     """What is evaluated: a trial's number, its architecture as text, and its seed.
 
-    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping; ``lesson``
-    what it learns from them.
+    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping. ``folder`` is
+    where its evaluation may leave files, and need not exist yet; those of the best trials are kept. Empty: none are.
+    ``lesson`` is what it learns from earlier trials.
     """
 
     number: int
     architecture: str
     seed: int
     earlier: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    folder: str = ""
     lesson: Lesson = field(default_factory=Lesson)
 
 

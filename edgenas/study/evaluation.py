@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
     from edgenas.spaces.network import Network
     from edgenas.tasks import Task
-    from edgenas.training import TrainingProgress
+    from edgenas.training import TrainingProgress, TrainingResult
+
+#: Weights after the short training, among the files that a trial leaves.
+WEIGHTS = "short.weights.h5"
 
 
 def derived_seed(seed: int, *keys: int) -> int:
@@ -145,7 +149,7 @@ class ShortTrainingEvaluator:
             network = decode(candidate.architecture)
             watch = _Watch(recipe.search.early_stopping, candidate)
             try:
-                result = train(
+                trained = train(
                     network,
                     training,
                     short.settings(),
@@ -160,8 +164,9 @@ class ShortTrainingEvaluator:
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
             if learning.weights is not None:
-                _, loss = judge(result.model, network)
-                learning.keep(candidate, result.model, loss, result.initial)
+                _, loss = judge(trained.model, network)
+                learning.keep(candidate, trained.model, loss, trained.initial)
+            _save_weights(trained, candidate)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
@@ -179,9 +184,19 @@ class ShortTrainingEvaluator:
             metrics, loss = judge(result.model, network)
             score = _finite(metrics[task.metric], task.metric)
             learning.keep(candidate, result.model, loss, result.initial)
+            _save_weights(result, candidate)
             return Evaluation(score, metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
+
+
+def _save_weights(trained: TrainingResult, candidate: Candidate) -> None:
+    if candidate.folder:
+        folder = Path(candidate.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"unfinished.{WEIGHTS}"
+        trained.model.save_weights(unfinished)
+        os.replace(unfinished, folder / WEIGHTS)
 
 
 def _finite(score: float | None, metric: str) -> float:
