@@ -104,10 +104,10 @@ class BudgetRecipe(Section):
         if not self.limits:
             raise ValueError(f"expected at least one limit, of {', '.join(type(self).model_fields)}")
         if self.arena_bytes is not None:
-            from edgenas.export.micro.interpreter import require_micro
+            from edgenas.export.micro.interpreter import MICRO
 
             try:
-                require_micro()
+                MICRO.require()
             except InputError as error:
                 raise ValueError(f"arena_bytes cannot be checked: {error}") from None
         return self

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.micro.interpreter import Arena, NotTakenError, allocate, micro_version, not_taken, run
+from edgenas.export.micro.interpreter import MICRO, Arena, NotTakenError, allocate, not_taken, run
 from edgenas.export.tflite.reader import TfliteTensor, model_io, read_operators
 from edgenas.spaces.errors import EdgeNASError
 
@@ -55,7 +55,7 @@ class MicroCheck:
 
 def check_micro(model: bytes, *, seed: int = 0) -> MicroCheck | None:
     """Loads and runs a model as a microcontroller would; None without the interpreter, or for too large a model."""
-    version = micro_version()
+    version = MICRO.version
     if version is None or len(model) > LARGEST_BYTES:
         return None
     try:

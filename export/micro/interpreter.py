@@ -7,16 +7,15 @@ maker (CMSIS-NN, Xtensa) may ask for scratch memory beside it.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgenas.export.optional_package import OptionalPackage
 from edgenas.export.resident import Residents
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.arena import estimate_arena
@@ -24,30 +23,12 @@ from edgenas.export.tflite.model_rewriting import rewrite
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
 from edgenas.spaces.errors import InputError, WorkError
 
-PACKAGE = "tflite-micro"
-HOW_TO_INSTALL = "pip install 'edgenas[micro]'"
+MICRO = OptionalPackage("tflite-micro", "micro", "the microcontrollers' interpreter")
 #: No microcontroller has more.
 _LARGEST_ARENA = 256 * 2**20
 _ALIGNMENT = 16
 _CHATTER = ("[Recording", "Failed to get registration from op code")
 _MICRO = Residents("edgenas.export.micro.worker", "TensorFlow Lite for Microcontrollers")
-
-
-@cache
-def micro_version() -> str | None:
-    """The version of the interpreter that is installed, or None."""
-    try:
-        return importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def require_micro() -> str:
-    """The version of the interpreter. Raises InputError with what to install where there is none."""
-    version = micro_version()
-    if version is None:
-        raise InputError(f"the microcontrollers' interpreter ({PACKAGE}) is not installed: {HOW_TO_INSTALL}")
-    return version
 
 
 @dataclass(frozen=True)
@@ -130,7 +111,7 @@ def not_taken(model: bytes) -> dict[int, str]:
 
     Each kind of operator is tried alone, one of a kind with the same types.
     """
-    require_micro()
+    MICRO.require()
     try:
         allocate(model)
     except NotTakenError:
@@ -172,7 +153,7 @@ def _reason(model: bytes, index: int) -> str:
 
 
 def _load(model: bytes, folder: Path, arena_bytes: int | None, inputs: Path | None) -> dict[str, Any]:
-    require_micro()
+    MICRO.require()
     if not read_operators(model):
         raise InputError("it has no operators")
     answer: dict[str, Any] = {}

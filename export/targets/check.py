@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from edgenas.export.compilers.edgetpu.check import check_edgetpu
 from edgenas.export.compilers.ethos_u.compiler import compile_for_ethos_u
 from edgenas.export.compilers.ethos_u.configuration import Configuration
-from edgenas.export.micro.interpreter import NotTakenError, allocate, not_taken, require_micro
+from edgenas.export.micro.interpreter import MICRO, NotTakenError, allocate, not_taken
 from edgenas.export.targets.report import Placed, TargetReport, compiled_for, compiled_report
 from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
@@ -56,7 +56,7 @@ def check_ethos_u(model: bytes, target: str, configuration: Configuration) -> Ta
 
 def check_tflm(model: bytes, target: str) -> TargetReport:
     """What the microcontrollers' interpreter takes. Raises InputError for what is no model, or without it."""
-    version = require_micro()
+    version = MICRO.require()
     if (compiled := compiled_for(model)) == "Edge TPU":
         return compiled_report(target, model, compiled, "microcontroller")
     operators = read_operators(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgenas.export.compilers.ethos_u.compiled import is_compiled
-from edgenas.export.compilers.ethos_u.configuration import Configuration, require_vela
+from edgenas.export.compilers.ethos_u.configuration import VELA, Configuration
 from edgenas.export.compilers.ethos_u.report import VelaReport, read_report
 from edgenas.export.resident import Residents
 from edgenas.export.temporary import temporary_folder
@@ -29,7 +29,7 @@ def compile_for_ethos_u(model: bytes, configuration: Configuration, *, keep: boo
     ``keep`` asks for the compiled file beside the report. Raises InputError for what is no model, is compiled already
     or has float operators only; WorkError in the compiler's words when it fails or crashes.
     """
-    require_vela()
+    VELA.require()
     operators = read_operators(model)
     if is_compiled(model):
         raise InputError("it is compiled for Ethos-U already: give the .tflite file that was compiled")

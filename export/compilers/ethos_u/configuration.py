@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import configparser
 import hashlib
-import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from edgenas.export.optional_package import OptionalPackage
 from edgenas.spaces.errors import InputError
 
-PACKAGE = "ethos-u-vela"
-HOW_TO_INSTALL = "pip install 'edgenas[ethos-u]'"
+VELA = OptionalPackage("ethos-u-vela", "ethos-u", "Arm's compiler for Ethos-U")
 #: The configuration file that comes with the compiler.
 ARMS_OWN = "Arm/vela.ini"
 _MEMORIES = ("Sram", "Dram", "OnChipFlash", "OffChipFlash")
@@ -54,23 +52,6 @@ def accelerator_named(name: str) -> Accelerator:
     if name not in ACCELERATORS:
         raise InputError(f"unknown Ethos-U accelerator {name!r}: expected one of {', '.join(ACCELERATORS)}")
     return ACCELERATORS[name]
-
-
-@cache
-def vela_version() -> str | None:
-    """The version of the compiler that is installed, or None."""
-    try:
-        return importlib.metadata.version(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def require_vela() -> str:
-    """The version of the compiler. Raises InputError with what to install where there is none."""
-    version = vela_version()
-    if version is None:
-        raise InputError(f"Arm's compiler for Ethos-U ({PACKAGE}) is not installed: {HOW_TO_INSTALL}")
-    return version
 
 
 @dataclass(frozen=True)
@@ -143,7 +124,7 @@ def configure(
     ``config`` is an ``.ini`` file, or ``Arm/vela.ini`` for the compiler's own. Raises InputError naming the file and
     what is wrong with it, and where the compiler is not installed.
     """
-    require_vela()
+    VELA.require()
     chosen = accelerator_named(accelerator)
     if optimise not in ("performance", "size"):
         raise InputError(f"optimise must be performance or size, not {optimise!r}")
@@ -184,7 +165,7 @@ def _arms_file() -> Path:
     found = importlib.util.find_spec("ethosu")
     folders = list(found.submodule_search_locations or ()) if found is not None else []
     if not folders:
-        raise InputError(f"the installed {PACKAGE} has no configuration files: {HOW_TO_INSTALL}")
+        raise InputError(f"the installed {VELA.name} has no configuration files: {VELA.how_to_install}")
     return Path(folders[0]) / "config_files" / ARMS_OWN
 
 

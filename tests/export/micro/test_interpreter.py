@@ -8,7 +8,8 @@ import pytest
 from edgenas.export.bundle.c_header import c_header
 from edgenas.export.micro import interpreter
 from edgenas.export.micro.agreement import check_micro
-from edgenas.export.micro.interpreter import NotTakenError, allocate, not_taken, require_micro
+from edgenas.export.micro.interpreter import NotTakenError, allocate, not_taken
+from edgenas.export.optional_package import OptionalPackage
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.errors import InputError
@@ -79,8 +80,8 @@ def test_the_arena_of_a_population_is_predicted():
 def test_what_is_no_model_and_what_is_not_installed_is_one_line(monkeypatch):
     with pytest.raises(InputError):
         allocate(b"no model")
-    monkeypatch.setattr(interpreter, "micro_version", lambda: None)
+    monkeypatch.setattr(interpreter, "MICRO", OptionalPackage("no-such-package", "micro", "the interpreter"))
     with pytest.raises(InputError, match=r"edgenas\[micro\]"):
-        require_micro()
+        interpreter.MICRO.require()
     with pytest.raises(InputError, match=r"edgenas\[micro\]"):
         allocate(MODEL)
