@@ -13,6 +13,7 @@ from edgenas.devices.device import CATALOG, DeviceSpec, MeasureSettings, device_
 from edgenas.devices.kinds.ethos_u import EthosUDevice
 from edgenas.export.compilers.ethos_u import configuration as configurations
 from edgenas.export.compilers.ethos_u.configuration import ACCELERATORS
+from edgenas.export.optional_package import OptionalPackage
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import ConvBnAct, InvertedBottleneck
 from edgenas.spaces.errors import InputError
@@ -145,7 +146,7 @@ def test_a_factor_of_a_board_is_applied_and_told(tmp_path):
 
 
 def test_without_the_compiler_one_line_names_the_extra(monkeypatch):
-    monkeypatch.setattr(configurations, "vela_version", lambda: None)
+    monkeypatch.setattr(configurations, "VELA", OptionalPackage("no-such-package", "ethos-u", "Arm's compiler"))
     with pytest.raises(InputError, match=r"edgenas\[ethos-u\]"):
         own().identity()
 
