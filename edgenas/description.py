@@ -9,7 +9,13 @@ from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
 from edgenas.spaces.ops import Convolution
-from edgenas.spaces.references import params_as_counted, published_figures, reference_names, reference_network
+from edgenas.spaces.references import (
+    macs_as_counted,
+    params_as_counted,
+    published_figures,
+    reference_names,
+    reference_network,
+)
 from edgenas.spaces.resolve import ResolvedArchitecture
 
 if TYPE_CHECKING:
@@ -168,26 +174,34 @@ def _lowering(graph: OpGraph, lowering: str) -> str | None:
 def describe_references() -> list[dict[str, Any]]:
     """Every reference network beside what its authors published; None where they published nothing.
 
-    Differences are in percent of the published figure. A source that counts parameters in another way is compared in
-    its own way (``params_as_published_counts``); a figure that does not describe the network that the source's own
-    code builds is listed in ``disputed``, with the reason in ``note``.
+    Differences are in percent of the published figure. A source that counts in another way is compared in its own way
+    (``params_as_published_counts``, ``macs_as_published_counts``); a figure that does not describe the network that the
+    source's own code builds is listed in ``disputed``, with the reason in ``note``. ``agreement`` says in words how
+    well each figure is met.
     """
     rows = []
     for name in reference_names():
         network, published = reference_network(name), published_figures(name)
         counted = params_as_counted(network, published.counted)
+        macs = macs_as_counted(network, published.macs_counted)
         rows.append(
             {
                 "name": name,
                 "input_shape": list(network.inputs[0][1]),
                 "macs": network.macs,
                 "published_macs": published.macs,
-                "macs_difference_pct": _difference(network.macs, published.macs),
+                "macs_counted": published.macs_counted,
+                "macs_as_published_counts": macs,
+                "macs_difference_pct": _difference(macs, published.macs),
                 "params": network.params,
                 "counted": published.counted,
                 "params_as_published_counts": counted,
                 "published_params": published.params,
                 "params_difference_pct": _difference(counted, published.params),
+                "agreement": {
+                    "macs": published.agreement("macs", macs),
+                    "params": published.agreement("params", counted),
+                },
                 "disputed": list(published.disputed),
                 "source": published.source,
                 "note": published.note,

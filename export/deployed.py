@@ -84,7 +84,7 @@ def _fuses_activation(traits: Traits) -> bool:
 
 
 def _is_plain_operand(node: DeployedNode) -> bool:
-    return isinstance(node.op, ConstantOperand) and node.activation == "linear"
+    return isinstance(node.op, ConstantOperand) and not node.op.whole and node.activation == "linear"
 
 
 class _Deployment:
@@ -139,7 +139,7 @@ class _Deployment:
             return self._place_batch_norm(node)
         if isinstance(node.op, Activation):
             return self._place_activation(node, node.op.kind)
-        if isinstance(node.op, ConstantOperand):
+        if isinstance(node.op, ConstantOperand) and not node.op.whole:
             producer = self._open_producer(node, _has_kernel)
             if producer is not None:
                 has_bias = producer.has_bias or node.op.kind == "add"

@@ -19,6 +19,7 @@ from edgenas.spaces.ops import (
     Multiply,
     Op,
     Reduce,
+    RelativeBias,
     Reshape,
     Scale,
     ScaleShift,
@@ -32,10 +33,14 @@ from edgenas.spaces.tensor import Shape
 
 @dataclass(frozen=True)
 class ConstantOperand(Op):
-    """``add`` or ``multiply`` with a constant: one ``value``, or a vector over the channels when it is None."""
+    """``add`` or ``multiply`` with a constant: one ``value``, or a vector over the channels when it is None.
+
+    With ``whole`` the constant has a value for each element.
+    """
 
     kind: str
     value: float | None = None
+    whole: bool = False
 
     traits: ClassVar[Traits] = Traits(fuses_activation=True)
 
@@ -56,7 +61,7 @@ class ReciprocalRoot(Op):
 
 
 def expanded(graph: OpGraph) -> OpGraph:
-    """The graph with layer norms, learned scales and recurrent layers taken apart. Names of outputs stay."""
+    """The graph with layer norms, learned scales, relative biases, recurrent layers taken apart; names stay."""
     if not any(type(node.op) in _EXPANSIONS for node in graph.nodes):
         return graph
     names = tuple(name for name, _ in graph.inputs)
@@ -95,6 +100,10 @@ def _scale_shift(builder: GraphBuilder, node: OpNode, op: ScaleShift) -> None:
 
 def _scale(builder: GraphBuilder, node: OpNode, op: Scale) -> None:
     builder.add(node.name, ConstantOperand("multiply", op.factor), node.inputs[0])
+
+
+def _relative_bias(builder: GraphBuilder, node: OpNode, op: RelativeBias) -> None:
+    builder.add(node.name, ConstantOperand("add", whole=True), node.inputs[0])
 
 
 def _weighted_sum(builder: GraphBuilder, node: OpNode, op: WeightedSum) -> None:
@@ -220,6 +229,7 @@ _EXPANSIONS: dict[type[Op], Callable[[GraphBuilder, OpNode, Any], None]] = {
     Gru: _gru,
     LayerNorm: _layer_norm,
     Lstm: _lstm,
+    RelativeBias: _relative_bias,
     Scale: _scale,
     ScaleShift: _scale_shift,
     WeightedSum: _weighted_sum,

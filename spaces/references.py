@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,11 +13,13 @@ from edgenas.spaces.block import Block, block_class, block_from_dict
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network, chain
-from edgenas.spaces.ops import BatchNorm, Shape
+from edgenas.spaces.ops import BatchNorm, LayerNorm, Op, Shape
 from edgenas.spaces.rounding import round_filters
 from edgenas.spaces.yaml_files import REFERENCES, read_yaml
 
 _FIGURES = "published_figures"
+#: A count agrees with a published figure when they differ by no more than this share.
+AGREES = 0.01
 #: Keys of a row that are not options of its block: how often it repeats, its name, how the width multiplier applies.
 _ROW_KEYS = ("name", "repeat", "scale")
 
@@ -27,8 +30,9 @@ class PublishedFigures:
 
     ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`edgenas.spaces.Network.params` does),
     ``folded`` (batch norms folded into one bias per filter, as deployed) or ``weights`` (no batch norms).
-    ``exact_params`` is the number of trainable parameters that a test of the source's code asserts. ``disputed``
-    names the figures that do not describe the network which the source's own code builds; ``note`` says why.
+    ``exact_params`` is the number of trainable parameters that the source's code asserts or builds. ``params_digit``
+    and ``macs_digit`` are the worth of the last digit printed: 100,000 where 5.4M is printed. ``disputed`` names the
+    figures that do not describe the network which the source's own code builds; ``note`` says why.
     """
 
     params: int | None
@@ -36,8 +40,27 @@ class PublishedFigures:
     source: str
     counted: str = "trainable"
     exact_params: int | None = None
+    macs_counted: str = "products"
+    params_digit: int = 1
+    macs_digit: int = 1
     disputed: tuple[str, ...] = ()
     note: str = ""
+
+    def agreement(self, what: str, count: int) -> str:
+        """How a count of ours, of ``params`` or ``macs``, agrees with the published one.
+
+        ``within 1 %``; ``as printed``: equal to the last digit that the source prints, rounded or cut off;
+        ``disputed``; ``unpublished``; ``differs``.
+        """
+        figure: int | None = getattr(self, what)
+        if figure is None:
+            return "unpublished"
+        digit: int = getattr(self, f"{what}_digit")
+        if abs(count / figure - 1) <= AGREES:
+            return "within 1 %"
+        if figure in (count // digit * digit, round(count / digit) * digit):
+            return "as printed"
+        return "disputed" if what in self.disputed else "differs"
 
 
 @cache
@@ -65,7 +88,7 @@ def reference_network(name: str, input_shape: Sequence[int] | None = None, class
     300
     """
     document, variables = _family(name)
-    shape: Shape = tuple(document["input_shape"])
+    shape: Shape = tuple(variables.get("input_shape", document["input_shape"]))
     if input_shape is not None:
         shape = complete_shape(input_shape, shape, f"reference network {name!r}")
     rows = document["blocks"]
@@ -98,6 +121,20 @@ def params_as_counted(network: Network, counted: str) -> int:
     return graph.params - int(norms * shares[counted])
 
 
+def macs_as_counted(network: Network, counted: str) -> int:
+    """Multiply-accumulates of a network as :class:`PublishedFigures` says that a source counts them.
+
+    ``products and norms`` is how fvcore counts, whose figures timm prints: each element of a batch norm counts as two
+    more, each of a layer norm as five.
+    """
+    shares: dict[str, Mapping[type[Op], int]] = {"products": {}, "products and norms": {BatchNorm: 2, LayerNorm: 5}}
+    if counted not in shares:
+        raise InputError(f"unknown way to count {counted!r}: expected one of {', '.join(shares)}")
+    graph = network.graph
+    norms = (math.prod(graph.shapes[node.name]) * shares[counted].get(type(node.op), 0) for node in graph.nodes)
+    return graph.macs + sum(norms)
+
+
 @cache
 def _figures() -> Mapping[str, Any]:
     figures: Mapping[str, Any] = read_yaml(REFERENCES / f"{_FIGURES}.yaml")
@@ -123,7 +160,6 @@ def _expand(row: Mapping[str, Any], width: float) -> list[Block]:
     scale = row.get("scale", "always")
     if "filters" in options and (scale == "always" or (scale == "up" and width > 1)):
         options["filters"] = round_filters(options["filters"] * width)
-    first = block_from_dict(options)
-    if row.get("repeat", 1) == 1:
-        return [first]
-    return [first, *[block_from_dict({**options, "stride": 1})] * (row["repeat"] - 1)]
+    if "repeat" not in row:
+        return [block_from_dict(options)]
+    return [block_from_dict(options), *[block_from_dict({**options, "stride": 1})] * (row["repeat"] - 1)]

@@ -5,6 +5,9 @@
     python tools/bench_supernet.py rank --data-dir DIR --cache truth.json --json rank.json
     python tools/bench_supernet.py cost --data-dir DIR --json cost.json
     python tools/bench_supernet.py target --data-dir DIR --json target.json
+    python tools/bench_supernet.py begin --data-dir DIR --cache truth.json --json begin.json
+    python tools/bench_supernet.py equal --data-dir DIR --work DIR --json equal.json
+    python tools/bench_supernet.py budgets --data-dir DIR --work DIR --json budgets.json
 
 ``tables``: the controller alone, with qualities from a table, for each reward. The *result* is the best architecture
 within the budget among those sampled; the most probable one is judged too. ``different_samples`` says how much of the
@@ -20,6 +23,13 @@ multiply-accumulates, parameters, depth and short trainings, with the cost of a 
 
 ``target``: supernet and controller are trained together towards a cost in the middle of the space; how far the most
 probable architecture ends from it.
+
+``begin``: steps that a training needs to be as good as the truth when it begins with the weights of ``rank``.
+
+``equal``: the result of a one-shot search beside those of `auto` and `random` with as many seconds of search, and
+beside the widest MobileNetV2 and MobileNetEdgeTPUV2 under the same measured latency; the same final training for all.
+
+``budgets``: one supernet for several latency budgets, and how much of each the shipped model uses.
 """
 
 from __future__ import annotations
@@ -30,8 +40,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from supernet_bench.begin import run_begin
+from supernet_bench.budgets import run_budgets
 from supernet_bench.claims import claim_line
 from supernet_bench.cost import run_cost
+from supernet_bench.equal import run_equal
 from supernet_bench.ranking import VARIANTS, run_rank
 from supernet_bench.tables import REWARDS, run_tables
 from supernet_bench.target import run_target
@@ -39,6 +52,7 @@ from supernet_bench.truth import run_truth
 
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.supernet.settings import SupernetSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         ("rank", run_rank, (add_ground_options, add_truth_options, add_rank_options)),
         ("cost", run_cost, (add_ground_options, add_cost_options)),
         ("target", run_target, (add_ground_options, add_target_options)),
+        ("begin", run_begin, (add_ground_options, add_truth_options, add_rank_options, add_begin_options)),
+        ("equal", run_equal, (add_search_options, add_equal_options)),
+        ("budgets", run_budgets, (add_search_options, add_budgets_options)),
     ):
         part = parts.add_parser(name)
         for add in adders:
@@ -101,8 +118,13 @@ def add_truth_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rank_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--supernet-epochs", type=int, default=12, help="passes over the images (default 12)")
-    parser.add_argument("--batch-size", type=int, default=64, help="of the supernet's training (default 64)")
+    defaults = SupernetSettings()
+    parser.add_argument(
+        "--supernet-batches", type=int, default=12_000, help="that networks learn from (default 12,000)"
+    )
+    parser.add_argument("--batch-size", type=int, default=32, help="examples in each of them (default 32)")
+    parser.add_argument("--random-networks", type=int, default=defaults.random_networks, help="of a step")
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate, help="of the supernet")
     parser.add_argument("--seeds", type=int, default=1, help="supernets of each variant (default 1)")
     parser.add_argument(
         "--variants", default="default", help=f"separated by commas, the first is judged: {', '.join(VARIANTS)}"
@@ -121,6 +143,36 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=5, help="searches of each reward (default 5)")
     parser.add_argument("--steps", type=int, default=600, help="of supernet and controller (default 600)")
     parser.add_argument("--batch-size", type=int, default=32)
+
+
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--device", default="local-cpu", help="that latencies are measured on (default local-cpu)")
+    parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
+    parser.add_argument("--test-images", type=int, default=10_000, help="test images (default 10,000)")
+    parser.add_argument("--epochs", type=int, default=10, help="of the final training (default 10)")
+    parser.add_argument("--steps", type=int, default=2000, help="of the supernet (default 2,000)")
+    parser.add_argument("--scores", type=int, default=120, help="networks scored (default 120)")
+    parser.add_argument("--trials", type=int, default=6, help="best scored networks trained shortly (default 6)")
+    parser.add_argument("--short-epochs", type=int, default=2, help="of a short training (default 2)")
+    parser.add_argument("--short-images", type=int, default=4000, help="of a short training (default 4,000)")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs; a second call goes on")
+
+
+def add_equal_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--latency-ms", type=float, default=0.25, help="the budget (default 0.25)")
+    parser.add_argument("--seeds", type=int, default=3, help="(default 3)")
+
+
+def add_budgets_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limits", default="0.12,0.18,0.25", help="ms, separated by commas (default 0.12,0.18,0.25)")
+
+
+def add_begin_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, default=4, help="networks that are trained (default 4)")
+    parser.add_argument("--short-rate", type=float, default=4e-3, help="learning rate (default 4e-3, as from scratch)")
 
 
 if __name__ == "__main__":

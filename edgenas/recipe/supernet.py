@@ -74,7 +74,8 @@ class SupernetRecipe(Section):
     )
     batch_size: int | None = Field(
         default=None,
-        description=f"Examples per step; null: {_DEFAULTS.batch_size}, or less where there are few examples.",
+        description=f"Examples that each network of a step learns from; null: {_DEFAULTS.batch_size}, or less where "
+        "there are few.",
     )
     learning_rate: float = Field(
         default=_DEFAULTS.learning_rate, description="Peak, reached after the warm-up; then half a cosine down."
@@ -86,14 +87,18 @@ class SupernetRecipe(Section):
     label_smoothing: float = Field(
         default=_DEFAULTS.label_smoothing, description="Share of the label given to all classes alike."
     )
+    sandwich: bool = Field(
+        default=_DEFAULTS.sandwich,
+        description="Whether each step trains the largest and the smallest network of the space as well.",
+    )
     distillation: float = Field(
         default=_DEFAULTS.distillation,
         description="Share of the largest network's answers in what the others learn from, at the end; it grows from "
-        "0, the rest are labels.",
+        "0, the rest are labels. It needs sandwich.",
     )
     random_networks: int = Field(
         default=_DEFAULTS.random_networks,
-        description="Networks that a step trains besides the largest and the smallest of the space.",
+        description="Random networks that a step trains.",
     )
     rank_weight: float = Field(
         default=_DEFAULTS.rank_weight,
@@ -121,6 +126,10 @@ class SupernetRecipe(Section):
         ge=1,
         description="So many of the best scored networks are trained shortly, as search.training says, and compared.",
     )
+    inherit: bool = Field(
+        default=True,
+        description="Whether these short trainings begin with the weights of the supernet; else at random.",
+    )
     check: int = Field(
         default=0,
         ge=0,
@@ -146,19 +155,19 @@ class SupernetRecipe(Section):
         """The training's settings for so many training examples.
 
         >>> SupernetRecipe().settings(45_000).steps(45_000), SupernetRecipe().settings(1_000).steps(1_000)
-        (6000, 1005)
+        (6000, 1000)
         """
         batch = self.batch_size or _batch_size(examples)
-        enough = math.ceil(_FEWEST_STEPS / max(1, examples // batch))
-        epochs = self.epochs or max(_DEFAULTS.epochs, enough)
         most = self.max_steps or (None if self.epochs else _MOST_STEPS)
         known = {one.name for one in dataclasses.fields(SupernetSettings)}
         values = {key: value for key, value in self.model_dump().items() if key in known}
-        augmentation = dataclasses.replace(_DEFAULTS.augmentation, **self.augmentation.model_dump())
-        return dataclasses.replace(
-            _DEFAULTS,
-            **{**values, "epochs": epochs, "max_steps": most, "batch_size": batch, "augmentation": augmentation},
-        )
+        values["augmentation"] = dataclasses.replace(_DEFAULTS.augmentation, **self.augmentation.model_dump())
+        values["epochs"] = self.epochs or _DEFAULTS.epochs
+        found = dataclasses.replace(_DEFAULTS, **{**values, "max_steps": most, "batch_size": batch})
+        if self.epochs:
+            return found
+        enough = math.ceil(_FEWEST_STEPS * found.step_examples / max(1, examples))
+        return dataclasses.replace(found, epochs=max(_DEFAULTS.epochs, enough))
 
     @model_validator(mode="after")
     def _valid_settings(self) -> SupernetRecipe:
@@ -177,7 +186,7 @@ def _batch_size(examples: int) -> int:
     """The default, halved until an epoch has some ten steps.
 
     >>> _batch_size(50_000), _batch_size(500), _batch_size(10)
-    (128, 32, 16)
+    (32, 32, 16)
     """
     size = _DEFAULTS.batch_size
     while size > _SMALLEST_BATCH and examples < 10 * size:

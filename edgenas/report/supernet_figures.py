@@ -22,7 +22,8 @@ def loss_figure(data: SupernetData) -> go.Figure | None:
     names = (("loss_largest", "largest network", GREEN), ("loss_random", "random networks", BLUE),
              ("loss_smallest", "smallest network", ORANGE))  # fmt: skip
     curves = [(title, colour, data.curve(name)) for name, title, colour in names]
-    if not any(steps for _, _, (steps, _) in curves):
+    curves = [curve for curve in curves if curve[2][0]]
+    if not curves:
         return None
     figure = empty_figure(340, "step", "loss of one batch")
     for title, colour, curve in curves:

@@ -103,9 +103,10 @@ def take_part(
     problem = context.costs.problem(context.limits, recipe.trials)
     algorithm, objective = for_budgets(context, recipe.trials, _algorithm)
     if evaluator is None:
+        from edgenas.run.supernet.starts import short_training_starts
         from edgenas.study.evaluation import ShortTrainingEvaluator
 
-        evaluator = ShortTrainingEvaluator(recipe)
+        evaluator = ShortTrainingEvaluator(recipe, short_training_starts(context))
     with Desk(study, worker, say=context.progress.say) as desk:
         run = SearchLoop(context, desk, problem, algorithm, objective)
         try:

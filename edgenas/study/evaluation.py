@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +69,21 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     return space_of(_resolved(recipe, **arguments).network, task=task.kind)
 
 
+#: Makes, inside a worker process, what gives the weights that an architecture's training begins with.
+StartFactory = Callable[[], Callable[[str], Mapping[str, np.ndarray]]]
+
+
 @dataclass(frozen=True)
 class ShortTrainingEvaluator:
-    """Makes, inside a worker process, the evaluator that a recipe describes."""
+    """Makes, inside a worker process, the evaluator that a recipe describes.
+
+    Attributes:
+        recipe: of the run.
+        starts: weights that trainings begin with; None: random ones.
+    """
 
     recipe: Recipe
+    starts: StartFactory | None = None
 
     def __call__(self) -> Evaluator:
         from edgenas.training import evaluate, train
@@ -88,6 +98,7 @@ class ShortTrainingEvaluator:
         short = recipe.search.training
         if short.images is not None:
             training = training.subset(short.images, recipe.seed)
+        start = self.starts() if self.starts is not None else lambda architecture: None
 
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
             network = space.decode(space.parse(candidate.architecture))
@@ -101,6 +112,7 @@ class ShortTrainingEvaluator:
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
+                    initial=start(candidate.architecture),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
@@ -110,7 +122,13 @@ class ShortTrainingEvaluator:
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
             network = space.decode(space.parse(candidate.architecture))
             result = train(
-                network, training, short.settings(), task=task, seed=candidate.seed, preprocessing=preprocessing
+                network,
+                training,
+                short.settings(),
+                task=task,
+                seed=candidate.seed,
+                preprocessing=preprocessing,
+                initial=start(candidate.architecture),
             )
             metrics = evaluate(
                 result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs

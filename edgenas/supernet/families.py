@@ -118,6 +118,15 @@ class Families:
             dealt[:, decision] = (np.arange(len(rows)) + rng.integers(count)) % count
         return self._repaired(dealt)
 
+    def balanced(self, rng: np.random.Generator, count: int) -> Population:
+        """Random architectures which, together, have every option of a decision equally often, as far as it goes."""
+        rows = np.zeros((count, len(self.space.decisions)), np.int16)
+        for decision, found in enumerate(self.space.decisions):
+            options = len(found.options)
+            whole = [rng.permutation(options) for _ in range(-(-count // options))]
+            rows[:, decision] = rng.permutation(np.concatenate(whole)[:count])
+        return self._repaired(rows)
+
     def _repaired(self, rows: Population) -> Population:
         # A row crossed with itself is the row, with what its choices make inactive or forbid put right.
         return self.space.crossover(np.random.default_rng(0), rows, rows)

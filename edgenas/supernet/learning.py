@@ -1,10 +1,15 @@
-"""The traced functions of a supernet: one training step over several networks, and passes that score one.
+"""The traced functions of a supernet: gradients of one network, the step over their sum, and passes that score one.
 
-Every function is traced once; which networks it works on is a matter of the numbers it is fed (see ``places``).
+Every function is traced once; which network it works on is a matter of the numbers it is fed (see ``places``). The
+networks of a step follow each other, so that memory holds the activations of one.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,39 @@ from edgenas.tasks.files import in_memory
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
 
+@dataclass(frozen=True)
+class StepNetwork:
+    """A network of a training step.
+
+    Attributes:
+        plan: which one.
+        batch: what it learns from.
+        above: (networks of the step,) weights of what it loses to each of those that it should be better than.
+    """
+
+    plan: Plan
+    batch: Batch
+    above: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network is worth with shared weights.
+
+    Attributes:
+        score: the task's primary metric.
+        likelihood: e to the power of minus the task's loss. It says how sure the answers are too, so it ranks networks
+            better than the metric does, of which few examples make a coarse figure.
+    """
+
+    score: float
+    likelihood: float
+
+
+def _traced(function: Any, *signature: Any) -> Any:
+    return tensorflow().function(function, input_signature=signature, autograph=False)
+
+
 class Learner:
     """A supernet with the state of its optimizer.
 
@@ -32,7 +70,7 @@ class Learner:
     def __init__(self, supernet: Supernet, lesson: Lesson, settings: SupernetSettings) -> None:
         tf = tensorflow()
         self.supernet, self.lesson, self.settings = supernet, lesson, settings
-        self.networks = 2 + settings.random_networks
+        self.networks = settings.networks
         zeros = np.zeros(supernet.parameters, np.float32)
         self.variables = {
             "weights": supernet.weights,
@@ -46,30 +84,40 @@ class Learner:
         scalar = tf.TensorSpec((), tf.float32)
         weights = tf.TensorSpec(supernet.weights.shape, tf.float32)
 
-        def traced(function: Any, *signature: Any) -> Any:
-            return tf.function(function, input_signature=signature, autograph=False)
-
-        # A function of its own, so that the networks of a step share one graph, forwards and backwards.
-        self._train_forward = traced(self._forward, inputs, plan, weights)
-        plans = tf.TensorSpec((self.networks, *plan.shape), tf.int32)
-        pairs = tf.TensorSpec((self.networks, self.networks), tf.float32)
-        self._step = traced(self._train_step, inputs, targets, plans, pairs, scalar, scalar)
-        self._batch_outputs = traced(self._answer_as_in_training, inputs, plan)
-        self._calibrate = traced(self._mix_statistics, inputs, plan, scalar)
-        self._infer = traced(self._answer, inputs, plan)
+        losses = tf.TensorSpec((self.networks,), tf.float32)
+        self._signature = (inputs, targets, plan, losses, losses)
+        self._gradient = _traced(self._gradient_by_labels, *self._signature)
+        self._update = _traced(self._move, weights, losses, scalar)
+        self._batch_outputs = _traced(self._answer_as_in_training, inputs, plan)
+        self._calibrate = _traced(self._mix_statistics, inputs, plan, scalar)
+        self._infer = _traced(self._answer, inputs, plan)
 
     @property
     def step(self) -> int:
         """Training steps done."""
         return int(self.variables["step"].numpy())
 
-    def train(self, batch: Batch, plans: np.ndarray, pairs: np.ndarray, taught: float, rate: float) -> None:
-        """One step on several networks, of which the first learns from labels and teaches the others.
+    def train(self, networks: Sequence[StepNetwork], taught: float, rate: float) -> None:
+        """One step on several networks, of which the first may teach the others.
 
-        ``pairs[i, j]`` is the weight of what network ``i``, which should be the better one, loses to ``j``. ``taught``
-        is the share of the first one's answers in what the others learn from; the rest are labels.
+        Args:
+            networks: in the order in which their losses are kept.
+            taught: share of the first one's answers in what the others learn from; the rest are labels.
+            rate: learning rate.
         """
-        self._step(*batch, plans, pairs.astype(np.float32), np.float32(taught), np.float32(rate))
+        answers = self._batch_outputs(networks[0].batch[0], networks[0].plan) if taught else []
+        losses, total = np.zeros(self.networks, np.float32), None
+        # Those that should be worse come first: the losses that a network is compared with must be known.
+        for number in sorted(range(len(networks)), key=lambda number: np.count_nonzero(networks[number].above)):
+            one = networks[number]
+            given = (*one.batch, one.plan, one.above.astype(np.float32), losses)
+            if taught and number:
+                gradient, loss = self._gradient_taught(*given, answers, np.float32(taught))
+            else:
+                gradient, loss = self._gradient(*given)
+            total = gradient if total is None else total + gradient
+            losses[number] = loss.numpy()
+        self._update(total, losses, np.float32(rate))
 
     def batch_score(self, batch: Batch, plan: Plan) -> float:
         """The task's figure on one batch, with the statistics of that batch."""
@@ -85,6 +133,12 @@ class Learner:
         """The task's figure of one network on held-out examples, with statistics of its own."""
         return self.lesson.score(*self.answers(plan))
 
+    def judge(self, plan: Plan) -> Judgement:
+        """What one network is worth on held-out examples, with statistics of its own."""
+        targets, outputs = self.answers(plan)
+        loss = float(self.lesson.loss(targets, list(outputs), 0.0))
+        return Judgement(self.lesson.score(targets, outputs), math.exp(-loss) if math.isfinite(loss) else 0.0)
+
     def answers(self, plan: Plan) -> tuple[Tree, list[np.ndarray]]:
         """Targets of the scored held-out examples, and what one network with statistics of its own puts out."""
         self.calibrate(plan)
@@ -96,29 +150,39 @@ class Learner:
 
     # Traced --------------------------------------------------------------------------------------------------------
 
-    def _forward(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
+    def _outputs(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
 
-    def _train_step(self, inputs: Any, targets: Any, plans: Any, pairs: Any, share: Any, rate: Any) -> None:
-        tf, lesson = tensorflow(), self.lesson
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+    def _gradient_by_labels(self, inputs: Any, targets: Any, plan: Any, above: Any, losses: Any) -> tuple[Any, Any]:
+        """Gradient and loss of one network; ``losses`` are those of the networks that came before it in the step."""
+        with tensorflow().GradientTape(watch_accessed_variables=False) as tape:
             weights = self.supernet.weights.read_value()
             tape.watch(weights)
-            answers = [self._train_forward(inputs, plans[number], weights) for number in range(self.networks)]
-            taught = [tf.stop_gradient(answer) for answer in answers[0]]
-            labelled = [lesson.loss(targets, answer, self.settings.label_smoothing) for answer in answers]
-            terms = labelled[:1]
-            for answer, loss in zip(answers[1:], labelled[1:], strict=True):
-                terms.append(share * lesson.distillation(answer, taught) + (1.0 - share) * loss)
-            losses = tf.stack(labelled)
-            ranked = pairs * tf.nn.relu(losses[:, None] - tf.stop_gradient(losses)[None, :])
-            loss = tf.add_n(terms) + tf.reduce_sum(ranked)
-        self._update(tape.gradient(loss, weights), weights, rate)
-        self.variables["losses"].assign(losses)
-        # Last, so that the count and the weights of an interrupted training fit each other.
-        self.variables["step"].assign_add(1)
+            loss = self.lesson.loss(targets, self._outputs(inputs, plan, weights), self.settings.label_smoothing)
+            term = loss + _lost(loss, above, losses)
+        return tape.gradient(term, weights), loss
 
-    def _update(self, gradient: Any, weights: Any, rate: Any) -> None:
+    @cached_property
+    def _gradient_taught(self) -> Any:
+        """The same, for a network that learns from another's answers too. Traced only where that is wanted."""
+        tf, shapes = tensorflow(), self._batch_outputs.get_concrete_function().structured_outputs
+        answers = [tf.TensorSpec(shape.shape, shape.dtype) for shape in shapes]
+
+        def gradient(
+            inputs: Any, targets: Any, plan: Any, above: Any, losses: Any, answers: Any, share: Any
+        ) -> tuple[Any, Any]:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                weights = self.supernet.weights.read_value()
+                tape.watch(weights)
+                outputs = self._outputs(inputs, plan, weights)
+                loss = self.lesson.loss(targets, outputs, self.settings.label_smoothing)
+                term = share * self.lesson.distillation(outputs, answers) + (1.0 - share) * loss
+                term += _lost(loss, above, losses)
+            return tape.gradient(term, weights), loss
+
+        return _traced(gradient, *self._signature, answers, tf.TensorSpec((), tf.float32))
+
+    def _move(self, gradient: Any, losses: Any, rate: Any) -> None:
         """Adam; no weight decay, which hurts weights that few networks share."""
         tf, variables = tensorflow(), self.variables
         if self.settings.clip_norm:
@@ -127,14 +191,22 @@ class Learner:
         first, second = variables["first_moment"], variables["second_moment"]
         mean = first.assign(first * _BETA1 + gradient * (1 - _BETA1)) / (1 - _BETA1**count)
         square = second.assign(second * _BETA2 + tf.square(gradient) * (1 - _BETA2)) / (1 - _BETA2**count)
-        self.supernet.weights.assign(weights - rate * mean / (tf.sqrt(square) + _EPSILON))
+        self.supernet.weights.assign_sub(rate * mean / (tf.sqrt(square) + _EPSILON))
+        variables["losses"].assign(losses)
+        # Last, so that the count and the weights of an interrupted training fit each other.
+        variables["step"].assign_add(1)
 
     def _answer_as_in_training(self, inputs: Any, plan: Any) -> list[Any]:
-        answers: list[Any] = self._train_forward(inputs, plan, self.supernet.weights.read_value())
-        return answers
+        return self._outputs(inputs, plan, self.supernet.weights.read_value())
 
     def _mix_statistics(self, inputs: Any, plan: Any, momentum: Any) -> None:
         self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode(momentum=momentum))
 
     def _answer(self, inputs: Any, plan: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode())
+
+
+def _lost(loss: Any, above: Any, losses: Any) -> Any:
+    """The pairwise rank loss: what a network loses to those that it should be better than."""
+    tf = tensorflow()
+    return tf.reduce_sum(above * tf.nn.relu(loss - losses))

@@ -24,6 +24,7 @@ from edgenas.spaces.space.position import Position
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.slot_builder import GONE, NODE, PASS
 from edgenas.spaces.space.wiring import columns_of
+from edgenas.supernet import attention_layers as _attention_layers  # noqa: F401  (registers)
 from edgenas.supernet import layers as _layers  # noqa: F401  (registers)
 from edgenas.supernet.shared_layer import Variant, family, fixed_part, has_shared_weights, is_supported, shared_layer
 

@@ -1,8 +1,9 @@
 """The training of a supernet, alone or together with a controller, continued exactly after an interruption.
 
-Every step is a sandwich (BigNAS, arXiv 2003.11142): the largest network learns from labels, the smallest and random
-ones from labels at first and from its answers more and more. What a step does depends on the seed, its number and the
-state before it, so a checkpoint needs nothing but the state.
+Every step trains random networks, each on examples of its own. Where that is wanted it is a sandwich (BigNAS, arXiv
+2003.11142): the largest network learns from labels, the smallest and random ones from labels at first and from its
+answers more and more, all on the same examples. What a step does depends on the seed, its number and the state before
+it, so a checkpoint needs nothing but the state.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.supernet.controller import Controller, ControllerSettings, Floats, RewardFunction
 from edgenas.supernet.families import Families, Population
-from edgenas.supernet.learning import Learner
+from edgenas.supernet.learning import Learner, StepNetwork
 from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
 from edgenas.supernet.settings import SupernetSettings
@@ -37,7 +38,7 @@ _REPORT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class SupernetProgress:
-    """Where a training is. ``losses`` are of the largest, the random and the smallest networks of the last step."""
+    """Where a training is. ``losses`` are of the networks of the last step, in the order of SupernetTraining.rows."""
 
     step: int
     steps: int
@@ -123,11 +124,11 @@ class SupernetTraining:
             self._save()
 
     def rows(self, step: int) -> Population:
-        """(networks, decisions) what a step trains: one of the largest, random ones, and one of the smallest."""
+        """(networks, decisions) what a step trains: random ones, between the largest and the smallest if wanted."""
         rng = np.random.default_rng([self.lesson.seed, _NETWORKS, step])
         families, count = self.families, self.settings.random_networks
         if self.controller is None:
-            rows = self.supernet.space.sample(rng, count)
+            rows = families.balanced(rng, count)
         else:
             rows = self.controller.sample(rng, count)
             # TuNAS' warm-ups: with a probability that falls to 0, all blocks run alike, and all widths are the largest.
@@ -136,20 +137,26 @@ class SupernetTraining:
                 rows = families.covering(rng, rows)
             if rng.random() < warm:
                 rows = np.stack([families.widest(row) for row in rows])
+        if not self.settings.sandwich:
+            return rows
         return np.concatenate([families.largest.draw(rng)[None], rows, families.smallest.draw(rng)[None]])
 
     # Steps ---------------------------------------------------------------------------------------------------------
 
     def _weights_step(self, step: int) -> None:
-        rows = self.rows(step)
-        plans = np.stack([self._plan(row) for row in rows])
+        rows, settings = self.rows(step), self.settings
         macs = self.families.macs(rows)
         # The rank loss must not disturb networks that have learnt nothing yet, so its weight grows from 0.
-        pairs = (macs[:, None] > macs[None, :]) * self.settings.rank_weight * step / self.steps
+        above = (macs[:, None] > macs[None, :]) * settings.rank_weight * step / self.steps
+        batches = [self.lesson.batch(step, settings.batch_size)] * len(rows) if settings.one_batch else None
+        if batches is None:
+            numbers = range(step * len(rows), (step + 1) * len(rows))
+            batches = [self.lesson.batch(number, settings.batch_size) for number in numbers]
+        networks = [
+            StepNetwork(self._plan(row), batch, lost) for row, batch, lost in zip(rows, batches, above, strict=True)
+        ]
         # Nothing is to be learnt from the largest network before it has learnt something itself.
-        taught = self.settings.distillation * step / self.steps
-        batch = self.lesson.batch(step, self.settings.batch_size)
-        self.learner.train(batch, plans, pairs, taught, self._rate(step))
+        self.learner.train(networks, settings.distillation * step / self.steps, self._rate(step))
 
     def _controller_step(self, step: int) -> None:
         if self.controller is None or self.reward is None:
@@ -189,8 +196,11 @@ class SupernetTraining:
                 f"training of the supernet diverged: a loss is not finite at step {step} of {self.steps}; use a "
                 f"supernet.learning_rate below {self.settings.learning_rate:g}"
             )
-        record = {"step": step, "seconds": seconds, "loss_largest": losses[0], "loss_smallest": losses[-1]}
-        record["loss_random"] = float(np.mean(losses[1:-1]))
+        record = {"step": step, "seconds": seconds}
+        between = slice(1, -1) if self.settings.sandwich else slice(None)
+        if self.settings.sandwich:
+            record |= {"loss_largest": losses[0], "loss_smallest": losses[-1]}
+        record["loss_random"] = float(np.mean(losses[between]))
         best = None
         if self.controller is not None:
             record["entropy"] = self.controller.entropy

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.keras.builder import LayerSettings, layer_for
 from edgenas.spaces.ops import (
@@ -22,6 +25,7 @@ from edgenas.spaces.ops import (
     Op,
     Pad,
     Reduce,
+    RelativeBias,
     Reshape,
     Resize,
     Scale,
@@ -36,6 +40,22 @@ from edgenas.spaces.ops import (
 )
 
 _Function = Callable[[Any, Any], Any]
+#: Standard deviation of untrained relative biases, as in CoAtNet's public code.
+RELATIVE_BIAS_DEVIATION = 0.02
+
+
+def offset_numbers(height: int, width: int) -> NDArray[np.int32]:
+    """(pixels, pixels) which offset of a relative bias lies between a query pixel and a key pixel.
+
+    >>> offset_numbers(1, 3)
+    array([[2, 1, 0],
+           [3, 2, 1],
+           [4, 3, 2]], dtype=int32)
+    """
+    rows, columns = np.divmod(np.arange(height * width), width)
+    down = rows[:, None] - rows[None, :] + height - 1
+    right = columns[:, None] - columns[None, :] + width - 1
+    return (down * (2 * width - 1) + right).astype(np.int32)
 
 
 def _slice(op: Slice, x: Any) -> Any:
@@ -167,12 +187,32 @@ def _classes(layers: Any, register: Any) -> dict[type[Op] | None, Any]:
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "tokens": self.tokens, "features": self.features}
 
+    @register(package="edgenas")
+    class RelativeBiasOp(layers.Layer):
+        """A trained number for each head and offset, added to the scores of attention."""
+
+        def __init__(self, height: int, width: int, initializer: Any = "zeros", **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.height, self.width, self.initializer = height, width, initializer
+
+        def build(self, shape: Any) -> None:
+            offsets = (2 * self.height - 1) * (2 * self.width - 1)
+            self.table = self.add_weight(name="table", shape=(shape[1], offsets), initializer=self.initializer)
+            super().build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + tensorflow().gather(self.table, offset_numbers(self.height, self.width), axis=1)
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "height": self.height, "width": self.width}
+
     return {
         None: ComputedOp,
         ScaleShift: ScaleShiftOp,
         WeightedSum: WeightedSumOp,
         LayerNorm: LayerNormOp,
         Embedding: EmbeddingOp,
+        RelativeBias: RelativeBiasOp,
     }
 
 
@@ -221,7 +261,8 @@ def _pad(op: Pad, settings: LayerSettings) -> Any:
 
 @layer_for(Reshape)
 def _reshape(op: Reshape, settings: LayerSettings) -> Any:
-    return settings.layers.Reshape(tuple(op.output_shape(*settings.input_shapes)), name=settings.name)
+    # A side that is left open stays so: in a supernet the same layer reads several widths.
+    return settings.layers.Reshape(op.shape, name=settings.name)
 
 
 @layer_for(Transpose)
@@ -238,6 +279,12 @@ def _layer_norm(op: LayerNorm, settings: LayerSettings) -> Any:
 def _embedding(op: Embedding, settings: LayerSettings) -> Any:
     layer = _classes(settings.layers, settings.register)[Embedding]
     return layer(op.tokens, op.features, settings.normal(op.features, gain=1.0), name=settings.name)
+
+
+@layer_for(RelativeBias)
+def _relative_bias(op: RelativeBias, settings: LayerSettings) -> Any:
+    layer = _classes(settings.layers, settings.register)[RelativeBias]
+    return layer(op.height, op.width, settings.normal(1.0, gain=RELATIVE_BIAS_DEVIATION**2), name=settings.name)
 
 
 @layer_for(TransposedConvolution)

@@ -149,13 +149,14 @@ def _write_constant_operand(writer: ModelWriter, node: DeployedNode) -> None:
     op = node.op
     assert isinstance(op, ConstantOperand)
     (source,) = node.inputs
-    channels = writer.graph.shapes[source][-1]
+    shape = tuple(writer.graph.shapes[source])
+    size = shape if op.whole else shape[-1]
     before = writer.ranges[source]
     if op.kind == "add":
-        constant = writer.rng.uniform(-0.5, 0.5, channels) if op.value is None else np.array(op.value)
+        constant = writer.rng.uniform(-0.5, 0.5, size) if op.value is None else np.array(op.value)
         values = after_sum(before, normal(float(constant.mean()), float(constant.var())))
     else:
-        constant = writer.rng.uniform(0.5, 1.5, channels) if op.value is None else np.array(op.value)
+        constant = writer.rng.uniform(0.5, 1.5, size) if op.value is None else np.array(op.value)
         values = after_scaling(before, float(constant.max()))
     kind = "ADD" if op.kind == "add" else "MUL"
     operand = _add_small_constant(writer, f"{node.name}/operand", constant)

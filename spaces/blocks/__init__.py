@@ -1,5 +1,6 @@
 """The block families that come with EdgeNAS. Importing this package registers them."""
 
+from edgenas.spaces.blocks.attention import RelativeAttention
 from edgenas.spaces.blocks.convolution import ConvBnAct
 from edgenas.spaces.blocks.head import ClassifierHead, Pooling
 from edgenas.spaces.blocks.inverted_bottleneck import (
@@ -8,7 +9,9 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
     InvertedBottleneck,
 )
 from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
+from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
+from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "ClassifierHead",
@@ -21,10 +24,13 @@ __all__ = [
     "InvertedBottleneck",
     "NormAct",
     "Pooling",
+    "PreNormInvertedBottleneck",
+    "RelativeAttention",
     "ReluConv",
     "Resample",
     "ResidualReduction",
     "Sum",
+    "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",
 ]

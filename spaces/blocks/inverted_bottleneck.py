@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from edgenas.spaces.block import Block, register_block
 from edgenas.spaces.blocks.pieces import (
@@ -20,10 +21,11 @@ from edgenas.spaces.blocks.pieces import (
     check_whole,
     conv_bn_act,
     squeeze_excite,
+    squeezed_width,
 )
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
-from edgenas.spaces.ops import Add, Convolution, DepthwiseConvolution, Shape
+from edgenas.spaces.ops import ACTIVATIONS, Add, Convolution, DepthwiseConvolution, Shape
 from edgenas.spaces.rounding import round_filters
 
 
@@ -39,6 +41,8 @@ class _Bottleneck(Block):
     se_ratio: float = 0.0
     se_gate: str = "hard_sigmoid"
     skip: bool = True
+    se_of: str = "expanded"
+    se_activation: str = "relu"
 
     def __post_init__(self) -> None:
         check_whole(self.kind, filters=self.filters, stride=self.stride)
@@ -47,6 +51,8 @@ class _Bottleneck(Block):
         check_choice(self.kind, "kernel", self.kernel, KERNELS)
         check_activation(self.kind, self.activation)
         check_squeeze_excite(self.kind, self.se_ratio, self.se_gate)
+        check_choice(self.kind, "se_of", self.se_of, ("expanded", "input"))
+        check_choice(self.kind, "se_activation", self.se_activation, ACTIVATIONS[1:])
 
     def expanded_filters(self, input_shape: Shape) -> int:
         """Width between expansion and projection: input channels times expansion, rounded to 8 unless it is 1."""
@@ -58,19 +64,22 @@ class _Bottleneck(Block):
 
     def canonical(self, *input_shapes: Shape) -> Block:
         # The width that is built, not the ratio that was asked for, is what costs.
-        expansion = _plain(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
-        se_gate, skip = self.se_gate if self.se_ratio else "hard_sigmoid", self.has_skip(input_shapes[0])
-        same = type(expansion) is type(self.expansion) and expansion == self.expansion
-        if same and (se_gate, skip) == (self.se_gate, self.skip):
+        expansion = plain_ratio(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
+        changes: dict[str, Any] = {"expansion": expansion, "skip": self.has_skip(input_shapes[0])}
+        if not self.se_ratio:
+            changes |= {"se_gate": "hard_sigmoid", "se_of": "expanded", "se_activation": "relu"}
+        same = type(expansion) is type(self.expansion)
+        if same and all(getattr(self, name) == value for name, value in changes.items()):
             return self
-        return dataclasses.replace(self, expansion=expansion, se_gate=se_gate, skip=skip)
+        return dataclasses.replace(self, **changes)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
         (source,) = builder.inputs
         out = self._expand_and_filter(builder, source)
         if self.se_ratio:
-            out = squeeze_excite(builder, out, self.se_ratio, self.se_gate)
+            squeezed = squeezed_width(self.se_ratio, self.se_of, builder.shape(out)[-1], input_shapes[0][-1])
+            out = squeeze_excite(builder, out, squeezed, self.se_gate, self.se_activation)
         out = conv_bn_act(builder, "project", out, Convolution(self.filters), "linear")
         if self.has_skip(input_shapes[0]):
             out = builder.add("add", Add(), source, out)
@@ -80,7 +89,7 @@ class _Bottleneck(Block):
         raise TypeError("a bottleneck family says how it expands")
 
 
-def _plain(value: float) -> float | int:
+def plain_ratio(value: float) -> float | int:
     """Ratios such as 4.0 as 4, so that they print alike."""
     rounded = round(value, 6)
     return int(rounded) if rounded == int(rounded) else rounded

@@ -73,19 +73,27 @@ def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activat
     return out if activation == "linear" else builder.add(f"{name}_act", _activation(activation), out)
 
 
-def squeeze_excite(builder: GraphBuilder, source: str, ratio: float, gate: str) -> str:
-    """Gates channels by their means (Hu et al., arXiv 1709.01507; sizes as in MobileNetV3, arXiv 1905.02244).
-
-    The squeezed width is ``ratio`` times the channels that are gated, rounded to 8.
-    """
+def squeeze_excite(builder: GraphBuilder, source: str, squeezed: int, gate: str, activation: str = "relu") -> str:
+    """Gates channels by their means through ``squeezed`` of them (Hu et al., arXiv 1709.01507)."""
     channels = builder.shape(source)[-1]
-    squeezed = round_filters(channels * ratio)
     out = builder.add("se_pool", GlobalAveragePool(keep_sides=True), source)
     out = builder.add("se_reduce_conv", Convolution(squeezed, use_bias=True), out)
-    out = builder.add("se_reduce_act", Activation("relu"), out)
+    out = builder.add("se_reduce_act", Activation(activation), out)
     out = builder.add("se_expand_conv", Convolution(channels, use_bias=True), out)
     out = builder.add("se_gate", Activation(gate), out)
     return builder.add("se_multiply", Multiply(), source, out)
+
+
+def squeezed_width(ratio: float, of: str, expanded: int, channels: int) -> int:
+    """The width that squeeze-excite squeezes to.
+
+    ``of`` the ``expanded`` channels, rounded to 8, as in MobileNetV3 (arXiv 1905.02244); ``of`` the ``input`` of the
+    block, rounded down, as in EfficientNetV2 (arXiv 2104.00298).
+
+    >>> squeezed_width(0.25, "expanded", 72, 24), squeezed_width(0.25, "input", 672, 112)
+    (24, 28)
+    """
+    return round_filters(expanded * ratio) if of == "expanded" else max(1, int(channels * ratio))
 
 
 def check_squeeze_excite(owner: str, ratio: float, gate: str) -> None:

@@ -19,7 +19,7 @@ from edgenas.spaces.ops.layout import Concatenate, Pad, Reshape, Resize, Slice, 
 from edgenas.spaces.ops.normalisation import BatchNorm, Dropout, LayerNorm, Softmax
 from edgenas.spaces.ops.op import Op, Traits, op_class, op_classes, pair, register_op
 from edgenas.spaces.ops.reduction import ArgMax, GlobalAveragePool, Pool, Reduce
-from edgenas.spaces.ops.sequence import Embedding, Gru, Lstm, MatrixProduct
+from edgenas.spaces.ops.sequence import Embedding, Gru, Lstm, MatrixProduct, RelativeBias
 from edgenas.spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Pad",
     "Pool",
     "Reduce",
+    "RelativeBias",
     "Reshape",
     "Resize",
     "Scale",

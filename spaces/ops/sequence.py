@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.ops.op import Op, register_op
-from edgenas.spaces.tensor import Shape, TensorSpec
+from edgenas.spaces.tensor import Shape, TensorSpec, element_bytes
 
 
 @register_op
@@ -31,6 +31,41 @@ class MatrixProduct(Op):
 
     def macs(self, *inputs: Shape) -> int:
         return math.prod(self.output_shape(*inputs)) * inputs[0][-1]
+
+
+@register_op
+@dataclass(frozen=True)
+class RelativeBias(Op):
+    """Adds to the scores of attention a trained number for each head and each offset between two pixels.
+
+    The scores are ``(heads, height * width, height * width)``: query pixels, then key pixels, row by row. What is
+    trained is a table of ``(heads, (2 * height - 1) * (2 * width - 1))`` (CoAtNet, arXiv 2106.04803). Once deployed it
+    is written out as a constant of the scores' shape, which is larger.
+    """
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise InputError(f"RelativeBias: sides must be at least 1, not {self.height} and {self.width}")
+
+    @property
+    def offsets(self) -> int:
+        """How many different offsets there are between two pixels."""
+        return (2 * self.height - 1) * (2 * self.width - 1)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        pixels = self.height * self.width
+        if len(inputs[0]) != 3 or tuple(inputs[0][1:]) != (pixels, pixels):
+            raise InputError(f"RelativeBias of {self.height}x{self.width} pixels does not fit {tuple(inputs[0])}")
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> int:
+        return inputs[0][0] * self.offsets
+
+    def weight_bytes(self, precision: str, *inputs: Shape) -> int:
+        return math.prod(inputs[0]) * element_bytes(precision)
 
 
 @register_op

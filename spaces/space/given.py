@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.spaces.deployment import FOLDED, RELU, RELU6, FirstOps
+from edgenas.spaces.deployment import FOLDED, RELU, RELU6, UNREAD, FirstOps, together
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.sharing import PlacedNodes, Sharing
@@ -38,10 +38,10 @@ def fold_given(
         return tuple(tables), None
     given = GivenOps(wiring, built, tables, involved)
     needed = builder.closure(given.decisions())
-    strides, size = builder.strides(needed)
-    if size > _MOST_ROWS:
+    if np.prod(builder.shape(needed), dtype=np.float64) > _MOST_ROWS:
         given.find_all()
         return tuple(tables), given
+    strides, size = builder.strides(needed)
     rows = builder.rows(needed)
     columns = {index: rows[:, column].astype(np.intp) for column, index in enumerate(needed)}
     variants = given.variants(columns, len(rows))
@@ -166,7 +166,7 @@ class _Relations:
             sources = self._sources(place)
             readers = self._readers(sources)
             makers = {self._places[name] for name in sources if name in self._places}
-            taken = makers and any(kind in (RELU, RELU6, FOLDED) for each in first for _, kind in each.reads)
+            taken = makers and any(_may_be_taken(each) for each in first)
             if taken or any(self._shares(place, other) for other in readers - {place}):
                 found |= {place} | makers | readers
         return frozenset(found)
@@ -215,6 +215,17 @@ class _Relations:
             for name in each.position.sources():
                 found.setdefault(name, []).append(place)
         return found
+
+
+def _may_be_taken(first: FirstOps) -> bool:
+    """Whether the operator of some input can take an op along: not where the block itself reads that input otherwise.
+
+    A relu of what is clamped already is nothing, whoever reads it.
+    """
+    readers: dict[int, int] = {}
+    for reference, kind in first.reads:
+        readers[reference] = together(readers.get(reference, UNREAD), kind)
+    return any(kind == RELU for _, kind in first.reads) or any(kind in (RELU6, FOLDED) for kind in readers.values())
 
 
 def _may_share(graph: OpGraph) -> bool:

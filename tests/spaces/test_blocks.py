@@ -16,10 +16,13 @@ from edgenas.spaces.blocks import (
     InvertedBottleneck,
     NormAct,
     Pooling,
+    PreNormInvertedBottleneck,
+    RelativeAttention,
     ReluConv,
     Resample,
     ResidualReduction,
     Sum,
+    UniversalInvertedBottleneck,
     WeightedFusion,
     Zeros,
 )
@@ -41,6 +44,8 @@ BOTTLENECK = [
     *({"se_ratio": bad} for bad in (-0.1, 1.5, "0.25", None, True, float("nan"))),
     *({"se_gate": bad} for bad in ("relu", None, 1)),
     *({"skip": bad} for bad in (1, "yes", None)),
+    *({"se_of": bad} for bad in ("", "output", None)),
+    *({"se_activation": bad} for bad in ("linear", "elu", None)),
 ]
 
 
@@ -61,17 +66,21 @@ class TestConvolution(BlockConformance):
         for kernel in (1, 3, 5, 7)
         for stride in (1, 2)
         for activation in ACTIVATIONS
-    )
+    ) + tuple((ConvBnAct(filters=24, stride=stride, skip=True), shapes) for shapes in IMAGES for stride in (1, 2))
     bad_options = (
         *NUMBERS,
         *STRIDES,
         *KERNELS,
         *ACTIVATION,
+        *({"skip": bad} for bad in (1, "yes", None)),
     )
 
 
 class TestInvertedBottleneck(BlockConformance):
-    blocks = _bottlenecks(InvertedBottleneck)
+    blocks = (
+        *_bottlenecks(InvertedBottleneck),
+        *_bottlenecks(InvertedBottleneck, (4,), se_of="input", se_activation="swish", se_gate="sigmoid"),
+    )
     bad_options = BOTTLENECK
 
 
@@ -96,6 +105,60 @@ class TestGroupConvInvertedBottleneck(BlockConformance):
     )
 
 
+class TestUniversalInvertedBottleneck(BlockConformance):
+    blocks = tuple(
+        (UniversalInvertedBottleneck(filters, start, kernel, stride, expansion), shapes)
+        for shapes in IMAGES
+        for filters, start, kernel, stride, expansion in itertools.product(
+            (16, 24), (0, 3), (0, 5), (1, 2), (2, 184 / 80)
+        )
+        if stride == 1 or start or kernel
+    )
+    bad_options = (
+        *NUMBERS,
+        *STRIDES,
+        *ACTIVATION,
+        *({name: bad} for name in ("start_kernel", "kernel") for bad in (1, 2, 3.0, True, "3", None)),
+        *({"expansion": bad} for bad in (0, -1, "6", None, True, float("nan"))),
+        *({"skip": bad} for bad in (1, "yes", None)),
+        {"start_kernel": 0, "kernel": 0, "stride": 2},
+    )
+
+
+class TestPreNormInvertedBottleneck(BlockConformance):
+    blocks = tuple(
+        (PreNormInvertedBottleneck(filters, kernel, stride, expansion, se_ratio=ratio), shapes)
+        for shapes in IMAGES
+        for filters, kernel, stride, expansion, ratio in itertools.product(
+            (16, 24), (3, 5), (1, 2), (2, 2.3), (0, 0.25)
+        )
+    )
+    bad_options = (
+        *NUMBERS,
+        *STRIDES,
+        *KERNELS,
+        *ACTIVATION,
+        *({"expansion": bad} for bad in (0, -1, "6", None, True, float("nan"))),
+        *({"se_ratio": bad} for bad in (-0.1, 1.5, "0.25", None, True)),
+    )
+
+
+class TestRelativeAttention(BlockConformance):
+    blocks = tuple(
+        (RelativeAttention(filters, stride, head_size, expansion), shapes)
+        for shapes in IMAGES
+        for filters, stride, head_size, expansion in itertools.product((16, 24), (1, 2), (4, 8), (1, 2.5))
+    ) + tuple((RelativeAttention(16, stride, 8, 2, "relu", "batch"), shapes) for shapes in IMAGES for stride in (1, 2))
+    bad_options = (
+        *NUMBERS,
+        *STRIDES,
+        *ACTIVATION,
+        *({"norm": bad} for bad in ("", "group", None, True)),
+        *({"head_size": bad} for bad in (0, 5, 32, 4.0, True, "8", None)),
+        *({"expansion": bad} for bad in (0, -1, "6", None, True, float("nan"))),
+    )
+
+
 class TestPooling(BlockConformance):
     blocks = tuple(
         (Pooling(kind, kernel, 2), shapes) for kind in ("average", "max") for kernel in (2, 3) for shapes in IMAGES
@@ -116,11 +179,16 @@ class TestClassifierHead(BlockConformance):
         for hidden in (0, 32)
         for dropout in (0.0, 0.2)
         for activation in ("relu", "hard_swish", "linear")
+    ) + tuple(
+        (ClassifierHead(classes=10, hidden=hidden, hidden_norm=hidden_norm, norm=True), ((8, 8, 16),))
+        for hidden in (0, 32)
+        for hidden_norm in (True, False)
     )
     bad_options = (
         *({"classes": bad} for bad in (0, 2.5, "10", None, True)),
         *({"hidden": bad} for bad in (-1, 1.5, "8", None)),
         *({"dropout": bad} for bad in (-0.1, 1, "0.1", None)),
+        *({name: bad} for name in ("norm", "hidden_norm") for bad in (1, "yes", None)),
         *ACTIVATION,
     )
 

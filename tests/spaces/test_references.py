@@ -7,15 +7,24 @@ import pytest
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node
-from edgenas.spaces.references import params_as_counted, published_figures, reference_names, reference_network
+from edgenas.spaces.references import (
+    PublishedFigures,
+    macs_as_counted,
+    params_as_counted,
+    published_figures,
+    reference_names,
+    reference_network,
+)
 
-TOLERANCE = 0.02
 EXPECTED = {
     *(f"mobilenet_edgetpu_v2_{size}" for size in ("tiny", "xs", "s", "m", "l")),
     *(f"mobilenet_edgetpu_{width}" for width in ("0.75", "1.0")),
     *(f"mobilenet_v2_{width}" for width in ("0.35", "0.5", "0.75", "1.0", "1.3", "1.4")),
     *(f"mobilenet_v3_{size}{kind}" for size in ("large", "small") for kind in ("", "_minimalistic")),
     "efficientnet_lite0",
+    *(f"efficientnet_v2_{size}" for size in ("b0", "b1", "b2", "b3", "s", "m")),
+    *(f"mobilenet_v4_conv_{size}" for size in ("small", "medium")),
+    *(f"coatnet_{number}" for number in (0, 1)),
 }
 
 
@@ -29,14 +38,22 @@ def test_figures_equal_the_published_ones(name):
     assert published.source
     if published.exact_params is not None:
         assert network.params == published.exact_params
-    if published.params is not None and "params" not in published.disputed:
-        params = params_as_counted(network, published.counted)
-        cut_off = "cut off" in published.note and params // 10**5 == published.params // 10**5
-        assert cut_off or params == pytest.approx(published.params, rel=TOLERANCE)
-    if published.macs is not None and "macs" not in published.disputed:
-        assert network.macs == pytest.approx(published.macs, rel=TOLERANCE)
+    params = params_as_counted(network, published.counted)
+    macs = macs_as_counted(network, published.macs_counted)
+    agrees = {what: published.agreement(what, count) for what, count in (("params", params), ("macs", macs))}
+    assert "differs" not in agrees.values()
+    assert sorted(published.disputed) == [what for what, found in sorted(agrees.items()) if found == "disputed"]
     if published.disputed:
         assert published.note
+
+
+def test_how_a_count_agrees():
+    published = PublishedFigures(5_400_000, None, "a paper", params_digit=100_000)
+    assert published.agreement("params", 5_453_000) == "within 1 %"
+    assert published.agreement("params", 5_499_000) == "as printed"  # cut off
+    assert published.agreement("params", 5_500_000) == "differs"
+    assert published.agreement("macs", 1) == "unpublished"
+    assert dataclasses.replace(published, disputed=("params",)).agreement("params", 6_000_000) == "disputed"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +64,7 @@ def test_figures_equal_the_published_ones(name):
         ("mobilenet_v3_large", 5_483_032),
         ("mobilenet_v3_small", 2_542_856),
         ("efficientnet_lite0", 4_652_008),
+        ("efficientnet_v2_s", 21_458_488),
     ],
 )
 def test_exact_parameters_with_1000_classes(name, params):
@@ -89,5 +107,7 @@ def test_unknown_names_are_refused():
             ask("resnet")
     with pytest.raises(InputError, match="height, width, channels"):
         reference_network("mobilenet_v2_1.0", input_shape=(224, 224, 3, 1))
+    with pytest.raises(InputError, match="unknown way to count"):
+        macs_as_counted(reference_network("mobilenet_v2_0.35"), "magic")
     with pytest.raises(InputError, match="unknown way to count"):
         params_as_counted(reference_network("mobilenet_v2_0.35"), "magic")

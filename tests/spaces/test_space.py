@@ -50,7 +50,9 @@ def space(request) -> SearchSpace:
 
 
 def test_catalog_has_the_promised_spaces():
-    assert {"tiny_edge", "small_edge", "mobilenet_v2", "mobilenet_edgetpu_v2"} <= set(space_names())
+    promised = {"tiny_edge", "small_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201"}
+    promised |= {"mobilenet_v3", "mobilenet_v4", "efficientnet_v2", "coatnet", "coatnet_tiny"}
+    assert promised <= set(space_names())
 
 
 def test_small_space_is_what_counting_by_hand_gives(small):
@@ -144,12 +146,29 @@ def test_published_edgetpu_networks_are_in_the_space(edgetpu, name):
     assert list(again.signatures("int8").values()) == list(network.signatures("int8").values())
 
 
-@pytest.mark.parametrize("width", ["0.35", "0.5", "0.75", "1.0", "1.3", "1.4"])
-def test_published_mobilenet_v2_is_in_the_space(width):
-    space = SearchSpace.load("mobilenet_v2")
-    network = reference_network(f"mobilenet_v2_{width}")
-    again = space.decode(space.encode(network))
-    assert list(again.signatures("int8").values()) == list(network.signatures("int8").values())
+CONTAINED = {
+    "mobilenet_v2": [f"mobilenet_v2_{width}" for width in ("0.35", "0.5", "0.75", "1.0", "1.3", "1.4")],
+    "mobilenet_v3": ["mobilenet_v3_large", "mobilenet_v3_large_minimalistic"],
+    "mobilenet_v4": ["mobilenet_v4_conv_small", "mobilenet_v4_conv_medium"],
+    "efficientnet_v2": [f"efficientnet_v2_{size}" for size in ("b0", "b1", "b2", "b3", "s")],
+    "coatnet": ["coatnet_0", "coatnet_1"],
+}
+
+
+@pytest.mark.parametrize("name", CONTAINED)
+def test_published_networks_are_in_their_space(name):
+    space = SearchSpace.load(name)
+    for reference in CONTAINED[name]:
+        network = reference_network(reference, space.input_shape)
+        again = space.decode(space.encode(network))
+        assert list(again.signatures("int8").values()) == list(network.signatures("int8").values())
+
+
+@pytest.mark.parametrize("side", [28, 48, 96])
+def test_the_small_coatnet_takes_small_images(side):
+    space = SearchSpace.load("coatnet_tiny", input_shape=(side, side, 1), classes=5)
+    kinds = {node.block.kind for row in space.sample(np.random.default_rng(0), 5) for node in space.decode(row).nodes}
+    assert {"pre_norm_ibn", "relative_attention"} <= kinds
 
 
 def test_networks_of_other_spaces_are_refused(tiny, edgetpu):

@@ -64,6 +64,7 @@ def test_half_of_the_networks_are_of_one_band(tool: Any) -> None:
 
 def test_taus_and_their_costs(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Results of trainings that were made up, of the data that come with EdgeNAS."""
+    SHORT = importlib.import_module("supernet_bench.inherited").SHORT  # noqa: N806
     ranking, truth = (importlib.import_module(f"supernet_bench.{name}") for name in ("ranking", "truth"))
     given = ["--data-dir", str(tmp_path), "--set", "fashion_mnist", "--images", "64", "--held-out", "32"]
     given += ["--test-images", "20", "--networks", "8", "--cache", str(tmp_path / "truth.json")]
@@ -76,12 +77,13 @@ def test_taus_and_their_costs(tool: Any, tmp_path: Path, capsys: pytest.CaptureF
     ground = ranking.make_ground(options)
     rows, _ = ranking.choose_architectures(ground.space, options.networks)
     names = [str(ground.space.architecture(row)) for row in rows]
-    settings = ranking.settings_of(options, "default")
+    settings = ranking.settings_of(options, ground.space, "default")
     supernet = truth.Cache(tmp_path / "default_0.json", {**cache.facts, "settings": settings.to_dict()})
     for number, name in enumerate(names):
         for training, accuracy in (("truth 0", number), ("2 epochs on 40 %", -number)):
             cache.put(training, name, {"accuracy": accuracy, "cpu_seconds": 30.0})
         supernet.put("scores", name, {"accuracy": number**2, "loss": 1.0, "cpu_seconds": 0.5})
+        supernet.put(SHORT.name, name, {"accuracy": number + 1.0, "cpu_seconds": 4.0})
     supernet.put("scores", "#training", {"cpu_seconds": 100.0})
 
     assert tool.main(command) == 0
@@ -89,6 +91,10 @@ def test_taus_and_their_costs(tool: Any, tmp_path: Path, capsys: pytest.CaptureF
     assert ways["supernet default, seed 0"]["tau_all"] == 1.0
     assert ways["supernet default, seed 0"]["cpu_seconds_per_candidate"] == 1.5
     assert ways["2 epochs on 40 %"]["tau_all"] == -1.0
+    inherited = f"supernet default, seed 0, {SHORT.name}"
+    assert ways[inherited]["tau_all"] == 1.0
+    assert ways[inherited]["cpu_seconds_per_candidate"] == 5.5
+    assert ways[f"{inherited}, regression on the others"]["cpu_seconds_per_candidate"] == 1.5 + 4.0 * 8 / 100
     assert {"multiply-accumulates", "parameters", "depth"} < set(ways)
     assert "met" in capsys.readouterr().out
 
@@ -103,5 +109,20 @@ def test_results_of_other_options_are_refused(tool: Any, tmp_path: Path) -> None
 
 
 def test_tau_of_equal_scores_is_none_at_all(tool: Any) -> None:
-    ranking = importlib.import_module("supernet_bench.ranking")
-    assert np.isnan(ranking.kendall_tau([1, 1, 1], [1, 2, 3]))
+    ways = importlib.import_module("supernet_bench.ways")
+    assert np.isnan(ways.kendall_tau([1, 1, 1], [1, 2, 3]))
+
+
+def test_references_are_made_narrower(tool: Any) -> None:
+    widths = importlib.import_module("supernet_bench.widths")
+
+    def make(width: float) -> Any:
+        name = "mobilenet_edgetpu_v2_xs"
+        return widths.scaled(name, width, input_shape=(32, 32, 3), classes=10, first_strides=2)
+
+    assert make(1.0).macs > 3 * make(0.4).macs
+    assert make(0.4).nodes[0].block.stride == 1
+    sizes = {len(widths.write_tflite(make(width).graph, "int8")): width for width in (0.05, 0.4)}
+    found = widths.widest(make, lambda model: float(len(model)), limit_ms=float(max(sizes)))
+    assert found == make(0.4)
+    assert widths.widest(make, lambda model: 2.0, limit_ms=1.0) is None

@@ -13,30 +13,29 @@ import numpy.typing as npt
 
 from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.families import Families
 from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
-from edgenas.supernet.ranking import kendall_tau
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import SupernetProgress, SupernetTraining
 from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, choose_architectures, make_ground
+from supernet_bench.inherited import CANDIDATES, SHORT, features_of, smoothed, train_inherited
 from supernet_bench.truth import Cache, open_cache, trainings
+from supernet_bench.ways import Floats, Way, again, column, free_ways, print_table
 
-Floats = npt.NDArray[np.float64]
-
-#: What is changed of the defaults, one mechanism at a time, to see what it brings.
+_ALL_OFF = {"sandwich": False, "distillation": 0.0, "rank_weight": 0.0}
+#: How the supernet is trained, one mechanism more at a time; ``default`` is what a recipe gets.
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no-rank-loss": {"rank_weight": 0.0},
-    "labels-only": {"distillation": 0.0},
-    "one-random": {"random_networks": 1},
-    "faster": {"learning_rate": 4e-3},
-    "slower": {"learning_rate": 1e-3},
+    "uniform": _ALL_OFF,
+    "uniform-rank": {**_ALL_OFF, "rank_weight": 1.0},
+    "sandwich": {**_ALL_OFF, "sandwich": True},
+    "distillation": {**_ALL_OFF, "sandwich": True, "distillation": 1.0},
+    "rank": {"sandwich": True, "distillation": 1.0, "rank_weight": 1.0},
 }
 _TRAINING = "#training"
-#: Candidates that the cost of a supernet's training is shared by.
-CANDIDATES = 100
 
 
 def run_rank(options: argparse.Namespace) -> dict[str, Any]:
@@ -48,17 +47,20 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
     truths = [name for name in done if name.startswith("truth")]
     if not truths:
         raise InputError(f"{options.cache}: no finished truth; run `truth` with the same options first")
-    truth = np.mean([_column(cache, name, names, "accuracy") for name in truths], axis=0)
-    ways = _free(ground, rows)
+    truth = np.mean([column(cache, name, names, "accuracy") for name in truths], axis=0)
+    ways = free_ways(ground, rows)
     ways |= {
-        name: Way(_column(cache, name, names, "accuracy"), float(_column(cache, name, names, "cpu_seconds").mean()))
+        name: Way(column(cache, name, names, "accuracy"), float(column(cache, name, names, "cpu_seconds").mean()))
         for name in done
         if name not in truths
     }
+    known = features_of(ground, rows)
+    for name in [name for name in done if name not in truths]:
+        ways |= smoothed(name, ways[name], known, 0.0)
     if len(truths) > 1:
-        ways["the truth again, other seed"] = _again(cache, truths, names)
+        ways["the truth again, other seed"] = again(cache, truths, names)
     for variant in options.variants.split(","):
-        ways |= _supernet(ground, options, variant, rows, names)
+        ways |= _supernet(ground, options, variant, rows, names, known)
     table = {name: way.figures(truth, inside) for name, way in ways.items()}
     print_table(table, len(rows), int(inside.sum()), truths)
     return {
@@ -70,61 +72,36 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Way:
-    """A way to rank: a score for each network, processor seconds for each candidate, and of another truth if any."""
-
-    scores: Floats
-    seconds: float
-    truth: Floats | None = None
-
-    def figures(self, truth: Floats, inside: npt.NDArray[np.bool_]) -> dict[str, float]:
-        """Tau over all networks and within the band, with bootstrapped standard errors, and the cost."""
-        truth = truth if self.truth is None else self.truth
-        found = {"cpu_seconds_per_candidate": self.seconds}
-        for name, chosen in (("all", np.ones(len(truth), bool)), ("band", inside)):
-            scores, wanted = self.scores[chosen], truth[chosen]
-            found[f"tau_{name}"] = kendall_tau(scores, wanted)
-            found[f"error_{name}"] = _error(scores, wanted)
-        return found
-
-
-def _error(scores: Floats, truth: Floats) -> float:
-    """Standard error of tau by the choice of networks: jackknife, which draws no network twice."""
-    count = len(scores)
-    left_out = [kendall_tau(np.delete(scores, place), np.delete(truth, place)) for place in range(count)]
-    return float(np.sqrt((count - 1) * np.var(left_out)))
-
-
-def _column(cache: Cache, training: str, names: list[str], key: str) -> Floats:
-    return np.array([cache.results[training][name][key] for name in names])
-
-
-def _free(ground: Ground, rows: npt.NDArray[np.int16]) -> dict[str, Way]:
-    """What is known of networks without any training."""
-    space = ground.space
-    params = space.population_cost(rows, space.cost_arrays(lambda entry: float(entry.graph.params)))
-    depth = space.population_cost(rows, space.cost_arrays(lambda entry: 1.0))
-    return {
-        "multiply-accumulates": Way(Families(space, 0).macs(rows), 0.0),
-        "parameters": Way(params, 0.0),
-        "depth": Way(depth, 0.0),
-    }
-
-
-def _again(cache: Cache, truths: list[str], names: list[str]) -> Way:
-    first, second = (_column(cache, name, names, "accuracy") for name in truths[:2])
-    return Way(first, float(_column(cache, truths[0], names, "cpu_seconds").mean()), truth=second)
-
-
 # The supernet -----------------------------------------------------------------------------------------------------
 
 
-def settings_of(options: argparse.Namespace, variant: str) -> SupernetSettings:
+def settings_of(options: argparse.Namespace, space: SearchSpace, variant: str) -> SupernetSettings:
     if variant not in VARIANTS:
         raise InputError(f"--variants: unknown {variant!r}; expected some of {', '.join(VARIANTS)}")
-    given = {"epochs": options.supernet_epochs, "batch_size": options.batch_size, "scored_examples": None}
-    return dataclasses.replace(SupernetSettings(**given), **VARIANTS[variant])
+    settings = SupernetSettings(
+        epochs=10_000,
+        batch_size=options.batch_size,
+        random_networks=options.random_networks,
+        learning_rate=options.learning_rate,
+        scored_examples=None,
+    )
+    settings = dataclasses.replace(settings, **VARIANTS[variant])
+    return dataclasses.replace(
+        settings, max_steps=max(1, round(options.supernet_batches / cost_of_step(space, settings)))
+    )
+
+
+def cost_of_step(space: SearchSpace, settings: SupernetSettings) -> float:
+    """Multiply-accumulates of a step, over those of training one random network: so all variants cost alike."""
+    families = Families(space, 0)
+    random, largest, smallest = (
+        float(families.macs(rows).mean())
+        for rows in (space.sample(np.random.default_rng(0), 1000), families.largest.rows, families.smallest.rows)
+    )
+    ends = largest + smallest if settings.sandwich else 0.0
+    # The teacher answers once more, and forwards is a third of forwards and backwards.
+    teacher = largest / 3 if settings.distillation else 0.0
+    return settings.random_networks + (ends + teacher) / random
 
 
 def lesson_of(ground: Ground, seed: int) -> Lesson:
@@ -134,42 +111,64 @@ def lesson_of(ground: Ground, seed: int) -> Lesson:
 
 
 def _supernet(
-    ground: Ground, options: argparse.Namespace, variant: str, rows: npt.NDArray[np.int16], names: list[str]
+    ground: Ground,
+    options: argparse.Namespace,
+    variant: str,
+    rows: npt.NDArray[np.int16],
+    names: list[str],
+    known: Floats,
 ) -> dict[str, Way]:
-    """The variant's supernets of all seeds; a name with several seeds stands for the mean of their taus."""
-    settings = settings_of(options, variant)
+    """What the variant's supernets of all seeds rank by: scores, short trainings, a regression over all of it."""
+    settings = settings_of(options, ground.space, variant)
     ways = {}
     for seed in range(options.seeds):
         name = f"supernet {variant}, seed {seed}"
         path = options.work / f"{variant}_{seed}.json"
         cache = Cache(path, open_cache(options).facts | {"settings": settings.to_dict()})
-        if not all(cache.has("scores", one) for one in (_TRAINING, *names)):
-            score_networks(ground, settings, seed, rows, cache)
+        complete = all(cache.has("scores", one) for one in (_TRAINING, *names))
+        first = variant == options.variants.split(",")[0]
+        if not complete or (first and not all(cache.has(SHORT.name, one) for one in names)):
+            score_networks(ground, settings, seed, rows, cache, short=first)
         training = cache.results["scores"][_TRAINING]["cpu_seconds"]
-        each = float(_column(cache, "scores", names, "cpu_seconds").mean()) + training / CANDIDATES
-        ways[name] = Way(_column(cache, "scores", names, "accuracy"), each)
-        ways[f"{name}, by loss"] = Way(-_column(cache, "scores", names, "loss"), each)
+        each = float(column(cache, "scores", names, "cpu_seconds").mean()) + training / CANDIDATES
+        accuracy, loss = column(cache, "scores", names, "accuracy"), column(cache, "scores", names, "loss")
+        ways[name] = Way(accuracy, each)
+        ways[f"{name}, by loss"] = Way(-loss, each)
+        if not first:
+            continue
+        short = f"{name}, {SHORT.name}"
+        seconds = float(column(cache, SHORT.name, names, "cpu_seconds").mean())
+        ways[short] = Way(column(cache, SHORT.name, names, "accuracy"), each + seconds)
+        ways |= smoothed(short, ways[short], np.column_stack([known, accuracy, loss]), each)
     return ways
 
 
 def score_networks(
-    ground: Ground, settings: SupernetSettings, seed: int, rows: npt.NDArray[np.int16], cache: Cache
+    ground: Ground, settings: SupernetSettings, seed: int, rows: npt.NDArray[np.int16], cache: Cache, *, short: bool
 ) -> None:
-    """Trains a supernet and keeps the scores of networks."""
+    """Trains a supernet and keeps the scores of networks, and what they come to in a short training that goes on."""
     supernet = Supernet(ground.space, seed=seed)
     training = SupernetTraining(
         supernet, lesson_of(ground, seed), settings, folder=cache.path.with_suffix(".checkpoint")
     )
+    # Of a training that was interrupted, all parts count.
+    before = cache.results.get("scores", {}).get(_TRAINING, {}).get("cpu_seconds", 0.0)
     start = time.process_time()
-    training.run(_say)
-    cache.put("scores", _TRAINING, {"cpu_seconds": time.process_time() - start})
+    try:
+        training.run(_say)
+    finally:
+        cache.put("scores", _TRAINING, {"cpu_seconds": before + time.process_time() - start})
     for row in rows:
         architecture = ground.space.architecture(row)
+        if cache.has("scores", str(architecture)):
+            continue
         start = time.process_time()
         targets, outputs = training.learner.answers(supernet.plan(architecture))
         found = {"accuracy": training.lesson.score(targets, outputs)}
         found["loss"] = float(training.lesson.loss(targets, list(outputs), 0.0))
         cache.put("scores", str(architecture), found | {"cpu_seconds": time.process_time() - start})
+    if short:
+        train_inherited(ground, training, rows, cache)
 
 
 def _say(progress: SupernetProgress) -> None:
@@ -182,11 +181,8 @@ def _say(progress: SupernetProgress) -> None:
 
 def _claims(table: Mapping[str, Mapping[str, float]], variant: str) -> list[dict[str, Any]]:
     """Of the first variant: its taus, and its cost beside the dearest short training's."""
-    own = [
-        figures
-        for name, figures in table.items()
-        if name.startswith(f"supernet {variant}, seed") and "loss" not in name
-    ]
+    seeds = sum(f"supernet {variant}, seed {seed}" in table for seed in range(len(table)))
+    own = [table[f"supernet {variant}, seed {seed}, by loss"] for seed in range(seeds)]
     mean = {key: float(np.mean([figures[key] for figures in own])) for key in own[0]}
     free = max(table[name]["tau_all"] for name in ("multiply-accumulates", "parameters", "depth"))
     listed = [
@@ -199,11 +195,3 @@ def _claims(table: Mapping[str, Mapping[str, float]], variant: str) -> list[dict
         share = mean["cpu_seconds_per_candidate"] / max(short)
         listed.append(claim("cost of a candidate over that of the longest short training", share, 0.1))
     return listed
-
-
-def print_table(table: Mapping[str, Mapping[str, float]], count: int, near: int, truths: list[str]) -> None:
-    print(f"Kendall's tau with {' and '.join(truths)}: {count} networks, {near} of them in the band")
-    print(f"{'ranked by':<40} {'all':>14} {'in the band':>14} {'CPU s each':>11}")
-    for name, found in table.items():
-        taus = [f"{found[f'tau_{part}']:.2f} +- {found[f'error_{part}']:.2f}" for part in ("all", "band")]
-        print(f"{name:<40} {taus[0]:>14} {taus[1]:>14} {found['cpu_seconds_per_candidate']:>11.2f}")

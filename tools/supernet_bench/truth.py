@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgenas.export.files import write_atomically
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.decision import Architecture
@@ -33,9 +35,10 @@ class Training:
     epochs: int
     seed: int
     on_test: bool = False
+    learning_rate: float = TrainingSettings.learning_rate
 
     def settings(self) -> TrainingSettings:
-        return TrainingSettings(epochs=self.epochs, batch_size=_BATCH)
+        return TrainingSettings(epochs=self.epochs, batch_size=_BATCH, learning_rate=self.learning_rate)
 
 
 def trainings(epochs: int) -> list[Training]:
@@ -87,8 +90,13 @@ def run_truth(options: argparse.Namespace) -> None:
             print(f"{training.name}: {number + 1} of {len(rows)}: {result}", flush=True)
 
 
-def train_alone(ground: Ground, architecture: Architecture, training: Training) -> dict[str, float]:
-    """Accuracy and processor seconds of one training."""
+def train_alone(
+    ground: Ground,
+    architecture: Architecture,
+    training: Training,
+    initial: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """Accuracy and processor seconds of one training, from random weights where no others are given."""
     network = ground.space.decode(architecture)
     examples = ground.training.subset(round(training.share * len(ground.training)), 0)
     start, wall = time.process_time(), time.monotonic()
@@ -99,6 +107,7 @@ def train_alone(ground: Ground, architecture: Architecture, training: Training) 
         task=ground.task,
         seed=training.seed,
         preprocessing=ground.preprocessing,
+        initial=initial,
     )
     judged = ground.test if training.on_test else ground.held_out
     metrics = evaluate(done.model, judged, task=ground.task, preprocessing=ground.preprocessing)

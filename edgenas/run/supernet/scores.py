@@ -36,19 +36,24 @@ if TYPE_CHECKING:
     from edgenas.run.progress import ProgressBar
 
 SEARCHED, CHECKED = "search", "check"
-_COLUMNS = ("network", "purpose", "architecture", "score", "reward")
+_COLUMNS = ("network", "purpose", "architecture", "score", "likelihood", "reward")
 #: The file is written at most so often, and at the end.
 _SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class ScoredNetwork:
-    """A network with its score, the primary metric in [0, 1] with shared weights, and its predicted costs."""
+    """A network, what it is worth with shared weights, and its predicted costs.
+
+    ``score`` is the primary metric, ``likelihood`` what networks are ranked by (see
+    :class:`edgenas.supernet.learning.Judgement`), and ``reward`` follows from that and from the costs.
+    """
 
     number: int
     purpose: str
     architecture: str
     score: float
+    likelihood: float
     reward: float
     costs: Mapping[str, float] = field(default_factory=dict)
 
@@ -70,6 +75,7 @@ def read_scores(path: Path) -> list[ScoredNetwork]:
                 row["purpose"],
                 row["architecture"],
                 float(row["score"]),
+                float(row["likelihood"]),
                 float(row["reward"]),
                 {name: float(value) for name, value in row.items() if name not in _COLUMNS},
             )
@@ -77,7 +83,9 @@ def read_scores(path: Path) -> list[ScoredNetwork]:
         ]
         if [one.number for one in found] != list(range(len(found))):
             raise ValueError("networks are missing")
-        if not all(math.isfinite(one.reward) and 0 <= one.score <= 1 for one in found):
+        if not all(
+            math.isfinite(one.reward) and 0 <= one.score <= 1 and 0 <= one.likelihood < math.inf for one in found
+        ):
             raise ValueError("scores out of range")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(
@@ -94,7 +102,7 @@ def write_scores(path: Path, scored: list[ScoredNetwork]) -> None:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_COLUMNS, *costs])
     for one in scored:
-        row = [one.number, one.purpose, one.architecture, repr(one.score), repr(one.reward)]
+        row = [one.number, one.purpose, one.architecture, repr(one.score), repr(one.likelihood), repr(one.reward)]
         writer.writerow(row + [repr(float(one.costs[name])) for name in costs])
     write_atomically(path, buffer.getvalue())
 
@@ -188,12 +196,13 @@ class _Book:
         return [one for one in self.scored if one.purpose == purpose]
 
     def add(self, purpose: str, architecture: Architecture) -> ScoredNetwork:
-        score = self._context.supernet.score(architecture)
+        found = self._context.supernet.judge(architecture)
         costs = self._context.costs.architecture(architecture)
-        reward = self._objective.reward(score, costs)
+        reward = self._objective.reward(found.likelihood, costs)
         if not math.isfinite(reward):
-            raise WorkError(f"the supernet scores {architecture} with {score}, which is no number to search by")
-        one = ScoredNetwork(len(self.scored), purpose, str(architecture), float(score), float(reward), costs)
+            raise WorkError(f"the supernet scores {architecture} with {found}, which is no number to search by")
+        number, score = len(self.scored), float(found.score)
+        one = ScoredNetwork(number, purpose, str(architecture), score, found.likelihood, float(reward), costs)
         self.scored.append(one)
         if time.monotonic() - self._written > _SECONDS:
             self.write()

@@ -52,7 +52,7 @@ def make_best_scored(context: RunContext, problem: Problem) -> BestScored:
         seed(context, SEARCH),
         make_features(context),
         context.space.to_population([context.space.parse(one.architecture) for one in scored]),
-        np.array([objective.reward(one.score, one.costs) for one in scored]),
+        np.array([objective.reward(one.likelihood, one.costs) for one in scored]),
         check_rows(context, problem),
     )
 
@@ -62,7 +62,7 @@ def check_supernet_ranking(context: RunContext, trials: tuple[Trial, ...]) -> No
     if not context.recipe.is_one_shot or context.folder.read(RankingRecord).done:
         return
     scored = read_scores(scores_path(folder(context)))
-    scores = {one.architecture: one.score for one in scored}
+    scores = {one.architecture: one.likelihood for one in scored}
     checked = {one.architecture for one in scored if one.purpose == CHECKED}
     known = [trial for trial in trials if trial.score is not None and trial.architecture in scores]
     with context.step(RankingRecord):

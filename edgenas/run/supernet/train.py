@@ -101,7 +101,7 @@ class _Watch:
         self._costs: Callable[[Population], Any] = lambda rows: context.costs.population(rows, self._names)
 
     def __call__(self, progress: SupernetProgress) -> str:
-        words = f"loss {progress.losses[0]:.3f} (smallest {progress.losses[-1]:.3f})"
+        words = f"loss {np.mean(progress.losses):.3f} (of the {len(progress.losses)} networks of a step)"
         controller = self.training.controller
         if controller is None:
             return words

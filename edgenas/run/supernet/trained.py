@@ -22,12 +22,13 @@ from edgenas.run.fingerprints import space_fingerprint
 from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, seed
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.decision import Architecture
+from edgenas.supernet.inherited import variables_of
 from edgenas.training.runtime import light_graphs
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
     from edgenas.spaces.network import Network
-    from edgenas.supernet.learning import Learner
+    from edgenas.supernet.learning import Judgement, Learner
     from edgenas.supernet.training import SupernetTraining
 
 FORMAT = 1
@@ -112,10 +113,10 @@ class TrainedSupernet:
         supernet.weights.assign(self.file.weights)
         return Learner(supernet, lesson, make_settings(self.context, len(lesson.training)))
 
-    def score(self, architecture: Architecture) -> float:
-        """The task's primary metric of a network with shared weights, on validation examples."""
+    def judge(self, architecture: Architecture) -> Judgement:
+        """What a network is worth with shared weights, on validation examples."""
         with light_graphs():
-            return self.learner.score(self.learner.supernet.plan(architecture))
+            return self.learner.judge(self.learner.supernet.plan(architecture))
 
     def network(self, architecture: Architecture) -> tuple[Network, dict[str, list[np.ndarray]]]:
         """A network and its part of the weights, by layer, with batch-norm statistics of its own."""
@@ -132,14 +133,6 @@ def inherited_weights(context: RunContext, architecture: Architecture | str) -> 
 
     Raises WorkError when the supernet is not trained yet, InputError when its file is damaged or the run has none.
     """
-    from edgenas.export.keras.builder import build_keras
-
     if isinstance(architecture, str):
         architecture = context.space.parse(architecture)
-    network, weights = context.supernet.network(architecture)
-    model = build_keras(network, seed=0)
-    found = {}
-    for layer in model.layers:
-        for variable, array in zip(layer.weights, weights.get(layer.name, ()), strict=False):
-            found[variable.path] = array
-    return found
+    return variables_of(*context.supernet.network(architecture))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import shutil
 import textwrap
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from edgenas.run.records import RankingRecord, ScoreRecord, SearchRecord, Supern
 from edgenas.run.supernet import inherited_weights
 from edgenas.run.supernet.borrowed import borrowing_recipe
 from edgenas.run.supernet.scores import CHECKED, SEARCHED, read_scores
+from edgenas.run.supernet.starts import short_training_starts
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.yaml_reading import dump_yaml
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import Candidate, Evaluator
@@ -329,3 +332,18 @@ def test_scores_are_corrected_by_trainings() -> None:
         last = algorithm.suggest(1)[0]
         assert number == algorithm.trials[-1].number
     assert last[0] == 0, "the trainings told otherwise"
+
+
+def test_short_trainings_begin_with_the_weights_of_the_supernet(one_shot: Path) -> None:
+    context = context_of(one_shot)
+    starts = short_training_starts(context)
+    assert starts is not None
+    architecture = trials(one_shot)[0].architecture
+    given, expected = pickle.loads(pickle.dumps(starts))()(architecture), inherited_weights(context, architecture)
+    assert given.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(given[name], array, err_msg=name)
+    values = context.recipe.model_dump(mode="json")
+    values["supernet"]["inherit"] = False
+    recipe = Recipe.parse(dump_yaml(values), "the changed recipe")
+    assert short_training_starts(RunContext(recipe, context.folder, context.progress)) is None

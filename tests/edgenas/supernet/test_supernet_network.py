@@ -73,13 +73,19 @@ def test_decoded_networks_compute_the_same(space: SearchSpace) -> None:
     check_decoded(space, 16)
 
 
+def test_decoded_networks_with_attention_compute_the_same(attention_space: SearchSpace) -> None:
+    check_decoded(attention_space, 6)
+
+
 def test_without_kernels_for_trained_group_convolutions(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "has_native_gradient", lambda: False)
     check_decoded(space, 8)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201"])
+@pytest.mark.parametrize(
+    "name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201", "mobilenet_v4", "coatnet_tiny"]
+)
 def test_decoded_networks_of_the_catalog(name: str) -> None:
     check_decoded(SearchSpace.load(name, input_shape=(32, 32, 3), classes=10), 6)
 

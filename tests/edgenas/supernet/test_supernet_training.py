@@ -10,12 +10,24 @@ from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.controller import ControllerSettings
 from edgenas.supernet.families import Families, Population
+from edgenas.supernet.learning import StepNetwork
 from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
+from edgenas.supernet.places import Places
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import Floats, SupernetProgress, SupernetTraining
 
-SETTINGS = SupernetSettings(epochs=2, max_steps=8, batch_size=24, random_networks=1, checkpoint_seconds=1e9)
+SANDWICH = {"sandwich": True, "distillation": 1.0, "rank_weight": 1.0, "random_networks": 1}
+SETTINGS = SupernetSettings(epochs=2, max_steps=8, batch_size=24, checkpoint_seconds=1e9, **SANDWICH)
+
+ALONE = {"sandwich": False, "distillation": 0.0, "rank_weight": 0.0}
+
+
+class SupernetOfPlaces:
+    """What a supernet knows of its space, without the graph."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space, self.plan = space, Places(space).plan
 
 
 def small_first(qualities: Floats, rows: Population) -> Floats:
@@ -37,9 +49,7 @@ def make(space: SearchSpace, lesson: Lesson, folder: Path | None, *, controlled:
 @pytest.fixture(scope="module")
 def traced(space: SearchSpace, lesson: Lesson, tmp_path_factory: pytest.TempPathFactory) -> SupernetTraining:
     """One training whose graph, which takes long to trace, serves several tests; its first step is still to come."""
-    settings = SupernetSettings(
-        epochs=20, batch_size=24, learning_rate=5e-3, random_networks=1, calibration_examples=96
-    )
+    settings = SupernetSettings(epochs=20, batch_size=24, learning_rate=5e-3, calibration_examples=96, **SANDWICH)
     controller = ControllerSettings(delay=0.0, learning_rate=0.1, samples=2)
     folder = tmp_path_factory.mktemp("traced")
     training = SupernetTraining(
@@ -119,6 +129,34 @@ def test_a_step_trains_both_ends_and_something_between(space: SearchSpace, lesso
         assert space.contains(rows).all()
     assert len({row.tobytes() for rows in drawn for row in rows[1:-1]}) > 10
     np.testing.assert_array_equal(training.rows(3), drawn[3], err_msg=str(seed))
+
+
+def test_without_the_ends_networks_are_balanced_and_learn_from_examples_of_their_own(
+    space: SearchSpace, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = SupernetTraining.__new__(SupernetTraining)
+    training.families, training.lesson, training.controller = Families(space, lesson.seed), lesson, None
+    training.supernet, training.steps = SupernetOfPlaces(space), 8  # type: ignore[assignment]
+    training.settings = SupernetSettings(batch_size=8, random_networks=3, **ALONE)
+    seen: list[list[StepNetwork]] = []
+    training.learner = type("Learner", (), {"train": lambda _, networks, *rest: seen.append(networks)})()  # type: ignore[assignment]
+    for step in range(10):  # of 8 examples each, 3 networks a step: all 240 once
+        rows = training.rows(step)
+        assert space.contains(rows).all()
+        assert sorted(rows[:, training.families.block_decisions[0]]) == [0, 1, 2]
+        training._weights_step(step)
+    taught = np.concatenate([one.batch[0]["image"] for networks in seen for one in networks])
+    assert len(np.unique(taught.reshape(len(taught), -1), axis=0)) == len(
+        np.unique(lesson._prepared(lesson.training.batch(slice(None))[0])["image"].reshape(240, -1), axis=0)
+    )
+    training.settings = dataclasses.replace(training.settings, rank_weight=1.0)
+    training._weights_step(0)
+    assert seen[-1][0].batch is seen[-1][1].batch, "losses are compared on the same examples"
+
+
+def test_nothing_teaches_without_the_largest() -> None:
+    with pytest.raises(InputError, match="distillation needs sandwich"):
+        SupernetSettings(sandwich=False, distillation=0.5)
 
 
 def test_both_ends_come_with_all_blocks(space: SearchSpace) -> None:

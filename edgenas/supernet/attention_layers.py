@@ -1,0 +1,54 @@
+"""Shared layers of the ops that attention has beside convolutions: layer norms and relative biases.
+
+Channels and heads are prefixes of the most there are. A head is a run of neighbouring channels, so that a narrower
+attention has the first heads of a wider one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgenas.export._tensorflow import tensorflow
+from edgenas.export.keras.computed_layers import RELATIVE_BIAS_DEVIATION, offset_numbers
+from edgenas.spaces.ops import LayerNorm, RelativeBias
+from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Variant, shared_layer_for
+
+Tensors = Sequence[Any]
+
+
+@shared_layer_for(LayerNorm, fixed=lambda op: (op.epsilon,))
+def _layer_norm(variants: Sequence[Variant]) -> SharedLayer:
+    channels = max(variant.inputs[0][-1] for variant in variants)
+
+    def numbers(variant: Variant) -> tuple[int, ...]:
+        return (variant.inputs[0][-1],)
+
+    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
+        return [tensorflow().slice(weight, [0], [numbers[0]]) for weight in weights]
+
+    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
+        tf = tensorflow()
+        scale, shift = view(op, weights, numbers)
+        mean, variance = tf.nn.moments(inputs[0], [-1], keepdims=True)
+        return (inputs[0] - mean) * tf.math.rsqrt(variance + op.epsilon) * scale + shift, None
+
+    return SharedLayer((SharedWeight((channels,), mean=1.0), SharedWeight((channels,))), numbers, view, compute)
+
+
+@shared_layer_for(RelativeBias, fixed=lambda op: (op.height, op.width))
+def _relative_bias(variants: Sequence[Variant]) -> SharedLayer:
+    heads = max(variant.inputs[0][0] for variant in variants)
+    offsets = max(variant.op.offsets for variant in variants)  # type: ignore[attr-defined]
+
+    def numbers(variant: Variant) -> tuple[int, ...]:
+        return (variant.inputs[0][0],)
+
+    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
+        return [tensorflow().slice(weights[0], [0, 0], [numbers[0], op.offsets])]
+
+    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
+        (table,) = view(op, weights, numbers)
+        return inputs[0] + tensorflow().gather(table, offset_numbers(op.height, op.width), axis=1), None
+
+    return SharedLayer((SharedWeight((heads, offsets), RELATIVE_BIAS_DEVIATION),), numbers, view, compute)

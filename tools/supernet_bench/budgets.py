@@ -1,0 +1,69 @@
+"""Three budgets from one supernet: how much of each the shipped model uses when it is measured."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from edgenas.recipe.recipe import Recipe
+from edgenas.run.pipeline import run
+from edgenas.spaces.yaml_reading import dump_yaml
+from supernet_bench.claims import claim
+from supernet_bench.equal import image_file
+
+_LEAST = 0.85
+
+
+def run_budgets(options: argparse.Namespace) -> dict[str, Any]:
+    """The JSON document."""
+    options.work.mkdir(parents=True, exist_ok=True)
+    data, _, _ = image_file(options)
+    limits = [float(text) for text in options.limits.split(",")]
+    recipe = Recipe.parse(
+        dump_yaml(
+            {
+                "name": "budgets",
+                "data": {"path": str(data)},
+                "space": {"name": options.space},
+                "device": {"name": options.device},
+                "budget": {"latency_ms": limits},
+                "search": {
+                    "algorithm": "supernet",
+                    "finalists": 1,
+                    "training": {
+                        "epochs": options.short_epochs,
+                        "images": options.short_images,
+                        "batch_size": 64,
+                    },
+                },
+                "supernet": {
+                    "epochs": 10_000,
+                    "max_steps": options.steps,
+                    "scores": options.scores,
+                    "trials": options.trials,
+                },
+                "training": {"epochs": options.epochs, "batch_size": 64},
+            }
+        ),
+        "the recipe of this benchmark",
+    )
+    result = run(recipe, resume=True, quiet=True, output=options.work / recipe.name)
+    used = {}
+    for one in result.bundles:
+        limit = one.budget["latency_ms"]
+        measured = one.export.measured.get("latency_ms", 0.0)
+        used[f"{limit:g}"] = {
+            "measured_ms": measured,
+            "share": measured / limit,
+            "top1": one.export.scores[2] if one.export.done else None,
+        }
+        print(one.words, flush=True)
+    return {
+        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
+        "used": used,
+        "claims": [
+            claim(f"share of {limit} ms that the shipped model takes, measured", found["share"], _LEAST, least=True)
+            for limit, found in used.items()
+        ]
+        + [claim("the largest of these shares", max(found["share"] for found in used.values()), 1.0)],
+    }
