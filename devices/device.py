@@ -144,8 +144,6 @@ class Device(ABC):
     #: Whether it tells what each operator adds to a network (:attr:`Measurement.shares`), so that blocks are seen
     #: there.
     tells_shares: ClassVar[bool] = False
-    #: Costs of memory that it tells beside the latency (:attr:`Measurement.memory`); they can be budgeted.
-    memory_costs: ClassVar[tuple[str, ...]] = ()
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"

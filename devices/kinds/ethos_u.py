@@ -43,7 +43,6 @@ class EthosUDevice(ComputedDevice):
 
     at_once: ClassVar[int] = AT_ONCE
     tells_shares: ClassVar[bool] = True
-    memory_costs: ClassVar[tuple[str, ...]] = ("sram_bytes", "flash_bytes")
     needs_known_shapes: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:

@@ -27,7 +27,7 @@ from edgenas.spaces.text import one_line
 from edgenas.spaces.yaml_reading import dump_yaml, parse_document
 from edgenas.study.documents import read_documents
 from edgenas.study.scheduler import SchedulerFactory
-from edgenas.study.store import StudyStore, open_study
+from edgenas.study.store import open_study
 from edgenas.study.workers import EvaluatorFactory
 
 _NAME_LENGTH = 80
@@ -139,15 +139,3 @@ def _check_inputs(context: RunContext, url: Path | str) -> None:
         raise InputError(f"{url}: not what the study was begun with. {error}") from None
     if remark:
         context.progress.say(f"{url}: {remark}")
-
-
-def study_of(url: Path | str) -> StudyStore:
-    """The study of a run folder or behind a URL. Raises InputError when there is none."""
-    if isinstance(url, str) and "://" in url:
-        return open_study(url)
-    folder = RunFolder(url)
-    if Path(url).is_dir():
-        if not folder.study_path.is_file():
-            raise InputError(f"{url}: holds no study yet; `edgenas search` begins one")
-        return open_study(folder.study_path)
-    return open_study(Path(url))

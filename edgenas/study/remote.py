@@ -21,7 +21,6 @@ from edgenas.study.writes import LostTrialError, NumberTakenError
 
 #: Our service's one method: JSON ``{"method", "arguments"}`` to ``{"value"}`` or ``{"error", "words"}``.
 SERVICE, METHOD = "edgenas.Study", "Call"
-SCHEME = "grpc://"
 DEFAULT_PORT = 13000
 ERRORS: dict[str, type[EdgeNASError]] = {
     kind.__name__: kind for kind in (InputError, WorkError, NumberTakenError, LostTrialError)
