@@ -128,6 +128,8 @@ class Measurement:
     memory: Mapping[str, int] = field(default_factory=dict)
     #: What each operator adds, in the file's order, where a device tells it without running.
     shares: tuple[OperatorShare, ...] = ()
+    #: Operators that fall to another processor and are not in the latency, where a device tells.
+    uncounted: int = 0
 
     def __post_init__(self) -> None:
         values = np.asarray(self.samples_ms, dtype=np.float64)

@@ -66,14 +66,16 @@ class Wanted:
     core: str
     clock_mhz: float
     engine: str
+    ram_kib: int
+    flash_kib: int | None = None
 
 
 WANTED = (
-    Wanted("cortex-m4", "ST NUCLEO-L4R5ZI-P", "Cortex-M4", 120, "ST Edge AI (MLPerf Tiny 1.3)"),
-    Wanted("cortex-m7", "ST NUCLEO-H7A3ZI-Q", "Cortex-M7", 280, "X-CUBE-AI (MLPerf Tiny 1.2)"),
-    Wanted("cortex-m33", "ST NUCLEO-U385RG-Q", "Cortex-M33", 96, "ST Edge AI (MLPerf Tiny 1.3)"),
-    Wanted("stm32h747", "STM32H747", "Cortex-M7", 400, "X-CUBE-AI 10 (ST model zoo)"),
-    Wanted("stm32n6570", "STM32N6570", "Neural-ART NPU", 1000, "ST Edge AI 2 (ST model zoo)"),
+    Wanted("cortex-m4", "ST NUCLEO-L4R5ZI-P", "Cortex-M4", 120, "ST Edge AI (MLPerf Tiny 1.3)", 640, 2048),
+    Wanted("cortex-m7", "ST NUCLEO-H7A3ZI-Q", "Cortex-M7", 280, "X-CUBE-AI (MLPerf Tiny 1.2)", 1184, 2048),
+    Wanted("cortex-m33", "ST NUCLEO-U385RG-Q", "Cortex-M33", 96, "ST Edge AI (MLPerf Tiny 1.3)", 256, 1024),
+    Wanted("stm32h747", "STM32H747", "Cortex-M7", 400, "X-CUBE-AI 10 (ST model zoo)", 1024, 2048),
+    Wanted("stm32n6570", "STM32N6570", "Neural-ART NPU", 1000, "ST Edge AI 2 (ST model zoo)", 4300),
 )
 
 
@@ -113,6 +115,12 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def memory_of(wanted: Wanted) -> dict[str, Any]:
+    """RAM and flash of the board's chip; one without flash runs from what the board has beside it."""
+    flash = {} if wanted.flash_kib is None else {"flash_bytes": 1024 * wanted.flash_kib}
+    return {"ram_bytes": 1024 * wanted.ram_kib, **flash, "source": "the chip's maker"}
+
+
 def device(wanted: Wanted, fitted: Fit, errors: Mapping[str, Any], watts: float | None) -> dict[str, Any]:
     """The description of a device, as its YAML file has it."""
     speed, source = fitted.speed[wanted.board], "fitted by tools/fit_microcontrollers.py"
@@ -135,6 +143,7 @@ def device(wanted: Wanted, fitted: Fit, errors: Mapping[str, Any], watts: float 
         "options": {
             "board": wanted.board,
             "engine": wanted.engine,
+            "memory": memory_of(wanted),
             "constants": {
                 name: {"value": float(f"{value:.5g}"), "source": where} for name, (value, where) in values.items()
             },

@@ -30,7 +30,8 @@ from edgenas.spaces.errors import InputError
 RUNNER = Path(__file__).parents[1] / "on_device" / "runner.py"
 #: The runner and what it imports; on boards they lie side by side.
 RUNNER_FILES = tuple(
-    RUNNER.with_name(name) for name in ("runner.py", "machine.py", "sampling.py", "quiet_visit.py", "operator_times.py")
+    RUNNER.with_name(name)
+    for name in ("runner.py", "machine.py", "sampling.py", "engines.py", "quiet_visit.py", "operator_times.py")
 )
 #: The package that the runner imports when energy is asked for; on boards it comes as ``energy.zip``.
 METERS = RUNNER.parent / "energy"

@@ -23,8 +23,9 @@ from edgenas.devices.device import (
 from edgenas.devices.kinds.computed import ComputedDevice
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
 from edgenas.export.compilers.ethos_u.compiler import CompiledForEthosU, compile_for_ethos_u
-from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, VELA, Configuration, configure
+from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, Configuration, configure
 from edgenas.export.compilers.ethos_u.report import VelaReport
+from edgenas.export.extra import VELA
 from edgenas.export.resident import AT_ONCE
 from edgenas.spaces.errors import InputError
 
@@ -129,7 +130,7 @@ class EthosUDevice(ComputedDevice):
             "off_chip_traffic_bytes": report.off_chip_bytes,
         }
         latency_ms = max(factor * report.latency_ms, _LEAST_MS)
-        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares)
+        return Measurement((latency_ms,), self._provenance(told), memory=memory, shares=shares, uncounted=len(left))
 
     def _provenance(self, told: str) -> Provenance:
         configuration: Any = self.configuration

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,15 +37,20 @@ from edgenas.devices.kinds.client import (
 )
 from edgenas.devices.kinds.outcomes import Outcomes
 from edgenas.devices.measurement import Provenance
+from edgenas.devices.on_device.engines import ENGINES, LITERT
 from edgenas.export.temporary import temporary_folder
 from edgenas.spaces.errors import InputError
 
 
 @register_device("local")
 class LocalDevice(Device):
-    """Runs ``devices/on_device/runner.py`` with this Python, or with the one that the option ``python`` names."""
+    """Runs ``devices/on_device/runner.py`` with this Python, or with the one that the option ``python`` names.
 
-    option_names: ClassVar[tuple[str, ...]] = ("python",)
+    ``engine`` is one of :data:`edgenas.devices.on_device.engines.ENGINES`; ``threads``, of the device, stands instead
+    of one thread.
+    """
+
+    option_names: ClassVar[tuple[str, ...]] = ("python", "engine", "threads")
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
@@ -55,6 +61,12 @@ class LocalDevice(Device):
                 f"{spec.source}: unknown option {unknown[0]!r}: a device of kind {self.kind} takes {known}"
             )
         self.python = str(spec.options.get("python") or sys.executable)
+        self.engine = str(spec.options.get("engine") or LITERT)
+        if self.engine not in ENGINES:
+            raise InputError(f"{spec.source}: option 'engine' must be one of {', '.join(ENGINES)}, not {self.engine!r}")
+        self.threads = spec.options.get("threads", 1)
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
+            raise InputError(f"{spec.source}: option 'threads' must be a whole number from 1, not {self.threads!r}")
 
     @property
     def lock_names(self) -> tuple[str, ...]:
@@ -67,7 +79,11 @@ class LocalDevice(Device):
 
     def runner_settings(self) -> dict[str, Any]:
         """Settings of the runner beyond those of a measurement."""
-        return {}
+        return {"engine": self.engine}
+
+    def _own(self, settings: MeasureSettings) -> MeasureSettings:
+        """With the device's threads, unless more are asked for."""
+        return replace(settings, threads=max(self.threads, settings.threads))
 
     def _open(self, settings: MeasureSettings, anchor: str | None = None) -> RunnerProcess:
         extra = self.runner_settings()
@@ -80,7 +96,7 @@ class LocalDevice(Device):
             return meter_of(runner.facts())
 
     def identity(self, *, threads: int = 1) -> Provenance:
-        settings = MeasureSettings(threads=threads)
+        settings = self._own(MeasureSettings(threads=threads))
         with self._open(settings) as runner:
             return provenance_of(runner.facts(), {}, settings, self.name)
 
@@ -90,7 +106,7 @@ class LocalDevice(Device):
         settings: MeasureSettings | None = None,
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
-        settings = settings or MeasureSettings()
+        settings = self._own(settings or MeasureSettings())
         outcomes = Outcomes(on_result)
         with temporary_folder("measure") as folder:
             try:

@@ -24,14 +24,15 @@ from edgenas.spaces.errors import InputError
 
 #: Goes up when the formulas change.
 MODEL_VERSION = 1
-_OPTIONS = ("engine", "board", "constants", "errors")
+_OPTIONS = ("engine", "board", "memory", "constants", "errors")
 _FLOAT = ("FLOAT32", "FLOAT16")
 _LEAST_MS = 1e-6
 
 
 @register_device("microcontroller")
 class MicrocontrollerDevice(ComputedDevice):
-    """Options: ``board`` and ``engine`` that the figures are of, ``constants`` (every field of :class:`MicroConstants`
+    """Options: ``board`` and ``engine`` that the figures are of, ``memory`` of the board's chip (``ram_bytes`` and
+    ``flash_bytes``, which `edgenas check` holds a model against), ``constants`` (every field of :class:`MicroConstants`
     as ``{value, source}``), and ``errors`` of networks and boards left out (``{median, max, networks}``).
     """
 
@@ -40,6 +41,7 @@ class MicrocontrollerDevice(ComputedDevice):
         for key in spec.options:
             if key not in _OPTIONS:
                 raise InputError(f"{spec.source}: unknown option {key!r}: kind {self.kind} takes {', '.join(_OPTIONS)}")
+        self.memory = _read_memory(spec)
         self.constants = _read_constants(spec)
         self.errors = _read_errors(spec)
 
@@ -87,6 +89,19 @@ class MicrocontrollerDevice(ComputedDevice):
             protocol="; ".join(words),
             time_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
+
+
+def _read_memory(spec: DeviceSpec) -> dict[str, int]:
+    """The chip's memory by name. Raises InputError naming the key."""
+    memory = spec.options.get("memory") or {}
+    keys = ("ram_bytes", "flash_bytes")
+    if not isinstance(memory, Mapping) or (unknown := set(memory) - {*keys, "source"}):
+        told = f"unknown key {sorted(map(str, unknown))[0]!r}" if isinstance(memory, Mapping) else f"found {memory!r}"
+        raise InputError(f"{spec.source}: option 'memory': {told}: expected {' and '.join(keys)}")
+    for key in set(keys) & set(memory):
+        if isinstance(memory[key], bool) or not isinstance(memory[key], int) or memory[key] < 1:
+            raise InputError(f"{spec.source}: option 'memory': {key} must be a number of bytes, found {memory[key]!r}")
+    return {key: memory[key] for key in keys if key in memory}
 
 
 def _read_constants(spec: DeviceSpec) -> MicroConstants:

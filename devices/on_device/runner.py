@@ -1,10 +1,11 @@
 """Measures TFLite models on the machine it runs on: all that the machine needs of EdgeNAS, with the files beside it.
 
-These are ``machine.py``, ``sampling.py``, ``quiet_visit.py`` for visits (see below), ``operator_times.py`` for those to
-long models, and the package ``energy`` (or ``energy.zip``) where energy is to be measured. Needs Python >= 3.7, NumPy
-and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one JSON object per line on standard
-input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It answers with one JSON object per line
-on standard output, flushed one by one, so that a crash loses nothing that was measured:
+These are ``machine.py``, ``sampling.py``, ``engines.py`` for other engines, ``quiet_visit.py`` for visits (see below),
+``operator_times.py`` for those to long models, and the package ``energy`` (or ``energy.zip``) where energy is to be
+measured. Needs Python >= 3.7, NumPy and one LiteRT runtime (ai-edge-litert, tflite-runtime or TensorFlow). It reads one
+JSON object per line on standard input: first the settings, then one ``{"id": TEXT, "path": FILE}`` per model. It
+answers with one JSON object per line on standard output, flushed one by one, so that a crash loses nothing that was
+measured:
 
     {"facts": {...}}                                             the machine and the runtime, once
     {"id": TEXT, "samples_ms": [...], "runs": N, "warmup_runs": N, "batch": N}
@@ -35,6 +36,9 @@ run's operators as ``operators_us``, in whole microseconds, cut off. With 0, tha
 With the setting ``delegate``, a shared library such as ``libedgetpu.so.1``, models run through that delegate, with
 ``delegate_options`` (text by text) handed to it. When it cannot be loaded nothing is measured: there is no fall-back to
 the CPU.
+
+The setting ``engine`` (see :mod:`edgenas.devices.on_device.engines`) names another way to run models: LiteRT's own
+kernels without XNNPACK, or OpenVINO.
 
 With the setting ``energy`` (see :data:`edgenas.devices.on_device.energy.DEFAULTS`), each model runs once more beside
 the machine's energy
@@ -86,6 +90,7 @@ DEFAULTS: dict[str, Any] = {
     "operators_above": None,
     "operator_seconds": 0.2,
     "cooldown_seconds": 120.0,
+    "engine": "litert",
     "delegate": None,
     "delegate_options": {},
     "energy": None,
@@ -127,6 +132,15 @@ def find_runtime() -> tuple[Any, str, str]:
     raise NoRuntimeError(
         f"no LiteRT runtime for {sys.executable}: pip install ai-edge-litert; tried {', '.join(tried)}"
     )
+
+
+def find_engine(name: str) -> tuple[Any, str, str]:
+    """(maker of interpreters, name, version) of an engine. Raises RuntimeError with what to install."""
+    if name == DEFAULTS["engine"]:
+        return find_runtime()
+    engines = sibling("engines")
+    found: tuple[Any, str, str] = engines.engine_of(name, None if name == engines.OPENVINO else find_runtime())
+    return found
 
 
 def with_delegate(make_interpreter: Any, library: str, options: dict[str, str]) -> Any:
@@ -291,7 +305,7 @@ def operator_times(distribution: str, settings: dict[str, Any]) -> Any:
     """The clock of operators (:class:`edgenas.devices.on_device.operator_times.OperatorTimes`), or None where the
     runtime has none.
     """
-    if settings["delegate"] or distribution != RUNTIMES[0][1]:
+    if settings["delegate"] or settings["engine"] != DEFAULTS["engine"] or distribution != RUNTIMES[0][1]:
         return None
     module = sibling("operator_times")
     return module.OperatorTimes() if module.are_told(settings["anchor"], settings["threads"]) else None
@@ -340,8 +354,8 @@ def serve(jobs_file: TextIO, answer: Callable[[dict[str, Any]], None]) -> int:
     """Reads settings and jobs, answers each. Returns the exit code."""
     settings = dict(DEFAULTS, **json.loads(jobs_file.readline()))
     try:
-        make_interpreter, distribution, version = find_runtime()
-    except NoRuntimeError as error:
+        make_interpreter, distribution, version = find_engine(settings["engine"])
+    except RuntimeError as error:
         answer({"fatal": str(error)})
         return 3
     if settings["delegate"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +24,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(
-    model: Path = typer.Argument(metavar="MODEL.tflite", help="The model file, compiled or not."),
+    model: Path | None = typer.Argument(None, metavar="MODEL.tflite", help="The model file, compiled or not."),
     target: str | None = typer.Option(
-        None, "--target", help="coral (the default), tflm, cpu, or the name of a device such as ethos-u55-128."
+        None,
+        "--target",
+        help="coral (the default), tflm, cpu, stm32mp2, or the name of a device such as ethos-u55-128.",
     ),
+    space: str | None = typer.Option(
+        None, "--space", help="Instead of a model: random int8 networks of this space, at each --input-shape."
+    ),
+    input_shape: list[str] = typer.Option(
+        [], "--input-shape", metavar="HxWxC", help="With --space: a size of the input; once for each size."
+    ),
+    networks: int = typer.Option(5, "--networks", min=1, help="With --space: how many networks of each size."),
+    seed: int = typer.Option(0, "--seed", min=0, help="With --space: of the networks."),
     compile_it: bool = typer.Option(True, "--compile/--no-compile", help="Ask edgetpu_compiler too, if installed."),
     signature: str | None = SIGNATURE,
     shape: list[str] = SHAPE,
@@ -38,18 +50,36 @@ def check(
     answers, for microcontrollers (tflm) their own interpreter.
     """
     from edgenas.export.compilers.edgetpu.check import check_edgetpu
+    from edgenas.export.targets.report import compiled_for
+    from edgenas.spaces.errors import InputError
 
+    if space is not None:
+        from edgenas.cli.check_space import print_coverage
+
+        if model is not None:
+            raise InputError(f"--space takes networks of a space; leave {model} out")
+        print_coverage(check_target, space, target or "coral", input_shape, networks, seed, as_json)
+        return
+    if model is None:
+        raise InputError("expected a model: edgenas check MODEL.tflite, or networks of a space: --space NAME")
+    if input_shape:
+        raise InputError("--input-shape belongs to --space; --shape NAME=AxB closes open sides of a model")
     content = read_model(model)
     with naming(model):
         chosen = choose_model(content, signature=signature, shapes=shape, is_fed=False, keep_open=True)
         content = chosen.content
         report = check_edgetpu(content)
     is_coral = target in (None, "coral")
+    compiled = compiled_for(content)
     said = None if report.compiled or not compile_it or not is_coral else _ask_compiler(content)
-    if target is not None:
-        found = check_target(content, target)
+    is_of_another = compiled is not None and not report.compiled
+    if target is not None or is_of_another:
+        ask = checker_of(target or "coral")
+        with naming(model):
+            found = ask(content, target or "coral")
         if as_json:
-            print_json(found.to_json() | {"compiler": said, "model": chosen.to_json()})
+            plain = report.to_json() if target is None else {}
+            print_json(plain | found.to_json() | {"compiler": said, "model": chosen.to_json()})
         else:
             _print_target(found, model)
             print_notes(chosen)
@@ -57,7 +87,8 @@ def check(
     if said is not None:
         said["agrees"] = said.get("mapped", 0) == report.mapped
     if as_json:
-        print_json(report.to_json() | {"compiler": said, "model": chosen.to_json()})
+        known = {"already_compiled": compiled is not None, "compiled_for": compiled}
+        print_json(report.to_json() | known | {"compiler": said, "model": chosen.to_json()})
         return
     _print(report, model)
     print_notes(chosen)
@@ -85,24 +116,35 @@ def _ask_compiler(model: bytes) -> dict[str, Any] | None:
 
 
 def check_target(model: bytes, target: str) -> TargetReport:
-    """The answer of a target: ``coral``, ``tflm``, ``cpu``, or a device. Raises InputError for an unknown one."""
+    """The answer of a target: ``coral``, ``tflm``, ``cpu``, ``stm32mp2``, or a device.
+
+    Raises InputError for an unknown one.
+    """
+    return checker_of(target)(model, target)
+
+
+def checker_of(target: str) -> Callable[[bytes, str], TargetReport]:
+    """What gives the answer of a target. Raises InputError for an unknown one."""
     from edgenas.devices.device import device_files, get_device
     from edgenas.devices.kinds.ethos_u import EthosUDevice
+    from edgenas.devices.kinds.microcontroller import MicrocontrollerDevice
     from edgenas.export.targets.check import check_coral, check_cpu, check_ethos_u, check_tflm
+    from edgenas.export.targets.per_tensor import check_per_tensor
     from edgenas.spaces.errors import InputError
 
-    by_name = {"coral": check_coral, "tflm": check_tflm, "cpu": check_cpu}
-    by_kind = {"edgetpu": check_coral, "edgetpu-simulation": check_coral, "microcontroller": check_tflm}
+    by_name = {"coral": check_coral, "tflm": check_tflm, "cpu": check_cpu, "stm32mp2": check_per_tensor}
     if target in by_name:
-        return by_name[target](model, target)
+        return by_name[target]
     if target not in device_files():
         raise InputError(
-            f"unknown target {target!r}: expected coral, tflm, cpu, or a device, one of {', '.join(device_files())}"
+            f"unknown target {target!r}: expected {', '.join(by_name)}, or a device, one of {', '.join(device_files())}"
         )
     device = get_device(target)
     if isinstance(device, EthosUDevice):
-        return check_ethos_u(model, target, device.configuration)
-    return by_kind.get(device.kind, check_cpu)(model, target)
+        return functools.partial(check_ethos_u, configuration=device.configuration)
+    if isinstance(device, MicrocontrollerDevice):
+        return functools.partial(check_tflm, limits=device.memory)
+    return check_coral if device.kind in ("edgetpu", "edgetpu-simulation") else check_cpu
 
 
 def _print_target(report: TargetReport, model: Path) -> None:

@@ -221,7 +221,7 @@ def benchmark(
         return
     print(
         f"{origin(provenance.kind, device)}: {latency['runs']} runs after {provenance.warmup_runs} warm-up runs, "
-        f"{threads} thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
+        f"{provenance.threads} thread(s), {provenance.runtime} {provenance.runtime_version}, {provenance.cpu_model}"
     )
 
 

@@ -140,6 +140,12 @@ def export(
     layers: bool = typer.Option(
         False, "--layers", help="Instead: layer by layer, what quantization leaves of the float model's signal."
     ),
+    sensitivity: bool = typer.Option(
+        False,
+        "--sensitivity",
+        help="Instead: which layers cost accuracy in int8, and size and latency with the worst kept in float or int16; "
+        "needs edgenas[selective].",
+    ),
     quantizations: str | None = typer.Option(
         None, "--quantizations", help="Names for --compare or --layers, with commas; by default those without training."
     ),
@@ -170,8 +176,10 @@ def export(
     if trial != "best" and not (trial.isdecimal() and len(trial) <= 18):
         raise InputError(f"--trial: expected 'best' or a trial's number, not {trial[:40]!r}")
     number = None if trial == "best" else int(trial)
-    if sum((compare, layers, front, quantization is not None)) > 1:
-        raise InputError("--compare, --layers, --front and --quantization are one thing each; give one of them")
+    if sum((compare, layers, sensitivity, front, quantization is not None)) > 1:
+        raise InputError(
+            "--compare, --layers, --sensitivity, --front and --quantization are one thing each; give one of them"
+        )
     if front:
         from edgenas.cli.fronts import print_front
 
@@ -179,9 +187,18 @@ def export(
             raise InputError("--front exports every trial on the front; leave --trial out")
         print_front(folder, output, data_dir, as_json)
         return
+    if (compare or layers or sensitivity) and output is not None:
+        raise InputError(
+            "--output names the folder of a bundle, which --compare, --layers and --sensitivity do not write"
+        )
+    if sensitivity:
+        from edgenas.cli.sensitivity import print_sensitivity
+
+        if quantizations is not None:
+            raise InputError("--quantizations belongs to --compare or --layers; --sensitivity is about int8")
+        print_sensitivity(folder, number, data_dir, as_json)
+        return
     if compare or layers:
-        if output is not None:
-            raise InputError("--output names the folder of a bundle, which --compare and --layers do not write")
         from edgenas.cli.quantizations import print_comparison, print_layer_report
 
         names = tuple(filter(None, (quantizations or "").replace(" ", "").split(",")))

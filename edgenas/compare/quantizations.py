@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgenas.compare.side_by_side import measure_side_by_side
+from edgenas.compare.measured import measured_on
 from edgenas.export.files import write_atomically
 from edgenas.report.data import QUANTIZATIONS
 from edgenas.run.context import RunContext
@@ -79,7 +79,7 @@ class TrainedTrial:
         from edgenas.training.compress import quantize
 
         recipe = self.context.recipe
-        training, _ = self.context.dataset.split(recipe.data.validation_fraction, recipe.seed)
+        training, held_out = self.context.dataset.split(recipe.data.validation_fraction, recipe.seed)
         quantized = quantize(
             self.network,
             self.model,
@@ -89,6 +89,7 @@ class TrainedTrial:
             preprocessing=self.preprocessing,
             seed=derived_seed(recipe.seed, 3, self.number),
             settings=recipe.export.settings(recipe.training.settings().augmentation),
+            held_out=held_out,
         )
         files = shipped_files(self.context, self.network, quantized.model, self.preprocessing)
         return files, quantized.to_json()
@@ -101,24 +102,27 @@ def compare_quantizations(
 
     ``{"trial", "architecture", "device", "test_images", "top1_float", "rows": [{"quantization", "top1", "difference",
     "size_bytes", "latency", "times_float32", "sqnr_db", "worst_layer", "conversion_seconds"} or {"quantization",
-    "error"}]}``. ``difference`` is to the float model, ``latency`` as :func:`measure_side_by_side` has it, ``sqnr_db``
+    "error"}]}``. ``difference`` is to the float model, ``latency`` as :func:`measured_on` has it, ``sqnr_db``
     that of the outputs on :data:`LAYER_EXAMPLES` test images. A run for several devices has their names under
     ``devices``, and in each row ``{"devices": {NAME: {"latency", "times_float32"}}}``; the rest is of the first.
 
     Args:
         folder: the run.
         trial: a trial with a final training; None takes the shipped one.
-        names: recipes; empty takes all that need no training. Those that need it are trained here.
+        names: recipes; empty takes all that need no training and no search for layers. Those that need it are
+            trained here.
         data_dir: as elsewhere.
 
     Raises InputError for an unknown recipe, and when there is no run or no trained trial.
     """
     from edgenas.export.quantization import get_recipe, recipe_names
+    from edgenas.export.quantization.mixed import MIXED
     from edgenas.export.quantization.sqnr import compare_layers
     from edgenas.tasks.files import file_metrics
     from edgenas.training import evaluate
 
-    names = names or tuple(name for name in recipe_names() if get_recipe(name).fine_tuning is None)
+    quick = (name for name in recipe_names() if get_recipe(name).fine_tuning is None and name != MIXED)
+    names = names or tuple(quick)
     for name in names:
         get_recipe(name)
     trained = TrainedTrial(folder, trial, data_dir)
@@ -173,14 +177,7 @@ def compare_quantizations(
 
 def _measured_on(device: RunDevice, files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     """``{"latency", "times_float32"}`` of each file, side by side on a device."""
-    table = device.known_table
-    measured = measure_side_by_side(
-        device.device,
-        files,
-        threads=device.threads,
-        anchor_ms=None if table is None else table.anchor_ms,
-        settings=None if table is None else table.visit_settings(),
-    )
+    measured = measured_on(device, files)
     reference_ms = measured.get(_REFERENCE, {}).get("quiet_ms")
     times = {name: latency.get("quiet_ms") for name, latency in measured.items()}
     return {

@@ -26,15 +26,17 @@ def measure_side_by_side(
     """The quiet latency of each model, all visited in shuffled order, round after round.
 
     Each is ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``, or ``{"error"}`` in the device's
-    words. Raises DeviceLostError when the device cannot be used at all.
+    words; ``"uncounted"`` are operators that are not in it. Raises DeviceLostError when the device cannot be used at
+    all.
     """
     from edgenas.latency.costing.devices import costing_of
 
     rng = np.random.default_rng(seed)
     seen = costing_of(device).latencies(models, settings, rng=rng, threads=threads, anchor_ms=anchor_ms)
+    found = {name: {"error": str(error)} for name, error in seen.errors.items()}
+    found |= {name: _figures(latency, seen.kind) for name, latency in seen.found.items()}
     return {
-        name: {"error": str(seen.errors[name])} if name in seen.errors else _figures(seen.found[name], seen.kind)
-        for name in models
+        name: found[name] | ({"uncounted": seen.uncounted[name]} if name in seen.uncounted else {}) for name in models
     }
 
 

@@ -15,7 +15,6 @@ from pydantic import (
 )
 
 from edgenas.recipe.section import Section
-from edgenas.spaces.errors import InputError
 
 
 class DeviceRecipe(Section):
@@ -104,12 +103,10 @@ class BudgetRecipe(Section):
         if not self.limits:
             raise ValueError(f"expected at least one limit, of {', '.join(type(self).model_fields)}")
         if self.arena_bytes is not None:
-            from edgenas.export.micro.interpreter import MICRO
+            from edgenas.export.extra import MICRO
 
-            try:
-                MICRO.require()
-            except InputError as error:
-                raise ValueError(f"arena_bytes cannot be checked: {error}") from None
+            if missing := MICRO.missing():
+                raise ValueError(f"arena_bytes cannot be checked: {missing}")
         return self
 
     @property

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from edgenas.data.augmentation import Augmentation
 from edgenas.export.quantization.compression import CompressionSettings
+from edgenas.export.quantization.selective.settings import MixedSettings
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
 from edgenas.training.compress import QuantizationSettings
@@ -19,6 +20,7 @@ from edgenas.training.fine_tune import FineTuningSettings
 
 _TUNING = FineTuningSettings()
 _COMPRESSION = CompressionSettings()
+_MIXED = MixedSettings()
 
 
 class FineTuningRecipe(Section):
@@ -73,13 +75,32 @@ class FineTuningRecipe(Section):
         return self
 
 
+class MixedRecipe(Section):
+    """For mixed: int8 but for the few layers that cost accuracy, judged on the validation examples."""
+
+    limit: float = Field(
+        default=_MIXED.limit, ge=0, le=1, description="How far the metric may fall below the float model's."
+    )
+    keep: Literal["float", "int16"] = Field(
+        default="float",
+        description="What the worst layers stay in: float, or int16 activations with int8 weights, which integer "
+        "targets take too.",
+    )
+    layers: int = Field(default=_MIXED.layers, ge=1, description="How many of them at most.")
+
+    def settings(self) -> MixedSettings:
+        """The same as plain settings."""
+        return MixedSettings(self.limit, self.keep, self.layers)
+
+
 class ExportRecipe(Section):
     """What is shipped."""
 
     quantization: str = Field(
         default="int8",
         description="float32, float16, dynamic (int8 weights), int8 (integers only), int16x8, int8-qat (trained with "
-        "rounding), pruned, clustered, or such as pruned+int8 and clustered+int8-qat.",
+        "rounding), mixed (int8, but the worst layers finer), pruned, clustered, or such as pruned+int8 and "
+        "clustered+int8-qat.",
     )
     calibration: Literal["stratified", "random", "first"] = Field(
         default="stratified",
@@ -93,6 +114,7 @@ class ExportRecipe(Section):
         "held-out calibration images.",
     )
     fine_tuning: FineTuningRecipe = Field(default_factory=lambda: FineTuningRecipe())
+    mixed: MixedRecipe = Field(default_factory=lambda: MixedRecipe())
     candidates: int = Field(
         default=3,
         ge=1,
@@ -117,4 +139,5 @@ class ExportRecipe(Section):
             equalize=self.equalize,
             fine_tuning=self.fine_tuning.settings(augmentation),
             compression=self.fine_tuning.compression,
+            mixed=self.mixed.settings(),
         )

@@ -16,6 +16,7 @@ from edgenas.spaces import Network
 VALIDATION = "validation.json"
 #: What ``edgenas export RUN --compare`` writes into the run folder.
 QUANTIZATIONS = "quantizations.json"
+SENSITIVITY = "sensitivity.json"
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -84,6 +85,15 @@ class QuantizationTable:
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class SensitivityTables:
+    """What layers lose in int8, what keeping some of them finer costs, and what follows, in sentences."""
+
+    layers: QuantizationTable
+    choices: QuantizationTable
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,8 @@ class ReportData:
     """The supernet that the trials come from, of the algorithms that train one."""
     quantizations: QuantizationTable | None = None
     """The chosen network in several quantizations, side by side."""
+    sensitivity: SensitivityTables | None = None
+    """Which of its layers cost accuracy in int8."""
     mistakes: ClassMistakes | None = None
     """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
     files: Rows = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edgenas.report.budgets import read_budgets
-from edgenas.report.data import QUANTIZATIONS, VALIDATION, ReportData
+from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportData
 from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
@@ -18,6 +18,7 @@ from edgenas.report.load_table import with_table
 from edgenas.report.load_trials import metric_of, trial_pairs, trial_points, validation_pairs, with_kinds
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
+from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
 from edgenas.run.mistakes import mistakes_path
@@ -235,12 +236,15 @@ class _Reader:
         return self._try(str(path), lambda: with_training(data, path)) or data
 
     def _quantizations(self, data: ReportData) -> ReportData:
-        """What ``edgenas export RUN --compare`` left in the run folder."""
-        path = self.folder.path / QUANTIZATIONS
-        if not path.is_file():
-            return data
-        read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
-        return data if read is None else dataclasses.replace(data, quantizations=read)
+        """What ``edgenas export RUN --compare`` and ``--sensitivity`` left in the run folder."""
+        path, other = self.folder.path / QUANTIZATIONS, self.folder.path / SENSITIVITY
+        if path.is_file():
+            read = self._try(QUANTIZATIONS, lambda: quantization_table(json.loads(path.read_text(encoding="utf-8"))))
+            data = data if read is None else dataclasses.replace(data, quantizations=read)
+        if other.is_file():
+            found = self._try(SENSITIVITY, lambda: sensitivity_tables(json.loads(other.read_text(encoding="utf-8"))))
+            data = data if found is None else dataclasses.replace(data, sensitivity=found)
+        return data
 
     def _supernet(self, data: ReportData) -> ReportData:
         """What the run folder holds of a supernet, of the algorithms that train one."""

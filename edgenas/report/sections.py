@@ -16,6 +16,7 @@ from edgenas.report.front import front_html
 from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
+from edgenas.report.sensitivity import sensitivity_html
 from edgenas.report.supernet import ranking_html
 from edgenas.report.text import duration, escape, milliseconds
 from edgenas.report.trials import trials_html
@@ -270,9 +271,9 @@ def _how_to_validate(data: ReportData) -> str:
 
 
 def _quantizations(data: ReportData) -> str:
-    if data.quantizations is None:
-        return ""
-    return _section("quantizations", "Quantizations", "", quantizations_html(data.quantizations))
+    tables = "" if data.quantizations is None else quantizations_html(data.quantizations)
+    layers = "" if data.sensitivity is None else sensitivity_html(data.sensitivity)
+    return _section("quantizations", "Quantizations", "", tables, layers)
 
 
 def _mistakes(data: ReportData) -> str:

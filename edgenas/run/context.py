@@ -188,6 +188,5 @@ def table_precision(quantization: str) -> str:
     """
     from edgenas.export.quantization import get_recipe
 
-    if quantization == "float16":
-        return quantization
-    return "int8" if get_recipe(quantization).integer_only and quantization != "int16x8" else "float32"
+    recipe = get_recipe(quantization)
+    return recipe.precision or ("int8" if recipe.integer_only else "float32")

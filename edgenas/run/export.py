@@ -24,6 +24,7 @@ from edgenas.study.study import Trial
 if TYPE_CHECKING:
     from edgenas.data.examples import Examples
     from edgenas.export.bundle.bundle import BundleContents
+    from edgenas.export.quantization.selective.choice import Mixed
     from edgenas.export.verify import Agreement
     from edgenas.run.context import RunContext
     from edgenas.tasks.mistakes import Mistakes
@@ -64,6 +65,8 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
         f"{tested.float_metrics[metric]:.4f} (float) on {len(context.dataset.test)} test examples; "
         f"{'; '.join(one.words() for one in figures)}, {len(made.converted):,} bytes; saved in {destination}"
     )
+    if made.quantized.mixed is not None:
+        _write_sensitivity(context, trial, network, made.model, made.quantized.mixed, made.preprocessing)
     return replace(
         shipped,
         budget_use={use.name: BudgetUseRecord.from_json(use.to_json(), use.name) for use in uses},
@@ -95,9 +98,9 @@ def _make(context: RunContext, trial: Trial, network: Network, preprocessing: An
 
     model = build_keras(network)
     load_trained(context, trial.number, model)
-    training, _ = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
+    parts = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
     try:
-        quantized = _quantize(context, trial.number, network, model, training, preprocessing)
+        quantized = _quantize(context, trial.number, network, model, parts, preprocessing)
     except InputError as error:  # of this network: what is wrong with the recipe was found before the search
         return f"conversion failed: {error}"
     files = shipped_files(context, network, quantized.model, preprocessing)
@@ -209,6 +212,17 @@ def _record(
     )
 
 
+def _write_sensitivity(
+    context: RunContext, trial: Trial, network: Network, model: Any, mixed: Mixed, preprocessing: Any
+) -> None:
+    """What the layers lose in int8 and what each choice costs, for the report."""
+    from edgenas.compare.sensitivity import write_sensitivity
+    from edgenas.export.quantization import convert
+
+    reference = convert(model, quantization="float32")
+    write_sensitivity(context, trial.number, trial.architecture, network, [mixed], reference, preprocessing)
+
+
 def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigures]) -> list[BudgetUse]:
     """How much of each budget the file uses, beside what the search has seen."""
     found: dict[str, tuple[float, str]] = {}
@@ -232,32 +246,40 @@ def _budget_uses(context: RunContext, trial: Trial, figures: Sequence[DeviceFigu
 
 
 def _quantize(
-    context: RunContext, number: int, network: Network, model: Any, examples: Examples, preprocessing: Any
+    context: RunContext,
+    number: int,
+    network: Network,
+    model: Any,
+    parts: tuple[Examples, Examples],
+    preprocessing: Any,
 ) -> Quantized:
-    """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown."""
+    """The file in the recipe's quantization, fine-tuned first where that needs it, with progress shown.
+
+    ``parts`` are the examples for training and for validation.
+    """
     from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.mixed import MIXED
     from edgenas.training.compress import quantize
 
-    recipe = context.recipe
+    recipe, (examples, held_out) = context.recipe, parts
     settings = recipe.export.settings(recipe.training.settings().augmentation)
+    name = recipe.export.quantization
     with ExitStack() as stack:
         on_step = None
-        if get_recipe(recipe.export.quantization).fine_tuning is not None:
-            bar = stack.enter_context(context.progress.task("fine-tune", settings.fine_tuning.steps(len(examples))))
-
-            def on_step(step: int, steps: int) -> None:
-                bar.update(step)
-
+        if name == MIXED or get_recipe(name).fine_tuning is not None:
+            title = "layers" if name == MIXED else "fine-tune"
+            on_step = stack.enter_context(context.progress.task(title, 1)).update_of
         quantized = quantize(
             network,
             model,
-            recipe.export.quantization,
+            name,
             examples=examples,
             task=context.task,
             preprocessing=preprocessing,
             seed=derived_seed(recipe.seed, _SEED_PURPOSE, number),
             settings=settings,
             on_step=on_step,
+            held_out=held_out,
         )
     context.log.event("converted", trial=number, **quantized.to_json())
     context.progress.say(f"converted: {quantized.summary()}")

@@ -46,6 +46,14 @@ class ProgressBar:
             self._last_line = time.monotonic()
             self.progress.say(f"  {self.title}: {done}/{self.total}{self._time_left()}{', ' + note if note else ''}")
 
+    def update_of(self, done: int, total: int) -> None:
+        """The same where the number of units is known only now."""
+        if total != self.total:
+            self.total = total
+            if self.progress.bars is not None and self._id is not None:
+                self.progress.bars.update(self._id, total=total)
+        self.update(done)
+
     def _time_left(self) -> str:
         fresh = self.done - self._first
         if not fresh or self.done >= self.total:

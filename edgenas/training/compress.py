@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgenas.data.examples import Examples
 from edgenas.export.quantization.compression import CompressionSettings
+from edgenas.export.quantization.selective.settings import MixedSettings
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.tasks.ends import bound
 from edgenas.tasks.task import Task
 from edgenas.training.fine_tune import FineTuningSettings, fine_tune
+from edgenas.training.mixed import mix_trained
+
+if TYPE_CHECKING:
+    from edgenas.export.quantization.selective.choice import Mixed
 
 CALIBRATIONS = ("stratified", "random", "first")
 
@@ -31,6 +36,7 @@ class QuantizationSettings:
         equalize: try cross-layer equalisation before int8 conversion; it is kept where it lowers the error.
         fine_tuning: of recipes that train.
         compression: of recipes that prune or cluster.
+        mixed: of the recipe ``mixed``: its limit, and what it keeps.
     """
 
     calibration: str = "stratified"
@@ -38,6 +44,7 @@ class QuantizationSettings:
     equalize: bool = False
     fine_tuning: FineTuningSettings = field(default_factory=FineTuningSettings)
     compression: CompressionSettings = field(default_factory=CompressionSettings)
+    mixed: MixedSettings = field(default_factory=MixedSettings)
 
     def __post_init__(self) -> None:
         if self.calibration not in CALIBRATIONS:
@@ -55,13 +62,15 @@ class Quantized:
         conversion_seconds: of the conversion alone, checks included.
         training_seconds: of the fine-tuning; 0 for recipes without.
         notes: what is worth telling: ``sparsity`` and ``distinct`` values of kernels as found in the file,
-            ``equalization``, ``degenerate`` tensors.
+            ``equalization``, ``degenerate`` tensors, ``mixed`` choices.
+        mixed: of the recipe ``mixed``: what it tried.
     """
 
     model: bytes
     conversion_seconds: float
     training_seconds: float
     notes: Mapping[str, Any]
+    mixed: Mixed | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Seconds and notes."""
@@ -84,6 +93,8 @@ class Quantized:
             state = "kept" if equalization["applied"] else "not kept"
             parts.append(f"cross-layer equalisation tried on {equalization['pairs']} pairs and {state}")
         parts += [f"note: {item}" for item in self.notes.get("degenerate", ())]
+        if self.mixed is not None:
+            parts.append(self.mixed.words())
         return ", ".join(parts)
 
 
@@ -94,6 +105,15 @@ def calibration_inputs(
     count = min(settings.calibration_images, len(examples))
     rows = task.calibration_rows(examples, settings.calibration, count, seed)
     return task.prepare(examples.batch(rows)[0], preprocessing)
+
+
+def calibration_for(
+    network: Network, examples: Examples, settings: QuantizationSettings, *, task: Task, preprocessing: Any, seed: int
+) -> Any:
+    """:func:`calibration_inputs` in the order of a network's inputs: one array, or a list of them."""
+    named = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
+    ordered = bound(named, [name for name, _ in network.inputs])
+    return ordered[0] if len(ordered) == 1 else ordered
 
 
 def quantize(
@@ -107,6 +127,7 @@ def quantize(
     seed: int,
     settings: QuantizationSettings | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    held_out: Examples | None = None,
 ) -> Quantized:
     """The file of a trained network in one of the registered recipes.
 
@@ -119,7 +140,8 @@ def quantize(
         preprocessing: of the examples.
         seed: of the choice and order of examples.
         settings: how; the defaults when left out.
-        on_step: called with (steps done, steps) during a fine-tuning.
+        on_step: called with (steps done, steps) during a fine-tuning, or (layers done, layers) of mixed precision.
+        held_out: examples that ``mixed`` judges layers on; those for training when left out.
 
     Raises:
         InputError: unknown recipe, or an extra is not installed.
@@ -127,17 +149,16 @@ def quantize(
     """
     from edgenas.export.quantization import convert, get_recipe
     from edgenas.export.quantization.degenerate import require_quantizable
+    from edgenas.export.quantization.mixed import MIXED
     from edgenas.export.quantization.preparation import prepare
 
     settings = settings or QuantizationSettings()
     recipe = get_recipe(quantization)
-    named_inputs = calibration_inputs(examples, settings, task=task, preprocessing=preprocessing, seed=seed)
-    ordered = bound(named_inputs, [name for name, _ in network.inputs])
-    calibration: Any = ordered[0] if len(ordered) == 1 else ordered
-    if len(ordered) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):
+    calibration = calibration_for(network, examples, settings, task=task, preprocessing=preprocessing, seed=seed)
+    if len(network.inputs) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):
         raise InputError(
             f"quantization {quantization!r}{' with equalize' * settings.equalize} takes networks of one input, "
-            f"{network.name!r} has {len(ordered)}; choose int8"
+            f"{network.name!r} has {len(network.inputs)}; choose int8"
         )
     notes: dict[str, Any] = {}
     training_seconds = 0.0
@@ -160,6 +181,19 @@ def quantize(
     start = time.monotonic()
     if recipe.integer_only:
         notes["degenerate"] = [str(item) for item in require_quantizable(model, calibration)]
+    if quantization == MIXED:
+        mixed = mix_trained(
+            network,
+            model,
+            calibration,
+            examples if held_out is None else held_out,
+            task=task,
+            preprocessing=preprocessing,
+            seed=seed,
+            settings=settings.mixed,
+            on_layer=on_step,
+        )
+        return Quantized(mixed.choice.model, time.monotonic() - start, 0.0, {"mixed": mixed.to_json()}, mixed)
     if settings.equalize and recipe.needs_calibration and compression is None:
         from edgenas.export.quantization.equalization import equalized_conversion
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.micro.interpreter import MICRO, Arena, NotTakenError, allocate, not_taken, run
+from edgenas.export.extra import MICRO
+from edgenas.export.micro.interpreter import Arena, NotTakenError, allocate, not_taken, run
 from edgenas.export.tflite.reader import TfliteTensor, model_io, read_operators
 from edgenas.spaces.errors import EdgeNASError
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.optional_package import OptionalPackage
+from edgenas.export.extra import MICRO
 from edgenas.export.resident import Residents
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.arena import estimate_arena
@@ -23,7 +23,6 @@ from edgenas.export.tflite.model_rewriting import rewrite
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
 from edgenas.spaces.errors import InputError, WorkError
 
-MICRO = OptionalPackage("tflite-micro", "micro", "the microcontrollers' interpreter")
 #: No microcontroller has more.
 _LARGEST_ARENA = 256 * 2**20
 _ALIGNMENT = 16

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgenas.export.quantization import fine_tuned as _fine_tuned  # noqa: F401  (registers its recipes)
+from edgenas.export.quantization import mixed as _mixed  # noqa: F401  (registers its recipe)
 from edgenas.export.quantization import recipes as _recipes  # noqa: F401  (registers its recipes)
 from edgenas.export.quantization.recipe import (
     Calibration,

@@ -48,6 +48,8 @@ class QuantizationRecipe(ABC):
     needs_calibration: ClassVar[bool] = False
     #: Whether every tensor, input and output included, must come out as an integer; checked after conversion.
     integer_only: ClassVar[bool] = False
+    #: Precision of the latency table that predicts its files; None: int8 for what computes on int8 alone, else float32.
+    precision: ClassVar[str | None] = None
     #: What the network must be fine-tuned for before :meth:`convert`; None when a trained model is all it takes.
     fine_tuning: ClassVar[FineTuning | None] = None
 

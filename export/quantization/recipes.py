@@ -26,6 +26,7 @@ class Float16(QuantizationRecipe):
     """Weights stored in 16 bits: half the size; computes in float32 on a CPU, in float16 where there is hardware."""
 
     summary: ClassVar[str] = "weights in 16 bits, computes in float"
+    precision: ClassVar[str | None] = "float16"
 
     def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         from edgenas.export._tensorflow import tensorflow
@@ -85,6 +86,7 @@ class Int16x8(QuantizationRecipe):
     summary: ClassVar[str] = "integers only, 16-bit activations: closest to float, slow kernels"
     needs_calibration = True
     integer_only = True
+    precision: ClassVar[str | None] = "float32"
 
     def convert(self, model: Any, calibration: Calibration | None) -> bytes:
         ops = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"

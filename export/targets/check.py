@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgenas.export.compilers.edgetpu.check import check_edgetpu
 from edgenas.export.compilers.ethos_u.compiler import compile_for_ethos_u
 from edgenas.export.compilers.ethos_u.configuration import Configuration
-from edgenas.export.micro.interpreter import MICRO, NotTakenError, allocate, not_taken
+from edgenas.export.extra import MICRO
+from edgenas.export.micro.interpreter import NotTakenError, allocate, not_taken
 from edgenas.export.targets.report import Placed, TargetReport, compiled_for, compiled_report
 from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
@@ -48,14 +49,21 @@ def check_ethos_u(model: bytes, target: str, configuration: Configuration) -> Ta
         "off_chip_traffic_bytes": report.off_chip_bytes,
         "arena_bytes": report.arena_bytes,
     }
-    placed = tuple(Placed(one.index, one.name, one.on_npu, one.reason or "runs on the NPU") for one in report.operators)
+    placed = tuple(
+        Placed(one.index, one.name, one.on_npu, one.reason or f"runs on the NPU, {one.cycles:,} cycles")
+        for one in report.operators
+    )
     changes = [_operators_words(report.on_cpu, placed)] if report.on_cpu else []
-    facts = {"configuration": configuration.to_json(), "estimate": report.to_json()}
+    cycles = {str(one.index): one.cycles for one in report.operators if one.on_npu}
+    facts = {"configuration": configuration.to_json(), "estimate": report.to_json(), "operator_cycles": cycles}
     return TargetReport(target, placed, "Ethos-U", "CPU", memory, tuple(changes), None, facts)
 
 
-def check_tflm(model: bytes, target: str) -> TargetReport:
-    """What the microcontrollers' interpreter takes. Raises InputError for what is no model, or without it."""
+def check_tflm(model: bytes, target: str, limits: Mapping[str, int] | None = None) -> TargetReport:
+    """What the microcontrollers' interpreter takes, and whether a chip of ``limits`` has room for it.
+
+    Raises InputError for what is no model, or without the interpreter.
+    """
     version = MICRO.require()
     if (compiled := compiled_for(model)) == "Edge TPU":
         return compiled_report(target, model, compiled, "microcontroller")
@@ -72,6 +80,8 @@ def check_tflm(model: bytes, target: str) -> TargetReport:
         changes.append(_INTEGER)
     if reasons:
         changes.append(f"replace what the interpreter lacks: {_names(operators, reasons)}")
+    memory |= {f"chip_{name}": size for name, size in (limits or {}).items()}
+    changes += _too_large(memory)
     if compiled:
         changes = ["compiled for Ethos-U: it runs where the firmware registers the operator ethos-u"]
     facts = {"runtime": f"tflite-micro {version}"}
@@ -95,6 +105,19 @@ def check_cpu(model: bytes, target: str) -> TargetReport:
     with contextlib.suppress(InputError):
         memory["activation_bytes"] = estimate_arena(model).activation_bytes
     return TargetReport(target, placed, "CPU", "not taken", memory, tuple(changes))
+
+
+def _too_large(memory: Mapping[str, int | None]) -> list[str]:
+    """What does not fit into a chip, in words."""
+    pairs = (
+        ("arena_bytes", "chip_ram_bytes", "a smaller input or fewer channels"),
+        ("file_bytes", "chip_flash_bytes", "fewer weights"),
+    )
+    return [
+        f"{needed.removesuffix('_bytes')} {need:,} bytes, of {room:,} bytes of {there[5:-6]}: {change}"
+        for needed, there, change in pairs
+        if (need := memory.get(needed)) is not None and (room := memory.get(there)) is not None and need > room
+    ]
 
 
 def _names(operators: Sequence[TfliteOperator], reasons: dict[int, str]) -> str:

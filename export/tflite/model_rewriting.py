@@ -13,6 +13,9 @@ from edgenas.export.tflite.reader import GARBAGE, read_subgraphs
 from edgenas.export.tflite.schema import FILE_IDENTIFIER, schema
 from edgenas.spaces.errors import InputError
 
+#: Offsets within a flatbuffer have 32 bits and a sign.
+_MOST_BYTES = 2**31
+
 
 def rewrite(model: bytes, change: Callable[[Any], None]) -> bytes:
     """The model after ``change`` of its object tree (the schema's ``ModelT``), constants on 16-byte boundaries.
@@ -23,7 +26,7 @@ def rewrite(model: bytes, change: Callable[[Any], None]) -> bytes:
     try:
         unpacked = schema().ModelT.InitFromPackedBuf(model, 0)
         change(unpacked)
-        unpacked.buffers = [AlignedBuffer(_content(buffer)) for buffer in unpacked.buffers]
+        unpacked.buffers = [AlignedBuffer(_content(buffer, model)) for buffer in unpacked.buffers]
         builder = flatbuffers.Builder(len(model) + 65536)
         builder.Finish(unpacked.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())
@@ -31,7 +34,12 @@ def rewrite(model: bytes, change: Callable[[Any], None]) -> bytes:
         raise InputError(f"damaged TFLite model: {error}; convert or export it again") from None
 
 
-def _content(buffer: Any) -> bytes | None:
+def _content(buffer: Any, model: bytes) -> bytes | None:
+    """A buffer's bytes; some writers put them behind the flatbuffer, where it names their place."""
     if buffer.offset > 1:
-        raise InputError("models above 2 GB, with constants behind the flatbuffer, cannot be rewritten")
+        if len(model) >= _MOST_BYTES:
+            raise InputError("models above 2 GB, with constants behind the flatbuffer, cannot be rewritten")
+        if buffer.offset + buffer.size > len(model):
+            raise InputError("it ends before its constants")
+        return model[buffer.offset : buffer.offset + buffer.size]
     return None if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()

@@ -60,7 +60,8 @@ class ComputedCosting:
         found = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
         kind = common_kind(outcome.provenance.kind for outcome in found.values())
         once = {name: QuietLatency(outcome.min, outcome.min, 0.0, 1, 1) for name, outcome in found.items()}
-        return ModelLatencies(once, kind, errors)
+        uncounted = {name: outcome.uncounted for name, outcome in found.items() if outcome.uncounted}
+        return ModelLatencies(once, kind, errors, uncounted=uncounted)
 
     def blocks_now(
         self, table: LatencyTable, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int

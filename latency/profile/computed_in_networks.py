@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,10 +72,10 @@ def compute_in_networks(
     seen: dict[str, list[OperatorShare]] = defaultdict(list)
     graphs: dict[str, OpGraph] = {}
     counts, found, keys = WrittenCounts(precision), InNetworks(networks=len(networks)), list(networks)
-    for first in range(0, len(keys), _BATCH):
-        batch = {key: networks[key] for key in keys[first : first + _BATCH]}
-        outcomes = device.measure_many({key: write_tflite(each.graph, precision) for key, each in batch.items()})
-        for key, outcome in outcomes.items():
+    batches = [{key: networks[key] for key in keys[first : first + _BATCH]} for first in range(0, len(keys), _BATCH)]
+    done = 0
+    for batch, models in zip(batches, _written(batches, precision), strict=True):
+        for key, outcome in device.measure_many(models).items():
             if isinstance(outcome, MeasurementError):
                 found.failed.append(outcome)
                 continue
@@ -84,9 +85,24 @@ def compute_in_networks(
                 if not name.startswith(_AROUND):
                     seen[signatures[name]].append(share)
                     graphs[signatures[name]] = batch[key].running[name].deployed
-        report(first + len(batch))
+        done += len(batch)
+        report(done)
     found.rows = {name: _row(each, graphs[name], precision) for name, each in seen.items() if name in wanted}
     return found
+
+
+def _written(batches: Sequence[Mapping[str, Network]], precision: str) -> Iterator[dict[str, bytes]]:
+    """The files of each batch; those of the next one are written while this one is compiled."""
+
+    def write(batch: Mapping[str, Network]) -> dict[str, bytes]:
+        return {key: write_tflite(each.graph, precision) for key, each in batch.items()}
+
+    with ThreadPoolExecutor(1) as writer:
+        ahead = None
+        for place in range(len(batches)):
+            models = (ahead or writer.submit(write, batches[place])).result()
+            ahead = writer.submit(write, batches[place + 1]) if place + 1 < len(batches) else None
+            yield models
 
 
 def _rounds(wanted: Mapping[str, SlotEntry], precision: str) -> int:

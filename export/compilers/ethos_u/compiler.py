@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgenas.export.compilers.ethos_u.compiled import is_compiled
-from edgenas.export.compilers.ethos_u.configuration import VELA, Configuration
+from edgenas.export.compilers.ethos_u.configuration import Configuration
 from edgenas.export.compilers.ethos_u.report import VelaReport, read_report
+from edgenas.export.extra import VELA
 from edgenas.export.resident import Residents
 from edgenas.export.temporary import temporary_folder
 from edgenas.export.tflite.reader import TfliteOperator, read_operators

@@ -6,23 +6,18 @@ wrong with it is said here in one line, because the compiler itself may crash on
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgenas.export.optional_package import OptionalPackage
+from edgenas.export.compilers.ethos_u import ini
+from edgenas.export.extra import VELA
 from edgenas.spaces.errors import InputError
 
-VELA = OptionalPackage("ethos-u-vela", "ethos-u", "Arm's compiler for Ethos-U")
 #: The configuration file that comes with the compiler.
 ARMS_OWN = "Arm/vela.ini"
-_MEMORIES = ("Sram", "Dram", "OnChipFlash", "OffChipFlash")
-_PORTS = {"Axi0": "axi0_port", "Axi1": "axi1_port"}
-_MODE_KEYS = ("const_mem_area", "arena_mem_area", "cache_mem_area")
-_MOST_PARENTS = 8
 
 
 @dataclass(frozen=True)
@@ -129,14 +124,15 @@ def configure(
     if optimise not in ("performance", "size"):
         raise InputError(f"optimise must be performance or size, not {optimise!r}")
     path = _arms_file() if str(config) == ARMS_OWN else Path(config).expanduser()
-    text, parser = _read(path)
+    text, parser = ini.read_ini(path)
     source = str(config)
-    values = _section(parser, f"System_Config.{system}", source, "system configuration")
-    clock = _number(values, "core_clock", f"{source}: [System_Config.{system}]", least=1.0)
-    ports = {port: _port(values, key, f"{source}: [System_Config.{system}]") for port, key in _PORTS.items()}
-    mode_name = f"{source}: [Memory_Mode.{memory_mode}]"
-    mode = _section(parser, f"Memory_Mode.{memory_mode}", source, "memory mode")
-    areas = {key: _area(mode, key, ports, mode_name) for key in _MODE_KEYS}
+    system_name, mode_name = f"{source}: [System_Config.{system}]", f"{source}: [Memory_Mode.{memory_mode}]"
+    values = ini.section(parser, f"System_Config.{system}", source, "system configuration")
+    clock = ini.number(values, "core_clock", system_name, least=1.0)
+    ports = {port: ini.port(values, key, system_name) for port, key in ini.PORTS.items()}
+    ini.check_memories(values, system_name)
+    mode = ini.section(parser, f"Memory_Mode.{memory_mode}", source, "memory mode")
+    areas = {key: ini.area(mode, key, ports, mode_name) for key in ini.MODE_KEYS}
     if areas["cache_mem_area"] != "Sram":
         raise InputError(f"{mode_name}: cache_mem_area leads to {areas['cache_mem_area']}; it must be Sram")
     if areas["arena_mem_area"] not in ("Sram", "Dram"):
@@ -144,7 +140,7 @@ def configure(
     most = 1 << chosen.address_bits
     limit = arena_cache_size
     if limit is None:
-        limit = int(_number(mode, "arena_cache_size", mode_name, least=0.0)) if "arena_cache_size" in mode else most
+        limit = int(ini.number(mode, "arena_cache_size", mode_name, least=0.0)) if "arena_cache_size" in mode else most
     if not 0 <= limit <= most:
         raise InputError(f"{mode_name}: arena_cache_size is {limit}; it must be from 0 to {most}")
     return Configuration(
@@ -165,68 +161,5 @@ def _arms_file() -> Path:
     found = importlib.util.find_spec("ethosu")
     folders = list(found.submodule_search_locations or ()) if found is not None else []
     if not folders:
-        raise InputError(f"the installed {VELA.name} has no configuration files: {VELA.how_to_install}")
+        raise InputError(f"the installed {VELA.package} has no configuration files: {VELA.how_to_install}")
     return Path(folders[0]) / "config_files" / ARMS_OWN
-
-
-def _read(path: Path) -> tuple[str, configparser.ConfigParser]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise InputError(f"{path}: cannot be read as a configuration of Vela ({reason})") from None
-    parser = configparser.ConfigParser()
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        first = " ".join(str(error).split())
-        raise InputError(f"{path}: is no configuration of Vela: {first}") from None
-    return text, parser
-
-
-def _section(parser: configparser.ConfigParser, name: str, source: str, what: str) -> dict[str, str]:
-    """The keys of a section with those that it inherits; keys keep the case in which they are looked up (lower)."""
-    kind = name.partition(".")[0]
-    known = ", ".join(each.partition(".")[2] for each in parser.sections() if each.startswith(f"{kind}."))
-    chain: list[str] = []
-    while name:
-        if not parser.has_section(name):
-            raise InputError(
-                f"{source}: has no {what} {name.partition('.')[2]!r} (section [{name}]): expected one of {known}"
-            )
-        if name in chain or len(chain) == _MOST_PARENTS:
-            raise InputError(f"{source}: [{name}] inherits from itself")
-        chain.append(name)
-        name = parser.get(name, "inherit", fallback="", raw=True)
-    values: dict[str, str] = {}
-    for each in reversed(chain):
-        values |= dict(parser.items(each, raw=True))
-    return values
-
-
-def _number(values: Mapping[str, str], key: str, where: str, *, least: float) -> float:
-    try:
-        number = float(values[key])
-    except KeyError:
-        raise InputError(f"{where}: lacks the key {key!r}") from None
-    except ValueError:
-        raise InputError(f"{where}: {key} must be a number, found {values[key]!r}") from None
-    if not least <= number < float("inf"):
-        raise InputError(f"{where}: {key} must be at least {least:g}, found {values[key]!r}")
-    return number
-
-
-def _port(values: Mapping[str, str], key: str, where: str) -> str:
-    if key not in values:
-        raise InputError(f"{where}: lacks the key {key!r}")
-    if values[key] not in _MEMORIES:
-        raise InputError(f"{where}: {key} must be one of {', '.join(_MEMORIES)}, found {values[key]!r}")
-    return values[key]
-
-
-def _area(values: Mapping[str, str], key: str, ports: Mapping[str, str], where: str) -> str:
-    if key not in values:
-        raise InputError(f"{where}: lacks the key {key!r}")
-    if values[key] not in ports:
-        raise InputError(f"{where}: {key} must be Axi0 or Axi1, found {values[key]!r}")
-    return ports[values[key]]

@@ -11,9 +11,8 @@ from edgenas.devices import MeasurementError, device_names, get_device
 from edgenas.devices.conformance import DeviceConformance
 from edgenas.devices.device import CATALOG, DeviceSpec, MeasureSettings, device_from_spec, read_device_spec
 from edgenas.devices.kinds.ethos_u import EthosUDevice
-from edgenas.export.compilers.ethos_u import configuration as configurations
+from edgenas.export import extra
 from edgenas.export.compilers.ethos_u.configuration import ACCELERATORS
-from edgenas.export.optional_package import OptionalPackage
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import ConvBnAct, InvertedBottleneck
 from edgenas.spaces.errors import InputError
@@ -118,6 +117,12 @@ def test_a_wrong_configuration_is_one_line(options, words):
         ("core_clock=500e6\n", "", "lacks the key 'core_clock'"),
         ("const_mem_area=Axi1", "const_mem_area=Axi7", "must be Axi0 or Axi1"),
         ("[Memory_Mode.Mine]", "[Memory_Mode.Mine\n", "is no configuration of Vela"),
+        ("[Memory_Mode.Mine]", "[Memory_Mode.Other]", "has no memory mode 'Mine'.*expected one of Other"),
+        ("Sram_clock_scale=1.0", "Sram_clock_scale=fast", "Sram_clock_scale must be a number, found 'fast'"),
+        ("OffChipFlash_clock_scale=0.125", "OffChipFlash_clock_scale=0", "OffChipFlash_clock_scale must be from"),
+        ("Sram_clock_scale=1.0", "Sram_read_latency=-5", "Sram_read_latency must be from 0"),
+        ("Sram_clock_scale", "Sram_clok_scale", r"\[System_Config.Board\]: unknown key 'sram_clok_scale'"),
+        ("const_mem_area", "weights=1\nconst_mem_area", "unknown key 'weights': expected inherit, const_mem_area"),
     ],
 )
 def test_a_users_own_ini(tmp_path, old, new, words):
@@ -146,7 +151,7 @@ def test_a_factor_of_a_board_is_applied_and_told(tmp_path):
 
 
 def test_without_the_compiler_one_line_names_the_extra(monkeypatch):
-    monkeypatch.setattr(configurations, "VELA", OptionalPackage("no-such-package", "ethos-u", "Arm's compiler"))
+    monkeypatch.setattr(extra, "installed_version", lambda package: None)
     with pytest.raises(InputError, match=r"edgenas\[ethos-u\]"):
         own().identity()
 

@@ -55,9 +55,8 @@ def test_devices_that_run_models_are_not_asked():
 
 
 def test_an_arena_budget_without_the_interpreter_is_one_line(monkeypatch):
-    from edgenas.export.micro import interpreter
-    from edgenas.export.optional_package import OptionalPackage
+    from edgenas.export import extra
 
-    monkeypatch.setattr(interpreter, "MICRO", OptionalPackage("no-such-package", "micro", "the interpreter"))
+    monkeypatch.setattr(extra, "installed_version", lambda package: None)
     with pytest.raises(InputError, match=r"arena_bytes cannot be checked.*edgenas\[micro\]"):
         recipe("{arena_bytes: 1000}", "cortex-m4")

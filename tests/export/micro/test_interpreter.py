@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgenas.export import extra
 from edgenas.export.bundle.c_header import c_header
-from edgenas.export.micro import interpreter
 from edgenas.export.micro.agreement import check_micro
 from edgenas.export.micro.interpreter import NotTakenError, allocate, not_taken
-from edgenas.export.optional_package import OptionalPackage
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.errors import InputError
@@ -80,8 +79,8 @@ def test_the_arena_of_a_population_is_predicted():
 def test_what_is_no_model_and_what_is_not_installed_is_one_line(monkeypatch):
     with pytest.raises(InputError):
         allocate(b"no model")
-    monkeypatch.setattr(interpreter, "MICRO", OptionalPackage("no-such-package", "micro", "the interpreter"))
+    monkeypatch.setattr(extra, "installed_version", lambda package: None)
     with pytest.raises(InputError, match=r"edgenas\[micro\]"):
-        interpreter.MICRO.require()
+        extra.MICRO.require()
     with pytest.raises(InputError, match=r"edgenas\[micro\]"):
         allocate(MODEL)

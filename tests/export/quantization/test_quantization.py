@@ -42,6 +42,10 @@ class TestInt16x8(QuantizationRecipeConformance):
     least_agreement = 0.98
 
 
+class TestMixed(QuantizationRecipeConformance):
+    recipe = "mixed"
+
+
 class TestInt8Qat(QuantizationRecipeConformance):
     recipe = "int8-qat"
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from edgenas.cli.app import app
 from edgenas.devices import get_device
+from edgenas.export.targets.check import check_tflm
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.graph import GraphBuilder
@@ -37,7 +38,10 @@ def test_every_target_takes_a_plain_network(tmp_path):
         assert {"index", "op", "mapped", "reason"} == set(found["operators"][0])
         assert found["memory"]
     assert check(MODEL, "tflm", tmp_path)["memory"]["arena_bytes"] > 0
+    chip = check(MODEL, "cortex-m4", tmp_path)["memory"]
+    assert (chip["chip_ram_bytes"], chip["chip_flash_bytes"]) == (640 * 1024, 2048 * 1024)
     ethos = check(MODEL, "ethos-u55-128", tmp_path)
+    assert sum(ethos["operator_cycles"].values()) == ethos["estimate"]["cycles"]["total"]
     assert ethos["configuration"]["memory_mode"] == "Shared_Sram"
     assert ethos["memory"]["sram_bytes"] == ethos["memory"]["arena_bytes"] > 0
 
@@ -61,6 +65,66 @@ def test_a_compiled_file_is_recognised(tmp_path):
         found = check(compiled, target, tmp_path)
         assert (found["already_compiled"], found["compiled_for"]) == (True, "Ethos-U")
         assert bool(found["changes"]) is (target != "ethos-u55-128")
+
+
+def test_a_compiled_file_is_recognised_without_a_target(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(get_device("ethos-u55-128").board_files(MODEL)["_vela.tflite"])
+    found = json.loads(CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite"), "--json"]).stdout)
+    assert (found["already_compiled"], found["compiled_for"], found["mapped"]) == (True, "Ethos-U", 0)
+    assert found["operators"][0]["reason"] == "already compiled for Ethos-U"
+    assert {"parameter_bytes", "cached_bytes", "streamed_bytes", "changes"} <= set(found)
+    words = CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite")]).stdout
+    assert "compiled already, for Ethos-U" in words
+    plain = write_tflite(InvertedBottleneck(filters=8).lower((8, 8, 8)), "int8")
+    (tmp_path / "m.tflite").write_bytes(plain)
+    found = json.loads(CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite"), "--json"]).stdout)
+    assert (found["already_compiled"], found["compiled_for"]) == (False, None)
+
+
+def test_an_npu_of_one_scale_a_tensor_wants_no_scale_per_channel(tmp_path):
+    found = check(MODEL, "stm32mp2", tmp_path)
+    slow = [one for one in found["operators"] if not one["mapped"]]
+    assert [one["op"] for one in slow] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"]
+    assert "6.4 times as slow" in slow[0]["reason"]
+    assert "_experimental_disable_per_channel" in found["changes"][0]
+
+
+def test_a_model_that_is_too_large_for_the_chip_is_told():
+    report = check_tflm(MODEL, "mine", {"ram_bytes": 1000, "flash_bytes": 1000})
+    arena, file = report.memory["arena_bytes"], len(MODEL)
+    assert report.changes[0].startswith(f"arena {arena:,} bytes, of 1,000 bytes of ram:")
+    assert report.changes[1].startswith(f"file {file:,} bytes, of 1,000 bytes of flash:")
+
+
+def test_a_space_is_checked_at_every_size(tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "name: small\ntask: classification\ninput_shape: [16, 16, 1]\nclasses: 4\n"
+        "stem: {block: conv, filters: [8, 16], kernel: 3, stride: 2}\n"
+        "stages:\n- {filters: [8], depth: [1, 2], layers: [{blocks: [{block: ibn, expansion: [2, 4]}]}]}\n"
+        "head: [{block: classifier}]\n"
+    )
+    options = ["--space", str(space), "--target", "ethos-u55-128", "--networks", "2", "--json"]
+    result = CliRunner().invoke(app, ["check", *options, "--input-shape", "16", "--input-shape", "48x32"])
+    assert result.exit_code == 0, result.output
+    small, large = json.loads(result.stdout)["sizes"]
+    assert (small["input_shape"], large["input_shape"]) == ("16x16x1", "48x32x1")
+    assert small["mapped"] == small["operators"] > 0
+    assert small["whole"] == 2
+    assert large["memory"]["sram_bytes"] > small["memory"]["sram_bytes"]
+    slow = CliRunner().invoke(app, ["check", "--space", str(space), "--target", "stm32mp2", "--networks", "1"])
+    assert "0 of 1" in slow.stdout
+    assert "CONV_2D in 1 of 1 networks: weights with a scale for each channel" in slow.stdout
+    for wrong, words in (
+        ([*options, "--input-shape", "wide"], "--input-shape: found 'wide'"),
+        ([*options, "model.tflite"], "leave model.tflite out"),
+        ([], "expected a model"),
+        (["model.tflite", "--input-shape", "16"], "--input-shape belongs to --space"),
+        (["--space", str(space), "--target", "nowhere"], "unknown target 'nowhere'"),
+    ):
+        result = CliRunner().invoke(app, ["check", *wrong])
+        assert result.exit_code != 0
+        assert words in str(result.exception) + result.output
 
 
 def test_wrong_input_is_one_line(tmp_path):

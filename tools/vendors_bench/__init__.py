@@ -1,0 +1,1 @@
+"""Parts of ``bench_vendors.py`` that are longer than a function."""
