@@ -30,7 +30,8 @@ class ModelLatencies:
     """What whole models take, by name, at the clock where the reference model takes ``reference_ms``.
 
     ``errors`` are the device's words about those that it cannot run, ``kind`` is how the others are known, and
-    ``clock`` tells how much slower the device's own clock was. ``uncounted`` operators of a model are not in its figure.
+    ``clock`` tells how much slower the device's own clock was. ``uncounted`` operators of a model are not
+    in its figure.
     """
 
     found: Mapping[str, QuietLatency]
