@@ -162,6 +162,11 @@ class Device(ABC):
             cls.measure_many = _locked(cls.measure_many)  # type: ignore[method-assign]
 
     @property
+    def varies(self) -> bool:
+        """Whether the same model may cost something else the next time."""
+        return self.costing == "measured"
+
+    @property
     def lock_names(self) -> tuple[str, ...]:
         """What nobody else may measure on meanwhile: the same for devices that share hardware."""
         return (self.name,)

@@ -46,7 +46,7 @@ class Provenance:
 
     @property
     def was_run(self) -> bool:
-        """Whether the model was run: another run takes another time then, and a computed cost stays what it is."""
+        """Whether the model was run, and its cost not computed."""
         return self.kind == "measured"
 
     def to_json(self) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _measured_table(
     journal_path = path.with_name(f"{path.name}.journal")
     with Journal(journal_path, _journal_identity(identity, job.precision, job.settings)) as journal:
         journal.restore(visits)
+        visits.look_whether_quiet()
         session = Session(job.device, job.precision, job.threads, visits, journal, job.seed, job.progress)
         try:
             found = _measured(session, job, table, of)
