@@ -147,6 +147,8 @@ class Device(ABC):
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
+    #: How the arg-max of a segmentation network is written: ``operator``, or ``chain`` of operators that it maps.
+    arg_max: ClassVar[str] = "operator"
     #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
     needs_known_shapes: ClassVar[bool] = False
 

@@ -46,7 +46,18 @@ BlockType = TypeVar("BlockType", bound="type[Block]")
 
 #: What blocks have under these names, or what YAML writes beside a block's fields.
 _RESERVED = (
-    *("block", "canonical", "check_count", "cost_free_fields", "describe", "input_count", "kind", "lower", "to_dict"),
+    *(
+        "block",
+        "canonical",
+        "check_count",
+        "cost_free_fields",
+        "describe",
+        "input_count",
+        "kind",
+        "lower",
+        "only_deployed",
+        "to_dict",
+    ),
     "when",
 )
 
@@ -60,6 +71,8 @@ class Block(ABC):
     input_count: ClassVar[int | None] = 1
     #: Fields that change training but not what is deployed; left out of signatures.
     cost_free_fields: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it runs in deployed networks only: what is trained ends before it (:attr:`Network.learned`).
+    only_deployed: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Raises InputError when a field has the name of something that every block has."""

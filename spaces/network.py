@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,6 +111,22 @@ class Network:
                 )
             ends[node.name] = inner[lowered.outputs[0]]
         return builder.build(*(ends[name] for name in self.outputs))
+
+    @cached_property
+    def learned(self) -> Network:
+        """The part that is trained: without blocks that run in deployed networks only. Often the network itself."""
+        passed: dict[str, str] = {}
+        kept = []
+        for node in self.nodes:
+            inputs = tuple(passed.get(source, source) for source in node.inputs)
+            if node.block.only_deployed:
+                passed[node.name] = inputs[0]
+            else:
+                kept.append(dataclasses.replace(node, inputs=inputs))
+        if not passed:
+            return self
+        outputs = tuple(passed.get(name, name) for name in self.outputs)
+        return dataclasses.replace(self, nodes=tuple(kept), outputs=outputs)
 
     @property
     def macs(self) -> int:

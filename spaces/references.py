@@ -12,16 +12,17 @@ from typing import Any
 from edgenas.spaces.block import Block, block_class, block_from_dict
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
-from edgenas.spaces.network import Network, chain
+from edgenas.spaces.network import Network, Node
 from edgenas.spaces.ops import BatchNorm, LayerNorm, Op, Shape
 from edgenas.spaces.rounding import round_filters
+from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.yaml_files import REFERENCES, read_yaml
 
 _FIGURES = "published_figures"
 #: A count agrees with a published figure when they differ by no more than this share.
 AGREES = 0.01
 #: Keys of a row that are not options of its block: how often it repeats, its name, how the width multiplier applies.
-_ROW_KEYS = ("name", "repeat", "scale")
+_ROW_KEYS = ("name", "inputs", "repeat", "scale")
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,49 @@ def reference_network(name: str, input_shape: Sequence[int] | None = None, class
     shape: Shape = tuple(variables.get("input_shape", document["input_shape"]))
     if input_shape is not None:
         shape = complete_shape(input_shape, shape, f"reference network {name!r}")
-    rows = document["blocks"]
-    rows = rows if isinstance(rows, list) else rows[variables["blocks"]]
-    blocks: dict[str, Block] = {}
-    for row in rows:
+    nodes: list[Node] = []
+    for row in _rows(document, variables):
         options = {key: _substitute(value, variables) for key, value in row.items()}
         options = {key: value for key, value in options.items() if value is not None}
         if "classes" in {field.name for field in dataclasses.fields(block_class(options["block"]))}:
             options["classes"] = document["classes"] if classes is None else classes
-        for block in _expand(options, variables.get("width", 1.0)):
-            blocks[row.get("name", f"layer{len(blocks)}")] = block
-    return chain(name, shape, blocks)
+        blocks = _expand(options, variables.get("width", 1.0))
+        for number, block in enumerate(blocks, start=1):
+            before = (nodes[-1].name if nodes else "image",)
+            inputs = tuple(row["inputs"]) if number == 1 and "inputs" in row else before
+            # A name is that of the last of a row that repeats: what others read.
+            own = row.get("name") if number == len(blocks) else None
+            nodes.append(Node(own or f"layer{len(nodes)}", block, inputs))
+    return Network(name, (("image", TensorSpec.of(shape)),), tuple(nodes), (nodes[-1].name,))
+
+
+def reference_task(name: str) -> str:
+    """What a reference network was published for. Raises InputError for an unknown name."""
+    return str(_family(name)[0].get("task", "classification"))
+
+
+def _rows(document: Mapping[str, Any], variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of a network, those of its cells among them."""
+    rows = document["blocks"]
+    rows = rows if isinstance(rows, list) else [*rows[variables["blocks"]], *rows.get("all", ())]
+    found: list[Mapping[str, Any]] = []
+    for row in rows:
+        found += _cell_rows(row, document["cells"][row["cell"]]) if "cell" in row else [row]
+    return found
+
+
+def _cell_rows(row: Mapping[str, Any], cell: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A cell's rows, repeated: each reads the ``outputs`` of the one before; nodes are called ``name1_node``."""
+    found: list[Mapping[str, Any]] = []
+    sources = list(row["inputs"])
+    for number in range(1, row.get("repeat", 1) + 1):
+        names = dict(zip(cell["inputs"], sources, strict=True))
+        for inner in cell["blocks"]:
+            name = f"{row['name']}{number}_{inner['name']}"
+            found.append({**inner, "name": name, "inputs": [names[source] for source in inner["inputs"]]})
+            names[inner["name"]] = name
+        sources = [names[output] for output in cell["outputs"]]
+    return found
 
 
 def published_figures(name: str) -> PublishedFigures:
@@ -158,7 +191,7 @@ def _expand(row: Mapping[str, Any], width: float) -> list[Block]:
     """The blocks of a row: its width multiplied, repeated with stride 1 after the first."""
     options = {key: value for key, value in row.items() if key not in _ROW_KEYS}
     scale = row.get("scale", "always")
-    if "filters" in options and (scale == "always" or (scale == "up" and width > 1)):
+    if "filters" in options and width != 1 and (scale == "always" or (scale == "up" and width > 1)):
         options["filters"] = round_filters(options["filters"] * width)
     if "repeat" not in row:
         return [block_from_dict(options)]

@@ -18,7 +18,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,11 +106,11 @@ def _timed(graphs: dict[str, OpGraph], make: Any) -> tuple[dict[str, bytes], dic
 
 def _convert(graph: OpGraph, precision: str, seed: int) -> bytes:
     """The same ops by way of Keras and the TensorFlow converter, with the non-zero biases of a trained model."""
-    from edgenas.export.keras.builder import build_keras
+    from edgenas.export.keras.builder import build_graph
     from edgenas.export.quantization import convert
 
     rng = np.random.default_rng(seed)
-    model = build_keras(SimpleNamespace(name="block", graph=graph), seed=seed)  # type: ignore[arg-type]
+    model = build_graph(graph, "block", seed=seed)
     for variable in model.variables:
         if variable.path.endswith(("bias", "beta", "moving_mean")):
             variable.assign(rng.normal(0, 0.2, variable.shape))

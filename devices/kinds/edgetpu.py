@@ -61,6 +61,7 @@ class EdgeTpuDevice(LocalDevice):
     """
 
     group_convolution: ClassVar[str] = "split"
+    arg_max: ClassVar[str] = "chain"
     needs_known_shapes: ClassVar[bool] = True
     option_names: ClassVar[tuple[str, ...]] = ("bus", "library", "compiler", "python")
 

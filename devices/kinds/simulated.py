@@ -34,6 +34,7 @@ class SimulatedEdgeTpu(ComputedDevice):
     """Option ``constants``: for every field of :class:`EdgeTpuConstants` a mapping ``{value, source}``."""
 
     group_convolution: ClassVar[str] = "split"
+    arg_max: ClassVar[str] = "chain"
     needs_known_shapes: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:

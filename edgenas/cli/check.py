@@ -149,7 +149,8 @@ def checker_of(target: str) -> Callable[[bytes, str], TargetReport]:
 
 def _print_target(report: TargetReport, model: Path) -> None:
     if report.compiled_for is not None:
-        print(f"{model}: compiled already, for {report.compiled_for}")
+        size = report.facts.get("accelerator")
+        print(f"{model}: compiled already, for {report.compiled_for}{f' ({size})' if size else ''}")
     print_table(
         ("", "operator", "runs on", "reason"),
         [

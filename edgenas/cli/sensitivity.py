@@ -11,7 +11,7 @@ from edgenas.cli.output import print_json, print_table
 def print_sensitivity(folder: Path, trial: int | None, data_dir: Path | None, as_json: bool) -> None:
     """Prints the layers, the worst first, and the choices."""
     from edgenas.compare.sensitivity import run_sensitivity
-    from edgenas.export.quantization.sqnr import short_name
+    from edgenas.export.quantization.selective.sensitivity import layer_name
     from edgenas.report.text import metric_title
 
     data = run_sensitivity(folder, trial, data_dir=data_dir)
@@ -24,7 +24,7 @@ def print_sensitivity(folder: Path, trial: int | None, data_dir: Path | None, as
         [
             (
                 layer["index"],
-                short_name(layer["tensor"]),
+                layer_name(layer["tensor"]),
                 layer["operator"],
                 round(layer["alone"]["sqnr_db"], 1),
                 round(100 * layer["alone"]["loss"], 2),
@@ -35,7 +35,7 @@ def print_sensitivity(folder: Path, trial: int | None, data_dir: Path | None, as
         ],
         title=f"trial {data['trial']}: layers, the most sensitive first, on {data['examples']:,} validation examples",
     )
-    names = {layer["index"]: short_name(layer["tensor"]) for layer in data["layers"]}
+    names = {layer["index"]: layer_name(layer["tensor"]) for layer in data["layers"]}
     print_table(
         ("kept finer", "in", f"{metric} %", "lost", "dB", "bytes", _latency_title(data), ""),
         [*(_choice(choice, names) for choice in data["choices"]), _reference(data)],

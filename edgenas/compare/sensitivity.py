@@ -33,7 +33,7 @@ def run_sensitivity(folder: Path, trial: int | None = None, *, data_dir: Path | 
     from edgenas.export.extra import SELECTIVE
     from edgenas.export.quantization import convert
     from edgenas.training.compress import calibration_for
-    from edgenas.training.mixed import mix_trained
+    from edgenas.training.mixed import MOST_EXAMPLES, mix_trained
 
     SELECTIVE.require()
     trained = TrainedTrial(folder, trial, data_dir)
@@ -49,7 +49,8 @@ def run_sensitivity(folder: Path, trial: int | None = None, *, data_dir: Path | 
     first: Mixed | None = None
     found = []
     for keep in KEEPS:
-        context.progress.say(f"{keep}: trying layers on {len(held_out):,} validation examples at most")
+        examples = f"{min(len(held_out), MOST_EXAMPLES):,} validation examples"
+        context.progress.say(f"trying {'each layer, and ' * (first is None)}files with layers in {keep}, on {examples}")
         with context.progress.task("layers", 1) as bar:
             first = mix_trained(
                 trained.network,

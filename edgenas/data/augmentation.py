@@ -50,7 +50,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
         changed = changed.copy() if changed is images else changed
         changed[mirrored] = changed[mirrored, :, ::-1]
     if augmentation.cutout:
-        changed = _cut_out(changed, augmentation, rng)
+        changed = cut_out(changed, augmentation, rng)
     return changed
 
 
@@ -63,7 +63,7 @@ def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndar
     return np.ascontiguousarray(np.moveaxis(windows[np.arange(count), down, right], 1, -1))
 
 
-def _cut_out(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def cut_out(images: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
     count, height, width, channels = images.shape
     chosen = rng.random(count) < augmentation.cutout_probability
     rows, columns = (_window(side, augmentation.cutout, count, rng) for side in (height, width))

@@ -99,7 +99,7 @@ def _files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]
     found = []
     for label, name in enumerate(class_names):
         class_folder = folder / name
-        images = _pictures_under(class_folder) if class_folder.is_dir() else []
+        images = pictures_under(class_folder) if class_folder.is_dir() else []
         if not images and folder.name == "train":
             raise InputError(f"{class_folder}: no images; expected files ending in {', '.join(SUFFIXES)}")
         found += [(path, label) for path in images]
@@ -108,7 +108,7 @@ def _files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]
     return found
 
 
-def _pictures_under(folder: Path) -> list[Path]:
+def pictures_under(folder: Path) -> list[Path]:
     """All pictures of a folder and its folders, sorted; each folder once, however links lead there."""
 
     def fail(error: OSError) -> None:

@@ -102,17 +102,17 @@ def _converted(dataset: Dataset, image_size: tuple[int, int] | None, channels: i
     size = image_size or dataset.image_shape[:2]
     return dataclasses.replace(
         dataset,
-        images=_convert(dataset.images, size, channels or dataset.image_shape[2]),
-        test_images=_convert(dataset.test_images, size, channels or dataset.image_shape[2]),
+        images=convert_images(dataset.images, size, channels or dataset.image_shape[2]),
+        test_images=convert_images(dataset.test_images, size, channels or dataset.image_shape[2]),
     )
 
 
-def _convert(images: Any, size: tuple[int, int], channels: int) -> Any:
+def convert_images(images: Any, size: tuple[int, int], channels: int) -> Any:
     """Resized (bilinear) and converted copies of uint8 images, by Pillow; made when needed where they are read so."""
     from PIL import Image
 
     if is_streamed(images):
-        change = functools.partial(_convert, size=size, channels=channels)
+        change = functools.partial(convert_images, size=size, channels=channels)
         return Converted(images, (*size, channels), np.uint8, change)
 
     mode = "L" if channels == 1 else "RGB"

@@ -38,14 +38,14 @@ def load_npz(
     loaded = {}
     for part in parts:
         labels = _labels(path, f"y_{part}", arrays[f"y_{part}"])
-        images = _images(path, f"x_{part}", arrays[f"x_{part}"])
+        images = check_images(path, f"x_{part}", arrays[f"x_{part}"])
         if len(images) != len(labels):
             raise InputError(
                 f"{path}: x_{part} has {len(images)} images but y_{part} {len(labels)} labels; "
                 "expected one label for each image"
             )
         loaded[part] = (images, labels)
-    names = _class_names(path, arrays) or class_names or _numbers(path, loaded["train"][1])
+    names = check_class_list(path, arrays) or class_names or _numbers(path, loaded["train"][1])
     notes: tuple[str, ...] = ()
     if "test" not in loaded:
         loaded["train"], loaded["test"], notes = split_off_test(*loaded["train"], seed, f"{path} (no x_test, y_test)")
@@ -62,7 +62,7 @@ def load_npz(
     )
 
 
-def _images(path: Path, key: str, images: np.ndarray) -> np.ndarray:
+def check_images(path: Path, key: str, images: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         raise InputError(
             f"{path}: {key!r} is {images.dtype}; expected uint8 pixels from 0 to 255 "
@@ -94,7 +94,7 @@ def _labels(path: Path, key: str, labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _class_names(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
+def check_class_list(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
     names = arrays.get("class_names")
     if names is None:
         return None

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from edgenas.data.augmentation import Augmentation
 from edgenas.export.quantization.compression import CompressionSettings
 from edgenas.export.quantization.selective.settings import MixedSettings
+from edgenas.recipe.finalize import FinalizeRecipe
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
 from edgenas.training.compress import QuantizationSettings
@@ -120,6 +121,12 @@ class ExportRecipe(Section):
         ge=1,
         description="How many of the best trials may be tried, when a better one measures over the budget or falls "
         "under the accuracy.",
+    )
+    finalize: FinalizeRecipe | None = Field(
+        default=None,
+        json_schema_extra={"commented": True},
+        description="Only of segmentation: the arg-max in the shipped file, {resize: 1/4, argmax: auto}; null: at full "
+        "resolution.",
     )
     accuracy_drop: float = Field(
         default=0.05,

@@ -122,6 +122,38 @@ class ClassMistakes:
 
 
 @dataclass(frozen=True)
+class ClassPixels:
+    """Figures of one class of pixels, None where the test part has none of it; ``colour`` as CSS has it."""
+
+    label: str
+    iou: float | None
+    right: float | None
+    share: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """A test picture as it is, with its true classes over it, and with the predicted ones, each as a data URL."""
+
+    index: int
+    miou: float
+    picture: str
+    truth: str
+    predicted: str
+
+
+@dataclass(frozen=True)
+class MaskEvidence:
+    """What the exported file makes of the test pictures of a segmentation."""
+
+    quantization: str
+    examples: int
+    classes: tuple[ClassPixels, ...]
+    pictures: tuple[DrawnPicture, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportData:
     """One run, read from its folder. What the run does not have yet is None or empty, and named in ``missing``."""
 
@@ -177,6 +209,8 @@ class ReportData:
     """Which of its layers cost accuracy in int8."""
     mistakes: ClassMistakes | None = None
     """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
+    masks: MaskEvidence | None = None
+    """What the shipped file makes of test pictures, of segmentation."""
     files: Rows = ()
     """The run's files that a reader may want: what each is, and its path in the run folder."""
     bundles: Mapping[int, str] = field(default_factory=dict)

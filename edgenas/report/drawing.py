@@ -176,14 +176,13 @@ def _box(drawn: _Drawn, place: int, scale: _Scale) -> str:
     centre = (place + 0.5) * _COLUMN
     height, width = scale.height(drawn.shape), scale.width(drawn.shape)
     left, right, top = centre - width / 2, centre + width / 2, _AXIS - height / 2
-    kernel = getattr(drawn.block, "kernel", None)
     parts = [
         f"<title>{escape(_tooltip(drawn))}</title>",
         f'<path class="wire" d="M{place * _COLUMN} {_AXIS}H{left:.1f}M{right:.1f} {_AXIS}H{(place + 1) * _COLUMN}"/>',
         _arc(left, right, top) if drawn.has_skip else "",
         f'<rect class="block" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6" '
         f'style="--family:{look.colour}"/>',
-        _line(centre, _AXIS + 4, sides((kernel, kernel)) if kernel else "", "kernel"),
+        _line(centre, _AXIS + 4, _kernels(drawn.block), "kernel"),
         _line(centre, _LABELS, look.label, "family"),
         _line(centre, _LABELS + 15, _widths(drawn), "widths"),
         *(_line(centre, _LABELS + 29 + 12 * row, text, "extras") for row, text in enumerate(_extras(drawn))),
@@ -216,6 +215,12 @@ def _bar(centre: float, top: float, share: float | None, scale: _Scale, role: st
         f'<rect class="{role}" x="{left:.1f}" y="{top}" width="{filled:.1f}" height="7" '
         f'rx="2"/><text class="share" x="{centre + _COLUMN / 2 - 4:.1f}" y="{top + 7}">{percent(share, 0)}</text>'
     )
+
+
+def _kernels(block: Block) -> str:
+    """``3x3``, or ``5+3`` for a block with two that are searched; what is 0 is not there."""
+    kernels = [kernel for name in ("start_kernel", "kernel") if (kernel := getattr(block, name, 0))]
+    return "+".join(map(str, kernels)) if len(kernels) > 1 else sides((*kernels, *kernels)) if kernels else ""
 
 
 def _widths(drawn: _Drawn) -> str:

@@ -16,11 +16,13 @@ from edgenas.report.finalists import read_finalists
 from edgenas.report.load_model import with_bundle, with_training
 from edgenas.report.load_table import with_table
 from edgenas.report.load_trials import metric_of, trial_pairs, trial_points, validation_pairs, with_kinds
+from edgenas.report.masks import read_masks
 from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
+from edgenas.run.masks import masks_path
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
@@ -69,8 +71,8 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
-        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._files)
-        for part in (*parts, *rest):
+        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._masks)
+        for part in (*parts, *rest, self._files):
             data = part(data)
         return dataclasses.replace(with_kinds(data), missing=tuple(self.missing))
 
@@ -272,6 +274,16 @@ class _Reader:
             return data
         checksums = data.shipped.checksums
         return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+
+    def _masks(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial saw in the test pictures."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = masks_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, masks=self._try(path.name, lambda: read_masks(path, checksums)))
 
     def _files(self, data: ReportData) -> ReportData:
         shipped = data.best_trial if data.shipped is not None else None

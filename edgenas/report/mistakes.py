@@ -40,10 +40,16 @@ def read_mistakes(path: Path, checksums: Mapping[str, str]) -> ClassMistakes | N
     return ClassMistakes(str(document["quantization"]), _place(document["examples"], 2**53), labels, confusion, wrong)
 
 
-def _wrong(one: Mapping[str, Any], classes: int) -> WrongPicture:
-    picture = one["picture"] or ""
+def checked_picture(picture: str | None, index: Any) -> str:
+    """A picture as it may stand in a page, empty for None. Raises ValueError for anything else."""
+    picture = picture or ""
     if picture and (len(picture) > _PICTURE_CHARACTERS or not _PICTURE.fullmatch(picture)):
-        raise ValueError(f"the picture of example {one['index']!r} is none")
+        raise ValueError(f"the picture of example {index!r} is none")
+    return picture
+
+
+def _wrong(one: Mapping[str, Any], classes: int) -> WrongPicture:
+    picture = checked_picture(one["picture"], one["index"])
     return WrongPicture(
         _place(one["index"], 2**53),
         _place(one["true"], classes),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, OLIVE, GREY = (
     "#3485c6",
     "#e0901a",
     "#17936d",
     "#d5602b",
     "#b965a0",
     "#4aa8de",
+    "#a2951a",
     "#7d8794",
 )
 
@@ -32,8 +33,16 @@ FAMILIES = {
     "ibn": Family("IBN", BLUE),
     "fused_ibn": Family("Fused", ORANGE),
     "gc_ibn": Family("GC-IBN", PURPLE),
+    "uib": Family("UIB", OLIVE),
+    "pre_norm_ibn": Family("Pre-IBN", BLUE),
+    "relative_attention": Family("Attn", VERMILION),
     "pool": Family("Pool", GREY),
     "classifier": Family("Head", GREEN),
+    "bifpn_node": Family("BiFPN", PURPLE),
+    "aspp": Family("ASPP", ORANGE),
+    "skip_decoder": Family("Skip", PURPLE),
+    "pixel_classifier": Family("Pixels", GREEN),
+    "label_map": Family("Labels", GREY),
 }
 
 

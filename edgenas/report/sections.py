@@ -13,6 +13,7 @@ from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
 from edgenas.report.files import files_html
 from edgenas.report.front import front_html
+from edgenas.report.masks import masks_html
 from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
 from edgenas.report.quantizations import quantizations_html
@@ -45,6 +46,7 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
+        "" if data.masks is None else _section("masks", "What it sees", "", masks_html(data.masks)),
         _quantizations(data),
         _training(data, placed),
         "" if data.is_fixed else _section("trials", "Trials", "", trials_html(data)),

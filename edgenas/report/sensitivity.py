@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgenas.export.figure import common_kind, origin
+from edgenas.export.quantization.selective.sensitivity import layer_name
 from edgenas.report.data import QuantizationTable, SensitivityTables
 from edgenas.report.text import escape, metric_title, milliseconds, percent
 
@@ -16,7 +17,7 @@ _MOST_LAYERS = 20
 def sensitivity_tables(document: Mapping[str, Any]) -> SensitivityTables:
     """The cells of ``sensitivity.json``. Raises KeyError, TypeError or ValueError when it is something else."""
     metric = metric_title(str(document["metric"]))
-    names = {int(layer["index"]): str(layer["tensor"]).split(";")[0] for layer in document["layers"]}
+    names = {int(layer["index"]): layer_name(str(layer["tensor"])) for layer in document["layers"]}
     return SensitivityTables(
         _layers(document, metric, names),
         _choices(document, metric, names),

@@ -81,6 +81,7 @@ RULES = (
     Rule("supernet.from_run", "nothing", _LIES),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
+    Rule("export.finalize", None, "the trials' costs were predicted with this end of the network"),
     Rule(
         "export.quantization",
         "export",

@@ -123,10 +123,12 @@ class _Tested:
     float_metrics: Mapping[str, float]
     tflite_metrics: Mapping[str, float]
     mistakes: Mistakes | None
+    class_iou: tuple[tuple[str, float], ...]
 
 
 def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
     """Verifies the files; a text says what they are short of."""
+    from edgenas.run.masks import save_masks
     from edgenas.run.mistakes import save_mistakes
     from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
@@ -142,7 +144,8 @@ def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _
     if short := accuracy_shortfall(context, float_metrics[task.metric], tflite_metrics[task.metric]):
         return f"the exported file's {short}"
     mistakes = save_mistakes(context, trial.number, worst, answers)
-    return _Tested(equality, float_metrics, tflite_metrics, mistakes)
+    ious = save_masks(context, trial.number, worst, answers)
+    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious)
 
 
 def _contents(
@@ -184,6 +187,7 @@ def _contents(
         budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
         budget_use=nested({use.name: use.to_json() for use in uses}),
         worst_classes=worst_classes(context, tested.mistakes),
+        class_iou=tested.class_iou,
         training=record["settings"] | {"seed": recipe.seed},
         float_equality=tested.equality,
         group_convolution=context.first.device.group_convolution,

@@ -72,14 +72,17 @@ def worst_classes(context: RunContext, found: Mistakes | None) -> tuple[tuple[st
     return tuple((context.labels[true], share, count) for true, share, count in found.worst(_CARD_CLASSES))
 
 
-def data_url(picture: np.ndarray) -> str:
-    """A uint8 picture of 1 or 3 channels as it can stand in a page: at most :data:`MOST_PIXELS` wide and high."""
+def data_url(picture: np.ndarray, most: int = MOST_PIXELS, exact: int = _EXACT_PIXELS) -> str:
+    """A uint8 picture of 1 or 3 channels as it can stand in a page: at most ``most`` wide and high.
+
+    Without loss where no side is longer than ``exact``.
+    """
     from PIL import Image
 
     image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    exact = max(image.size) <= _EXACT_PIXELS
-    image.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    is_exact = max(image.size) <= exact
+    image.thumbnail((most, most))
     content = io.BytesIO()
-    image.save(content, "PNG", optimize=True) if exact else image.save(content, "JPEG", quality=85)
-    kind = "png" if exact else "jpeg"
+    image.save(content, "PNG", optimize=True) if is_exact else image.save(content, "JPEG", quality=85)
+    kind = "png" if is_exact else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"

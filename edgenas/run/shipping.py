@@ -52,15 +52,16 @@ def board_files(context: RunContext, files: Mapping[str, bytes]) -> dict[str, by
 def shipped_file(
     context: RunContext, device: RunDevice, network: Network, converted: bytes, preprocessing: Any
 ) -> bytes:
-    """A converted model as the device takes it, with metadata and labels inside.
+    """A converted model as the device takes it, with what runs when deployed only, metadata and labels inside.
 
     Group convolutions are taken apart where the device has no operator for them. The metadata are the
     task's: their schema knows images of 1 or 3 channels only.
     """
+    from edgenas.export.finishing import finished
     from edgenas.export.tflite.group_split import split_group_convolutions
     from edgenas.export.tflite.metadata import with_metadata
 
-    model = converted
+    model = finished(converted, network)
     if device.device.group_convolution == "split":
         model = split_group_convolutions(model)
     described = context.task.metadata(context.dataset, preprocessing)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.plugins import load_plugins
+from edgenas.recipe.finalize import FinalizeRecipe
 from edgenas.recipe.recipe import Recipe
 from edgenas.search.pruning import EarlyStopping
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.references import reference_names, reference_task
 from edgenas.spaces.resolve import ResolvedArchitecture, resolve_architecture
 from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
@@ -42,9 +44,12 @@ def load_task(recipe: Recipe) -> Task:
 
 
 def _task_of_space(recipe: Recipe) -> str:
-    """Of one network that belongs to no space: classification, as all reference networks do."""
+    """Of one network that belongs to no space: that of a reference network, else classification."""
     if recipe.space.architecture is None:
         return load_spec(recipe.space.spec).task
+    architecture = str(recipe.space.architecture)
+    if architecture in reference_names():
+        return reference_task(architecture)
     space = _resolved(recipe).space
     return "classification" if space is None else space.task
 
@@ -62,11 +67,30 @@ def load_data(recipe: Recipe, task: Task) -> TaskData:
 
 
 def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
-    """The space of a recipe, with what of it follows the data; of one network, a space of one. Raises InputError."""
+    """The space of a recipe, with what of it follows the data; of one network, a space of one.
+
+    Its networks end as they are deployed; ``learned`` is the space of what is trained. Raises InputError.
+    """
+    space = _load_learned_space(recipe, task, data)
+    given = recipe.export.finalize
+    if given is None or given.argmax == "auto":  # only then is a device asked: workers may not know it
+        from edgenas.devices import get_device
+
+        wanted = (
+            [] if task.ending(data, None) is None else [get_device(d.name).arg_max for d in recipe.budgeted_devices]
+        )
+        settings = None if given is None and not wanted else (given or FinalizeRecipe()).settings(wanted)
+    else:
+        settings = given.settings(())
+    ending = task.ending(data, settings)
+    return space if ending is None else space.ending_in(ending)
+
+
+def _load_learned_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     arguments = task.space_arguments(data)
     if recipe.space.architecture is None:
         return SearchSpace.load(recipe.space.spec, **arguments)
-    return space_of(_resolved(recipe, **arguments).network, task=task.kind)
+    return space_of(_resolved(recipe, **arguments).network.learned, task=task.kind)
 
 
 #: Makes, inside a worker process, what gives the weights that an architecture's training begins with.
@@ -92,7 +116,7 @@ class ShortTrainingEvaluator:
         load_plugins(recipe.plugins)
         task = load_task(recipe)
         data = load_data(recipe, task)
-        space = load_space(recipe, task, data)
+        space = _load_learned_space(recipe, task, data)
         training, validation = data.split(recipe.data.validation_fraction, recipe.seed)
         preprocessing = task.fit(training)
         short = recipe.search.training

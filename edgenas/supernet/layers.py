@@ -13,7 +13,7 @@ from typing import Any
 
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.keras.grouped_convolution import has_native_gradient
-from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution
+from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution, WeightedSum
 from edgenas.spaces.ops.op import pair
 from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Variant, shared_layer_for
 
@@ -204,3 +204,25 @@ def _normalised_by_batch(inputs: Any, scale: Any, shift: Any, epsilon: float) ->
         return found[0], found[1], found[2]
     mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
     return _normalised(inputs, scale, shift, mean, variance, epsilon), mean, variance
+
+
+@shared_layer_for(WeightedSum, fixed=lambda op: ())
+def _weighted_sum(variants: Sequence[Variant]) -> SharedLayer:
+    weights = (SharedWeight((max(len(variant.inputs) for variant in variants),), mean=1.0),)
+
+    def numbers(variant: Variant) -> tuple[int, ...]:
+        return (len(variant.inputs),)
+
+    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
+        return [_part(weights[0], numbers[0])]
+
+    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
+        tf = tensorflow()
+        shares = tf.nn.relu(weights[0][: len(inputs)])
+        shares = tf.unstack(shares / (tf.reduce_sum(shares) + 1e-4), num=len(inputs))
+        total = inputs[0] * shares[0]
+        for value, share in zip(inputs[1:], shares[1:], strict=True):
+            total = total + value * share
+        return total, None
+
+    return SharedLayer(weights, numbers, view, compute)

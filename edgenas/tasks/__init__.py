@@ -2,6 +2,7 @@
 
 from edgenas.tasks.classification import Classification
 from edgenas.tasks.registry import get_task, register_task, task_names
+from edgenas.tasks.segmentation import Segmentation
 from edgenas.tasks.task import NoPreprocessing, Task
 
-__all__ = ["Classification", "NoPreprocessing", "Task", "get_task", "register_task", "task_names"]
+__all__ = ["Classification", "NoPreprocessing", "Segmentation", "Task", "get_task", "register_task", "task_names"]

@@ -26,9 +26,11 @@ from edgenas.data.augmentation import Augmentation
 from edgenas.data.examples import Examples, Tree
 from edgenas.data.task_data import DataRequest, TaskData
 from edgenas.export.bundle.words import Described, TaskWords
+from edgenas.spaces.block import Block
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
+from edgenas.tasks.endings import EndingSettings
 from edgenas.tasks.ends import bound, listed
 
 
@@ -166,11 +168,29 @@ class Task(ABC):
         """
         return None
 
+    def pixel_labels(self, targets: Tree, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """(N, height, width) classes of pixels, of tasks whose targets are such maps, with 255 for void: for the
+        report's pictures. None for other tasks.
+        """
+        return None
+
     def pictures(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """(N, height, width, 1 or 3) uint8 of the inputs of a batch, for people to look at; None where there are none.
 
         ``inputs`` are those of the data, before :meth:`prepare`.
         """
+        return None
+
+    def ending(self, data: TaskData, settings: EndingSettings | None) -> Block | None:
+        """What runs behind the trained part in deployed networks only, None where nothing does.
+
+        Raises InputError for settings of a task that has no such part.
+        """
+        if settings is not None:
+            raise InputError(
+                f"export.finalize is for tasks whose networks end in a map of logits, such as segmentation, not for "
+                f"{self.kind}; remove it"
+            )
         return None
 
     # Shipping ------------------------------------------------------------------------------------------------------

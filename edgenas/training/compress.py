@@ -153,6 +153,7 @@ def quantize(
     from edgenas.export.quantization.preparation import prepare
 
     settings = settings or QuantizationSettings()
+    network = network.learned
     recipe = get_recipe(quantization)
     calibration = calibration_for(network, examples, settings, task=task, preprocessing=preprocessing, seed=seed)
     if len(network.inputs) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):

@@ -155,7 +155,7 @@ def _fingerprint(
     initial: Mapping[str, np.ndarray] | None,
 ) -> str:
     facts: dict[str, Any] = {
-        "network": network.to_dict(),
+        "network": network.learned.to_dict(),
         "settings": settings.to_dict(),
         "seed": seed,
         "preprocessing": preprocessing.to_dict(),

@@ -100,6 +100,8 @@ class BundleContents:
     """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
     worst_classes: tuple[tuple[str, float, int], ...] = ()
     """Of classifiers, the classes that ``model`` tells worst: label, share of its test examples, and their number."""
+    class_iou: Mapping[str, float] = field(default_factory=dict)
+    """Of segmentation models, the intersection over union of each class of ``model``."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -109,7 +111,7 @@ class BundleContents:
     created_utc: str = ""
 
     def __post_init__(self) -> None:
-        classes = self.network.graph.output_shapes[0][-1]
+        classes = self.network.learned.graph.output_shapes[0][-1]
         if self.labels and len(self.labels) != classes:
             raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
         if problem := label_problem(self.labels):
@@ -142,6 +144,7 @@ class BundleContents:
             "task": self.words.task,
             "metric": self.metric,
             "metrics": {"float": dict(self.metrics_float), "tflite": dict(self.metrics_tflite)},
+            **({"class_iou": dict(self.class_iou)} if self.class_iou else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
             "outputs": {

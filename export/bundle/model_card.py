@@ -101,6 +101,9 @@ after the conversion. The file ran in the TFLite interpreter, one {words.example
 
 
 def _worst_classes(contents: BundleContents) -> str:
+    if contents.class_iou:
+        rows = [(label, f"{value:.4f}") for label, value in contents.class_iou.items()]
+        return f"\n{_table(('class', 'IoU of this file'), rows)}\n"
     if not contents.worst_classes:
         return ""
     told = ", ".join(f"{label} {100 * share:.1f} % of {count:,}" for label, share, count in contents.worst_classes)

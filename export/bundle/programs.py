@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
-from edgenas.export.bundle import changed, pictures, run, run_arrays
+from edgenas.export.bundle import changed, pictures, run, run_arrays, run_masks
 
 #: What follows in ``pictures.py`` and ``changed.py`` is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
@@ -14,6 +14,11 @@ PART_LINE = "# ---- run.py holds what follows ----\n"
 def picture_program() -> str:
     """The program of an image classifier."""
     return _whole(run, (changed, pictures))
+
+
+def mask_program() -> str:
+    """The program of a segmentation model: it draws over pictures."""
+    return _whole(run_masks, (changed, pictures))
 
 
 def array_program() -> str:

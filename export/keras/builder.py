@@ -100,7 +100,7 @@ def build_keras(network: Network, *, seed: int = 0, layers: Any = None) -> Any:
     Raises:
         InputError: an op has no layer, or the network has no ops.
     """
-    return build_graph(network.graph, network.name, seed=seed, layers=layers)
+    return build_graph(network.learned.graph, network.name, seed=seed, layers=layers)
 
 
 def build_graph(

@@ -67,8 +67,9 @@ def _slice(op: Slice, x: Any) -> Any:
 
 def _resize(op: Resize, x: Any) -> Any:
     tf = tensorflow()
-    if op.kind == "nearest":
-        return tf.compat.v1.image.resize_nearest_neighbor(x, (op.height, op.width), half_pixel_centers=True)
+    if op.kind != "bilinear":
+        centred = op.kind == "nearest"
+        return tf.compat.v1.image.resize_nearest_neighbor(x, (op.height, op.width), half_pixel_centers=centred)
     return tf.compat.v1.image.resize_bilinear(x, (op.height, op.width), half_pixel_centers=True)
 
 

@@ -40,7 +40,7 @@ def check_coral(model: bytes, target: str) -> TargetReport:
 def check_ethos_u(model: bytes, target: str, configuration: Configuration) -> TargetReport:
     """What Arm's compiler makes of a model. Raises InputError, or WorkError in the compiler's words."""
     if (compiled := compiled_for(model)) is not None:
-        return compiled_report(target, model, compiled, "Ethos-U")
+        return compiled_report(target, model, compiled, "Ethos-U", configuration.accelerator.name)
     report = compile_for_ethos_u(model, configuration, keep=False).report
     memory: dict[str, int | None] = {
         "sram_bytes": report.sram_bytes,

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgenas.export.compilers.edgetpu.compiled import CUSTOM_OPERATOR as EDGE_TPU
 from edgenas.export.compilers.ethos_u.compiled import CUSTOM_OPERATOR as ETHOS_U
+from edgenas.export.compilers.ethos_u.compiled import compiled_accelerator
 from edgenas.export.tflite.reader import read_operators
 
 _COMPILED = {EDGE_TPU: "Edge TPU", ETHOS_U: "Ethos-U"}
@@ -65,21 +66,29 @@ def compiled_for(model: bytes) -> str | None:
     return next((words for name, words in _COMPILED.items() if name in names), None)
 
 
-def compiled_report(target: str, model: bytes, accelerator: str, runs_on: str) -> TargetReport:
-    """About a file that is compiled already: for this target (then it runs), or for another."""
-    fits = accelerator == runs_on
+def compiled_report(
+    target: str, model: bytes, accelerator: str, runs_on: str, wanted: str | None = None
+) -> TargetReport:
+    """About a file that is compiled already: for this target (then it runs), or for another.
+
+    ``wanted`` is the size of the target's accelerator, where a file is for one size only.
+    """
+    size = compiled_accelerator(model)
+    fits = accelerator == runs_on and (wanted is None or size in (None, wanted))
     placed = []
     for operator in read_operators(model):
         mapped = fits and operator.name in _COMPILED
-        reason = f"already compiled for {accelerator}" if operator.name in _COMPILED else "left to the CPU"
+        left = "left to the CPU" if fits else "part of a file for another accelerator"
+        reason = f"already compiled for {size or accelerator}" if operator.name in _COMPILED else left
         placed.append(Placed(operator.index, operator.name, mapped, reason))
-    change = f"this file is compiled for {accelerator} already: give the .tflite file that was compiled"
+    change = f"this file is compiled for {size or accelerator} already: give the .tflite file that was compiled"
     return TargetReport(
         target,
         tuple(placed),
         runs_on,
-        "CPU",
+        "CPU" if fits else "not taken",
         {"file_bytes": len(model)},
         () if fits else (change,),
         accelerator,
+        {"accelerator": size},
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgenas.export.deployed import deploy
+from edgenas.export.quantization.activation_ranges import Quantization
+from edgenas.export.tflite import label_writers as _label_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
@@ -25,11 +27,12 @@ __all__ = ["op_writer", "write_tflite"]
 MOST_PARAMS = 2**28
 
 
-def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0) -> bytes:
+def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0, given: Quantization | None = None) -> bytes:
     """A TFLite model of a graph of ops with random weights, batch 1.
 
     ``precision`` is ``float32``, ``float16`` (float16 weights, expanded to float32 when loaded) or ``int8`` (integer
     everywhere, inputs and outputs included). The same graph, precision and seed give the same bytes.
+    ``given`` is the scale of int8 inputs, instead of the one of normalised values.
 
     Raises InputError for an unknown precision, for an op class that has no writer, and for more than
     :data:`MOST_PARAMS` parameters.
@@ -47,4 +50,4 @@ def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0) -> bytes:
             f"a model of {params:,} parameters is not written: expected at most {MOST_PARAMS:,}, a file of 1 GB in "
             "float32. Use fewer filters, a smaller expansion or fewer classes"
         )
-    return ModelWriter(deploy(graph), precision, np.random.default_rng(seed)).write()
+    return ModelWriter(deploy(graph), precision, np.random.default_rng(seed), given).write()

@@ -98,14 +98,14 @@ def _write_pad(writer: ModelWriter, node: DeployedNode) -> None:
 def _write_resize(writer: ModelWriter, node: DeployedNode) -> None:
     op, (source,) = node.op, node.inputs
     assert isinstance(op, Resize)
-    nearest = op.kind == "nearest"
+    nearest = op.kind != "bilinear"
     writer.add_operator(
         "RESIZE_NEAREST_NEIGHBOR" if nearest else "RESIZE_BILINEAR",
         [writer.tensor(source), writer.add_constant(f"{node.name}/size", np.array([op.height, op.width], np.int32))],
         writer.add_like(node.name, source, writer.ranges[source]),
-        version=3,
+        version=3 if op.kind != "repeat" else 2 if writer.is_int8 else 1,
         options="ResizeNearestNeighborOptions" if nearest else "ResizeBilinearOptions",
-        halfPixelCenters=True,
+        halfPixelCenters=op.kind != "repeat",
     )
 
 

@@ -60,10 +60,13 @@ def op_writer(op_class: type[Op]) -> Callable[[WriterType], WriterType]:
 class ModelWriter:
     """What op writers work with: the shapes, value ranges and tensors so far, and methods to add more."""
 
-    def __init__(self, graph: DeployedGraph, precision: str, rng: np.random.Generator) -> None:
+    def __init__(
+        self, graph: DeployedGraph, precision: str, rng: np.random.Generator, given: Quantization | None = None
+    ) -> None:
         self.graph = graph
         self.precision = precision
         self.rng = rng
+        self._given = given
         self.is_int8 = precision == "int8"
         self.ranges: dict[str, ActivationRange] = {}
         self._assembler = ModelAssembler("main")
@@ -77,7 +80,7 @@ class ModelWriter:
     def write(self) -> bytes:
         """The whole model. Raises InputError when an op has no writer."""
         if self.is_int8 and any(node.op.traits.same_scale for node in self.graph.nodes):
-            first = type(self)(self.graph, self.precision, copy.deepcopy(self.rng))
+            first = type(self)(self.graph, self.precision, copy.deepcopy(self.rng), self._given)
             first._write_nodes()
             self._tied = tied_quantizations(self.graph, first.ranges)
         self._write_nodes()
@@ -87,7 +90,7 @@ class ModelWriter:
 
     def _write_nodes(self) -> None:
         for name, _ in self.graph.inputs:
-            self.add_activation(name, STANDARD_NORMAL)
+            self.add_activation(name, STANDARD_NORMAL, quantization=self._given)
         for node in self.graph.nodes:
             writer = _WRITERS.get(type(node.op))
             if writer is None:
@@ -100,6 +103,18 @@ class ModelWriter:
     def tensor(self, name: str) -> int:
         """Index of an activation's tensor."""
         return self._tensors[name]
+
+    def quantization(self, name: str) -> Quantization:
+        """Scale and zero point of an int8 activation."""
+        found = self._quantizations[name]
+        assert found is not None
+        return found
+
+    def add_temporary(
+        self, name: str, shape: tuple[int, ...], dtype: str, quantization: Quantization | None = None
+    ) -> int:
+        """A tensor between the operators of one op; ``shape`` is without the batch."""
+        return self._assembler.add_tensor(name, (1, *shape), dtype, quantization)
 
     def scale(self, name: str) -> float:
         """Scale of an int8 activation; 1 in a float model."""

@@ -8,12 +8,16 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
     GroupConvInvertedBottleneck,
     InvertedBottleneck,
 )
+from edgenas.spaces.blocks.label_map import LabelMap
 from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
 from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
+from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
+    "AsppLite",
+    "BifpnNode",
     "ClassifierHead",
     "Concat",
     "ConvBnAct",
@@ -22,13 +26,16 @@ __all__ = [
     "GroupConvInvertedBottleneck",
     "Identity",
     "InvertedBottleneck",
+    "LabelMap",
     "NormAct",
+    "PixelClassifier",
     "Pooling",
     "PreNormInvertedBottleneck",
     "RelativeAttention",
     "ReluConv",
     "Resample",
     "ResidualReduction",
+    "SkipDecoder",
     "Sum",
     "UniversalInvertedBottleneck",
     "WeightedFusion",

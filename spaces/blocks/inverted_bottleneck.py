@@ -43,9 +43,10 @@ class _Bottleneck(Block):
     skip: bool = True
     se_of: str = "expanded"
     se_activation: str = "relu"
+    divisor: int = 8
 
     def __post_init__(self) -> None:
-        check_whole(self.kind, filters=self.filters, stride=self.stride)
+        check_whole(self.kind, filters=self.filters, stride=self.stride, divisor=self.divisor)
         check_positive(self.kind, expansion=self.expansion)
         check_flag(self.kind, skip=self.skip)
         check_choice(self.kind, "kernel", self.kernel, KERNELS)
@@ -55,8 +56,10 @@ class _Bottleneck(Block):
         check_choice(self.kind, "se_activation", self.se_activation, ACTIVATIONS[1:])
 
     def expanded_filters(self, input_shape: Shape) -> int:
-        """Width between expansion and projection: input channels times expansion, rounded to 8 unless it is 1."""
-        return input_shape[-1] if self.expansion == 1 else round_filters(input_shape[-1] * self.expansion)
+        """Width between expansion and projection: input channels times expansion, rounded to ``divisor`` unless 1."""
+        if self.expansion == 1:
+            return input_shape[-1]
+        return round_filters(input_shape[-1] * self.expansion, self.divisor)
 
     def has_skip(self, input_shape: Shape) -> bool:
         """Whether the input is added to the output: only at stride 1 and equal widths."""
@@ -66,12 +69,19 @@ class _Bottleneck(Block):
         # The width that is built, not the ratio that was asked for, is what costs.
         expansion = plain_ratio(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
         changes: dict[str, Any] = {"expansion": expansion, "skip": self.has_skip(input_shapes[0])}
+        changes["divisor"] = self._divisor_of(expansion, input_shapes[0])
         if not self.se_ratio:
             changes |= {"se_gate": "hard_sigmoid", "se_of": "expanded", "se_activation": "relu"}
         same = type(expansion) is type(self.expansion)
         if same and all(getattr(self, name) == value for name, value in changes.items()):
             return self
         return dataclasses.replace(self, **changes)
+
+    def _divisor_of(self, expansion: float, input_shape: Shape) -> int:
+        """8 where that gives the same width, else 1."""
+        if self.divisor == 8 or expansion == 1:
+            return 8
+        return 8 if round_filters(input_shape[-1] * expansion) == self.expanded_filters(input_shape) else 1
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)

@@ -119,9 +119,24 @@ def resample(
     return source
 
 
-def _check_resampling(owner: str, pooling: str, resizing: str) -> None:
+def check_resampling(owner: str, pooling: str, resizing: str) -> None:
     check_choice(owner, "pooling", pooling, ("max", "average"))
     check_choice(owner, "resizing", resizing, ("nearest", "bilinear"))
+
+
+def fused_levels(builder: GraphBuilder, owner: str, filters: int, weighted: bool, pooling: str, resizing: str) -> str:
+    """The inputs of a block at the sides of the first and with so many channels, added up."""
+    height, width, _ = image_shape(owner, builder.shape(builder.inputs[0]))
+    levels = []
+    for number, source in enumerate(builder.inputs):
+        image_shape(owner, builder.shape(source))
+        levels.append(resample(builder, f"level{number}", source, (height, width), filters, pooling, resizing))
+    out = levels[0]
+    if weighted and len(levels) > 1:
+        return builder.add("sum", WeightedSum(), *levels)
+    for number, level in enumerate(levels[1:], start=1):
+        out = builder.add(f"add{number}", Add(), out, level)
+    return out
 
 
 @register_block("resample")
@@ -138,7 +153,7 @@ class Resample(Block):
     def __post_init__(self) -> None:
         check_whole("resample", up=self.up, down=self.down)
         check_whole("resample", least=0, filters=self.filters)
-        _check_resampling("resample", self.pooling, self.resizing)
+        check_resampling("resample", self.pooling, self.resizing)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
@@ -168,23 +183,11 @@ class Fusion(Block):
         check_whole("fusion", filters=self.filters)
         check_flag("fusion", weighted=self.weighted)
         check_activation("fusion", self.activation)
-        _check_resampling("fusion", self.pooling, self.resizing)
+        check_resampling("fusion", self.pooling, self.resizing)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
-        height, width, _ = image_shape("fusion", input_shapes[0])
-        levels = []
-        for number, source in enumerate(builder.inputs):
-            image_shape("fusion", input_shapes[number])
-            levels.append(
-                resample(builder, f"level{number}", source, (height, width), self.filters, self.pooling, self.resizing)
-            )
-        out = levels[0]
-        if self.weighted and len(levels) > 1:
-            out = builder.add("sum", WeightedSum(), *levels)
-        else:
-            for number, level in enumerate(levels[1:], start=1):
-                out = builder.add(f"add{number}", Add(), out, level)
+        out = fused_levels(builder, "fusion", self.filters, self.weighted, self.pooling, self.resizing)
         if self.activation != "linear":
             out = builder.add("act", Activation(self.activation), out)
         return builder.build(out)

@@ -15,6 +15,7 @@ from edgenas.spaces.ops.elementwise import (
     Subtract,
     WeightedSum,
 )
+from edgenas.spaces.ops.labels import ARG_MAX_OPERATORS, ClassMap
 from edgenas.spaces.ops.layout import Concatenate, Pad, Reshape, Resize, Slice, Transpose
 from edgenas.spaces.ops.normalisation import BatchNorm, Dropout, LayerNorm, Softmax
 from edgenas.spaces.ops.op import Op, Traits, op_class, op_classes, pair, register_op
@@ -24,11 +25,13 @@ from edgenas.spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
 
 __all__ = [
     "ACTIVATIONS",
+    "ARG_MAX_OPERATORS",
     "GATES",
     "Activation",
     "Add",
     "ArgMax",
     "BatchNorm",
+    "ClassMap",
     "Concatenate",
     "Convolution",
     "Dense",

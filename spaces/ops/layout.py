@@ -80,7 +80,11 @@ class Pad(Op):
 @register_op
 @dataclass(frozen=True)
 class Resize(Op):
-    """An image in another size, ``nearest`` or ``bilinear``, with pixel centres at half (TensorFlow 2)."""
+    """An image in another size, ``nearest`` or ``bilinear``, with pixel centres at half (TensorFlow 2).
+
+    ``repeat`` gives what ``nearest`` does where both sides are whole multiples, in a form that more accelerators take:
+    pixel centres at the corner.
+    """
 
     height: int
     width: int
@@ -89,13 +93,16 @@ class Resize(Op):
     traits: ClassVar[Traits] = Traits(keeps_range=True)
 
     def __post_init__(self) -> None:
-        if self.kind not in ("nearest", "bilinear"):
-            raise InputError(f"unknown resizing {self.kind!r}: expected 'nearest' or 'bilinear'")
+        if self.kind not in ("nearest", "bilinear", "repeat"):
+            raise InputError(f"unknown resizing {self.kind!r}: expected 'nearest', 'bilinear' or 'repeat'")
         if min(self.height, self.width) < 1:
             raise InputError(f"Resize: sides must be at least 1, not {self.height} x {self.width}")
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return (self.height, self.width, image_sides(self, inputs[0])[2])
+        height, width, channels = image_sides(self, inputs[0])
+        if self.kind == "repeat" and (self.height % height or self.width % width):
+            raise InputError(f"Resize: {height} x {width} cannot be repeated to {self.height} x {self.width}")
+        return (self.height, self.width, channels)
 
 
 @register_op

@@ -40,6 +40,7 @@ class Traits:
         same_scale: its int8 inputs must have the scale of its output.
         normalises: a batch norm: a scale and a shift for each channel, from statistics.
         folds_into_kernel: a scale, or a scale and shift, that the kernel before it takes up.
+        only_deployed: it runs in deployed networks only, and no converter writes it.
         commutes: the order of its inputs makes no difference.
     """
 
@@ -54,6 +55,7 @@ class Traits:
     same_scale: bool = False
     normalises: bool = False
     folds_into_kernel: bool = False
+    only_deployed: bool = False
     commutes: bool = False
 
 

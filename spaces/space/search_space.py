@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgenas.spaces.block import Block
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
@@ -18,6 +19,7 @@ from edgenas.spaces.network import Network, Node
 from edgenas.spaces.space.builder import SpaceBuilder
 from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
 from edgenas.spaces.space.encoding import Encoder
+from edgenas.spaces.space.ending import with_ending
 from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
 from edgenas.spaces.space.given import fold_given
 from edgenas.spaces.space.liveness import fold_need
@@ -52,6 +54,9 @@ class SearchSpace:
     def __init__(
         self, spec: SpaceSpec, *, input_shape: Sequence[int] | None = None, classes: int | None = None
     ) -> None:
+        self._spec = spec
+        #: The space of what is trained: this one, unless its networks end in what runs when deployed only.
+        self.learned = self
         self.name = spec.name
         self.task = spec.task
         self.description = spec.description
@@ -102,6 +107,17 @@ class SearchSpace:
         Raises InputError naming file, key, found, expected and fix; also when some allowed combination cannot be built.
         """
         return cls(load_spec(name_or_path), input_shape=input_shape, classes=classes)
+
+    def ending_in(self, block: Block) -> SearchSpace:
+        """The space whose networks go on with ``block`` after their only output; it has the same architectures.
+
+        Where the block runs in deployed networks only, ``learned`` of the result is this space.
+        """
+        spec = with_ending(self._spec, block, self.positions[-1].name, self.outputs)
+        shape = self.input_shape if len(self.inputs) == 1 else None
+        found = SearchSpace(spec, input_shape=shape, classes=self.classes)
+        found.learned = self.learned if block.only_deployed else found
+        return found
 
     def __repr__(self) -> str:
         return f"SearchSpace({self.name!r}, input_shape={self.input_shape}, classes={self.classes})"

@@ -47,10 +47,12 @@ NETWORK = chain(
         "stem": ConvBnAct(16, 3, 2, "gelu"),
         "linear": ConvBnAct(16, 3, activation="linear"),
         "pre_norm": BLOCKS["pre-norm"],
+        "skip": BLOCKS["conv with a skip"],
+        "mbconv": BLOCKS["mbconv"],
         "extra": BLOCKS["extra depthwise"],
         "attention": BLOCKS["attention"],
         "stride": BLOCKS["attention, stride"],
-        "more": RelativeAttention(24, 1, 8, 2, "relu"),
+        "one_head": RelativeAttention(24, 1, 24, 2, "relu", "batch"),
         "head": BLOCKS["head of CoAtNet"],
     },
 )
@@ -95,6 +97,7 @@ def check(network, shape, precisions):
             assert check_integer(ours) == check_integer(theirs) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_block_is_built_written_converted_and_run(name):
     check(chain("one", SHAPE, {"block": BLOCKS[name]}), SHAPE, ("int8",))

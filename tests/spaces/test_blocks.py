@@ -6,6 +6,8 @@ import pytest
 
 from edgenas.spaces.block import Block, block_class, block_kinds, register_block, signature
 from edgenas.spaces.blocks import (
+    AsppLite,
+    BifpnNode,
     ClassifierHead,
     Concat,
     ConvBnAct,
@@ -14,13 +16,16 @@ from edgenas.spaces.blocks import (
     GroupConvInvertedBottleneck,
     Identity,
     InvertedBottleneck,
+    LabelMap,
     NormAct,
+    PixelClassifier,
     Pooling,
     PreNormInvertedBottleneck,
     RelativeAttention,
     ReluConv,
     Resample,
     ResidualReduction,
+    SkipDecoder,
     Sum,
     UniversalInvertedBottleneck,
     WeightedFusion,
@@ -248,6 +253,52 @@ class TestFusion(BlockConformance):
     bad_options = (*NUMBERS, *ACTIVATION, {"weighted": 1}, {"pooling": "mean"}, {"resizing": "cubic"})
 
 
+class TestBifpnNode(BlockConformance):
+    blocks = tuple(
+        (BifpnNode(filters, kernel, weighted), shapes)
+        for filters in (0, 24)
+        for kernel in (3, 5)
+        for weighted in (False, True)
+        for shapes in (((8, 8, 16),), ((8, 8, 16), (16, 16, 16)), ((7, 5, 16), (14, 9, 24), (3, 3, 8)))
+    )
+    bad_options = (
+        *({"filters": bad} for bad in (-8, 1.5, None)),
+        *KERNELS,
+        *ACTIVATION,
+        {"weighted": 1},
+        {"pooling": "mean"},
+        {"resizing": "cubic"},
+    )
+
+
+class TestAsppLite(BlockConformance):
+    blocks = tuple((AsppLite(16, dilation), shapes) for shapes in IMAGES for dilation in (0, 3))
+    bad_options = (*NUMBERS, *ACTIVATION, {"dilation": -1}, {"dilation": 1.5})
+
+
+class TestSkipDecoder(BlockConformance):
+    blocks = tuple(
+        (SkipDecoder(24, 8, kernel), shapes)
+        for kernel in (3, 5)
+        for shapes in (((8, 8, 16), (4, 4, 32)), ((15, 9, 8), (15, 9, 8)))
+    )
+    bad_options = (*NUMBERS, *KERNELS, *ACTIVATION, {"skip_filters": 0})
+
+
+class TestPixelClassifier(BlockConformance):
+    blocks = tuple((PixelClassifier(11, kernel, 0.1), shapes) for shapes in IMAGES for kernel in (1, 3))
+    bad_options = (*({"classes": bad} for bad in (0, -1, None, 1.5)), *KERNELS, {"dropout": 1})
+
+
+class TestLabelMap(BlockConformance):
+    blocks = tuple(
+        (LabelMap(16, 12, *sides, argmax), ((8, 6, 11),))
+        for sides in ((16, 12), (8, 6), (4, 3))
+        for argmax in ("operator", "chain")
+    )
+    bad_options = (*({"height": bad} for bad in (0, None, 1.5)), {"at_width": 0}, {"argmax": "max"})
+
+
 class TestReluConv(BlockConformance):
     blocks = tuple(
         (ReluConv(kernel, stride, filters), shapes)
@@ -281,6 +332,16 @@ def test_group_errors_name_the_widths():
         GroupConvInvertedBottleneck(filters=24, expansion=4, group_size=64).lower((8, 8, 24))
     with pytest.raises(InputError, match="5 groups do not divide 24 input channels and 96"):
         GroupConvInvertedBottleneck(filters=24, expansion=4, groups=5).lower((8, 8, 24))
+
+
+def test_widths_between_are_not_rounded_where_that_is_asked_for():
+    block = InvertedBottleneck(filters=36, expansion=3, divisor=1)
+    assert block.expanded_filters((8, 8, 18)) == 54
+    assert "divisor=1" in signature(block, ((8, 8, 18),), "int8")
+    plain = InvertedBottleneck(filters=36, expansion=3)
+    assert signature(InvertedBottleneck(filters=36, expansion=3, divisor=1), ((8, 8, 16),), "int8") == signature(
+        plain, ((8, 8, 16),), "int8"
+    )
 
 
 def test_blocks_that_build_the_same_have_one_signature():

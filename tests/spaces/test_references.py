@@ -22,6 +22,8 @@ EXPECTED = {
     *(f"mobilenet_v2_{width}" for width in ("0.35", "0.5", "0.75", "1.0", "1.3", "1.4")),
     *(f"mobilenet_v3_{size}{kind}" for size in ("large", "small") for kind in ("", "_minimalistic")),
     "efficientnet_lite0",
+    *(f"autoseg_{size}" for size in ("xs", "s", "m")),
+    *(f"deeplab_v3_plus_mobilenet_v2_{width}" for width in ("0.25", "0.35", "0.5", "0.75", "1.0")),
     *(f"efficientnet_v2_{size}" for size in ("b0", "b1", "b2", "b3", "s", "m")),
     *(f"mobilenet_v4_conv_{size}" for size in ("small", "medium")),
     *(f"coatnet_{number}" for number in (0, 1)),
@@ -54,6 +56,26 @@ def test_how_a_count_agrees():
     assert published.agreement("params", 5_500_000) == "differs"
     assert published.agreement("macs", 1) == "unpublished"
     assert dataclasses.replace(published, disputed=("params",)).agreement("params", 6_000_000) == "disputed"
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone_macs", "macs"),
+    [
+        # Counted by hand from the public code: backbone, and whole network at 512 px with 32 classes.
+        ("autoseg_xs", 1_534_000_000, 1_914_000_000),
+        ("autoseg_s", 1_937_000_000, 2_312_000_000),
+        ("autoseg_m", None, 4_524_000_000),
+    ],
+)
+def test_autoseg_is_what_its_code_builds(name, backbone_macs, macs):
+    network = reference_network(name)
+    assert network.macs == pytest.approx(macs, rel=0.006)
+    assert network.graph.output_shapes == ((64, 64, 32),)
+    backbone = [node.name for node in network.nodes if node.name.startswith("layer") or node.name in ("c3", "c4", "c5")]
+    if backbone_macs:
+        found = sum(network.blocks_lowered[name].macs for name in backbone)
+        assert found == pytest.approx(backbone_macs, rel=0.0005)
+    assert sum(node.block.kind == "bifpn_node" for node in network.nodes) == 4 * 10 + 1
 
 
 @pytest.mark.parametrize(

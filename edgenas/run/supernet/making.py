@@ -43,7 +43,7 @@ def make_lesson(context: RunContext) -> Lesson:
     training, validation = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
     return Lesson(
         task=context.task,
-        space=context.space,
+        space=context.space.learned,
         training=training,
         held_out=validation,
         preprocessing=context.task.fit(training),
@@ -65,7 +65,7 @@ def check_supernet(context: RunContext) -> None:
     """
     if not context.recipe.is_one_shot:
         return
-    Places(context.space)
+    Places(context.space.learned)
     lesson = make_lesson(context)
     lesson.check(make_settings(context, len(lesson.training)).batch_size)
     if section(context).from_run is not None:

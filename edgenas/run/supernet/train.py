@@ -47,7 +47,7 @@ def _train(context: RunContext) -> None:
     lesson = make_lesson(context)
     controlled = context.recipe.search.algorithm == "tunas"
     training = SupernetTraining(
-        Supernet(context.space, seed=seed(context, INITIAL)),
+        Supernet(context.space.learned, seed=seed(context, INITIAL)),
         lesson,
         make_settings(context, len(lesson.training)),
         reward=_reward(context) if controlled else None,

@@ -103,7 +103,7 @@ class TrainedSupernet:
         from edgenas.supernet.network import Supernet
 
         lesson = make_lesson(self.context)
-        supernet = Supernet(self.context.space, seed=seed(self.context, INITIAL))
+        supernet = Supernet(self.context.space.learned, seed=seed(self.context, INITIAL))
         if supernet.parameters != len(self.file.weights):
             raise InputError(
                 f"{weights_path(folder(self.context))}: holds {len(self.file.weights):,} weights, expected "

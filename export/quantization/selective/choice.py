@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ class Mixed:
         within = f"the limit of {100 * settings.limit:g} points"
         if plain.loss <= settings.limit:
             return (
-                f"int8 loses {_points(plain.loss)} on {self.sensitivity.examples} examples, within {within}: mixed "
+                f"int8 loses {_points(plain.loss)} on {self.sensitivity.examples:,} examples, within {within}: mixed "
                 "precision has nothing to gain, and no layer is kept"
             )
         tried = len(self.choices) - 1
@@ -104,12 +103,3 @@ def choose(
     within = [place for place, choice in enumerate(choices) if choice.loss <= settings.limit]
     taken = within[0] if within else min(range(len(choices)), key=lambda place: (choices[place].loss, place))
     return Mixed(sensitivity, tuple(choices), taken, settings)
-
-
-def choice_words(kept: tuple[int, ...] | list[int], names: Mapping[int, str], keep: str) -> str:
-    """A choice in words: ``int8``, or which layers are kept.
-
-    >>> choice_words((3, 1), {1: "stem", 3: "head"}, "float")
-    'head, stem in float'
-    """
-    return f"{', '.join(names[index] for index in kept)} in {keep}" if kept else "int8"

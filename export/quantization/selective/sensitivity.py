@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 Score = Callable[[Sequence[np.ndarray]], float]
 
 
+def layer_name(tensor: str) -> str:
+    """What people call a layer, from the name that the converter gives its output.
+
+    >>> layer_name("stem.main_act_1/Relu;stem.main_conv_1/convolution"), layer_name("PartitionedCall:0")
+    ('stem.main_act', 'output')
+    """
+    name = tensor.split(";")[0].split("/")[0]
+    return "output" if "PartitionedCall" in name else name.removesuffix("_1")
+
+
 @dataclass(frozen=True)
 class Judged:
     """A model's ``score``, and how far its outputs are from the float model's (``sqnr_db``, the worst output's)."""

@@ -29,7 +29,7 @@ DOCUMENT = {
         {
             "index": 4,
             "operator": "CONV_2D",
-            "tensor": "head<b>/Relu;head/conv",
+            "tensor": "head<b>_1/Relu;head/conv",
             "alone": judged(0.89, 15.5, loss=0.01),
             "without": judged(0.885, 16.25, gain=0.005),
         }
@@ -48,8 +48,8 @@ DOCUMENT = {
 def test_layers_and_choices_in_words_for_people() -> None:
     tables = sensitivity_tables(DOCUMENT)
     assert "1,000 validation examples, where the float model has 90.00 % and int8 88.00 %" in tables.layers.caption
-    assert tables.layers.rows == (("head<b>/Relu", "CONV_2D", "15.5 dB", "1.00", "16.2 dB", "+0.50"),)
-    assert [row[0] for row in tables.choices.rows] == ["none: int8", "head<b>/Relu in float", "everything: float32"]
+    assert tables.layers.rows == (("head<b>", "CONV_2D", "15.5 dB", "1.00", "16.2 dB", "+0.50"),)
+    assert [row[0] for row in tables.choices.rows] == ["none: int8", "head<b> in float", "everything: float32"]
     assert "without 3 operators on the CPU" in tables.choices.rows[1][4]
     assert tables.choices.rows[1][-1] == "taken"
     assert "none: it is a float model" in tables.choices.rows[2][4]

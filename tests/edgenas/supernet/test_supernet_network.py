@@ -73,6 +73,28 @@ def test_decoded_networks_compute_the_same(space: SearchSpace) -> None:
     check_decoded(space, 16)
 
 
+SEGMENTATION = """\
+name: small_segmentation
+task: segmentation
+input_shape: [12, 16, 3]
+classes: 3
+nodes:
+  - {name: fine, block: conv, filters: [4, 8], stride: 2, inputs: image}
+  - {name: deep, block: fused_ibn, filters: [8, 12], kernel: 1, expansion: [1, 2], stride: 2, skip: false}
+  - {name: left, block: conv, kernel: 1, activation: linear, filters: [8, 16], inputs: fine, share: width}
+  - {name: right, block: conv, kernel: 1, activation: linear, filters: [8, 16], inputs: deep, share: width}
+  - {name: down, block: bifpn_node, weighted: [false, true], inputs: [left, right], optional: true}
+  - {name: up, block: bifpn_node, weighted: [false, true], inputs: [right, down, {one_of: [left, null]}]}
+  - {name: context, block: aspp, filters: [8, 16]}
+  - {name: joined, block: skip_decoder, filters: 8, inputs: [down, context]}
+head: [{block: pixel_classifier, kernel: [1, 3]}]
+"""
+
+
+def test_decoded_segmentation_networks_compute_the_same() -> None:
+    check_decoded(SearchSpace(parse_spec(yaml.safe_load(SEGMENTATION), "small_segmentation")), 6)
+
+
 def test_decoded_networks_with_attention_compute_the_same(attention_space: SearchSpace) -> None:
     check_decoded(attention_space, 6)
 

@@ -11,11 +11,11 @@ from edgenas.spaces.references import reference_network
 
 QUICK = {
     "efficientnet_v2_b0": ("EfficientNetV2B0", {}),
-    "mobilenet_v3_large": ("MobileNetV3Large", {"input_shape": (224, 224, 3)}),
     "mobilenet_v3_small": ("MobileNetV3Small", {"input_shape": (224, 224, 3)}),
-    "mobilenet_v3_small_minimalistic": ("MobileNetV3Small", {"input_shape": (224, 224, 3), "minimalistic": True}),
 }
 SLOW = {
+    "mobilenet_v3_small_minimalistic": ("MobileNetV3Small", {"input_shape": (224, 224, 3), "minimalistic": True}),
+    "mobilenet_v3_large": ("MobileNetV3Large", {"input_shape": (224, 224, 3)}),
     "efficientnet_v2_b1": ("EfficientNetV2B1", {}),
     "efficientnet_v2_b2": ("EfficientNetV2B2", {}),
     "efficientnet_v2_b3": ("EfficientNetV2B3", {}),

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from edgenas.cli.app import app
 from edgenas.devices import get_device
+from edgenas.export.compilers.ethos_u.compiled import compiled_accelerator
 from edgenas.export.targets.check import check_tflm
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import InvertedBottleneck
@@ -65,16 +66,26 @@ def test_a_compiled_file_is_recognised(tmp_path):
         found = check(compiled, target, tmp_path)
         assert (found["already_compiled"], found["compiled_for"]) == (True, "Ethos-U")
         assert bool(found["changes"]) is (target != "ethos-u55-128")
+        assert found["accelerator"] == "ethos-u55-128"
+    found = check(compiled, "ethos-u55-256", tmp_path)  # the driver on the board would refuse it
+    assert (found["mapped"], found["operators"][0]["reason"]) == (0, "already compiled for ethos-u55-128")
+    assert "compiled for ethos-u55-128 already" in found["changes"][0]
+
+
+@pytest.mark.parametrize("name", ["ethos-u55-32", "ethos-u65-512", "ethos-u85-2048"])
+def test_a_compiled_file_tells_its_accelerator(name):
+    assert compiled_accelerator(get_device(name).board_files(MODEL)["_vela.tflite"]) == name
+    assert compiled_accelerator(MODEL) is None
 
 
 def test_a_compiled_file_is_recognised_without_a_target(tmp_path):
     (tmp_path / "m.tflite").write_bytes(get_device("ethos-u55-128").board_files(MODEL)["_vela.tflite"])
     found = json.loads(CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite"), "--json"]).stdout)
     assert (found["already_compiled"], found["compiled_for"], found["mapped"]) == (True, "Ethos-U", 0)
-    assert found["operators"][0]["reason"] == "already compiled for Ethos-U"
+    assert found["operators"][0]["reason"] == "already compiled for ethos-u55-128"
     assert {"parameter_bytes", "cached_bytes", "streamed_bytes", "changes"} <= set(found)
     words = CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite")]).stdout
-    assert "compiled already, for Ethos-U" in words
+    assert "compiled already, for Ethos-U (ethos-u55-128)" in words
     plain = write_tflite(InvertedBottleneck(filters=8).lower((8, 8, 8)), "int8")
     (tmp_path / "m.tflite").write_bytes(plain)
     found = json.loads(CliRunner().invoke(app, ["check", str(tmp_path / "m.tflite"), "--json"]).stdout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -326,10 +325,10 @@ def test_rare_combinations_equal_the_converters(graph):
 
 
 def _assert_same_as_converter(graph):
-    from edgenas.export.keras.builder import build_keras
+    from edgenas.export.keras.builder import build_graph
     from edgenas.export.quantization import convert
 
-    model = build_keras(SimpleNamespace(name="network", graph=graph))
+    model = build_graph(graph, "network")
     rng = np.random.default_rng(0)
     for variable in model.variables:
         # A bias of zeros, as initialised, would be dropped by the converter; trained ones never are.
