@@ -123,7 +123,7 @@ class _Tested:
     float_metrics: Mapping[str, float]
     tflite_metrics: Mapping[str, float]
     mistakes: Mistakes | None
-    class_iou: tuple[tuple[str, float], ...]
+    class_iou: Mapping[str, float]
 
 
 def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
