@@ -1,4 +1,4 @@
-"""A user's own tasks, blocks, devices and algorithms: Python files or modules that register them when imported.
+"""A user's own tasks, blocks, devices, algorithms, evaluators: Python files or modules that register them on import.
 
 They are named in a recipe under ``plugins``, on the command line after ``--import``, or by an installed package with an
 entry point in the group ``edgenas.plugins``. The command line and every worker process import them, so that what they

@@ -77,6 +77,11 @@ def expanded(graph: OpGraph) -> OpGraph:
     return builder.build(*graph.outputs)
 
 
+def is_taken_apart(op: Op, *shapes: Shape) -> bool:
+    """Whether a trained op becomes several operators, with values between them that it does not put out."""
+    return type(op) in _EXPANSIONS and op.params(*shapes) > 0
+
+
 def _layer_norm(builder: GraphBuilder, node: OpNode, op: LayerNorm) -> None:
     name, (source,) = node.name, node.inputs
     mean = builder.add(f"{name}/mean", Reduce("mean", (-1,), True), source)

@@ -46,7 +46,7 @@ def _root(
         [],
         "--import",
         metavar="MODULE|FILE.py",
-        help="Import a plug-in first, with blocks, tasks, devices, algorithms of your own; anywhere in a command.",
+        help="Import a plug-in first: your own blocks, tasks, devices, algorithms, evaluators; anywhere in a command.",
     ),
 ) -> None:
     """Measure a device once, then find, train, quantize and export the most accurate network for its budget."""

@@ -43,9 +43,9 @@ FROM_SUPERNET = typer.Option(
 BUDGET = typer.Option(
     None,
     "--budget",
-    metavar="COST=LIMIT",
-    help="With --from-supernet: a budget, such as latency_ms=0.3; may be given several times. COST@DEVICE=LIMIT is for "
-    "one of several devices.",
+    metavar="COST=LIMIT[,LIMIT]",
+    help="With --from-supernet: a budget, such as latency_ms=0.3; may be given several times. Several limits of one "
+    "cost, such as latency_ms=0.1,0.2,0.4, get a bundle each. COST@DEVICE=LIMIT is for one of several devices.",
 )
 
 

@@ -61,7 +61,11 @@ def worker(
     workers: int = typer.Option(1, "--workers", min=1, help="Candidates evaluated at once."),
     data_dir: Path | None = DATA_DIR,
     data: Path | None = typer.Option(None, "--data", help="Where the recipe's data.path lies on this machine."),
-    plugin: list[Path] = typer.Option([], "--plugin", help="A plugin of the recipe on this machine; once for each."),
+    plugin: list[Path] = typer.Option(
+        [],
+        "--plugin",
+        help="A plug-in file of the recipe on this machine, once for each; --import does the same by its name.",
+    ),
     folder: Path | None = typer.Option(None, "--folder", help="For its files; by default in EdgeNAS' home."),
     as_json: bool = JSON_OPTION,
 ) -> None:

@@ -65,6 +65,11 @@ class RecipeForm(Section):
         default_factory=FinalTraining, description="Training of the network that is shipped."
     )
     export: ExportRecipe = Field(default_factory=ExportRecipe)
+    tensorboard: bool = Field(
+        default=False,
+        description="Whether the supernet's and the final training write their scalars for TensorBoard into "
+        "RUN/tensorboard.",
+    )
 
     @field_validator("version")
     @classmethod

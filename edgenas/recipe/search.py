@@ -11,6 +11,7 @@ from edgenas.recipe.supernet import ONE_SHOT, unused_keys
 from edgenas.recipe.training import ShortTraining
 from edgenas.search.algorithm import algorithm_class, algorithm_options
 from edgenas.spaces.errors import InputError
+from edgenas.study.evaluators import SHORT_TRAINING, evaluator_options
 
 _TRIALS = 30
 
@@ -86,6 +87,12 @@ class SearchRecipe(Section):
         lt=1,
         description="Share of the latency and energy budgets kept free, because predictions err.",
     )
+    evaluator: str = Field(
+        default=SHORT_TRAINING,
+        description="How candidates are judged: short_training trains each as `training` says; or one that you "
+        "registered in a plug-in or installed.",
+    )
+    evaluator_options: dict[str, Any] = Field(default_factory=dict, description="Options of an evaluator of yours.")
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
@@ -113,6 +120,14 @@ class SearchRecipe(Section):
             except InputError as error:
                 raise ValueError(str(error)) from None
         return study
+
+    @model_validator(mode="after")
+    def _known_evaluator(self) -> SearchRecipe:
+        try:
+            evaluator_options(self.evaluator, self.evaluator_options)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @model_validator(mode="after")
     def _known_algorithm(self) -> SearchRecipe:

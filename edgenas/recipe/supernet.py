@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -110,6 +111,16 @@ class SupernetRecipe(Section):
     )
     scored_examples: int | None = Field(
         default=_DEFAULTS.scored_examples, description="Held-out examples that a network is scored on; null: all."
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        default="auto",
+        description="What layers compute in while weights are trained; auto: mixed_bfloat16 on GPUs that compute it, "
+        "else float32.",
+    )
+    gpus: int | None = Field(
+        default=_DEFAULTS.gpus,
+        ge=1,
+        description="GPUs that share the networks of each step; null: all that TensorFlow sees.",
     )
     augmentation: AugmentationRecipe = Field(
         default_factory=lambda: AugmentationRecipe(), description="Random changes of the training images."

@@ -5,13 +5,13 @@ Their keys are those of :class:`edgenas.training.settings.TrainingSettings`, whi
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
-from edgenas.training.settings import TrainingSettings
+from edgenas.training.settings import TrainingSettings, current_names
 
 _DEFAULTS = TrainingSettings()
 _CHANGES = TrainingSettings().augmentation
@@ -57,8 +57,15 @@ class Training(Section):
         default=_DEFAULTS.warmup, description="Share of the steps in which the learning rate grows from 0."
     )
     clip_norm: float = Field(default=_DEFAULTS.clip_norm, description="Largest norm of the gradients; 0: not limited.")
-    mixed_precision: Literal["auto", "off"] = Field(
-        default="auto", description="auto: bfloat16 on GPUs that can; off: always float32."
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        default="auto",
+        description="What layers compute in; weights and what is shipped are float32 always. auto: mixed_bfloat16 on "
+        "GPUs that compute it, else float32.",
+    )
+    gpus: int | None = Field(
+        default=1,
+        ge=1,
+        description="GPUs that share the examples of each step; null: all that TensorFlow sees.",
     )
     augmentation: AugmentationRecipe = Field(
         default_factory=lambda: AugmentationRecipe(), description="Random changes of the training images."
@@ -68,6 +75,11 @@ class Training(Section):
         """The same as plain training settings."""
         values = {key: value for key, value in self.model_dump().items() if key not in _DATA_KEYS}
         return TrainingSettings.from_dict(values)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_today(cls, data: Any) -> Any:
+        return current_names(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _valid_settings(self) -> Training:
@@ -88,6 +100,11 @@ class ShortTraining(Training):
 class FinalTraining(Training):
     """Training of the network that is shipped."""
 
+    gpus: int | None = Field(
+        default=None,
+        ge=1,
+        description="GPUs that share the examples of each step; null: all that TensorFlow sees.",
+    )
     initial: str = Field(
         default=INHERITED,
         description="What it begins with. inherited: the weights of the run's supernet, where it has one; scratch: "

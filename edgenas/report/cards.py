@@ -49,7 +49,7 @@ def headline(data: ReportData) -> str:
             latency_ms, kind, limit_ms = shipped.predicted_ms, "predicted", data.limit_ms or data.budget_ms
     elif best is not None:
         latency_ms, kind, limit_ms = best.latency_ms, "predicted", data.limit_ms or data.budget_ms
-        score = f"{percent(best.score)} validation {_accuracy(data)} after short training"
+        score = f"{percent(best.score)} validation {_accuracy(data)} {data.judged}"
     elif data.trials:
         return f"{len(data.trials)} trials, none chosen yet."
     else:

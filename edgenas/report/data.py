@@ -195,6 +195,8 @@ class ReportData:
     """What predicted energies come from: ``from energies modelled for edgetpu-sim``; empty when there are none."""
     is_fixed: bool = False
     """Whether one network was given and trained, instead of searched for."""
+    judged: str = "after short training"
+    """How the trials' figures came about."""
     score_origin: str = "on the validation split after short training"
     """What the accuracies of trials were found on."""
     table_error: str = ""

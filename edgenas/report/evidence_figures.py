@@ -72,7 +72,9 @@ def accuracy_figure(data: ReportData) -> go.Figure | None:
     """Validation, float and quantized accuracy of the chosen network, with 95 % intervals; None without any."""
     rows: list[tuple[str, float, int | None, str]] = []
     if data.best is not None and data.best.score is not None and not data.is_fixed:
-        rows.append(("validation,<br>short training", data.best.score, data.validation_images, GREY))
+        rows.append(
+            (f"validation,<br>{data.judged.removeprefix('after ')}", data.best.score, data.validation_images, GREY)
+        )
     if data.final_validation_score is not None:
         rows.append(("validation,<br>final training", data.final_validation_score, data.validation_images, BLUE))
     if data.shipped is not None:

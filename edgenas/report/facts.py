@@ -11,6 +11,7 @@ from edgenas.export.figure import origin
 from edgenas.latency.table.error_figures import in_words
 from edgenas.report.data import Rows
 from edgenas.report.text import milliseconds, percent
+from edgenas.study.evaluators import SHORT_TRAINING
 
 if TYPE_CHECKING:
     from edgenas.latency.table.energy_header import TableEnergy
@@ -30,7 +31,11 @@ def settings_rows(recipe: Recipe) -> Rows:
         ("reward", recipe.objective.reward),
         ("algorithm", search.algorithm + (f" ({options})" if options else "")),
         ("trials", f"{recipe.trials}, {search.workers} at once"),
-        ("short training", f"{_epochs(search.training.epochs)} on {images}"),
+        (
+            ("short training", f"{_epochs(search.training.epochs)} on {images}")
+            if search.evaluator == SHORT_TRAINING
+            else ("evaluator", search.evaluator)
+        ),
         ("finalists", _finalists(recipe)),
     )
     return (

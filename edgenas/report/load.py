@@ -28,6 +28,7 @@ from edgenas.run.overhead import overhead_words
 from edgenas.run.records import ChooseRecord, ExportRecord, FinalistsRecord, SearchRecord, StepRecords
 from edgenas.spaces import EdgeNASError, InputError, Network
 from edgenas.spaces.yaml_reading import read_document
+from edgenas.study.evaluators import SHORT_TRAINING, judged_words
 from edgenas.study.patience import StudyDamagedError
 
 if TYPE_CHECKING:
@@ -51,6 +52,14 @@ def load_report_data(run_dir: Path | str) -> ReportData:
     # What several miss is told once; only what one device alone lacks is of that device.
     missing = tuple(dict.fromkeys(sentence for one in (data, *others) for sentence in one.missing))
     return dataclasses.replace(data, others=tuple(others), missing=missing)
+
+
+def _score_origin(recipe: Recipe) -> str:
+    """What a trial's figure is of, for the provenance."""
+    if recipe.is_fixed:
+        return "on the validation split after the training"
+    words = judged_words(recipe.search.evaluator)
+    return f"on the validation split {words}" if recipe.search.evaluator == SHORT_TRAINING else words
 
 
 class _Reader:
@@ -112,7 +121,8 @@ class _Reader:
             budget_ms=self.device.limits.get("latency_ms"),
             budget_mj=self.device.limits.get("energy_mj"),
             is_fixed=self.recipe.is_fixed,
-            score_origin="on the validation split after the training" if self.recipe.is_fixed else data.score_origin,
+            judged=judged_words(self.recipe.search.evaluator),
+            score_origin=_score_origin(self.recipe),
         )
 
     def _state(self, data: ReportData) -> ReportData:

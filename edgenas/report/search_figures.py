@@ -60,7 +60,7 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
     if not finished:
         return None
     axis = f"predicted {what} on {escape(data.device)} ({cost.rpartition('_')[2].replace('mj', 'mJ')})"
-    figure = empty_figure(440, axis, f"validation {data.metric_title} (short training)")
+    figure = empty_figure(440, axis, f"validation {data.metric_title} ({escape(data.judged.removeprefix('after '))})")
     figure.update_yaxes(tickformat=".0%" if _spread([t.score or 0 for t, _ in finished]) > 0.05 else ".1%")
     chosen = data.best_trial
     groups = (

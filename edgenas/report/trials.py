@@ -44,7 +44,7 @@ def _table(data: ReportData) -> str:
     return (
         f'<details class="panel" open><summary>All {len(trials)} trials{more}</summary>'
         '<p class="caption">Sorted by reward; a click on a heading sorts by it. Latency and energy are predicted, the '
-        f"{escape(data.metric_title)} is on validation {escape(data.example)}s after the short training.</p>"
+        f"{escape(data.metric_title)} is on validation {escape(data.example)}s {escape(data.judged)}.</p>"
         f'<div class="scroll tall"><table class="trials sortable{energy}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></details>"
     )

@@ -22,6 +22,7 @@ Again = Literal["nothing", "search", "rank", "choose", "train", "export"]
 
 _LIES = "says where something lies; what is in it is compared by fingerprint"
 _RANKED = "the trials are kept and ranked again, and the best one is chosen, trained and exported"
+_WHERE = "says where it is computed from now on"
 _NEW = "start another run with a new name (the latency table is shared, so nothing is profiled again)"
 
 
@@ -42,6 +43,7 @@ RULES = (
     Rule("name", "nothing", "is a title"),
     Rule("version", "nothing", "is of the form of recipes"),
     Rule("output", "nothing", _LIES),
+    Rule("tensorboard", "nothing", "says what is written besides, from now on"),
     Rule("plugins", "nothing", _LIES),
     Rule("seed", None, "the trials, their weights and the split of the data were all drawn by it"),
     Rule("task", None, "the trials were judged by its metric"),
@@ -65,6 +67,7 @@ RULES = (
     Rule("search", None, "the trials were suggested, or judged, by it: one run is one search"),
     Rule("search.algorithm", None, "the trials were suggested by it: one run is one search"),
     Rule("search.training", None, "trials after another short training cannot be compared with those that are there"),
+    Rule("search.training.gpus", "nothing", _WHERE),
     Rule("search.trials", "search", "the search goes on until there are so many; fewer than there are change nothing"),
     Rule("search.study", "nothing", "says where its server is; the study itself says whose it is"),
     Rule("search.workers", "nothing", "says how many candidates are trained at once from now on"),
@@ -79,7 +82,9 @@ RULES = (
         "search its weights again with `edgenas search --from-supernet RUN`, or start another run with a new name",
     ),
     Rule("supernet.from_run", "nothing", _LIES),
+    Rule("supernet.gpus", "nothing", _WHERE),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
+    Rule("training.gpus", "nothing", _WHERE),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
     Rule("export.finalize", None, "the trials' costs were predicted with this end of the network"),
     Rule(

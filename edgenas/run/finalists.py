@@ -15,6 +15,7 @@ from edgenas.run.progress import duration
 from edgenas.run.records import FinalistRecord, FinalistsRecord
 from edgenas.run.train import run_training
 from edgenas.study.evaluation import derived_seed
+from edgenas.training.settings import decisive
 
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
@@ -79,7 +80,7 @@ def train_finalist(
     done = folder / "training.json"
     if done.is_file():
         known = json.loads(done.read_text(encoding="utf-8"))
-        if known["settings"] == settings.to_dict():
+        if decisive(known["settings"]) == decisive(settings.to_dict()):
             return FinalistRecord(score=known["score"], seconds=known["seconds"])
     network = context.space.decode(context.space.parse(study.trial(number).architecture))
     seed = derived_seed(context.recipe.seed, _SEED_PURPOSE, number)

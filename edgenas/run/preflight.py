@@ -8,6 +8,7 @@ import numpy as np
 
 from edgenas.run.disk import check_space
 from edgenas.run.initial import check_initial
+from edgenas.run.preflight_training import check_trainings
 from edgenas.run.profile import check_energy_known
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line, printable
@@ -39,6 +40,7 @@ def check(context: RunContext) -> None:
                 f"export.quantization: device {device.name!r} cannot run {context.precision!r} models, expected "
                 f"one of {', '.join(device.device.precisions)}"
             )
+    check_trainings(context.recipe)
     check_energy_known(context)
     _check_data(context)
     data = context.recipe.data
@@ -46,19 +48,19 @@ def check(context: RunContext) -> None:
         context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
+    supernet_bytes = 0
     if context.recipe.is_one_shot:
         from edgenas.run.supernet.making import check_supernet
 
-        check_supernet(context)
+        supernet_bytes = check_supernet(context)
     _check_compression(context)
+    _check_quantize_aware(context, networks)
     _check_bundle_folder(context)
     check_initial(context)
     parameters = max(network.params for network in networks)
-    finals = context.recipe.export.candidates
-    check_space(
-        context.folder.path,
-        _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * min(finals, 3),
-    )
+    finals = min(context.recipe.export.candidates, 3)
+    needed = _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * finals
+    check_space(context.folder.path, needed + supernet_bytes)
 
 
 def _check_data(context: RunContext) -> None:
@@ -106,6 +108,24 @@ def _check_compression(context: RunContext) -> None:
             f"export.quantization: {name!r} finds nothing in space {context.space.name!r}: no network of it has a "
             "kernel large enough to prune or cluster; choose another quantization, such as int8"
         )
+
+
+def _check_quantize_aware(context: RunContext, networks: list[Network]) -> None:
+    """Whether quantization-aware training can round all that networks of the space compute."""
+    from edgenas.export.quantization import get_recipe
+    from edgenas.export.quantization.fine_tunable import not_quantize_aware
+
+    name = context.recipe.export.quantization
+    tuning = get_recipe(name).fine_tuning
+    if tuning is None or not tuning.quantize_aware:
+        return
+    for network in networks:
+        if problem := not_quantize_aware(network.graph):
+            raise InputError(
+                f"export.quantization: {name!r} cannot round what {problem} computes inside (a network of space "
+                f"{context.space.name!r}); choose int8 or int16x8, or blocks without layer norms, and without batch "
+                "norms that come before the convolutions"
+            )
 
 
 def _check_bundle_folder(context: RunContext) -> None:

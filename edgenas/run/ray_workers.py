@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgenas.plugins import is_module
 from edgenas.run.shared import study_url
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.scheduler import SchedulerFactory
@@ -69,7 +70,7 @@ class RayCrew:
         options: dict[str, Any] = {
             "data_dir": recipe.data.directory and Path(recipe.data.directory),
             "data_path": recipe.data.path and Path(recipe.data.path).resolve(),
-            "plugins": [Path(plugin) for plugin in recipe.plugins],
+            "plugins": [Path(plugin) for plugin in recipe.plugins if not is_module(plugin)],
             "evaluator": evaluator,
             "scheduler": scheduler,
             "quiet": True,

@@ -14,6 +14,7 @@ from edgenas.run.progress import duration
 from edgenas.run.records import PER_BUDGET, DeviceRecord, ExportRecord, RankingRecord
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.study.cost_names import nested
+from edgenas.study.evaluators import SHORT_TRAINING, judged_words
 from edgenas.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class RunResult:
     """Of several budgets, what was found for each, the smallest first."""
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
+    evaluator: str = SHORT_TRAINING
+    """Which judged the trials."""
     ranking: RankingRecord = field(default_factory=RankingRecord)
     """How well the supernet of a one-shot run ranks."""
 
@@ -105,7 +108,7 @@ class RunResult:
         elif self.best is not None:
             words = (
                 f"trial {self.best.number}, {self.best.architecture}, "
-                f"{figure_words(self.best)} on validation examples after short training"
+                f"{figure_words(self.best)} on validation examples {judged_words(self.evaluator)}"
             )
             lines.append(("best", words))
         if self.ranking.words:
@@ -159,6 +162,7 @@ def result_of(context: RunContext) -> RunResult:
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
         is_fixed=context.recipe.is_fixed,
+        evaluator=context.recipe.search.evaluator,
         ranking=records.of(RankingRecord),
     )
 

@@ -28,6 +28,7 @@ from edgenas.study.candidates import EvaluatorFactory
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.desk import Desk
 from edgenas.study.documents import write_documents
+from edgenas.study.evaluators import evaluator_of
 from edgenas.study.feed import Feed
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.store import StudyStore, create_study
@@ -104,9 +105,8 @@ def take_part(
     algorithm, objective = for_budgets(context, recipe.trials, _algorithm)
     if evaluator is None:
         from edgenas.run.supernet.starts import short_training_starts
-        from edgenas.study.evaluation import ShortTrainingEvaluator
 
-        evaluator = ShortTrainingEvaluator(recipe, short_training_starts(context))
+        evaluator = evaluator_of(recipe, short_training_starts(context))
     with Desk(study, worker, say=context.progress.say) as desk:
         run = SearchLoop(context, desk, problem, algorithm, objective)
         try:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 RECIPE, INPUTS, SPACE = "recipe.yaml", "inputs.json", "space.yaml"
 #: Keys of a recipe that may differ between those who share a study: where things lie, and who works how.
-_FREE = ("name", "output", "plugins", "search.study", "search.workers", "search.time_limit_seconds", "search.artifacts")
+_FREE = (
+    "name",
+    "output",
+    "plugins",
+    "search.study",
+    "search.workers",
+    "search.time_limit_seconds",
+    "search.artifacts",
+    "tensorboard",
+)
 
 
 def study_url(recipe: Recipe) -> str:

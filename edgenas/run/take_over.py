@@ -20,6 +20,7 @@ from edgenas.run.shared import documents_of
 from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.study.documents import write_documents
 from edgenas.study.store import open_study
+from edgenas.training.settings import decisive
 
 if TYPE_CHECKING:
     from edgenas.recipe.recipe import Recipe
@@ -129,7 +130,8 @@ def _set_trainings_aside(folder: RunFolder, recipe: Recipe) -> None:
     from edgenas.run.finalists import finalist_settings
 
     kinds = {"final": recipe.training.model_dump(mode="json"), "finalist": finalist_settings(recipe).to_dict()}
-    for name, wanted in kinds.items():
+    for name, settings in kinds.items():
+        wanted = decisive(settings)
         for done in sorted((folder.path / "trials").glob(f"*/{name}")):
             if _settings(done) != wanted:
                 done.rename(_free(done.with_name(f"{name}-earlier")))
@@ -141,7 +143,7 @@ def _set_trainings_aside(folder: RunFolder, recipe: Recipe) -> None:
 def _settings(final: Path) -> object:
     """What a training was done with, in the keys of its record; None when it is not finished."""
     with suppress(OSError, ValueError, TypeError, AttributeError, EdgeNASError):
-        return json.loads((final / "training.json").read_text(encoding="utf-8")).get("settings")
+        return decisive(json.loads((final / "training.json").read_text(encoding="utf-8"))["settings"])
     return None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.export.files import write_atomically
 from edgenas.run.initial import beginning
 from edgenas.run.records import TrainRecord
+from edgenas.run.tensorboard import scalar_log
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.study.evaluation import derived_seed
@@ -143,12 +144,14 @@ def run_training(
         initial = begins.to_json(taken)
         context.log.event("initial_weights", trial=number, **initial)
         context.progress.say(f"trial {number}: {begins.words(taken)}")
-    steps = settings.steps(len(training))[1]
-    with context.progress.task(title, steps) as task:
+    steps, name = settings.steps(len(training))[1], f"{title.partition(' ')[0]}-trial-{number}"
+    with context.progress.task(title, steps) as task, scalar_log(context, name) as log:
 
         def show(progress: TrainingProgress) -> None:
             score = "" if progress.validation is None else f", {learned.metric} {progress.validation:.3f}"
             task.update(progress.step, note=f"epoch {progress.epoch}/{progress.epochs}{score}")
+            validation = {f"validation/{name}": value for name, value in progress.metrics.items()}
+            log.write(progress.step, {"loss": progress.loss, **validation})
 
         result = train(
             network,

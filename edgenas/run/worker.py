@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgenas.devices.home import edgenas_home
 from edgenas.export.files import write_atomically
-from edgenas.plugins import load_plugins
+from edgenas.plugins import given, is_module, load_plugins
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
@@ -68,7 +68,8 @@ def work(
         folder: for its files; by default ``workers/NAME`` in EdgeNAS' home.
         data_dir: folder of full data sets by name here.
         data_path: where the recipe's ``data.path`` lies here.
-        plugins: the recipe's plugins here: Python files that do not travel.
+        plugins: files of the recipe's plug-ins here, in its order; by default those that were imported already under
+            the same name, else the same paths. Modules are imported by name.
         workers: candidates evaluated at once.
         quiet: show no progress.
         evaluator: how candidates are judged; None trains them shortly, as the recipe says.
@@ -113,11 +114,7 @@ def _recipe(
     for name, text in documents.items():
         write_atomically(folder.path / Path(name).name, text)
     values = parse_document(documents[RECIPE], "the study's recipe").value
-    theirs = values.get("plugins") or []
-    if len(plugins) != len(theirs):
-        names = ", ".join(Path(one).name for one in theirs) or "none"
-        raise InputError(f"--plugin: the recipe has {len(theirs)} plugins ({names}), {len(plugins)} are given here")
-    values["plugins"] = [str(Path(plugin).resolve()) for plugin in plugins]
+    values["plugins"] = _plugins_here(values.get("plugins") or [], plugins)
     values["search"]["study"] = None
     if SPACE in documents:
         values["space"]["path"] = str(folder.path.resolve() / SPACE)
@@ -130,6 +127,28 @@ def _recipe(
     load_plugins(values["plugins"])
     write_atomically(folder.recipe_path, dump_yaml(values))
     return Recipe.load(folder.recipe_path)
+
+
+def _plugins_here(theirs: Sequence[str], files: Sequence[Path]) -> list[str]:
+    """The recipe's plug-ins as they are found here. Modules are imported by name, as everywhere.
+
+    A file is what ``--plugin`` names in its place, else one of ``--import`` of the same name, else the same path.
+    """
+    wanted = [name for name in theirs if not is_module(name)]
+    if files and len(files) != len(wanted):
+        names = ", ".join(Path(one).name for one in wanted) or "none"
+        raise InputError(f"--plugin: the recipe has {len(wanted)} plugins ({names}), {len(files)} are given here")
+    imported = {Path(one).name: one for one in given() if not is_module(one)}
+    found = dict(zip(wanted, (str(Path(file).resolve()) for file in files), strict=False))
+    for name in wanted if not files else ():
+        found[name] = imported.get(Path(name).name, name)
+        if not Path(found[name]).is_file():
+            raise InputError(
+                f"--plugin: the recipe's plug-in {name} is not here; name its file on this machine with --plugin or "
+                "--import"
+            )
+    extra = [one for one in given() if one not in found.values() and one not in theirs]
+    return [*(found.get(name, name) for name in theirs), *extra]
 
 
 def _check_inputs(context: RunContext, url: Path | str) -> None:

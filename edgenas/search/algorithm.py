@@ -18,30 +18,19 @@ point in the group ``edgenas.algorithms`` are found by name without being import
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import types
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, KeysView, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from edgenas.search.blas_threads import one_blas_thread
 from edgenas.search.history import History, Observation
+from edgenas.search.options import NoOptions, read_options
 from edgenas.search.problem import Population, Problem
-from edgenas.spaces.errors import InputError
 from edgenas.spaces.registry import Registry
-from edgenas.spaces.yaml_reading import decimal_comma
 
 ENTRY_POINT_GROUP = "edgenas.algorithms"
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """For algorithms that have nothing to set."""
 
 
 class Algorithm(ABC):
@@ -135,42 +124,7 @@ def algorithm_class(name: str) -> type[Algorithm]:
 
 def algorithm_options(name: str, options: Mapping[str, Any]) -> Any:
     """An ``Options`` of the algorithm from plain data. Raises InputError naming an unknown key or a wrong type."""
-    cls = algorithm_class(name).Options
-    known = [field.name for field in dataclasses.fields(cls)]
-    for key in options:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            expected = f"expected one of {', '.join(known)}" if known else "it has none"
-            raise InputError(f"algorithm {name!r} has no option {key!r}: {expected}{hint}")
-    hints = typing.get_type_hints(cls)
-    options = {key: _as_whole(value, hints[key]) for key, value in options.items()}
-    for key, value in options.items():
-        if not _is_a(value, hints[key]):
-            comma = decimal_comma(value)
-            expected = getattr(hints[key], "__name__", str(hints[key]))
-            raise InputError(
-                f"option {key!r} of algorithm {name!r} must be {expected}, found {value!r}{comma and f'; {comma}'}"
-            )
-    return cls(**options)
-
-
-def _as_whole(value: Any, hint: Any) -> Any:
-    """``1e2`` as 100 where a whole number is wanted."""
-    if isinstance(value, float) and value.is_integer() and _is_a(1, hint) and not _is_a(value, hint):
-        return int(value)
-    return value
-
-
-def _is_a(value: Any, hint: Any) -> bool:
-    """Whether a YAML value fits a plain annotation: int, float, bool, str, or a union of them with None."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(_is_a(value, part) for part in typing.get_args(hint))
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    if hint is float:
-        return isinstance(value, (int, float))
-    return isinstance(value, hint)
+    return read_options(algorithm_class(name).Options, options, f"algorithm {name!r}")
 
 
 def create_algorithm(name: str, problem: Problem, seed: int, options: Mapping[str, Any] | None = None) -> Algorithm:

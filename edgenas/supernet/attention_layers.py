@@ -1,6 +1,6 @@
-"""Shared layers of the ops that attention has beside convolutions: layer norms and relative biases.
+"""Shared layer of what attention has beside convolutions and layer norms: relative biases.
 
-Channels and heads are prefixes of the most there are. A head is a run of neighbouring channels, so that a narrower
+Heads are prefixes of the most there are. A head is a run of neighbouring channels, so that a narrower
 attention has the first heads of a wider one.
 """
 
@@ -11,29 +11,10 @@ from typing import Any
 
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.keras.computed_layers import RELATIVE_BIAS_DEVIATION, offset_numbers
-from edgenas.spaces.ops import LayerNorm, RelativeBias
+from edgenas.spaces.ops import RelativeBias
 from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Variant, shared_layer_for
 
 Tensors = Sequence[Any]
-
-
-@shared_layer_for(LayerNorm, fixed=lambda op: (op.epsilon,))
-def _layer_norm(variants: Sequence[Variant]) -> SharedLayer:
-    channels = max(variant.inputs[0][-1] for variant in variants)
-
-    def numbers(variant: Variant) -> tuple[int, ...]:
-        return (variant.inputs[0][-1],)
-
-    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
-        return [tensorflow().slice(weight, [0], [numbers[0]]) for weight in weights]
-
-    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
-        tf = tensorflow()
-        scale, shift = view(op, weights, numbers)
-        mean, variance = tf.nn.moments(inputs[0], [-1], keepdims=True)
-        return (inputs[0] - mean) * tf.math.rsqrt(variance + op.epsilon) * scale + shift, None
-
-    return SharedLayer((SharedWeight((channels,), mean=1.0), SharedWeight((channels,))), numbers, view, compute)
 
 
 @shared_layer_for(RelativeBias, fixed=lambda op: (op.height, op.width))

@@ -13,20 +13,12 @@ from typing import Any
 
 from edgenas.export._tensorflow import tensorflow
 from edgenas.export.keras.grouped_convolution import has_native_gradient
-from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution, WeightedSum
+from edgenas.spaces.ops import BatchNorm, Convolution, Dense, DepthwiseConvolution, TransposedConvolution
 from edgenas.spaces.ops.op import pair
+from edgenas.supernet.parts import part as _part
 from edgenas.supernet.shared_layer import Mode, SharedLayer, SharedWeight, Variant, shared_layer_for
 
 Tensors = Sequence[Any]
-
-
-def _part(weight: Any, *sizes: Any) -> Any:
-    """The first elements along every axis; along the two sides of a kernel, those in the middle."""
-    starts: list[Any] = [0] * len(sizes)
-    if len(sizes) == 4:
-        starts[:2] = [(whole - part) // 2 for whole, part in zip(weight.shape[:2], sizes[:2], strict=True)]
-    # One op: this is called for every weight of every block, and each op takes its time to trace.
-    return tensorflow().slice(weight, starts, sizes)
 
 
 def _sides(variants: Sequence[Variant]) -> tuple[int, int]:
@@ -130,6 +122,33 @@ def _depthwise_convolution(variants: Sequence[Variant]) -> SharedLayer:
     return SharedLayer(tuple(weights), numbers, view, compute)
 
 
+@shared_layer_for(TransposedConvolution, fixed=lambda op: (op.stride, op.use_bias))
+def _transposed_convolution(variants: Sequence[Variant]) -> SharedLayer:
+    sides = _sides(variants)
+    channels = max(variant.inputs[0][-1] for variant in variants)
+    filters = max(_op(variant).filters for variant in variants)
+    weights = [SharedWeight((*sides, filters, channels), math.sqrt(2 / (math.prod(sides) * filters)))]
+    if any(_op(variant).use_bias for variant in variants):
+        weights.append(SharedWeight((filters,)))
+
+    def numbers(variant: Variant) -> tuple[int, ...]:
+        return (*pair(_op(variant).kernel), _op(variant).filters, variant.inputs[0][-1])
+
+    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
+        kernel = _part(weights[0], *numbers)
+        return [kernel, _part(weights[1], numbers[2])] if op.use_bias else [kernel]
+
+    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
+        tf, (down, right) = tensorflow(), pair(op.stride)
+        kernel, *bias = view(op, weights, numbers)
+        shape = tf.shape(inputs[0])
+        sides = tf.stack([shape[0], shape[1] * down, shape[2] * right, numbers[2]])
+        out = tf.nn.conv2d_transpose(inputs[0], kernel, sides, (down, right), "SAME")
+        return (tf.nn.bias_add(out, bias[0]) if bias else out), None
+
+    return SharedLayer(tuple(weights), numbers, view, compute)
+
+
 @shared_layer_for(Dense, fixed=lambda op: (op.use_bias,))
 def _dense(variants: Sequence[Variant]) -> SharedLayer:
     features = max(variant.inputs[0][-1] for variant in variants)
@@ -186,7 +205,7 @@ def _batch_norm(variants: Sequence[Variant]) -> SharedLayer:
             mixed.append(tf.concat([old * mode.momentum + new * (1.0 - mode.momentum), rest], 0))
         return out, mixed
 
-    return SharedLayer(weights, numbers, view, compute)
+    return SharedLayer(weights, numbers, view, compute, float32=True)
 
 
 def _normalised(inputs: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float) -> Any:
@@ -202,27 +221,6 @@ def _normalised_by_batch(inputs: Any, scale: Any, shift: Any, epsilon: float) ->
             x=inputs, scale=scale, offset=shift, mean=[], variance=[], epsilon=epsilon, is_training=True
         )
         return found[0], found[1], found[2]
-    mean, variance = tf.nn.moments(inputs, list(range(len(inputs.shape) - 1)))
-    return _normalised(inputs, scale, shift, mean, variance, epsilon), mean, variance
-
-
-@shared_layer_for(WeightedSum, fixed=lambda op: ())
-def _weighted_sum(variants: Sequence[Variant]) -> SharedLayer:
-    weights = (SharedWeight((max(len(variant.inputs) for variant in variants),), mean=1.0),)
-
-    def numbers(variant: Variant) -> tuple[int, ...]:
-        return (len(variant.inputs),)
-
-    def view(op: Any, weights: Tensors, numbers: Tensors) -> list[Any]:
-        return [_part(weights[0], numbers[0])]
-
-    def compute(op: Any, inputs: Tensors, weights: Tensors, numbers: Tensors, mode: Mode) -> tuple[Any, None]:
-        tf = tensorflow()
-        shares = tf.nn.relu(weights[0][: len(inputs)])
-        shares = tf.unstack(shares / (tf.reduce_sum(shares) + 1e-4), num=len(inputs))
-        total = inputs[0] * shares[0]
-        for value, share in zip(inputs[1:], shares[1:], strict=True):
-            total = total + value * share
-        return total, None
-
-    return SharedLayer(weights, numbers, view, compute)
+    exact = tf.cast(inputs, scale.dtype)
+    mean, variance = tf.nn.moments(exact, list(range(len(inputs.shape) - 1)))
+    return tf.cast(_normalised(exact, scale, shift, mean, variance, epsilon), inputs.dtype), mean, variance

@@ -6,6 +6,7 @@ networks of a step follow each other, so that memory holds the activations of on
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from edgenas.supernet.places import Plan
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.shared_layer import Mode
 from edgenas.tasks.files import in_memory
+from edgenas.training.precision import compute_policy
+from edgenas.training.replicas import visible_gpus
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
@@ -67,9 +70,13 @@ class Learner:
             weights, Adam's moments, the number of ``step``s done, and the losses of the last one.
     """
 
-    def __init__(self, supernet: Supernet, lesson: Lesson, settings: SupernetSettings) -> None:
+    def __init__(
+        self, supernet: Supernet, lesson: Lesson, settings: SupernetSettings, *, devices: Sequence[str] | None = None
+    ) -> None:
         tf = tensorflow()
         self.supernet, self.lesson, self.settings = supernet, lesson, settings
+        self._devices = visible_gpus(settings.gpus, "supernet") if devices is None else tuple(devices)
+        self._dtype = compute_policy(settings.precision).removeprefix("mixed_")
         self.networks = settings.networks
         zeros = np.zeros(supernet.parameters, np.float32)
         self.variables = {
@@ -106,18 +113,27 @@ class Learner:
             rate: learning rate.
         """
         answers = self._batch_outputs(networks[0].batch[0], networks[0].plan) if taught else []
-        losses, total = np.zeros(self.networks, np.float32), None
+        losses, total, found = np.zeros(self.networks, np.float32), None, dict[int, Any]()
         # Those that should be worse come first: the losses that a network is compared with must be known.
         for number in sorted(range(len(networks)), key=lambda number: np.count_nonzero(networks[number].above)):
             one = networks[number]
+            if one.above.any():  # else nothing is waited for, and several devices are at work
+                _read(found, losses)
             given = (*one.batch, one.plan, one.above.astype(np.float32), losses)
-            if taught and number:
-                gradient, loss = self._gradient_taught(*given, answers, np.float32(taught))
-            else:
-                gradient, loss = self._gradient(*given)
+            with self._device(len(found)):
+                if taught and number:
+                    gradient, found[number] = self._gradient_taught(*given, answers, np.float32(taught))
+                else:
+                    gradient, found[number] = self._gradient(*given)
             total = gradient if total is None else total + gradient
-            losses[number] = loss.numpy()
+        _read(found, losses)
         self._update(total, losses, np.float32(rate))
+
+    def _device(self, place: int) -> Any:
+        """Where the network of this place in a step is computed."""
+        if len(self._devices) < 2:
+            return contextlib.nullcontext()
+        return tensorflow().device(self._devices[place % len(self._devices)])
 
     def batch_score(self, batch: Batch, plan: Plan) -> float:
         """The task's figure on one batch, with the statistics of that batch."""
@@ -151,7 +167,7 @@ class Learner:
     # Traced --------------------------------------------------------------------------------------------------------
 
     def _outputs(self, inputs: Any, plan: Any, weights: Any) -> list[Any]:
-        return self.supernet.outputs(inputs, plan, weights, Mode(training=True))
+        return self.supernet.outputs(inputs, plan, weights, Mode(training=True, dtype=self._dtype))
 
     def _gradient_by_labels(self, inputs: Any, targets: Any, plan: Any, above: Any, losses: Any) -> tuple[Any, Any]:
         """Gradient and loss of one network; ``losses`` are those of the networks that came before it in the step."""
@@ -204,6 +220,12 @@ class Learner:
 
     def _answer(self, inputs: Any, plan: Any) -> list[Any]:
         return self.supernet.outputs(inputs, plan, self.supernet.weights.read_value(), Mode())
+
+
+def _read(found: dict[int, Any], losses: np.ndarray) -> None:
+    """Waits for losses by number."""
+    for number, loss in found.items():
+        losses[number] = loss.numpy()
 
 
 def _lost(loss: Any, above: Any, losses: Any) -> Any:

@@ -14,6 +14,7 @@ from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.places import ZEROS_LIKE, Owner, Place, Places, Plan
 from edgenas.supernet.shared_layer import Mode
+from edgenas.training.runtime import dtype_policy
 
 
 class Supernet:
@@ -49,7 +50,8 @@ class Supernet:
                 else:
                     self.statistics.setdefault(owner, []).append(tf.Variable(value, trainable=False))
         self.weights = tf.Variable(np.concatenate(initial))
-        self._plain_layers = self._make_plain_layers(seed)
+        self._seed = seed
+        self._plain_layers: dict[str, dict[tuple[str, int, str], Any]] = {}
 
     @property
     def parameters(self) -> int:
@@ -70,10 +72,10 @@ class Supernet:
             mode: what for.
         """
         split = self.split(weights)
-        values = dict(inputs)
+        values = {name: _cast(value, mode.dtype) for name, value in inputs.items()}
         for number, place in enumerate(self.places.places):
             values[place.name] = self._place(place, values, plan[number], split, mode)
-        return [values[name] for name in self.space.outputs]
+        return [_cast(values[name], "float32") for name in self.space.outputs]
 
     def split(self, weights: Any) -> dict[Owner, list[Any]]:
         """The flat weights as tensors by the key of their op, those that are not trained not included."""
@@ -103,8 +105,14 @@ class Supernet:
 
     # The graph -----------------------------------------------------------------------------------------------------
 
+    def _layers_without_weights(self, dtype: str) -> dict[tuple[str, int, str], Any]:
+        """Keras layers of the ops without weights, that compute in a type."""
+        if dtype not in self._plain_layers:
+            with dtype_policy(dtype):
+                self._plain_layers[dtype] = self._make_plain_layers(self._seed)
+        return self._plain_layers[dtype]
+
     def _make_plain_layers(self, seed: int) -> dict[tuple[str, int, str], Any]:
-        """Keras layers of the ops without weights."""
         found = {}
         for place in self.places.places:
             for number, branch in enumerate(place.branches):
@@ -123,7 +131,7 @@ class Supernet:
         sides = tuple(chosen[0].shape)[1:] if place.sides is None else place.sides
 
         def nothing() -> Any:
-            return tf.zeros((0,) * (1 + len(sides)))
+            return tf.zeros((0,) * (1 + len(sides)), mode.dtype)
 
         def passed(number: int) -> Any:
             return lambda: tf.identity(chosen[number])
@@ -166,7 +174,7 @@ class Supernet:
         for node in branch.nodes:
             sources = [tensors[name] for name in node.inputs]
             if node.owner is None:
-                layer = self._plain_layers[place.name, number, node.name]
+                layer = self._layers_without_weights(mode.dtype)[place.name, number, node.name]
                 # Never as in training: dropout has no place in networks that share weights.
                 tensors[node.name] = layer(sources[0] if len(sources) == 1 else sources, training=False)
                 continue
@@ -175,7 +183,16 @@ class Supernet:
             numbers, start = all_numbers[start:end], end
             kept = self.statistics.get(node.owner, [])
             weights = [*split[node.owner], *(variable.read_value() for variable in kept)]
+            if not shared.float32:
+                weights = [_cast(weight, mode.dtype) for weight in weights]
             tensors[node.name], updated = shared.compute(node.op, sources, weights, numbers, mode)
             for variable, value in zip(kept, updated or (), strict=False):
                 variable.assign(value)
         return tensors[branch.output]
+
+
+def _cast(value: Any, dtype: str) -> Any:
+    """A tensor of floats in another type; others, such as ids, as they are."""
+    if value.dtype == dtype or not value.dtype.is_floating:
+        return value
+    return tensorflow().cast(value, dtype)

@@ -8,6 +8,7 @@ which of the searched inputs, and the numbers of its ops. The supernet's graph i
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ from edgenas.spaces.space.slot_builder import GONE, NODE, PASS
 from edgenas.spaces.space.wiring import columns_of
 from edgenas.supernet import attention_layers as _attention_layers  # noqa: F401  (registers)
 from edgenas.supernet import layers as _layers  # noqa: F401  (registers)
+from edgenas.supernet import scaling_layers as _scaling_layers  # noqa: F401
+from edgenas.supernet import sequence_layers as _sequence_layers  # noqa: F401
 from edgenas.supernet.shared_layer import Variant, family, fixed_part, has_shared_weights, is_supported, shared_layer
 
 #: Key of shared weights: position, op's name, op's class, and the kind of block or a family of several kinds.
@@ -175,6 +178,12 @@ class Places:
         self.layers = {
             owner: shared_layer(variants) for place in self.places for owner, variants in place.variants.items()
         }
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that are trained."""
+        layers = self.layers.values()
+        return sum(math.prod(weight.shape) for layer in layers for weight in layer.weights if weight.trained)
 
     @cached_property
     def width(self) -> int:

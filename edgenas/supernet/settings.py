@@ -9,6 +9,8 @@ from typing import Any
 from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
 
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
 
 @dataclass(frozen=True)
 class SupernetSettings:
@@ -32,6 +34,9 @@ class SupernetSettings:
             have no larger loss (CVPR 2022 NAS competition, track 1). It grows linearly from 0; 0 turns it off.
         calibration_examples: training examples from which batch-norm statistics are estimated for a scored network.
         scored_examples: held-out examples that a network is scored on; None: all.
+        precision: what layers compute in while weights are trained: ``auto``, ``float32``, ``mixed_bfloat16``, as
+            :class:`edgenas.training.settings.TrainingSettings` has them. Networks are scored in float32.
+        gpus: that share the networks of a step; None: all that TensorFlow sees.
         checkpoint_seconds: a checkpoint is written after so many seconds, and at an interruption.
         augmentation: random changes of training examples.
     """
@@ -50,15 +55,20 @@ class SupernetSettings:
     calibration_examples: int = 512
     scored_examples: int | None = 2000
     checkpoint_seconds: float = 60.0
+    precision: str = "auto"
+    gpus: int | None = None
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {"epochs": 1, "batch_size": 2, "random_networks": 1, "calibration_examples": 1}
+        if self.precision not in PRECISIONS:
+            expected = ", ".join(PRECISIONS)
+            raise InputError(f"supernet: precision must be one of {expected}, not {self.precision!r}")
         least |= {"rank_weight": 0, "clip_norm": 0, "checkpoint_seconds": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
                 raise InputError(f"supernet: {name} must be at least {smallest}, not {getattr(self, name)!r}")
-        for name in ("max_steps", "scored_examples"):
+        for name in ("max_steps", "scored_examples", "gpus"):
             if getattr(self, name) is not None and not getattr(self, name) >= 1:
                 raise InputError(f"supernet: {name} must be at least 1, not {getattr(self, name)!r}")
         if not self.learning_rate > 0:

@@ -46,10 +46,12 @@ class Mode:
         training: dropout acts, and batch norms use the statistics of the batch.
         momentum: when given, batch norms use the statistics of the batch and also mix them into the kept ones: what was
             kept counts this much (a scalar tensor).
+        dtype: what ops compute in. Weights and statistics are float32 always, and so is what is put out in the end.
     """
 
     training: bool = False
     momentum: Any = None
+    dtype: str = "float32"
 
     @property
     def batch_statistics(self) -> bool:
@@ -66,6 +68,7 @@ class SharedLayer:
         view: ``(op, weights, numbers) -> weights of the variant``: what its Keras layer has, cut from the shared ones.
         compute: ``(op, inputs, weights, numbers, mode) -> (output, statistics)``. The statistics replace the weights
             that are not trained; None where they stay. Weights, numbers and inputs are tensors.
+        float32: whether ``compute`` takes its weights in float32 whatever the mode computes in; else in that.
 
     ``view`` and ``compute`` may use only what :func:`fixed_part` keeps of the op.
     """
@@ -74,6 +77,7 @@ class SharedLayer:
     numbers: Callable[[Variant], tuple[int, ...]]
     view: Callable[[Any, Sequence[Any], Sequence[Any]], list[Any]]
     compute: Callable[[Any, Sequence[Any], Sequence[Any], Sequence[Any], Mode], tuple[Any, list[Any] | None]]
+    float32: bool = False
 
 
 LayerMaker = Callable[[Sequence[Variant]], SharedLayer]

@@ -27,6 +27,7 @@ from edgenas.supernet.network import Supernet
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from edgenas.training.runtime import light_graphs
+from edgenas.training.settings import decisive
 
 __all__ = ["Floats", "RewardFunction", "SupernetProgress", "SupernetTraining"]
 
@@ -89,7 +90,7 @@ class SupernetTraining:
         self._fingerprint = lesson.fingerprint(
             {
                 "space": [str(decision) for decision in supernet.space.decisions],
-                "settings": settings.to_dict(),
+                "settings": decisive(settings.to_dict()),
                 "controller": None if self.controller is None else self.controller.settings.__dict__,
             }
         )

@@ -75,7 +75,7 @@ class FineTuningSettings:
             warmup=_WARMUP,
             clip_norm=0.0,
             augmentation=self.augmentation,
-            mixed_precision="off",
+            precision="float32",
         )
 
 

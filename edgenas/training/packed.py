@@ -19,11 +19,20 @@ from edgenas.tasks.ends import named
 from edgenas.training.learner import Step, traced
 from edgenas.training.losses import Objective, arguments
 from edgenas.training.optimizer import clipped, move
+from edgenas.training.precision import LossScale
+from edgenas.training.replicas import Replicas
 from edgenas.training.settings import TrainingSettings
 
 
 class PackedModel:
     """The state of a training: weights, batch-norm statistics, their moving averages, and the optimizer's slots.
+
+    Args:
+        model: built already.
+        settings: of the optimizer and the averages.
+        objective: what is minimised.
+        replicas: devices that share each batch.
+        scale: of the loss, where layers compute in float16.
 
     Attributes:
         variables: the flat ``tf.Variable`` of each part of the state, by name. Together they are all that a
@@ -31,8 +40,19 @@ class PackedModel:
             one's where there are several.
     """
 
-    def __init__(self, model: Any, settings: TrainingSettings, objective: Objective) -> None:
+    def __init__(
+        self,
+        model: Any,
+        settings: TrainingSettings,
+        objective: Objective,
+        *,
+        replicas: Replicas | None = None,
+        scale: LossScale | None = None,
+    ) -> None:
         tf = tensorflow()
+        self._replicas, self._scale = replicas, scale
+        if replicas is not None:
+            replicas.prepare(model)
         self.model = model
         self.settings = settings
         self.objective = objective
@@ -59,6 +79,8 @@ class PackedModel:
         } | {f"counter{index}": tf.Variable(counter.value) for index, counter in enumerate(self._counters)}
         if len(objective.losses) > 1:
             self.variables["term_sums"] = tf.Variable(np.zeros(len(objective.losses), np.float32))
+        if scale is not None:
+            self.variables |= scale.variables
 
     def write_back(self) -> Any:
         """Copies the moving averages into the Keras model and returns it."""
@@ -71,31 +93,70 @@ class PackedModel:
         return traced(self._step, inputs, targets)
 
     def _step(self, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
-        tf, variables, objective = tensorflow(), self.variables, self.objective
+        tf, variables = tensorflow(), self.variables
+        statistics = variables["statistics"].read_value()
+        weights = variables["weights"].read_value()
+        scale: Any = None if self._scale is None else self._scale.value
+        given = ((raw, targets), weights, statistics, progress, scale)
+        on_all = self._gradient(*given) if self._replicas is None else self._replicas.mean(self._gradient, *given)
+        gradient, terms, found, *counters = on_all
+
+        def move() -> Any:
+            self._move(gradient, weights, statistics, found, step, rate)
+            for index, value in enumerate(counters):
+                variables[f"counter{index}"].assign(value)
+            return self._add_losses(terms)
+
+        if self._scale is None:
+            move()
+            return
+        finite = tf.reduce_all(tf.math.is_finite(gradient)) & tf.reduce_all(tf.math.is_finite(found))
+        # With the smallest scale it is no overflow: the training is told that it diverges.
+        tf.cond(finite | (scale <= 1.0), move, lambda: tf.constant(True))
+        self._scale.update(finite)
+
+    def _gradient(
+        self, batch: tuple[Mapping[str, Any], Tree], weights: Any, statistics: Any, progress: Any, scale: Any
+    ) -> list[Any]:
+        """Gradient of the weights, the losses, new statistics as the layers have them, and counters."""
+        tf, objective = tensorflow(), self.objective
+        raw, targets = batch
         inputs = objective.prepared(raw)
-        old_statistics = variables["statistics"].read_value()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            weights = variables["weights"].read_value()
             tape.watch(weights)
             outputs, fixed = self.model.stateless_call(
                 _split(weights, self._trainable),
-                self._fixed(old_statistics),
+                self._fixed(statistics),
                 arguments(self.model, inputs),
                 training=True,
             )
             terms = objective.terms(targets, named(outputs, objective.outputs), inputs, progress)
             loss = terms[0] if len(terms) == 1 else tf.add_n(terms)
-        gradient = tape.gradient(loss, weights)
+            scaled = loss if scale is None else loss * scale
+        gradient = tape.gradient(scaled, weights)
+        pairs = list(zip(fixed, self._is_statistic, strict=True))
+        floats = [tf.reshape(value, [-1]) for value, statistic in pairs if statistic]
+        found = tf.concat(floats, 0) if floats else statistics
+        counters = [value for value, statistic in pairs if not statistic]
+        return [gradient if scale is None else gradient / scale, tf.stack(terms), found, *counters]
+
+    def _move(self, gradient: Any, weights: Any, statistics: Any, found: Any, step: Any, rate: Any) -> None:
+        """Moves weights, statistics and their averages."""
+        tf = tensorflow()
         warm = (1.0 + step) / (10.0 + step)
         weights = self._update_weights(gradient, weights, step, rate)
-        statistics = self._update_statistics(old_statistics, fixed, warm)
+        statistics = self._update_statistics(statistics, found, warm)
         decay = tf.minimum(self.settings.ema_decay, warm)
         for name, value in (("weights", weights), ("statistics", statistics)):
-            average = variables[f"average_{name}"]
+            average = self.variables[f"average_{name}"]
             average.assign(average * decay + value * (1.0 - decay))
-        variables["loss_sum"].assign_add(loss)
-        if len(terms) > 1:
-            variables["term_sums"].assign_add(tf.stack(terms))
+
+    def _add_losses(self, terms: Any) -> Any:
+        tf = tensorflow()
+        self.variables["loss_sum"].assign_add(tf.reduce_sum(terms))
+        if "term_sums" in self.variables:
+            self.variables["term_sums"].assign_add(terms)
+        return tf.constant(True)
 
     def _fixed(self, statistics: Any) -> list[Any]:
         """Non-trainable values in the model's order."""
@@ -110,21 +171,15 @@ class PackedModel:
         change = move(self.settings, gradient, weights, first, second, self._decayed, step)
         return variables["weights"].assign(weights - rate * change)
 
-    def _update_statistics(self, old: Any, fixed: Sequence[Any], warm: Any) -> Any:
+    def _update_statistics(self, old: Any, found: Any, warm: Any) -> Any:
         """Like the layers' own update, but with a smaller momentum at first.
 
         With 0.99 from the start, the statistics of a training of 100 steps would still be a third initial values.
         """
-        tf = tensorflow()
-        pairs = list(zip(fixed, self._is_statistic, strict=True))
-        counters = [value for value, statistic in pairs if not statistic]
-        for index, value in enumerate(counters):
-            self.variables[f"counter{index}"].assign(value)
-        updated = [tf.reshape(value, [-1]) for value, statistic in pairs if statistic]
-        if not updated:
+        if not self._statistics:
             return old
-        batch = old + (tf.concat(updated, 0) - old) / (1.0 - self._momentum)
-        momentum = tf.minimum(self._momentum, warm)
+        batch = old + (found - old) / (1.0 - self._momentum)
+        momentum = tensorflow().minimum(self._momentum, warm)
         return self.variables["statistics"].assign(old * momentum + batch * (1.0 - momentum))
 
 

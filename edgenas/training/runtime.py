@@ -35,17 +35,6 @@ def light_graphs() -> Iterator[None]:
         options.set_experimental_options({"disable_meta_optimizer": before})
 
 
-def compute_policy(mixed_precision: str) -> str:
-    """The Keras dtype policy: ``mixed_bfloat16`` if that is wanted and all GPUs compute it natively."""
-    experimental = tensorflow().config.experimental
-    gpus = tensorflow().config.list_physical_devices("GPU")
-    if mixed_precision == "auto" and gpus:
-        capabilities = [experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
-        if min(capabilities) >= (8, 0):
-            return "mixed_bfloat16"
-    return "float32"
-
-
 @contextlib.contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
     """Layers built inside compute in this Keras dtype policy."""

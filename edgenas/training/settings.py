@@ -11,7 +11,9 @@ from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
 
 OPTIMIZERS = ("adamw", "sgd")
-MIXED_PRECISION = ("auto", "off")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+#: What ``precision`` was called in settings of earlier versions, and its values then.
+_EARLIER_PRECISION = {"auto": "auto", "off": "float32"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class TrainingSettings:
         warmup: share of the steps in which the learning rate grows linearly from 0.
         clip_norm: gradients of a larger global norm are scaled down to it; 0 turns it off.
         augmentation: random changes of the training images.
-        mixed_precision: ``auto`` computes in bfloat16 on GPUs that can (compute capability 8.0), else in float32.
+        precision: what layers compute in; weights, statistics and losses are float32 always. ``auto`` is
+            ``mixed_bfloat16`` on GPUs that compute it (compute capability 8.0), else ``float32``. ``mixed_float16``
+            scales the loss, so that small gradients are not lost.
+        gpus: that share the examples of each step; None: all that TensorFlow sees.
     """
 
     epochs: int = 30
@@ -49,12 +54,14 @@ class TrainingSettings:
     warmup: float = 0.1
     clip_norm: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    mixed_precision: str = "auto"
+    precision: str = "auto"
+    gpus: int | None = None
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "epochs", "batch_size")
-        if self.max_steps is not None:
-            _at_least(self, 1, "max_steps")
+        for name in ("max_steps", "gpus"):
+            if getattr(self, name) is not None:
+                _at_least(self, 1, name)
         _at_least(self, 0.0, "final_learning_rate", "weight_decay", "clip_norm")
         if not self.learning_rate > 0:
             raise InputError(f"training: learning_rate must be above 0, not {self.learning_rate!r}")
@@ -63,10 +70,8 @@ class TrainingSettings:
                 raise InputError(f"training: {name} must be in [0, 1), not {getattr(self, name)!r}")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"training: optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
-        if self.mixed_precision not in MIXED_PRECISION:
-            raise InputError(
-                f"training: mixed_precision must be one of {', '.join(MIXED_PRECISION)}, not {self.mixed_precision!r}"
-            )
+        if self.precision not in PRECISIONS:
+            raise InputError(f"training: precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
 
     def steps(self, images: int) -> tuple[int, int]:
         """(steps of an epoch, steps of the whole training) on so many images."""
@@ -78,14 +83,50 @@ class TrainingSettings:
         """Plain data that :meth:`from_dict` reads back."""
         return dataclasses.asdict(self)
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Plain data that differ where a checkpoint of one training is none of the other.
+
+        The GPUs do not count: a training goes on with others. ``auto`` and ``float32`` are told as earlier versions
+        told them, whose checkpoints are continued.
+        """
+        values = self.to_dict()
+        del values["gpus"]
+        earlier = {now: before for before, now in _EARLIER_PRECISION.items()}
+        if self.precision in earlier:
+            values["mixed_precision"] = earlier[values.pop("precision")]
+        return values
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingSettings:
         """Reads what :meth:`to_dict` wrote; missing keys are defaults. InputError names an unknown key."""
-        values = dict(data)
+        values = current_names(data)
         augmentation = values.pop("augmentation", {})
         return _construct(
             cls, "training", values | {"augmentation": _construct(Augmentation, "augmentation", augmentation)}
         )
+
+
+def current_names(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with names of today for those of earlier versions.
+
+    >>> current_names({"mixed_precision": "off", "epochs": 3})
+    {'epochs': 3, 'precision': 'float32'}
+    """
+    values = dict(data)
+    if "mixed_precision" in values and "precision" not in values:
+        before = values.pop("mixed_precision")
+        before = "off" if before is False else before  # an unquoted off of YAML
+        values["precision"] = _EARLIER_PRECISION.get(before, before)
+    return values
+
+
+def decisive(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a training's plain settings, of any version, what another result comes from: not where it was computed.
+
+    >>> decisive({"mixed_precision": "auto", "epochs": 3}) == decisive({"precision": "auto", "epochs": 3, "gpus": 2})
+    True
+    """
+    return {key: value for key, value in current_names(data).items() if key != "gpus"}
 
 
 def _construct(cls: Any, owner: str, values: Mapping[str, Any]) -> Any:

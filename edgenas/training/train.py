@@ -20,7 +20,9 @@ from edgenas.training.evaluation import ModelScorer
 from edgenas.training.initial import InitialWeights, set_initial_weights
 from edgenas.training.losses import Loss, Objective, TaskLoss
 from edgenas.training.packed import PackedModel
-from edgenas.training.runtime import compute_policy, dtype_policy, release_graphs
+from edgenas.training.precision import LossScale, compute_policy
+from edgenas.training.replicas import Replicas, training_devices
+from edgenas.training.runtime import dtype_policy, release_graphs
 from edgenas.training.schedule import CosineSchedule, Schedule
 from edgenas.training.settings import TrainingSettings
 from edgenas.training.trainer import Callback, Plan, Trainer, TrainingDivergedError, TrainingProgress
@@ -59,6 +61,7 @@ def train(
     losses: Sequence[Loss] | None = None,
     schedule: Schedule | None = None,
     initial: Mapping[str, np.ndarray] | None = None,
+    devices: Sequence[str] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint_dir: Path | None = None,
     on_epoch: Callable[[TrainingProgress], None] | None = None,
@@ -78,6 +81,7 @@ def train(
         losses: what is minimised; the task's own loss when left out.
         schedule: learning rate and augmentation; those of the settings when left out.
         initial: arrays by the name of the variable that begins with them (:mod:`edgenas.training.initial`).
+        devices: names of those that share each batch, such as ``GPU:0``; None: as ``settings.gpus`` says.
         callbacks: act between the steps.
         checkpoint_dir: folder for one checkpoint per epoch; a training found there is continued and ends as if it had
             not been interrupted.
@@ -92,14 +96,22 @@ def train(
     began = time.monotonic()
     plan = Plan(settings, schedule or CosineSchedule(settings), len(examples), f"training of {network.name!r}")
     batches = Batches(examples, task, preprocessing, batch_size=plan.batch_size, seed=seed)
-    policy = compute_policy(settings.mixed_precision)
+    policy = compute_policy(settings.precision)
     release_graphs()
     with dtype_policy(policy):
         model = build_keras(network, seed=seed)
     taken = None if initial is None else set_initial_weights(model, initial)
     terms = tuple(losses) if losses is not None else (TaskLoss(task, settings.label_smoothing),)
     objective = Objective(terms, task, preprocessing, network.outputs, raw=batches.raw)
-    packed = PackedModel(model, settings, objective)
+    if devices is None:
+        devices = training_devices(settings.gpus, plan.batch_size)
+    packed = PackedModel(
+        model,
+        settings,
+        objective,
+        replicas=Replicas(devices) if len(devices) > 1 else None,
+        scale=LossScale() if policy == "mixed_float16" else None,
+    )
     evaluate = None
     if validation is not None:
         scorer = ModelScorer(model, task=task, preprocessing=preprocessing, outputs=network.outputs)
@@ -156,7 +168,7 @@ def _fingerprint(
 ) -> str:
     facts: dict[str, Any] = {
         "network": network.learned.to_dict(),
-        "settings": settings.to_dict(),
+        "settings": settings.fingerprint(),
         "seed": seed,
         "preprocessing": preprocessing.to_dict(),
         "task": task.kind,

@@ -17,6 +17,7 @@ from edgenas.export.quantization.fake_quantization import (
     quantize_aware,
     settle_kernel_ranges,
 )
+from edgenas.export.quantization.fine_tunable import not_quantize_aware
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 
@@ -75,6 +76,11 @@ def prepare(
     if fine_tuning.quantize_aware:
         if calibration is None or not len(calibration):
             raise InputError("quantization-aware training needs calibration images: expected some training images")
+        if problem := not_quantize_aware(graph):
+            raise InputError(
+                f"network {network.name!r}: quantization-aware training cannot round what {problem} computes inside; "
+                "take a quantization after training, such as int8"
+            )
         ranges = activation_ranges(graph, weights, calibration)
         # The converter puts the name in front of every tensor of the file, so it is short.
         prepared = quantize_aware(graph, weights, ranges, "qat")

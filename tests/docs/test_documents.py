@@ -30,7 +30,7 @@ LINKS = [shown for document in DOCUMENTS for shown in links(document)]
 PYTHON = [document for document in DOCUMENTS if any(blocks(document, "python"))]
 
 #: Commands of others that documents may show.
-FOREIGN = {"source", "pip", "ruff", "mypy", "lint-imports", "zensical", "unzip"}
+FOREIGN = {"source", "tensorboard", "pip", "ruff", "mypy", "lint-imports", "zensical", "unzip"}
 #: These run as they stand in a moment, on nothing but the program itself.
 QUICK = (
     "edgenas spaces list",
@@ -158,9 +158,10 @@ QUICK_COMMANDS = sorted({shown.text for shown in COMMANDS if shown.text.startswi
 def test_quick_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from typer.testing import CliRunner
 
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDGENAS_HOME", str(tmp_path / "home"))
-    result = CliRunner().invoke(app, words_of(command)[1:])
+    result = CliRunner().invoke(app, hoisted(words_of(command)[1:]))
     assert result.exit_code == 0, result.output
 
 

@@ -49,18 +49,22 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
 
     Args:
         run: the folder of the other run.
-        budgets: each ``COST=LIMIT``, or ``COST@DEVICE=LIMIT`` of one of several devices.
+        budgets: each ``COST=LIMIT``, or ``COST@DEVICE=LIMIT`` of one of several devices. Several limits of one cost,
+            ``latency_ms=0.1,0.2`` or given one after the other, are a list: one bundle each.
 
     Raises InputError when there is no such run, no supernet in it, or a budget is no budget.
     """
     source = lender(str(run))
     recipe = source.read_recipe()
-    wanted = [_budget(text) for text in budgets]
+    wanted: dict[tuple[str, str], list[float]] = {}
+    for text in budgets:
+        cost, device, limits = _budget(text)
+        wanted.setdefault((cost, device), []).extend(limits)
     if not wanted:
         raise InputError("--budget: expected one at least, such as --budget latency_ms=0.3")
     values = recipe.model_dump(mode="json")
-    for cost, device, limit in wanted:
-        _set_budget(values, cost, device, limit)
+    for (cost, device), limits in wanted.items():
+        _set_budget(values, cost, device, limits)
     for number, budgeted in enumerate(recipe.budgeted_devices):
         table = source.device_table_path(budgeted.name, number)
         if table.is_file():
@@ -73,29 +77,30 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
     return found.relative_to(Path.cwd())
 
 
-def _budget(text: str) -> tuple[str, str, float]:
-    """(cost, device or nothing, limit) of ``latency_ms=0.3``."""
+def _budget(text: str) -> tuple[str, str, list[float]]:
+    """(cost, device or nothing, limits) of ``latency_ms=0.3`` or ``latency_ms=0.1,0.2``."""
     name, equals, value = text.partition("=")
     cost, device = split_name(name.strip())
     try:
-        limit = float(value)
+        limits = [float(part) for part in value.strip().strip("[]").split(",")]
     except ValueError:
-        limit = 0.0
-    if not equals or cost not in COSTS or not (0 < limit < math.inf):
+        limits = []
+    if not equals or cost not in COSTS or not limits or not all(0 < limit < math.inf for limit in limits):
         raise InputError(
-            f"--budget {text!r}: expected COST=LIMIT with a limit above 0, such as latency_ms=0.3; costs are "
-            f"{', '.join(COSTS)}, and COST@DEVICE=LIMIT is for one of several devices"
+            f"--budget {text!r}: expected COST=LIMIT with a limit above 0, such as latency_ms=0.3, or several, such as "
+            f"latency_ms=0.1,0.2; costs are {', '.join(COSTS)}, and COST@DEVICE=LIMIT is for one of several devices"
         )
-    return cost, device, limit
+    return cost, device, limits
 
 
-def _set_budget(values: dict[str, Any], cost: str, device: str, limit: float) -> None:
+def _set_budget(values: dict[str, Any], cost: str, device: str, limits: list[float]) -> None:
     """Changes a recipe's plain values. A cost without a device is limited on all of them."""
     devices = values["devices"]
     known = [values["device"]["name"]] if devices is None else [one["name"] for one in devices]
     if device and device not in known:
         raise InputError(f"--budget: {device!r} is no device of that run, expected one of {', '.join(known)}")
-    number: float = int(limit) if cost not in DEVICE_COSTS and limit.is_integer() else limit
+    plain = [int(limit) if cost not in DEVICE_COSTS and limit.is_integer() else limit for limit in limits]
+    number = plain[0] if len(plain) == 1 else plain
     if devices is None:
         values["budget"][cost] = number
         return

@@ -15,6 +15,9 @@ from edgenas.supernet.settings import SupernetSettings
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
 
+#: For each shared parameter: weights and two moments of Adam in a checkpoint, and weights alone. Either file is written
+#: beside the one that it replaces.
+_BYTES_OF_CHECKPOINT, _BYTES_OF_WEIGHTS = 2 * 12, 2 * 4
 #: Purposes of seeds that come from the run's.
 INITIAL, LESSON, SEARCH, CHECK = 3, 4, 5, 6
 
@@ -57,18 +60,22 @@ def make_settings(context: RunContext, examples: int) -> SupernetSettings:
     return section(context).settings(examples)
 
 
-def check_supernet(context: RunContext) -> None:
+def check_supernet(context: RunContext) -> int:
     """What can be wrong with a one-shot run and is cheap to find out; nothing is built with TensorFlow.
+
+    Returns the bytes that the supernet's files take at most.
 
     Raises InputError when a block of the space has no supernet layer, when there are too few examples to train or to
     compare networks on, and when the run whose supernet is wanted has none, or one of other networks or data.
     """
     if not context.recipe.is_one_shot:
-        return
-    Places(context.space.learned)
+        return 0
+    parameters = Places(context.space.learned).parameters
     lesson = make_lesson(context)
     lesson.check(make_settings(context, len(lesson.training)).batch_size)
     if section(context).from_run is not None:
         from edgenas.run.supernet.borrowed import check_borrowed
 
         check_borrowed(context)
+        return _BYTES_OF_WEIGHTS * parameters
+    return (_BYTES_OF_WEIGHTS + _BYTES_OF_CHECKPOINT) * parameters

@@ -13,6 +13,7 @@ from edgenas.export.files import write_atomically
 from edgenas.run.records import SupernetRecord
 from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, section, seed
 from edgenas.run.supernet.trained import save_supernet, weights_path
+from edgenas.run.tensorboard import ScalarLog, scalar_log
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.supernet.families import Population
 
@@ -60,8 +61,10 @@ def _train(context: RunContext) -> None:
         f"{len(lesson.training):,} examples"
     )
     try:
-        with context.progress.task("supernet", training.steps, training.learner.step, slow_start=True) as task:
-            watch = _Watch(context, training)
+        done = training.learner.step
+        progress_bar = context.progress.task("supernet", training.steps, done, slow_start=True)
+        with progress_bar as task, scalar_log(context, "supernet", done) as log:
+            watch = _Watch(context, training, log)
             training.run(lambda progress: task.update(progress.step, note=watch(progress)))
     finally:
         _write_history(context, training)
@@ -93,14 +96,20 @@ def _reward(context: RunContext) -> RewardFunction:
 
 
 class _Watch:
-    """Says where a training is, and adds to its history what the controller expects to pay."""
+    """Says where a training is, for people and TensorBoard; adds to its history what the controller expects to pay."""
 
-    def __init__(self, context: RunContext, training: SupernetTraining) -> None:
-        self.training = training
+    def __init__(self, context: RunContext, training: SupernetTraining, log: ScalarLog) -> None:
+        self.training, self.log = training, log
         self._names = tuple(context.limits)
         self._costs: Callable[[Population], Any] = lambda rows: context.costs.population(rows, self._names)
 
     def __call__(self, progress: SupernetProgress) -> str:
+        words = self._words(progress)
+        record = {name.replace(" ", "/"): value for name, value in self.training.history[-1].items()}
+        self.log.write(progress.step, {name: record[name] for name in record if name not in ("step", "seconds")})
+        return words
+
+    def _words(self, progress: SupernetProgress) -> str:
         words = f"loss {np.mean(progress.losses):.3f} (of the {len(progress.losses)} networks of a step)"
         controller = self.training.controller
         if controller is None:

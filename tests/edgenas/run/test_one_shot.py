@@ -29,6 +29,7 @@ from edgenas.spaces.yaml_reading import dump_yaml
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from edgenas.study.workers import Candidate, Evaluator
+from edgenas.supernet.places import Places
 
 Make = Callable[..., Recipe]
 MakeTable = Callable[[str, Path], str]
@@ -216,10 +217,12 @@ def test_final_trainings_begin_with_them(one_shot: Path) -> None:
 
 
 def test_several_budgets_share_one_supernet(one_shot: Path) -> None:
-    values = borrowing_recipe(one_shot, ["latency_ms=0.05"]).model_dump(mode="json")
-    values["budget"]["latency_ms"] = [0.02, 0.05]
+    recipe = borrowing_recipe(one_shot, ["latency_ms=0.02,0.05"])
+    again = borrowing_recipe(one_shot, ["latency_ms=0.05", "params=3000", "latency_ms=0.02"])
+    assert recipe.budget_list == again.budget_list == ("local-cpu", "latency_ms", (0.02, 0.05))
+    assert again.limits["params"] == 3000
     other = one_shot.parent / "other"
-    go(Recipe.model_validate(values), other)
+    go(recipe, other)
     found = trials(other)
     assert len(found) == 2 * 3, "a borrowed ranking is not checked again"
     assert sum(trial.predicted["latency_ms"] <= 0.02 for trial in found) >= 3
@@ -254,6 +257,9 @@ def test_another_budget_is_searched_without_training(one_shot: Path) -> None:
         (["latency=1"], "expected COST=LIMIT"),
         (["latency_ms"], "expected COST=LIMIT"),
         (["latency_ms=-1"], "above 0"),
+        (["latency_ms=0.1,,0.2"], "or several, such as latency_ms=0.1,0.2"),
+        (["latency_ms=0.1,0.2", "params=3000,4000"], "latency_ms and params are lists"),
+        (["latency_ms=0.1,0.1"], "holds a limit twice"),
         (["latency_ms@other=1"], "'other' is no device of that run, expected one of local-cpu"),
     ],
 )
@@ -297,6 +303,22 @@ def test_what_is_wrong_is_told_before_anything_runs(make_recipe: Make, table_pat
     few = few.model_copy(update={"data": few.data.model_copy(update={"validation_fraction": 0.0005})})
     assert "held-out examples are too few" in problem(few)
     assert "no run" in problem(with_section(from_run=str(tmp_path / "none")))
+
+
+def test_the_disk_is_asked_for_the_supernet_too(
+    make_recipe: Make, table_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("edgenas.run.preflight.check_space", lambda folder, needed: asked.append(needed))
+    text = SUPERNET.format(algorithm="supernet")
+    for extra in (text, "search: {trials: 6}\n"):
+        context = RunContext(
+            make_recipe(extra, table=table_path), RunFolder(tmp_path / "nowhere"), Progress(quiet=True)
+        )
+        check(context)
+    parameters = Places(context.space).parameters
+    assert parameters > 1_000
+    assert asked[0] - asked[1] == 32 * parameters
 
 
 def test_scores_are_corrected_by_trainings() -> None:

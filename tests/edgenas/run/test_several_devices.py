@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgenas.compare.quantizations import compare_quantizations
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import MEASUREMENTS
 from edgenas.run.folder import RunFolder
@@ -113,6 +114,14 @@ def test_one_search_for_two_devices(make: Make) -> None:
 
     again = run(recipe, quiet=True, evaluator=ByNumber(), resume=True)
     assert again.to_json()["best"] == best
+
+    compared = compare_quantizations(result.run, names=("float32", "int8"))
+    assert compared["devices"] == names
+    by_name = {row["quantization"]: row["devices"] for row in compared["rows"]}
+    assert by_name["int8"]["edgetpu-sim"]["latency"]["kind"] == "simulated"
+    assert by_name["int8"]["edgetpu-sim"]["latency"]["quiet_ms"] > 0
+    assert "float32" in by_name["float32"]["edgetpu-sim"]["latency"]["error"]
+    assert {"local-cpu", "edgetpu-sim"} == set(by_name["float32"])
 
 
 def test_a_budget_out_of_reach_names_its_device(make: Make) -> None:

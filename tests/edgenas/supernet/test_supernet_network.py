@@ -19,6 +19,7 @@ from edgenas.spaces.space.spec import parse_spec
 from edgenas.spaces.tensor import Shape
 from edgenas.supernet import layers
 from edgenas.supernet.network import Supernet
+from edgenas.supernet.places import Places
 from edgenas.supernet.shared_layer import Mode
 from edgenas.training.runtime import light_graphs
 
@@ -30,7 +31,7 @@ def traced(supernet: Supernet) -> tuple[Callable[..., Any], Callable[..., Any]]:
     tf = tensorflow()
     ((name, spec),) = supernet.space.inputs
     plan = tf.TensorSpec((len(supernet.places.places), supernet.places.width), tf.int32)
-    signature = [tf.TensorSpec((None, *spec), tf.float32), plan]
+    signature = [tf.TensorSpec((None, *spec), spec.dtype), plan]
 
     def keep(images: Any, plan: Any) -> None:
         supernet.outputs({name: images}, plan, supernet.weights.read_value(), Mode(momentum=tf.constant(0.0)))
@@ -49,7 +50,10 @@ def check_decoded(space: SearchSpace, count: int) -> None:
     supernet = Supernet(space, seed=1)
     keep, infer = traced(supernet)
     rng = np.random.default_rng(5)
-    images = rng.normal(size=(4, *space.input_shape)).astype(np.float32)
+    ((_, spec),) = space.inputs
+    images = rng.normal(size=(4, *spec)).astype(np.float32)
+    if spec.dtype == "int32":
+        images = rng.integers(0, 4, (4, *spec)).astype(np.int32)
     costs = space.cost_arrays(lambda entry: float(entry.graph.macs))
     ends = [space.cheapest(costs)[0], space.cheapest({name: -values for name, values in costs.items()})[0]]
     with light_graphs():
@@ -97,6 +101,14 @@ def test_decoded_segmentation_networks_compute_the_same() -> None:
 
 def test_decoded_networks_with_attention_compute_the_same(attention_space: SearchSpace) -> None:
     check_decoded(attention_space, 6)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3", "mobilenet_v4", "efficientnet_v2", "coatnet", "coatnet_tiny"])
+def test_spaces_of_the_catalog_have_a_supernet(name: str) -> None:
+    space = SearchSpace.load(name)
+    places = Places(space)
+    row = space.sample(np.random.default_rng(0), 1)[0]
+    assert places.plan(space.architecture(row)).shape == (len(places.places), places.width)
 
 
 def test_without_kernels_for_trained_group_convolutions(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,14 +212,11 @@ def test_evaluate_refuses_floats(run, data, preprocessing):
         evaluate(run[0].model, Split(data[1].images / 255, data[1].labels), task=TASK, preprocessing=preprocessing)
 
 
-def test_mixed_precision_returns_a_float32_model(data, preprocessing, monkeypatch):
-    """Forces the policy of a GPU; the arithmetic is the same on a CPU."""
-    import sys
-
-    monkeypatch.setattr(sys.modules["edgenas.training.train"], "compute_policy", lambda mode: "mixed_bfloat16")
-    result = train(
-        NETWORK, data[0], dataclasses.replace(SETTINGS, epochs=2), seed=1, task=TASK, preprocessing=preprocessing
-    )
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_returns_a_float32_model(precision, data, preprocessing):
+    """What GPUs do; the arithmetic is the same on a CPU."""
+    settings = dataclasses.replace(SETTINGS, epochs=2, precision=precision)
+    result = train(NETWORK, data[0], settings, seed=1, task=TASK, preprocessing=preprocessing)
     assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}
     assert evaluate(result.model, data[1], task=TASK, preprocessing=preprocessing)["top1"] > 0.25
 

@@ -29,7 +29,8 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (64, 12, 10, 3), np.uint8)
         ("warmup", -0.1),
         ("weight_decay", -1),
         ("clip_norm", -1),
-        ("mixed_precision", "yes"),
+        ("precision", "yes"),
+        ("gpus", 0),
     ],
 )
 def test_wrong_settings_are_named(key, value):
@@ -135,3 +136,12 @@ def test_augmentation_does_not_hold_training_up():
         augment(images, augmentation, np.random.default_rng(0))
         seconds.append(time.perf_counter() - start)
     assert len(images) / min(seconds) > 20_000  # training takes about 1,500 a second
+
+
+def test_names_of_earlier_versions_are_read_and_their_checkpoints_continued():
+    earlier = TrainingSettings.from_dict({"mixed_precision": "off"})
+    assert earlier.precision == "float32"
+    assert earlier.fingerprint()["mixed_precision"] == "off"
+    assert "precision" not in earlier.fingerprint()
+    assert TrainingSettings(gpus=2).fingerprint() == TrainingSettings().fingerprint()
+    assert TrainingSettings(precision="mixed_float16").fingerprint()["precision"] == "mixed_float16"
