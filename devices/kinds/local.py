@@ -36,6 +36,7 @@ from edgenas.devices.kinds.client import (
     provenance_of,
 )
 from edgenas.devices.kinds.outcomes import Outcomes
+from edgenas.devices.lock import THIS_MACHINE
 from edgenas.devices.measurement import Provenance
 from edgenas.devices.on_device.engines import ENGINES, LITERT
 from edgenas.export.temporary import temporary_folder
@@ -71,7 +72,7 @@ class LocalDevice(Device):
     @property
     def lock_names(self) -> tuple[str, ...]:
         """Whatever it is called and runs with: there is one processor."""
-        return ("this-machine",)
+        return (THIS_MACHINE,)
 
     def command(self) -> list[str]:
         """The command that starts a runner."""
