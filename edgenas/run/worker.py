@@ -28,7 +28,6 @@ from edgenas.spaces.yaml_reading import dump_yaml, parse_document
 from edgenas.study.artifacts import check_place
 from edgenas.study.joining import joined
 from edgenas.study.scheduler import SchedulerFactory
-from edgenas.study.store import open_study
 from edgenas.study.workers import EvaluatorFactory
 
 _NAME_LENGTH = 80
