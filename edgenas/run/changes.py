@@ -84,6 +84,8 @@ RULES = (
     ),
     Rule("supernet.from_run", "nothing", _LIES),
     Rule("supernet.gpus", "nothing", _WHERE),
+    Rule("distillation", None, "the trials have learned from this teacher"),
+    Rule("distillation.final", "train", "the chosen trial is trained anew, with or without the teacher"),
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("training.gpus", "nothing", _WHERE),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),

@@ -72,9 +72,14 @@ class RunFolder:
         """The bundle of a trial that the user chose."""
         return self.path / "bundles" / f"trial-{number}"
 
+    @property
+    def trials_path(self) -> Path:
+        """Folder of all trials' folders."""
+        return self.path / "trials"
+
     def trial_path(self, number: int) -> Path:
         """Folder of what the evaluation and training of a trial leave."""
-        return self.path / "trials" / str(number)
+        return self.trials_path / str(number)
 
     # State ---------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ same name and shape are taken; the others are told, and stay random.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +99,25 @@ def beginning(context: RunContext, number: int) -> Beginning | None:
     return Beginning(_read(Path(wanted)), wanted)
 
 
-def check_initial(context: RunContext) -> None:
-    """Raises InputError when the recipe names something that cannot hold weights; nothing is loaded."""
+def check_initial(context: RunContext, networks: Sequence[Network] = ()) -> None:
+    """Raises InputError when the recipe names something that cannot hold weights, or none of these networks.
+
+    Weights are of another network when none of their names is that of an op.
+    """
     wanted = context.recipe.training.initial
-    if wanted not in (INHERITED, SCRATCH, SHORT):
-        _weights_file(Path(wanted))
+    if wanted in (INHERITED, SCRATCH, SHORT):
+        return
+    _weights_file(Path(wanted))
+    ops = {node.name for network in networks for node in network.graph.nodes}
+    if not ops:
+        return
+    arrays = _read(Path(wanted))
+    if not any(name.rpartition("/")[0] in ops for name in arrays):
+        raise InputError(
+            f"training.initial: nothing of {wanted} fits the networks of this run: it holds "
+            f"{_listed(tuple(arrays))}. Expected arrays of the same names and shapes, as networks of the same space "
+            "have them"
+        )
 
 
 def _weights_file(path: Path) -> tuple[Path, Path | None]:

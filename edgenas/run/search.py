@@ -108,7 +108,8 @@ def take_part(
     if evaluator is None:
         from edgenas.run.supernet.starts import short_training_starts
 
-        evaluator = evaluator_of(recipe, short_training_starts(context))
+        starts = short_training_starts(context)
+        evaluator = evaluator_of(recipe, starts, context.folder.trials_path.resolve())
     files = TrialFiles(context, study)
     files.check()
     with Desk(study, worker, say=context.progress.say) as desk:

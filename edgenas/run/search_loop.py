@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgenas.run.learning import TrialLearning
 from edgenas.run.outcomes import Outcomes, figure_words
 from edgenas.run.overhead import SearchOverhead
 from edgenas.run.records import SearchRecord
@@ -62,6 +63,7 @@ class SearchLoop:
         self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
         self.feed = Feed(self.study, self.algorithm, self.lag, files.places)
         self.files = files
+        self.learning = TrialLearning(context, self.feed, self.lag, shared=not desk.alone)
         self.ended = 0
 
     def record_overhead(self) -> None:
@@ -108,6 +110,7 @@ class SearchLoop:
                 task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
 
             self.outcomes.again.extend(self.outcomes.retry(number) for number in interrupted)
+            self.feed.update()  # what an interrupted trial learns from
             pool.run(self._candidates(total), tell)
 
     def _best(self) -> Trial | None:
@@ -127,8 +130,8 @@ class SearchLoop:
                     continue
                 known = max(trial.number - self.lag + 1, 0)
                 earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
-                folder = self.files.folder(trial.number)
-                yield Candidate(trial.number, trial.architecture, trial.seed, earlier, folder)
+                folder, lesson = self.files.folder(trial.number), self.learning.lesson(trial)
+                yield Candidate(trial.number, trial.architecture, trial.seed, earlier, folder, lesson)
                 continue
             self.feed.update()
             if self.outcomes.at_work:

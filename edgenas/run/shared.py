@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgenas.run.step_times import steps_path
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.yaml_reading import parse_document
 from edgenas.study.damage import backup_path
@@ -58,6 +59,8 @@ def documents_of(context: RunContext) -> dict[str, str]:
     for device in context.devices:
         if device.table_path.is_file():
             found[device.table_path.name] = device.table_path.read_text(encoding="utf-8")
+    if (steps := steps_path(context)).is_file():
+        found[steps.name] = steps.read_text(encoding="utf-8")
     return found
 
 

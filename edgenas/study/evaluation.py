@@ -22,9 +22,11 @@ from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
+from edgenas.study.learning import Learning, judged
 
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
+    from edgenas.spaces.network import Network
     from edgenas.tasks import Task
     from edgenas.training import TrainingProgress, TrainingResult
 
@@ -109,13 +111,15 @@ class ShortTrainingEvaluator:
     Attributes:
         recipe: of the run.
         starts: weights that trainings begin with; None: random ones.
+        trials: folder of the trials, for what they leave to each other.
     """
 
     recipe: Recipe
     starts: StartFactory | None = None
+    trials: Path | None = None
 
     def __call__(self) -> Evaluator:
-        from edgenas.training import evaluate, train
+        from edgenas.training import train
 
         recipe = self.recipe
         load_plugins(recipe.plugins)
@@ -129,8 +133,20 @@ class ShortTrainingEvaluator:
             training = training.subset(short.images, recipe.seed)
         start = self.starts() if self.starts is not None else lambda architecture: None
 
+        def decode(architecture: str) -> Network:
+            return space.decode(space.parse(architecture))
+
+        learning = Learning(recipe, self.trials, decode, task)
+
+        def beginning(candidate: Candidate) -> Any:
+            inherited = start(candidate.architecture)
+            return learning.start(candidate) if inherited is None else inherited
+
+        def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
+            return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
+
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             watch = _Watch(recipe.search.early_stopping, candidate)
             try:
                 trained = train(
@@ -141,16 +157,20 @@ class ShortTrainingEvaluator:
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
-                    initial=start(candidate.architecture),
+                    losses=learning.losses(candidate, short.label_smoothing),
+                    initial=beginning(candidate),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
+            if learning.weights is not None:
+                _, loss = judge(trained.model, network)
+                learning.keep(candidate, trained.model, loss, trained.initial)
             _save_weights(trained, candidate)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             result = train(
                 network,
                 training,
@@ -158,12 +178,12 @@ class ShortTrainingEvaluator:
                 task=task,
                 seed=candidate.seed,
                 preprocessing=preprocessing,
-                initial=start(candidate.architecture),
+                losses=learning.losses(candidate, short.label_smoothing),
+                initial=beginning(candidate),
             )
-            metrics = evaluate(
-                result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
-            )
+            metrics, loss = judge(result.model, network)
             score = _finite(metrics[task.metric], task.metric)
+            learning.keep(candidate, result.model, loss, result.initial)
             _save_weights(result, candidate)
             return Evaluation(score, metrics=metrics)
 

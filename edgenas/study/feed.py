@@ -27,6 +27,7 @@ class Feed:
         best: the complete one with the highest reward, the earlier of two equal ones.
         leading: the complete ones with the highest rewards, the best first.
         curves: accuracies after each epoch, by number of the trial.
+        complete: trials that finished with a reward, by number.
     """
 
     def __init__(self, store: StudyStore, algorithm: Algorithm | None = None, lag: int = 1, places: int = 0) -> None:
@@ -41,6 +42,7 @@ class Feed:
         self.leading: list[Trial] = []
         self._fallen: list[int] = []
         self.curves: dict[int, tuple[float, ...]] = {}
+        self.complete: dict[int, Trial] = {}
         self._untold: dict[int, Trial] = {}
         self._counted: set[int] = set()
 
@@ -72,6 +74,8 @@ class Feed:
         self.open.pop(trial.number, None)
         if trial.curve:
             self.curves[trial.number] = trial.curve
+        if trial.state == "complete":
+            self.complete[trial.number] = trial
         if trial.state == "complete" and (self.best is None or _rank(trial) < _rank(self.best)):
             self.best = trial
         if trial.state == "complete" and self.places and trial not in self.leading:
