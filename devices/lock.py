@@ -2,7 +2,8 @@
 
 A lock is a file in ``locks/`` of the EdgeNAS home. The system releases it however its process ends, so none is ever
 left over. Who comes second says so, waits, and gives up with a clear message after ``EDGENAS_DEVICE_PATIENCE_SECONDS``
-(:data:`PATIENCE_SECONDS` by default).
+(:data:`PATIENCE_SECONDS` by default). Processes of other machines know nothing of these files; :func:`leasing` says
+what is held besides.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edgenas.devices.home import edgenas_home
 from edgenas.spaces.errors import InputError, WorkError
@@ -28,6 +30,10 @@ from edgenas.spaces.errors import InputError, WorkError
 #: How long somebody waits for a device that another process uses.
 PATIENCE_SECONDS = 3600.0
 PATIENCE_VARIABLE = "EDGENAS_DEVICE_PATIENCE_SECONDS"
+#: The lock of what only processes of this machine can measure on.
+THIS_MACHINE = "this-machine"
+#: Gives what is held besides a lock: of the device's name and the lock's.
+Leasing = Callable[[str, str], AbstractContextManager[Any]]
 _LOOK_SECONDS = 0.1
 _LOG = logging.getLogger("edgenas.devices")
 
@@ -39,9 +45,21 @@ class _Held:
     guard: threading.RLock = field(default_factory=threading.RLock)
     count: int = 0
     file: int | None = None
+    leases: ExitStack = field(default_factory=ExitStack)
 
 
 _held: defaultdict[Path, _Held] = defaultdict(_Held)
+_leasing: list[Leasing] = []
+
+
+@contextmanager
+def leasing(lease: Leasing) -> Iterator[None]:
+    """While this lasts, every measurement of this process also holds what ``lease`` gives."""
+    _leasing.append(lease)
+    try:
+        yield
+    finally:
+        _leasing.remove(lease)
 
 
 def _forget() -> None:
@@ -64,25 +82,39 @@ def exclusive(device: str, names: Sequence[str]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for name in sorted(set(names)):
-            stack.enter_context(_one(device, edgenas_home() / "locks" / f"{_file_name(name)}.lock"))
+            stack.enter_context(_one(device, name, edgenas_home() / "locks" / f"{_file_name(name)}.lock"))
         yield
 
 
 @contextmanager
-def _one(device: str, path: Path) -> Iterator[None]:
+def _one(device: str, name: str, path: Path) -> Iterator[None]:
     held = _held[path]
     with held.guard:
         if not held.count:
             held.file = _take(device, path)
+            try:
+                for lease in _leasing:
+                    held.leases.enter_context(lease(device, name))
+            except BaseException:
+                _release(held)
+                raise
         held.count += 1
     try:
         yield
     finally:
         with held.guard:
             held.count -= 1
-            if not held.count and held.file is not None:
-                os.close(held.file)
-                held.file = None
+            if not held.count:
+                _release(held)
+
+
+def _release(held: _Held) -> None:
+    try:
+        held.leases.close()
+    finally:
+        if held.file is not None:
+            os.close(held.file)
+            held.file = None
 
 
 def _take(device: str, path: Path) -> int | None:
@@ -107,13 +139,18 @@ def _take(device: str, path: Path) -> int | None:
 
 
 def _wait(device: str, file: int) -> None:
-    start, patience, told = time.monotonic(), _patience(), False
+    start, patience, told = time.monotonic(), patience_seconds(), False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             pass
+        except OSError as error:
+            _LOG.warning(
+                "%r cannot be locked (%s): see that nothing else measures on it meanwhile", device, error.strerror
+            )
+            return
         waited = time.monotonic() - start
         if waited >= patience:
             raise WorkError(
@@ -136,7 +173,8 @@ def _owner(file: int) -> str:
         return "another process"
 
 
-def _patience() -> float:
+def patience_seconds() -> float:
+    """How long somebody waits for a device. Raises InputError when the variable that says so holds no number."""
     text = os.environ.get(PATIENCE_VARIABLE, "")
     try:
         seconds = float(text) if text else PATIENCE_SECONDS

@@ -42,11 +42,15 @@ _WARM = 40
 _REPEATS = 60
 
 
-def throughput(url: str, trials: int, workers: int, seed: int) -> float:
-    """Finished trials a second of so many worker processes."""
+def throughput(url: str, trials: int, workers: int, seed: int, scratch: Path) -> dict[str, float]:
+    """Finished trials a second of so many worker processes; CPU that these used a trial; suggestions in vain a trial.
+
+    The CPU is counted because on a shared machine a trial takes much longer than its work.
+    """
     command = [sys.executable, str(_TOOLS / "studies" / "worker.py"), url]
     command += ["--trials", str(trials), "--seed", str(seed)]
-    running = [subprocess.Popen([*command, "--name", f"worker-{number}"]) for number in range(workers)]
+    stats = [scratch / f"worker-{number}.json" for number in range(workers)]
+    running = [subprocess.Popen([*command, "--name", path.stem, "--stats", str(path)]) for path in stats]
     seen: list[tuple[float, int]] = []
     try:
         store = _opened(url, running)
@@ -67,7 +71,12 @@ def throughput(url: str, trials: int, workers: int, seed: int) -> float:
         for process in running:
             process.wait()
     (start, first), (end, last) = seen[0], seen[-1]
-    return (last - first) / max(end - start, 1e-9)
+    found = [json.loads(path.read_text()) for path in stats]
+    return {
+        "trials_per_s": (last - first) / max(end - start, 1e-9),
+        "cpu_ms": 1e3 * sum(one["cpu_s"] for one in found) / trials,
+        "in_vain": sum(one["in_vain"] for one in found) / trials,
+    }
 
 
 def _opened(url: str, running: list[subprocess.Popen[bytes]]) -> Any:
@@ -173,11 +182,15 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
                 return f"sqlite:///{scratch / name}.db"
 
             rates = [
-                throughput(url(f"rate-{seed}"), options.trials, options.workers, seed) for seed in range(options.seeds)
+                throughput(url(f"rate-{seed}"), options.trials, options.workers, seed, scratch)
+                for seed in range(options.seeds)
             ]
             found["throughput"][store] = rates
+            middle = {key: statistics.median(one[key] for one in rates) for key in rates[0]}
             print(
-                f"{store}: {statistics.median(rates):.1f} finished trials/s with {options.workers} workers", flush=True
+                f"{store}: {middle['trials_per_s']:.1f} finished trials/s with {options.workers} workers, "
+                f"{middle['cpu_ms']:.1f} ms of their CPU and {middle['in_vain']:.2f} suggestions in vain a trial",
+                flush=True,
             )
             for length in lengths:
                 one = overhead(url(f"length-{length}"), length, 0)
@@ -198,7 +211,7 @@ def claims_of(found: dict[str, Any], length: int, workers: int) -> list[dict[str
     """The figures that were asked for."""
     claims = []
     for store, rates in found["throughput"].items():
-        rate = statistics.median(rates)
+        rate = statistics.median(one["trials_per_s"] for one in rates)
         claims.append(
             _claim(f"{store}: finished trials/s, {workers} workers", rate, GOALS[store], rate >= GOALS[store])
         )

@@ -3,7 +3,8 @@
     python tools/synthetic_table.py --kind rugged --seed 1 --out rugged1.csv
 
 Such tables show how algorithms do where the real ones do not lead: an algorithm should not be tuned to two tables.
-Every one is drawn anew with its seed. Costs are in no unit; the budget is meant to be half of the largest cost.
+Every one is drawn anew with its seed. Costs are in no unit; the budget is meant to be half of the largest cost, and a
+quarter of it for the last two kinds, where it leaves one to five architectures in a hundred.
 
 additive     every decision contributes by itself, and costs by itself, without any order of its options
 interaction  pairs of decisions matter more than single ones
@@ -12,6 +13,8 @@ noisy        more is better, but the noise of training is as large as the whole 
 rugged       triples of decisions decide, so that a neighbour tells little
 plateau      accuracy saturates and is rounded, so that many architectures are equally good
 missing      two fifths of a grid are in the table, and three in a hundred trainings ended badly
+cells        five operators on the six edges of a cell; information flows along its paths, energy is added up
+tight        categories of very different cost, of which accuracy and pairs of them tell little
 """
 
 from __future__ import annotations
@@ -101,8 +104,68 @@ def missing(rng: np.random.Generator) -> Table:
     return rows, np.where(rng.random(len(rows)) < 0.03, 10.0, accuracy), _separate_costs(rng, rows)
 
 
+def cells(rng: np.random.Generator) -> Table:
+    """Edges 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2 with nothing, a skip, convolutions of 1x1 and 3x3, or a pooling.
+
+    An operator that nothing flows through costs its energy and changes nothing.
+    """
+    rows = grid([5] * 6)
+    live = _without_dead_edges(rows)
+    passed = np.array([0.0, 0.9, 0.8, 0.85, 0.5]) * (1 + 0.1 * rng.normal(size=5))
+    learned = np.array([0.0, 0.0, 0.9, 1.6, 0.1]) * (1 + 0.2 * rng.random(5))
+    paths = [(3,), (0, 4), (1, 5), (0, 2, 5)]
+    strength = np.array([passed[live[:, path]].prod(axis=1) for path in paths])
+    depth = np.array([learned[live[:, path]].sum(axis=1) for path in paths])
+    importance = (1 + 0.3 * rng.normal(size=4))[:, None]
+    quality = np.log1p((importance * strength * (0.3 + depth)).sum(axis=0)) + 0.25 * (strength * depth).max(axis=0)
+    for first in range(6):
+        for second in range(first):
+            quality += 0.04 * rng.normal(size=(5, 5))[live[:, first], live[:, second]]
+    noise = 0.5 * rng.normal(size=len(rows))[live @ 5 ** np.arange(6)]
+    accuracy = np.where(strength.sum(axis=0) > 0, 73 - 40 * np.exp(-2.5 * quality) + noise, 1.0)
+    energy = np.array([0.0, 0.05, 0.3, 1.0, 0.15]) * np.exp(0.5 * rng.normal(size=5))
+    edges = 1 + 0.1 * rng.random(6)
+    return rows, accuracy, _tightened(rng, energy[rows] @ edges)
+
+
+def _without_dead_edges(rows: Rows) -> Rows:
+    """Cells with nothing on the edges that are on no path from the input to the output."""
+    ends = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    there = rows > 0
+    reached, used = np.zeros((len(rows), 4), bool), np.zeros((len(rows), 4), bool)
+    reached[:, 0] = used[:, 3] = True
+    for edge, (start, end) in enumerate(ends):
+        reached[:, end] |= there[:, edge] & reached[:, start]
+    for edge, (start, end) in reversed(list(enumerate(ends))):
+        used[:, start] |= there[:, edge] & used[:, end]
+    alive = np.stack([reached[:, start] & used[:, end] for start, end in ends], axis=1)
+    return np.where(alive, rows, 0)
+
+
+def tight(rng: np.random.Generator) -> Table:
+    rows = grid([5] * 6)
+    quality = _main_effects(rng, rows) + 0.3 * rng.normal(size=len(rows))
+    for first in range(6):
+        for second in range(first):
+            quality += 0.35 * rng.normal(size=(5, 5))[rows[:, first], rows[:, second]]
+    cost = _separate_costs(rng, rows)
+    return rows, 70 + 6 * np.tanh((quality + 0.8 * (cost - cost.mean()) / cost.std()) / 6), _tightened(rng, cost)
+
+
+def _tightened(rng: np.random.Generator, cost: Floats, fraction: float = 0.25) -> Floats:
+    """Costs plus what every network costs (or less of it), so that so many are below a fraction of the largest."""
+    quantile, largest = float(np.quantile(cost, rng.uniform(0.01, 0.05))), float(cost.max())
+    common = (fraction * largest - quantile) / (1 - fraction)
+    if common > -float(cost.min()):
+        return cost + common
+    low, high = 0.02 * fraction, float(1)  # the cheapest are bent upwards instead
+    scaled = (cost - cost.min()) / (largest - cost.min())
+    power = np.log((fraction - low) / (high - low)) / np.log((quantile - cost.min()) / (largest - cost.min()))
+    return np.asarray(low + (high - low) * scaled**power)
+
+
 KINDS: dict[str, Callable[[np.random.Generator], Table]] = {
-    kind.__name__: kind for kind in (additive, interaction, deceptive, noisy, rugged, plateau, missing)
+    kind.__name__: kind for kind in (additive, interaction, deceptive, noisy, rugged, plateau, missing, cells, tight)
 }
 
 

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/environment.sh
 edgenas_environment dashboard,dev,docs,postgres,qat
-edgenas_optional_extras ethos-u micro selective openvino
+edgenas_optional_extras ethos-u micro selective openvino fakes
 
 selection=(-m "not slow")
 if [ "${1:-}" = "--slow" ]; then

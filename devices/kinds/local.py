@@ -35,6 +35,7 @@ from edgenas.devices.kinds.client import (
     meter_of,
     provenance_of,
 )
+from edgenas.devices.lock import THIS_MACHINE
 from edgenas.devices.measurement import Provenance
 from edgenas.devices.on_device.engines import ENGINES, LITERT
 from edgenas.export.temporary import temporary_folder
@@ -70,7 +71,7 @@ class LocalDevice(Device):
     @property
     def lock_names(self) -> tuple[str, ...]:
         """Whatever it is called and runs with: there is one processor."""
-        return ("this-machine",)
+        return (THIS_MACHINE,)
 
     def command(self) -> list[str]:
         """The command that starts a runner."""

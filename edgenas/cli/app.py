@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgenas.cli import check, compare, devices, models, predict, run_lists, runs, spaces, studies, train
+from edgenas.cli import check, compare, devices, ensembles, models, predict, run_lists, runs, spaces, studies, train
 from edgenas.cli import latency_tables as tables
 from edgenas.cli import printed_table as table
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 runs.add_to(app)
 run_lists.add_to(app)
 train.add_to(app)
+ensembles.add_to(app)
 tables.add_to(app)
 models.add_to(app)
 check.add_to(app)

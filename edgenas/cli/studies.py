@@ -67,13 +67,27 @@ def worker(
         help="A plug-in file of the recipe on this machine, once for each; --import does the same by its name.",
     ),
     folder: Path | None = typer.Option(None, "--folder", help="For its files; by default in EdgeNAS' home."),
+    artifacts: str | None = typer.Option(
+        None, "--artifacts", help="The store of weights as it is reached from here (search.artifacts.store)."
+    ),
+    wait: float = typer.Option(
+        600.0, "--wait", min=0.0, help="Seconds to wait for a study that is not there yet, or whose server is down."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Take part in a search that `edgenas search` began: take a trial, evaluate it, report, until all are done."""
     from edgenas.run.worker import work
 
     result = work(
-        url, name=name, folder=folder, data_dir=data_dir, data_path=data, plugins=tuple(plugin), workers=workers
+        url,
+        name=name,
+        folder=folder,
+        data_dir=data_dir,
+        data_path=data,
+        plugins=tuple(plugin),
+        workers=workers,
+        wait_seconds=wait,
+        artifacts=artifacts,
     )
     if as_json:
         print_json({"worker": result.worker, "trials": result.trials, "folder": str(result.folder)})

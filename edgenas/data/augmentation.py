@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgenas.data.randaugment import randaugment
+from edgenas.data.resizing import resized
 from edgenas.spaces.errors import InputError
 
 
@@ -22,17 +24,34 @@ class Augmentation:
         cutout: side of a square that is replaced by the batch's mean pixel, its centre anywhere
             (arXiv 1708.04552); 0 turns it off.
         cutout_probability: share of images with a cutout.
+        randaugment: magnitude of RandAugment (arXiv 1909.13719), from 0, off, to 10 and beyond.
+        randaugment_operations: how many of its operations each image gets.
+        mixup: of classifiers: images and labels are mixed in pairs, by shares from Beta(mixup, mixup); 0 turns it off.
+        cutmix: likewise, a window of the other image instead of a mixture.
+        size: (height, width) that images are made smaller to, before the mixing; None: as they are.
     """
 
     shift: int = 2
     flip: bool = True
     cutout: int = 0
     cutout_probability: float = 0.5
+    randaugment: float = 0.0
+    randaugment_operations: int = 2
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("shift", "cutout"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"augmentation: {name} must be 0 (off) or more pixels, not {getattr(self, name)!r}")
+        for name in ("randaugment", "mixup", "cutmix"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"augmentation: {name} must be 0 (off) or more, not {getattr(self, name)!r}")
+        if not self.randaugment_operations >= 1:
+            raise InputError(
+                f"augmentation: randaugment_operations must be at least 1, not {self.randaugment_operations!r}"
+            )
         if not 0 <= self.cutout_probability <= 1:
             raise InputError(f"augmentation: cutout_probability must be in [0, 1], not {self.cutout_probability!r}")
 
@@ -49,9 +68,11 @@ def augment(images: np.ndarray, augmentation: Augmentation, rng: np.random.Gener
         mirrored = rng.random(len(images)) < 0.5
         changed = changed.copy() if changed is images else changed
         changed[mirrored] = changed[mirrored, :, ::-1]
+    if augmentation.randaugment:
+        changed = randaugment(changed, augmentation.randaugment, augmentation.randaugment_operations, rng)
     if augmentation.cutout:
         changed = cut_out(changed, augmentation, rng)
-    return changed
+    return changed if augmentation.size is None else resized(changed, augmentation.size)
 
 
 def _shift(images: np.ndarray, pixels: int, rng: np.random.Generator) -> np.ndarray:

@@ -31,6 +31,11 @@ class BudgetedRecipe(RecipeForm):
         return self
 
     @model_validator(mode="after")
+    def _reward_terms_are_known(self) -> BudgetedRecipe:
+        self.objective.check_terms(self.limits, [device.name for device in self.budgeted_devices])
+        return self
+
+    @model_validator(mode="after")
     def _reward_costs_are_budgeted(self) -> BudgetedRecipe:
         known = list(self.limits)
         for cost in self.objective.costs or ():
@@ -87,6 +92,8 @@ class BudgetedRecipe(RecipeForm):
     @property
     def objective_targets(self) -> dict[str, float]:
         """Target of each cost that counts in the reward, in the unit of its name."""
+        if self.objective.terms:
+            return self.objective.references_of(self.limits)
         limits, wanted = self.limits, []
         for device in self.budgeted_devices:
             budgeted = list(device.limits)
@@ -107,8 +114,17 @@ class BudgetedRecipe(RecipeForm):
                 weights[name] = max(device.weight, weights.get(name, 0.0))
         return weights
 
+    def objective_within(self, limits: Mapping[str, float]) -> Objective:
+        """The reward of this recipe under limits on predictions, which are the targets of budgeted costs."""
+        targets = self.objective_targets
+        if not self.objective.terms:
+            targets = {name: limits[name] for name in targets}
+        return self.make_objective(targets)
+
     def make_objective(self, targets: Mapping[str, float] | None = None) -> Objective:
         """The reward of this recipe, with :attr:`objective_targets` unless other targets are given."""
         targets = targets or self.objective_targets
+        if self.objective.terms:
+            return Objective(self.objective.reward, targets, weights=self.objective.terms)
         weights = {name: weight for name, weight in self.objective_weights.items() if name in targets}
         return Objective(self.objective.reward, targets, self.objective.beta, weights)

@@ -9,8 +9,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from edgenas.recipe.data import DataRecipe
 from edgenas.recipe.devices import BudgetedDevice, BudgetRecipe, DeviceRecipe
+from edgenas.recipe.learning import DistillationRecipe
+from edgenas.recipe.objective import ObjectiveRecipe
 from edgenas.recipe.quantization import ExportRecipe
-from edgenas.recipe.search import ObjectiveRecipe, SearchRecipe
+from edgenas.recipe.search import SearchRecipe
 from edgenas.recipe.section import Section
 from edgenas.recipe.space import SpaceRecipe
 from edgenas.recipe.supernet import ONE_SHOT, ControllerRecipe, SupernetRecipe
@@ -60,6 +62,11 @@ class RecipeForm(Section):
         validate_default=True,
         json_schema_extra={"commented": True},
         description="Only with the algorithms supernet and tunas: their one network of shared weights.",
+    )
+    distillation: DistillationRecipe | None = Field(
+        default=None,
+        json_schema_extra={"commented": True},
+        description="A trained network whose answers are learned beside the labels. null: labels alone.",
     )
     training: FinalTraining = Field(
         default_factory=FinalTraining, description="Training of the network that is shipped."

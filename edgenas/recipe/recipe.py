@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from edgenas.plugins import load_plugins, located
 from edgenas.recipe.costs import BudgetedRecipe
@@ -19,10 +19,22 @@ from edgenas.recipe.supernet import ONE_SHOT
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.paths import check_path
 from edgenas.spaces.yaml_reading import Document, dump_yaml, parse_document, read_document
+from edgenas.study.evaluators import SHORT_TRAINING
 
 
 class Recipe(BudgetedRecipe):
     """Everything that a run needs. Read one with :meth:`load`."""
+
+    @model_validator(mode="after")
+    def _possible_teacher(self) -> Recipe:
+        if self.distillation is not None and (
+            problem := self.distillation.problem(trials=self.trials, one_shot=self.is_one_shot, fixed=self.is_fixed)
+        ):
+            raise ValueError(f"distillation.{problem}")
+        if self.keeps_weights and self.search.evaluator != SHORT_TRAINING and not self.is_fixed:
+            key = "search.transfer" if self.search.transfer != "off" else "distillation.short"
+            raise ValueError(f"{key}: the evaluator {self.search.evaluator!r} trains nothing; leave it out")
+        return self
 
     @classmethod
     def load(cls, path: Path | str, *, resolve: bool = True) -> Recipe:
@@ -60,11 +72,14 @@ class Recipe(BudgetedRecipe):
         """The files that it names, by key: ``data.path``, ``devices.1.table``, ..."""
         sections: dict[str, Any] = {"data": self.data, "space": self.space, "device": self.device}
         sections |= {f"devices.{number}": device for number, device in enumerate(self.devices or ())}
-        sections |= {"supernet": self.supernet, "training": self.training}
+        sections |= {"supernet": self.supernet, "distillation": self.distillation, "training": self.training}
+        sections |= {"search.artifacts": self.search.artifacts}
         keys = {
             "data": ("path", "directory"),
             "space": tuple(self.space.files),
             "supernet": ("from_run",),
+            "distillation": tuple(self.distillation.files) if self.distillation else (),
+            "search.artifacts": tuple(self.search.artifacts.files),
             "training": tuple(self.training.files),
         }
         return {
@@ -83,8 +98,11 @@ class Recipe(BudgetedRecipe):
         update: dict[str, Any] = {
             section: getattr(self, section).model_copy(update=found)
             for section, found in changes.items()
-            if not section.startswith("devices.")
+            if "." not in section
         }
+        if kept := changes.get("search.artifacts"):
+            artifacts = self.search.artifacts.model_copy(update=kept)
+            update["search"] = self.search.model_copy(update={"artifacts": artifacts})
         if self.devices is not None:
             update["devices"] = tuple(
                 device.model_copy(update=changes.get(f"devices.{number}", {}))
@@ -118,6 +136,12 @@ class Recipe(BudgetedRecipe):
     def is_one_shot(self) -> bool:
         """Whether one supernet is trained for all candidates."""
         return self.search.algorithm in ONE_SHOT and not self.is_fixed
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether what short trainings have learned is of use to later ones."""
+        taught = self.distillation is not None and self.distillation.short and self.distillation.is_of_trial
+        return self.search.transfer != "off" or taught
 
     @property
     def trials(self) -> int:

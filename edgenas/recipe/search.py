@@ -1,4 +1,4 @@
-"""Sections ``search`` and ``objective`` of a recipe: how candidates are chosen and compared."""
+"""Section ``search`` of a recipe: how candidates are chosen and compared."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from edgenas.recipe.artifacts import ArtifactRecipe
+from edgenas.recipe.learning import KeptWeightsRecipe, Transfer
 from edgenas.recipe.section import Section
 from edgenas.recipe.supernet import ONE_SHOT, unused_keys
 from edgenas.recipe.training import ShortTraining
@@ -14,24 +16,6 @@ from edgenas.spaces.errors import InputError
 from edgenas.study.evaluators import SHORT_TRAINING, evaluator_options
 
 _TRIALS = 30
-
-
-class ObjectiveRecipe(Section):
-    """What the search maximises within the budget."""
-
-    reward: Literal["absolute", "soft", "hard"] = Field(
-        default="absolute",
-        description="absolute: top1 + beta * |cost/target - 1| (TuNAS); soft: top1 * (cost/target)^beta; hard: the "
-        "same without a bonus below the target (MnasNet). The target is the budget.",
-    )
-    beta: float | None = Field(
-        default=None, le=0, description="Weight of the cost; null: -0.10 for absolute, else -0.07."
-    )
-    costs: list[str] | None = Field(
-        default=None,
-        description="Budgeted costs that count in the reward; null: latency_ms if it is budgeted, else the first. Of "
-        "several devices: each on every device that budgets it, or on one, such as latency_ms@local-cpu.",
-    )
 
 
 class SearchRecipe(Section):
@@ -96,6 +80,15 @@ class SearchRecipe(Section):
     training: ShortTraining = Field(
         default_factory=ShortTraining, description="Short training that candidates are compared after."
     )
+    transfer: Transfer = Field(
+        default="off",
+        description="What a new candidate begins with, where names and shapes fit; the rest is random. Weights of the "
+        "previous trial, of its parent (the nearest finished one), of the best; or averages of all that are kept: "
+        "uniform_average, loss_weighted.",
+    )
+    kept_weights: KeptWeightsRecipe = Field(
+        default_factory=KeptWeightsRecipe, description="What of the trials' weights stays on the disk for that."
+    )
     finalists: int = Field(
         default=3,
         ge=1,
@@ -107,6 +100,9 @@ class SearchRecipe(Section):
         gt=0,
         le=1,
         description="Share of the final training's epochs (and of its max_steps) that each finalist is trained for.",
+    )
+    artifacts: ArtifactRecipe = Field(
+        default_factory=ArtifactRecipe, description="Weights and other files that the best trials keep."
     )
 
     @field_validator("study")

@@ -22,6 +22,13 @@ class Section(BaseModel):
         if isinstance(data, dict):
             for key, value in data.items():
                 field = cls.model_fields.get(key)
+                extra = None if field is None else field.json_schema_extra
+                if isinstance(value, bool) and isinstance(extra, dict) and extra.get("switch"):
+                    data = {**data, key: {} if value else None}
+                    continue
+                if value is False and field is not None and "'off'" in str(field.annotation):
+                    data = {**data, key: "off"}  # what YAML makes of the word
+                    continue
                 if isinstance(value, bool) and field is not None and "bool" not in str(field.annotation):
                     raise ValueError(f"key {key!r}: found {str(value).lower()}, expected no true or false{_QUOTES}")
                 if isinstance(value, str) and (found := unprintable(value)):

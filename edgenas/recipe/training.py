@@ -11,14 +11,15 @@ from pydantic import Field, model_validator
 
 from edgenas.recipe.section import Section
 from edgenas.spaces.errors import InputError
-from edgenas.training.settings import TrainingSettings, current_names
+from edgenas.training.settings import Progressive, TrainingSettings, current_names
 
 _DEFAULTS = TrainingSettings()
 _CHANGES = TrainingSettings().augmentation
+_STAGES = Progressive()
 #: Keys of a training that are not settings of it but say what it is given.
 _DATA_KEYS = frozenset({"images", "initial"})
 #: Words of ``training.initial`` that are no path.
-INHERITED, SCRATCH = "inherited", "scratch"
+INHERITED, SCRATCH, SHORT = "inherited", "scratch", "short"
 
 
 class AugmentationRecipe(Section):
@@ -28,6 +29,32 @@ class AugmentationRecipe(Section):
     flip: bool = Field(default=_CHANGES.flip, description="Mirrors half of the images; wrong for digits or letters.")
     cutout: int = Field(default=_CHANGES.cutout, description="Side of a square that is blanked, in pixels; 0: off.")
     cutout_probability: float = Field(default=_CHANGES.cutout_probability, description="Share of images with a cutout.")
+    randaugment: float = Field(
+        default=_CHANGES.randaugment, description="Magnitude of RandAugment, such as 5 to 10; 0: off."
+    )
+    randaugment_operations: int = Field(
+        default=_CHANGES.randaugment_operations, description="Its operations for each image."
+    )
+    mixup: float = Field(
+        default=_CHANGES.mixup,
+        description="Mixes images and labels in pairs, by shares from Beta(mixup, mixup); 0: off.",
+    )
+    cutmix: float = Field(default=_CHANGES.cutmix, description="Likewise with a window of the other image; 0: off.")
+
+
+class ProgressiveRecipe(Section):
+    """Stages of smaller images and weaker regularisation before the full ones."""
+
+    stages: int = Field(default=_STAGES.stages, description="Stages of equal length.")
+    image_size: float = Field(
+        default=_STAGES.image_size,
+        description="Share of the images' side that the first stage is one step above; 1: full images all along.",
+    )
+    regularisation: float = Field(
+        default=_STAGES.regularisation,
+        description="Share of randaugment, mixup, cutmix and dropout in the first stage; all of them in the last.",
+    )
+    dropout: bool = Field(default=_STAGES.dropout, description="Whether the network's dropout has part in that.")
 
 
 class Training(Section):
@@ -70,6 +97,12 @@ class Training(Section):
     augmentation: AugmentationRecipe = Field(
         default_factory=lambda: AugmentationRecipe(), description="Random changes of the training images."
     )
+    progressive: ProgressiveRecipe | None = Field(
+        default=None,
+        json_schema_extra={"commented": True, "switch": True},
+        description="true, or stages: begins with smaller images and weaker regularisation (EfficientNetV2). null or "
+        "false: full ones all along.",
+    )
 
     def settings(self) -> TrainingSettings:
         """The same as plain training settings."""
@@ -108,10 +141,11 @@ class FinalTraining(Training):
     initial: str = Field(
         default=INHERITED,
         description="What it begins with. inherited: the weights of the run's supernet, where it has one; scratch: "
-        "random ones; or the path of a .keras file, a bundle or a run: arrays of the same name and shape are taken.",
+        "random ones; short: those of the trial's short training, where they were kept; or the path of a .keras file, "
+        "a bundle or a run: arrays of the same name and shape are taken.",
     )
 
     @property
     def files(self) -> dict[str, str]:
         """The file that it names, by key."""
-        return {} if self.initial in (INHERITED, SCRATCH) else {"initial": self.initial}
+        return {} if self.initial in (INHERITED, SCRATCH, SHORT) else {"initial": self.initial}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from edgenas.export.figure import common_kind
 from edgenas.report.budgets import BudgetRow
 from edgenas.report.finalists import Finalists
+from edgenas.report.learning import Learned
 from edgenas.report.supernet import SupernetData
 from edgenas.report.text import metric_title
 from edgenas.spaces import Network
@@ -225,6 +226,8 @@ class ReportData:
     """Trials that were better, but not shipped, and why."""
     budgets: tuple[BudgetRow, ...] = ()
     """What is shipped for each of several budgets, the smallest first; the rest of the report is of the largest."""
+    learned: Learned | None = None
+    """What candidates took from each other, where the recipe says so."""
     finalists: Finalists | None = None
     """The candidates between which a longer training decided."""
     search_overhead: str = ""

@@ -13,6 +13,7 @@ from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportDa
 from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
+from edgenas.report.learning import read_learned
 from edgenas.report.load_model import with_bundle, with_training
 from edgenas.report.load_table import with_table
 from edgenas.report.load_trials import metric_of, trial_pairs, trial_points, validation_pairs, with_kinds
@@ -79,7 +80,7 @@ class _Reader:
     def read(self) -> ReportData:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
-        parts = (self._recipe, self._state, self._study, self._bundle, self._network, self._table)
+        parts = (self._recipe, self._state, self._study, self._learned, self._bundle, self._network, self._table)
         rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._masks)
         for part in (*parts, *rest, self._files):
             data = part(data)
@@ -149,6 +150,12 @@ class _Reader:
             self.missing.append(f"The search has not begun. Continue with: {self._command()}")
             return data
         return self._try("study.db", lambda: self._read_study(data)) or data
+
+    def _learned(self, data: ReportData) -> ReportData:
+        if self.recipe is None:
+            return data
+        numbers = [trial.number for trial in data.trials if trial.state == "complete"]
+        return dataclasses.replace(data, learned=read_learned(self.recipe, self.folder.trials_path, numbers))
 
     def _read_study(self, data: ReportData) -> ReportData:
         from edgenas.run.ranked import open_ranked

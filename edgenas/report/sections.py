@@ -13,6 +13,7 @@ from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
 from edgenas.report.files import files_html
 from edgenas.report.front import front_html
+from edgenas.report.learning import learned_html
 from edgenas.report.masks import masks_html
 from edgenas.report.mistakes import mistakes_html
 from edgenas.report.pareto import trial_front
@@ -128,7 +129,7 @@ def _search(data: ReportData, placed: list[PlacedFigure]) -> str:
         "Each trial, the best one within the budget so far, and the best reward so far.",
     )
     fronts = [_fronts(one, placed, number) for number, one in enumerate((data, *data.others))]
-    return _section("search", "Search", "", *fronts, front_html(data), progress)
+    return _section("search", "Search", "", *fronts, front_html(data), progress, learned_html(data.learned))
 
 
 def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:

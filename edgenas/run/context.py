@@ -15,6 +15,7 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.progress import Progress
 from edgenas.run.ranked import open_ranked
 from edgenas.run.records import StepRecord
+from edgenas.run.step_times import known_steps
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.resolve import resolve_architecture
 from edgenas.spaces.space.search_space import SearchSpace
@@ -118,8 +119,7 @@ class RunContext:
     @property
     def objective(self) -> Objective:
         """The reward, with the limits on predictions as its targets."""
-        limits = self.limits
-        return self.recipe.make_objective({name: limits[name] for name in self.recipe.objective_targets})
+        return self.recipe.objective_within(self.limits)
 
     @property
     def first(self) -> RunDevice:
@@ -129,9 +129,10 @@ class RunContext:
     @cached_property
     def costs(self) -> CostModel:
         known = {device.name: device.predictor for device in self.devices if device.known_table is not None}
+        measured = known_steps(self)
         if len(self.devices) == 1:
-            return CostModel(self.space, self.precision, known.get(self.first.name))
-        return CostModel(self.space, self.precision, known)
+            return CostModel(self.space, self.precision, known.get(self.first.name), measured)
+        return CostModel(self.space, self.precision, known, measured)
 
     @cached_property
     def supernet(self) -> TrainedSupernet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from edgenas.run.log import RunLog
 from edgenas.run.record_values import damaged, mapping
 from edgenas.run.records import PER_BUDGET, StepRecord, StepRecords, StepType
 from edgenas.spaces.errors import InputError, WorkError
+from edgenas.study.patience import say_on_stderr
 
 #: What a folder holds before anything in it took long: a table is a copy of the device's.
 _CHEAP = (".lock", "recipe.yaml", "inputs.json", "state.json", "log.jsonl", "table.csv")
@@ -70,9 +72,14 @@ class RunFolder:
         """The bundle of a trial that the user chose."""
         return self.path / "bundles" / f"trial-{number}"
 
+    @property
+    def trials_path(self) -> Path:
+        """Folder of all trials' folders."""
+        return self.path / "trials"
+
     def trial_path(self, number: int) -> Path:
         """Folder of what the evaluation and training of a trial leave."""
-        return self.path / "trials" / str(number)
+        return self.trials_path / str(number)
 
     # State ---------------------------------------------------------------------------------------------------------
 
@@ -197,7 +204,13 @@ class RunFolder:
             raise InputError(f"{self.path}: cannot be used as a run's folder ({error.strerror})") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                say_on_stderr(
+                    f"{self.path}: cannot be locked ({error.strerror}): its file system has no locks. See that no "
+                    "other process works on this run"
+                )
+                return self
             os.close(self._lock)
             self._lock = None
             raise WorkError(f"{self.path}: another process works on this run; wait for it, or end it first") from None

@@ -1,13 +1,13 @@
 """Where the training of what is shipped begins: at the run's supernet, at random, or at weights of the user's.
 
 ``training.initial`` of the recipe says so: ``inherited`` (the default: from the run's supernet where it has one),
-``scratch``, or the path of a Keras file, a bundle, or a run. Arrays of the same name and shape are taken; the others
-are told, and stay random.
+``scratch``, ``short`` (the trial's own short training), or the path of a Keras file, a bundle, or a run. Arrays of the
+same name and shape are taken; the others are told, and stay random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgenas.recipe.training import INHERITED, SCRATCH
+from edgenas.recipe.training import INHERITED, SCRATCH, SHORT
+from edgenas.run.trial_files import short_weights
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.yaml_reading import read_document
@@ -87,14 +88,36 @@ def beginning(context: RunContext, number: int) -> Beginning | None:
         with closing(context.open_study()) as study:
             architecture = study.trial(number).architecture
         return Beginning(inherited_weights(context, architecture), "the run's supernet")
+    if wanted == SHORT:
+        found = short_weights(context, number)
+        if found is None:
+            context.progress.say(
+                f"trial {number}: the weights of its short training were not kept (search.artifacts); training begins "
+                "at random"
+            )
+        return None if found is None else Beginning(found, f"the short training of trial {number}")
     return Beginning(_read(Path(wanted)), wanted)
 
 
-def check_initial(context: RunContext) -> None:
-    """Raises InputError when the recipe names something that cannot hold weights; nothing is loaded."""
+def check_initial(context: RunContext, networks: Sequence[Network] = ()) -> None:
+    """Raises InputError when the recipe names something that cannot hold weights, or none of these networks.
+
+    Weights are of another network when none of their names is that of an op.
+    """
     wanted = context.recipe.training.initial
-    if wanted not in (INHERITED, SCRATCH):
-        _weights_file(Path(wanted))
+    if wanted in (INHERITED, SCRATCH, SHORT):
+        return
+    _weights_file(Path(wanted))
+    ops = {node.name for network in networks for node in network.graph.nodes}
+    if not ops:
+        return
+    arrays = _read(Path(wanted))
+    if not any(name.rpartition("/")[0] in ops for name in arrays):
+        raise InputError(
+            f"training.initial: nothing of {wanted} fits the networks of this run: it holds "
+            f"{_listed(tuple(arrays))}. Expected arrays of the same names and shapes, as networks of the same space "
+            "have them"
+        )
 
 
 def _weights_file(path: Path) -> tuple[Path, Path | None]:
@@ -106,8 +129,8 @@ def _weights_file(path: Path) -> tuple[Path, Path | None]:
     bundle = path / "bundle" if (path / "bundle" / "architecture.yaml").is_file() else path
     if not (bundle / "architecture.yaml").is_file():
         raise InputError(
-            f"training.initial: {path}: expected {INHERITED}, {SCRATCH}, a .keras file, the bundle of a run, or a run "
-            "that has one"
+            f"training.initial: {path}: expected {INHERITED}, {SCRATCH}, {SHORT}, a .keras file, the bundle of a run, "
+            "or a run that has one"
         )
     return _trained_weights(bundle), bundle / "architecture.yaml"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgenas.plugins import given
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
+from edgenas.run.device_leases import leased_devices
 from edgenas.run.disk import is_full, no_space
 from edgenas.run.folder import RunFolder
 from edgenas.run.preflight import check
@@ -73,7 +74,8 @@ def working(context: RunContext) -> Iterator[None]:
     """Locks the folder, shows progress, and says how to go on when the user interrupts or the disk is full."""
     with context.folder, context.progress:
         try:
-            yield
+            with leased_devices(context):
+                yield
         except KeyboardInterrupt:
             with suppress(EdgeNASError):
                 context.log.event("interrupted")

@@ -10,6 +10,7 @@ from edgenas.run.disk import check_space
 from edgenas.run.initial import check_initial
 from edgenas.run.preflight_training import check_trainings
 from edgenas.run.profile import check_energy_known
+from edgenas.run.teacher import check_distillation
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line, printable
 
@@ -48,6 +49,7 @@ def check(context: RunContext) -> None:
         context.progress.say(f"data: {one_line(remark)}")
     networks = _sampled(context)  # loads the space
     _check_task(context, networks[0])
+    _check_training(context)
     supernet_bytes = 0
     if context.recipe.is_one_shot:
         from edgenas.run.supernet.making import check_supernet
@@ -56,11 +58,14 @@ def check(context: RunContext) -> None:
     _check_compression(context)
     _check_quantize_aware(context, networks)
     _check_bundle_folder(context)
-    check_initial(context)
+    check_initial(context, networks)
+    check_distillation(context, networks[0])
     parameters = max(network.params for network in networks)
     finals = min(context.recipe.export.candidates, 3)
     needed = _BYTES_OF_A_RUN + _BYTES_PER_TRIAL * context.recipe.trials + _BYTES_PER_PARAMETER * parameters * finals
-    check_space(context.folder.path, needed + supernet_bytes)
+    kept = context.recipe.search.kept_weights
+    weights = min(kept.bytes, 4 * parameters * kept.trials) if context.recipe.keeps_weights else 0
+    check_space(context.folder.path, needed + supernet_bytes + weights)
 
 
 def _check_data(context: RunContext) -> None:
@@ -92,6 +97,25 @@ def _sampled(context: RunContext) -> list[Network]:
 def _check_task(context: RunContext, network: Network) -> None:
     """Whether the networks of the space fit the data for the task."""
     context.task.check(context.dataset, network)
+
+
+def _check_training(context: RunContext) -> None:
+    """Whether the trainings' random changes and stages are for data of this kind."""
+    recipe, task = context.recipe, context.task
+    supernet = recipe.supernet
+    if supernet is not None and (supernet.augmentation.mixup or supernet.augmentation.cutmix):
+        raise InputError("supernet.augmentation: mixup and cutmix are not for a supernet's training; set them to 0")
+    for key, training in (("search.training", recipe.search.training), ("training", recipe.training)):
+        changes = training.augmentation
+        if task.all_augmentations:
+            continue
+        if changes.randaugment or changes.mixup or changes.cutmix:
+            raise InputError(
+                f"{key}.augmentation: randaugment, mixup and cutmix are for image classification, not for {task.kind}; "
+                "set them to 0"
+            )
+        if training.progressive is not None:
+            raise InputError(f"{key}.progressive: is for image classification, not for {task.kind}; leave it out")
 
 
 def _check_compression(context: RunContext) -> None:

@@ -11,6 +11,7 @@ from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.run.budget_range import budget_ranges, describe_ranges
 from edgenas.run.records import ProfileRecord
+from edgenas.run.step_times import check_terms, profile_steps
 from edgenas.spaces.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def profile(context: RunContext) -> None:
             paths = {device.name: str(_profile(context, device)) for device in context.devices}
             record = folder.read(ProfileRecord)
             folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
+    profile_steps(context)
+    check_terms(context)
     for view in context.budgets:
         check_budget(view)
     ranges = budget_ranges(context)

@@ -81,7 +81,7 @@ def rank_again(context: RunContext) -> None:
     record, recipe = context.folder.read(SearchRecord), context.recipe
     if not record.rank_again:
         return
-    objective = recipe.make_objective({name: context.limits[name] for name in recipe.objective_targets})
+    objective = recipe.objective_within(context.limits)
     ranking = RewardRecord(
         reward=objective.kind,
         targets=dict(objective.targets),

@@ -54,6 +54,12 @@ class RayCrew:
             "postgresql://HOST/DATABASE, or grpc://HOST:PORT of `edgenas serve`"
         )
 
+    def artifacts(self, context: RunContext) -> str | None:
+        """The store of weights: the recipe's; without one, actors on this machine use a folder of the run."""
+        store = context.recipe.search.artifacts.store
+        local = str(context.folder.path.resolve() / "artifacts") if self.address == LOCAL else None
+        return store or local
+
     def work(
         self,
         context: RunContext,
@@ -74,6 +80,7 @@ class RayCrew:
             "evaluator": evaluator,
             "scheduler": scheduler,
             "quiet": True,
+            "artifacts": self.artifacts(context),
         }
         with _cluster(ray, self):
             actor = ray.remote(

@@ -10,6 +10,7 @@ is ended by its time limit. A slower trial is not waited for: the suggestions go
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +23,7 @@ from edgenas.run.ranked import rank_again
 from edgenas.run.records import SearchRecord
 from edgenas.run.search_loop import SearchLoop
 from edgenas.run.shared import copy_study, documents_of, open_shared
+from edgenas.run.trial_files import ID, TrialFiles
 from edgenas.search.models.screening import create_screened
 from edgenas.spaces.errors import WorkError
 from edgenas.study.candidates import EvaluatorFactory
@@ -64,7 +66,7 @@ def search(
                 take_part(context, study, worker_name(context), evaluator, scheduler)
             else:
                 _look_on(context, study, crew, evaluator, scheduler)
-            _finish(context, study, context.limits)
+            _finish(context, study, context.limits, None if crew is None else crew.artifacts(context))
         finally:
             study.close()
 
@@ -106,9 +108,12 @@ def take_part(
     if evaluator is None:
         from edgenas.run.supernet.starts import short_training_starts
 
-        evaluator = evaluator_of(recipe, short_training_starts(context))
+        starts = short_training_starts(context)
+        evaluator = evaluator_of(recipe, starts, context.folder.trials_path.resolve())
+    files = TrialFiles(context, study)
+    files.check()
     with Desk(study, worker, say=context.progress.say) as desk:
-        run = SearchLoop(context, desk, problem, algorithm, objective)
+        run = SearchLoop(context, desk, problem, algorithm, objective, files)
         try:
             make = scheduler or WorkerPool
             with make(evaluator, recipe.search.workers, limit=run.time_limit()) as pool:
@@ -152,6 +157,7 @@ def open_or_create_study(context: RunContext) -> StudyStore:
         "seed": recipe.seed,
         "limits": context.limits,
         "metric": context.task.metric,
+        ID: uuid.uuid4().hex[:8],
     }
     if shared:
         return open_shared(context, facts)
@@ -163,7 +169,7 @@ def open_or_create_study(context: RunContext) -> StudyStore:
     return context.open_study()
 
 
-def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) -> None:
+def _finish(context: RunContext, study: StudyStore, limits: dict[str, float], store: str | None = None) -> None:
     trials, ranking = study.trials, study.ranking
     failed = [trial for trial in trials if trial.state == "failed"]
     if not ranking and context.folder.read(SearchRecord).ranking is not None and len(failed) < len(trials):
@@ -179,6 +185,8 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float]) ->
             f"{context.folder.study_path}; change the recipe and start a new run"
         )
     best = ranking[0]
+    kept = TrialFiles(context, study, store)
+    kept.fetch(trial.number for trial in ranking[: kept.places])
     record = replace(
         context.folder.read(SearchRecord),
         done=True,

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgenas.run.learning import TrialLearning
 from edgenas.run.outcomes import Outcomes, figure_words
 from edgenas.run.overhead import SearchOverhead
 from edgenas.run.records import SearchRecord
 from edgenas.run.shared import copy_study
+from edgenas.run.trial_files import TrialFiles
 from edgenas.run.whole import over_budget, whole_costs
 from edgenas.search.per_budget import ObjectiveOfBudgets
 from edgenas.spaces.errors import EdgeNASError, WorkError
@@ -47,6 +49,7 @@ class SearchLoop:
         problem: Problem,
         algorithm: Algorithm,
         objective: Objective | ObjectiveOfBudgets,
+        files: TrialFiles,
     ) -> None:
         self.context = context
         self.desk = desk
@@ -58,7 +61,9 @@ class SearchLoop:
         self.overhead = SearchOverhead(context.folder.read(SearchRecord).overhead)
         #: Results of trials that lie so many numbers back are what a suggestion goes by.
         self.lag = 1 if wanted.workers == 1 or not desk.alone else 2 * wanted.workers
-        self.feed = Feed(self.study, self.algorithm, self.lag)
+        self.feed = Feed(self.study, self.algorithm, self.lag, files.places)
+        self.files = files
+        self.learning = TrialLearning(context, self.feed, self.lag, shared=not desk.alone)
         self.ended = 0
 
     def record_overhead(self) -> None:
@@ -99,11 +104,13 @@ class SearchLoop:
                 if (trial.number + 1) % max(BACKUP_TRIALS, trial.number // 10) == 0:
                     self.keep_copy()
                 self.feed.update()
+                self.files.settle(trial, self.feed)
                 best = self._best()
                 words = f"failed: {trial.error}" if trial.error else "none keeps the budget yet"
                 task.advance(note=f"best: trial {best.number}, {figure_words(best)}" if best else words)
 
             self.outcomes.again.extend(self.outcomes.retry(number) for number in interrupted)
+            self.feed.update()  # what an interrupted trial learns from
             pool.run(self._candidates(total), tell)
 
     def _best(self) -> Trial | None:
@@ -123,7 +130,8 @@ class SearchLoop:
                     continue
                 known = max(trial.number - self.lag + 1, 0)
                 earlier = {number: curve for number, curve in self.feed.curves.items() if number < known}
-                yield Candidate(trial.number, trial.architecture, trial.seed, earlier)
+                folder, lesson = self.files.folder(trial.number), self.learning.lesson(trial)
+                yield Candidate(trial.number, trial.architecture, trial.seed, earlier, folder, lesson)
                 continue
             self.feed.update()
             if self.outcomes.at_work:
@@ -147,12 +155,13 @@ class SearchLoop:
                 return adopted
         started = None
         while started is None:  # until no other worker has started one meanwhile
-            with self.overhead.suggesting():
-                number = self.feed.update()
-                suggestions = self.algorithm.suggest(1) if self.feed.ours < total else []
-            if not suggestions:
-                return None
-            started = self._start(number, suggestions[0])
+            with self.desk.turn():
+                with self.overhead.suggesting():
+                    number = self.feed.update()
+                    suggestions = self.algorithm.suggest(1) if self.feed.ours < total else []
+                if not suggestions:
+                    return None
+                started = self._start(number, suggestions[0])
         self.overhead.count(1)
         if lately := self.overhead.lately():
             self.context.log.event("search_overhead", **lately)

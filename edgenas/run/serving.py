@@ -23,6 +23,7 @@ from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.yaml_reading import parse_document
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.documents import check_schema, read_documents
+from edgenas.study.errors import NoStudyError
 from edgenas.study.remote import DEFAULT_PORT
 from edgenas.study.service import make_server as make_study_server
 from edgenas.study.store import create_study, open_study
@@ -59,9 +60,7 @@ def open_served(target: str) -> tuple[DatabaseStudy, Path | None]:
         folder = None
         try:
             store = open_study(target)
-        except InputError as error:
-            if not any(words in str(error) for words in ("there is no study", "holds no study")):
-                raise
+        except NoStudyError:
             store = create_study(target)
     if not isinstance(store, DatabaseStudy):
         raise InputError(f"{target}: only a study in a database can be served, not one of another server")

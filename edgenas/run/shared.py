@@ -13,10 +13,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgenas.run.step_times import steps_path
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.yaml_reading import parse_document
 from edgenas.study.damage import backup_path
 from edgenas.study.documents import read_documents, write_documents
+from edgenas.study.errors import NoStudyError
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.study import Study
 
@@ -34,9 +36,9 @@ _FREE = (
     "search.study",
     "search.workers",
     "search.time_limit_seconds",
-    "search.artifacts",
     "tensorboard",
 )
+_FREE_SECTIONS = ("search.artifacts.",)
 
 
 def study_url(recipe: Recipe) -> str:
@@ -57,6 +59,8 @@ def documents_of(context: RunContext) -> dict[str, str]:
     for device in context.devices:
         if device.table_path.is_file():
             found[device.table_path.name] = device.table_path.read_text(encoding="utf-8")
+    if (steps := steps_path(context)).is_file():
+        found[steps.name] = steps.read_text(encoding="utf-8")
     return found
 
 
@@ -65,9 +69,7 @@ def open_shared(context: RunContext, facts: dict[str, object]) -> StudyStore:
     url = study_url(context.recipe)
     try:
         store = open_study(url, context.progress.say)
-    except InputError as error:
-        if "holds no study" not in str(error):
-            raise
+    except NoStudyError:
         store = create_study(url, facts)
     documents = read_documents(store)
     if RECIPE not in documents:
@@ -86,7 +88,8 @@ def _check_same(context: RunContext, documents: dict[str, str], url: str) -> Non
     theirs = flat(parse_document(documents[RECIPE], f"{url}: {RECIPE}").value)
     ours = flat(context.recipe.model_dump(mode="json"))
     free = {*_FREE, *context.recipe.files}
-    changed = [key for key in sorted({*ours, *theirs}) if key not in free and ours.get(key) != theirs.get(key)]
+    compared = [key for key in sorted({*ours, *theirs}) if key not in free and not key.startswith(_FREE_SECTIONS)]
+    changed = [key for key in compared if ours.get(key) != theirs.get(key)]
     if changed:
         shown = "; ".join(f"{key}: {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in changed[:3])
         raise InputError(f"search.study: {url} is the study of another recipe ({shown}); name another study with #NAME")

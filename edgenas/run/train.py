@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgenas.export.files import write_atomically
 from edgenas.run.initial import beginning
 from edgenas.run.records import TrainRecord
+from edgenas.run.teacher import final_losses
 from edgenas.run.tensorboard import scalar_log
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -20,6 +21,7 @@ from edgenas.study.evaluation import derived_seed
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
     from edgenas.training import TrainingProgress, TrainingResult, TrainingSettings
+    from edgenas.training.losses import Loss
 
 _SEED_PURPOSE = 2
 
@@ -127,10 +129,11 @@ def run_training(
     seed: int,
     folder: Path,
     title: str,
+    losses: Sequence[Loss] | None = None,
 ) -> DoneTraining:
     """Trains a trial's network, or continues that from the checkpoint in ``folder``, with progress under ``title``.
 
-    It begins as ``training.initial`` of the recipe says.
+    It begins as ``training.initial`` of the recipe says, and minimises ``losses``, or what the recipe says.
     """
     from edgenas.training import evaluate, train
 
@@ -161,6 +164,7 @@ def run_training(
             seed=seed,
             validation=validation,
             preprocessing=preprocessing,
+            losses=losses or final_losses(context, number, network, settings.label_smoothing),
             initial=None if begins is None else begins.arrays,
             checkpoint_dir=folder / "checkpoints",
             on_epoch=show,

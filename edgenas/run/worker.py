@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgenas.devices.home import edgenas_home
 from edgenas.export.files import write_atomically
@@ -25,7 +25,8 @@ from edgenas.run.shared import RECIPE, SPACE
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line
 from edgenas.spaces.yaml_reading import dump_yaml, parse_document
-from edgenas.study.documents import read_documents
+from edgenas.study.artifacts import check_place
+from edgenas.study.joining import joined
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.store import StudyStore, open_study
 from edgenas.study.workers import EvaluatorFactory
@@ -59,6 +60,8 @@ def work(
     quiet: bool = False,
     evaluator: EvaluatorFactory | None = None,
     scheduler: SchedulerFactory | None = None,
+    wait_seconds: float = 0.0,
+    artifacts: str | None = None,
 ) -> WorkerResult:
     """Evaluates trials of a study until it has all its trials.
 
@@ -74,21 +77,23 @@ def work(
         quiet: show no progress.
         evaluator: how candidates are judged; None trains them shortly, as the recipe says.
         scheduler: where they are judged; None starts processes.
+        artifacts: the store of weights and other files as it is reached from here; None: as the recipe says.
+        wait_seconds: how long a study is waited for that is not there yet, or whose server is down.
 
     Raises InputError when there is no study, or the data or the space differ from those that it was begun with.
     """
     name = _checked(name or default_name())
-    store = open_study(url)
-    with closing(store):
-        documents = read_documents(store)
-        if RECIPE not in documents:
-            raise InputError(f"{url}: the study holds no recipe; begin it with: edgenas search RECIPE --study {url}")
+    with joined(url, RECIPE, wait_seconds) as (store, documents):
         place = RunFolder(folder or edgenas_home() / "workers" / name)
         with place, Progress(quiet=quiet) as progress:
             recipe = _recipe(documents, place, data_dir, data_path, plugins)
             if recipe.is_one_shot:
                 raise InputError(f"{url}: a one-shot search takes its candidates from the supernet in its run folder")
-            recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update={"workers": workers})})
+            changes: dict[str, Any] = {"workers": workers}
+            if artifacts is not None:
+                check_place(artifacts)
+                changes["artifacts"] = recipe.search.artifacts.model_copy(update={"store": artifacts})
+            recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update=changes)})
             context = RunContext(recipe, place, progress)
             _check_inputs(context, url)
             trials = take_part(context, store, name, evaluator, scheduler)

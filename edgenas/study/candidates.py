@@ -31,16 +31,35 @@ _LIBRARY_FOLDERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "plats
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a candidate may take from finished trials.
+
+    Attributes:
+        sources: numbers of those whose weights it begins with, the one to be preferred first.
+        teacher: number and architecture of the one whose answers it learns; None: there is none.
+        share: how far the search is, from 0 at its first candidate to 1 at its last.
+    """
+
+    sources: tuple[int, ...] = ()
+    teacher: tuple[int, str] | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Candidate:
     """What is evaluated: a trial's number, its architecture as text, and its seed.
 
-    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping.
+    ``earlier`` holds, by number, the accuracies after each epoch of earlier trials, for early stopping. ``folder`` is
+    where its evaluation may leave files, and need not exist yet; those of the best trials are kept. Empty: none are.
+    ``lesson`` is what it learns from earlier trials.
     """
 
     number: int
     architecture: str
     seed: int
     earlier: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    folder: str = ""
+    lesson: Lesson = field(default_factory=Lesson)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.space.decision import Decision
+from edgenas.study.errors import LostTrialError, NumberTakenError
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.trial import Trial
-from edgenas.study.writes import LostTrialError, NumberTakenError
 
 DECISIONS = (Decision("width", ("8", "16")), Decision("depth", ("1", "2", "3")))
 
@@ -259,5 +259,25 @@ class StoreConformance:
         assert other.recall("edgenas:recipe") == {"name": "a"}
         assert other.recall("edgenas:nothing") is None
         assert other.facts == {"seed": 1}
+        store.close()
+        other.close()
+
+    def test_a_lease_has_one_holder_and_a_silent_one_loses_it(self, tmp_path: Path) -> None:
+        store, other = create_study(self.url(tmp_path), {"seed": 1}), open_study(self.url(tmp_path))
+        mine = store.take_lease("board", "a")
+        assert other.take_lease("board", "b") == mine
+        assert other.take_lease("board 2", "b") != mine
+        renewed = store.take_lease("board", "a", mine)
+        assert renewed != mine
+        assert other.take_lease("board", "b", mine) == renewed, "it was heard of since"
+        theirs = other.take_lease("board", "b", renewed)
+        assert theirs != renewed
+        assert store.take_lease("board", "a", renewed) == theirs, "lost"
+        store.end_lease("board", "a")
+        assert store.take_lease("board", "a") == theirs
+        other.end_lease("board", "b")
+        assert store.take_lease("board", "a", renewed) == "", "lost, although nobody has it now"
+        assert store.take_lease("board", "a")
+        assert store.facts == {"seed": 1}
         store.close()
         other.close()

@@ -15,11 +15,15 @@ COSTS = (
     *("latency_ms", "energy_mj", "sram_bytes", "flash_bytes"),
     *("size_bytes", "arena_bytes", "peak_activation_bytes", "macs", "params"),
 )
+#: What training costs on this machine; not of the deployed model, so it has no budget, but may count in a reward.
+STEP_MS = "step_ms"
 #: Those of memory that only a device's own compiler can tell.
 MEMORY_COSTS = ("sram_bytes", "flash_bytes")
 #: Those that differ from device to device.
 DEVICE_COSTS = ("latency_ms", "energy_mj", *MEMORY_COSTS)
-UNITS = {"latency_ms": "ms", "energy_mj": "mJ"} | {name: "bytes" for name in COSTS if name.endswith("_bytes")}
+UNITS = {"latency_ms": "ms", STEP_MS: "ms", "energy_mj": "mJ"} | {
+    name: "bytes" for name in COSTS if name.endswith("_bytes")
+}
 
 
 def cost_name(cost: str, device: str = "") -> str:

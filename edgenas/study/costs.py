@@ -7,6 +7,7 @@ follows from what is alive at each block.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,10 +46,15 @@ class CostModel:
         precision: of the deployed model.
         predictor: predicts ``latency_ms``, and ``energy_mj`` where its table knows energies; without one these costs
             are not available. Several devices: their predictors by name; costs are then called ``latency_ms@NAME``.
+        measured: further costs that add up over blocks, by name: of a block, by its signature in float32.
     """
 
     def __init__(
-        self, space: SearchSpace, precision: str, predictor: Predictor | Mapping[str, Predictor] | None = None
+        self,
+        space: SearchSpace,
+        precision: str,
+        predictor: Predictor | Mapping[str, Predictor] | None = None,
+        measured: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.space = space
         self.precision = precision
@@ -64,13 +70,17 @@ class CostModel:
             "arena_bytes": lambda entry: _arena_tail(entry.graph),
         }
         self._sums = {name: space.cost_arrays(cost) for name, cost in counted.items()}
+        self._measured = tuple(measured or ())
+        for name, table in (measured or {}).items():
+            self._sums[name] = space.cost_arrays(partial(_looked_up, table))
 
     def population(self, population: Population, names: Sequence[str]) -> dict[str, Array]:
         """The named costs of every row, each of shape (N,)."""
         return {name: self._one(name, population) for name in names}
 
-    def architecture(self, architecture: Architecture) -> dict[str, float]:
-        """All available costs of one architecture."""
+    @property
+    def names(self) -> list[str]:
+        """All costs that are available."""
         names = []
         for device, predictor in self.predictors.items():
             names.append(cost_name("latency_ms", device))
@@ -78,8 +88,13 @@ class CostModel:
                 names.append(cost_name("energy_mj", device))
             names += [cost_name(cost, device) for cost in predictor.calibration.memory]
         names += ["macs", "params", "size_bytes", "arena_bytes", "peak_activation_bytes"]
+        names += self._measured
+        return names
+
+    def architecture(self, architecture: Architecture) -> dict[str, float]:
+        """All available costs of one architecture."""
         row = self.space.to_population([architecture])
-        return {name: float(values[0]) for name, values in self.population(row, names).items()}
+        return {name: float(values[0]) for name, values in self.population(row, self.names).items()}
 
     def cheapest(self, name: str) -> tuple[Architecture, float]:
         """The architecture with the least of a cost, and that cost.
@@ -172,6 +187,10 @@ class CostModel:
             of = predictor.population if cost == "latency_ms" else predictor.population_energy
             return np.asarray(of(self.space, population), np.float64)
         raise InputError(f"the cost {name!r} is not known here")
+
+
+def _looked_up(table: Mapping[str, float], entry: SlotEntry) -> float:
+    return 0.0 if entry.is_given else table[entry.signature("float32")]
 
 
 def _file_bytes(graph: OpGraph, precision: str) -> float:

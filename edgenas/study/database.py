@@ -6,14 +6,16 @@ Optuna's own tools and dashboard read it. Every method is one transaction.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.study import writes
+from edgenas.study import lease_rows, writes
 from edgenas.study.damage import FACTS, facts_checksums
+from edgenas.study.known import KnownTrials
 from edgenas.study.rows import TrialRow, read_news, read_row
 from edgenas.study.trial import Trial, trial_of
 from edgenas.study.writes import Content, content_of, plain
@@ -29,7 +31,7 @@ _MEASURED = "measured:"
 INTERNAL = "edgenas:"
 
 
-class DatabaseStudy:
+class DatabaseStudy(KnownTrials):
     """Trials in a database. Subclasses say how it is reached and what its errors mean.
 
     Args:
@@ -40,14 +42,12 @@ class DatabaseStudy:
     """
 
     def __init__(self, where: str, patiently: Callable[[Callable[[], Any]], Any], storage: Any, study: Any) -> None:
+        super().__init__()
         self.where = where
         self._patiently = patiently
         self._storage, self._study = storage, study
         self._study_id: int = study._study_id
         self._ids: dict[int, int] = {}
-        self._known: dict[int, Trial] = {}
-        self._open: dict[int, int] = {}
-        self._news: set[int] = set()
         self._last = -1
 
     def close(self) -> None:
@@ -57,6 +57,28 @@ class DatabaseStudy:
 
     def back_up(self) -> None:
         """Databases of their own are backed up by who runs them."""
+
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """A file is written by one after the other anyway."""
+        return contextlib.nullcontext()
+
+    def take_lease(self, name: str, holder: str, known: str = "") -> str:
+        """Takes or renews a lease on what workers share; returns the beat of who has it now, empty when nobody."""
+
+        def work(connection: Connection) -> str:
+            writes.lock_study(connection, self._study_id)
+            return lease_rows.take_lease(connection, self._study_id, name, holder, known)
+
+        return str(self._write(work))
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Gives a lease back, if it is the holder's."""
+
+        def work(connection: Connection) -> None:
+            writes.lock_study(connection, self._study_id)
+            lease_rows.end_lease(connection, self._study_id, name, holder)
+
+        self._write(work)
 
     # Facts ---------------------------------------------------------------------------------------------------------
 
@@ -94,49 +116,28 @@ class DatabaseStudy:
 
     # Reading -------------------------------------------------------------------------------------------------------
 
-    def refresh(self) -> tuple[Trial, ...]:
-        """Trials that are new or may have changed since the last call, as they are now; by number."""
-        rows = self._read(lambda connection: read_news(connection, self._study_id, self._last, self._open.values()))
-        for row in rows:
+    def _read_news(self) -> None:
+        still_open = [self._ids[number] for number in self._open]
+        for row in self._read(lambda connection: read_news(connection, self._study_id, self._last, still_open)):
             self._keep(row)
             self._last = max(self._last, row.trial_id)
-        news, self._news = self._news, set()
-        return tuple(self._known[number] for number in sorted(news))
+
+    def _read_measured(self) -> dict[int, dict[str, float]]:
+        return {
+            int(key.removeprefix(_MEASURED)): costs for key, costs in self._facts().items() if key.startswith(_MEASURED)
+        }
 
     def _keep(self, row: TrialRow) -> Trial:
         trial = self._patiently(lambda: trial_of(row.number, row.state, row.attributes, row.value, row.wishes))
         self._ids[row.number] = row.trial_id
-        self._known[row.number] = trial
-        self._news.add(row.number)
-        if trial.is_open:
-            self._open[row.number] = row.trial_id
-        else:
-            self._open.pop(row.number, None)
-        return trial
-
-    def _note_news(self) -> None:
-        """Reads what is new; :meth:`refresh` has yet to tell of it."""
-        read = {trial.number for trial in self.refresh()}
-        self._news |= read
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials by number, as they are now."""
-        self._note_news()
-        measured = {
-            int(key.removeprefix(_MEASURED)): costs for key, costs in self._facts().items() if key.startswith(_MEASURED)
-        }
-        return tuple(
-            dataclasses.replace(trial, measured=measured[number]) if number in measured else trial
-            for number, trial in sorted(self._known.items())
-        )
+        return self._note(trial)
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""
         if number not in self._known:
-            self._note_news()
+            self._read_news()
         elif number in self._open:
-            trial_id = self._open[number]
+            trial_id = self._ids[number]
             row = self._read(lambda connection: read_row(connection, self._study_id, trial_id))
             if row is not None:
                 self._keep(row)
@@ -146,12 +147,6 @@ class DatabaseStudy:
         costs = self._facts().get(f"{_MEASURED}{number}")
         trial = self._known[number]
         return trial if costs is None else dataclasses.replace(trial, measured=costs)
-
-    @property
-    def ranking(self) -> tuple[Trial, ...]:
-        """Complete trials, best reward first; the earlier of two equal ones first."""
-        complete = [trial for trial in self.trials if trial.state == "complete" and not trial.foreign]
-        return tuple(sorted(complete, key=lambda trial: (-(trial.reward or 0.0), trial.number)))
 
     # Beginning and taking ------------------------------------------------------------------------------------------
 

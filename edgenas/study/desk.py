@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.study.errors import LostTrialError, NumberTakenError
 from edgenas.study.store import StudyStore
 from edgenas.study.trial import Trial
-from edgenas.study.writes import LostTrialError, NumberTakenError
 
 if TYPE_CHECKING:
     from edgenas.spaces.space.decision import Decision
@@ -63,6 +63,10 @@ class Desk:
         beat_seconds: how often it says that it is alive.
         grace_seconds: how long another one may be silent.
         say: told what the user should know.
+
+    Attributes:
+        mine: numbers of the trials that it is at.
+        in_vain: how many of its suggestions came to nothing, because another worker had begun a trial meanwhile.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class Desk:
         self.worker = worker
         self.say = say
         self.mine: set[int] = set()
+        self.in_vain = 0
         self._beat_seconds = beat_seconds
         self._silence = Silence(grace_seconds)
+        self._study_was_away = False
         self._looked = -1e9
         self._come_back = bool(worker)
         self._stop = threading.Event()
@@ -109,7 +115,8 @@ class Desk:
             if not numbers:
                 continue
             try:
-                lost = self.store.beat(numbers, self.worker)
+                with self._noting_absence():
+                    lost = self.store.beat(numbers, self.worker)
             except Exception as error:  # the next one may get through; until then others may take the trial over
                 self.say(f"  not heard of by the study: {error}")
                 continue
@@ -120,8 +127,17 @@ class Desk:
 
     def take(self) -> Trial | None:
         """A trial that is there already and that nobody works on; None when there is none."""
-        trial = self._own() or self.store.claim(self.worker) or self._silent()
-        return self._at_work(trial)
+        with self._noting_absence():
+            trial = self._own() or self.store.claim(self.worker)
+        return self._at_work(trial or self._silent())
+
+    @contextlib.contextmanager
+    def _noting_absence(self) -> Iterator[None]:
+        """While a study is away nobody can be heard of in it: that is no silence of the workers."""
+        began = time.monotonic()
+        yield
+        if time.monotonic() - began > self._silence.grace_seconds / 2:
+            self._study_was_away = True
 
     def _own(self) -> Trial | None:
         while self._come_back:
@@ -141,7 +157,11 @@ class Desk:
         if now - self._looked < self._silence.grace_seconds / _LOOKS:
             return None
         self._looked = now
-        beats = self.store.beats
+        with self._noting_absence():
+            beats = self.store.beats
+        if self._study_was_away:
+            self._silence.heard.clear()
+            self._study_was_away = False
         for number in self._silence.longer(beats, now):
             if number in self.mine:
                 continue
@@ -163,7 +183,12 @@ class Desk:
         try:
             return self._at_work(self.store.start(**content, number=number, worker=self.worker))
         except NumberTakenError:
+            self.in_vain += 1
             return None
+
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """A context for a suggestion and its :meth:`start`, which other workers wait for."""
+        return contextlib.nullcontext() if self.alone else self.store.turn()
 
     @property
     def alone(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +22,16 @@ from edgenas.spaces.space.fixed import space_of
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import load_spec
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
+from edgenas.study.learning import Learning, judged
 
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
+    from edgenas.spaces.network import Network
     from edgenas.tasks import Task
-    from edgenas.training import TrainingProgress
+    from edgenas.training import TrainingProgress, TrainingResult
+
+#: Weights after the short training, among the files that a trial leaves.
+WEIGHTS = "short.weights.h5"
 
 
 def derived_seed(seed: int, *keys: int) -> int:
@@ -104,13 +111,15 @@ class ShortTrainingEvaluator:
     Attributes:
         recipe: of the run.
         starts: weights that trainings begin with; None: random ones.
+        trials: folder of the trials, for what they leave to each other.
     """
 
     recipe: Recipe
     starts: StartFactory | None = None
+    trials: Path | None = None
 
     def __call__(self) -> Evaluator:
-        from edgenas.training import evaluate, train
+        from edgenas.training import train
 
         recipe = self.recipe
         load_plugins(recipe.plugins)
@@ -124,11 +133,23 @@ class ShortTrainingEvaluator:
             training = training.subset(short.images, recipe.seed)
         start = self.starts() if self.starts is not None else lambda architecture: None
 
+        def decode(architecture: str) -> Network:
+            return space.decode(space.parse(architecture))
+
+        learning = Learning(recipe, self.trials, decode, task)
+
+        def beginning(candidate: Candidate) -> Any:
+            inherited = start(candidate.architecture)
+            return learning.start(candidate) if inherited is None else inherited
+
+        def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
+            return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
+
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             watch = _Watch(recipe.search.early_stopping, candidate)
             try:
-                train(
+                trained = train(
                     network,
                     training,
                     short.settings(),
@@ -136,15 +157,20 @@ class ShortTrainingEvaluator:
                     seed=candidate.seed,
                     preprocessing=preprocessing,
                     validation=validation,
-                    initial=start(candidate.architecture),
+                    losses=learning.losses(candidate, short.label_smoothing),
+                    initial=beginning(candidate),
                     on_epoch=watch,
                 )
             except _StoppedEarlyError:
                 return Evaluation(watch.curve[-1], tuple(watch.curve), stopped=True, metrics=watch.metrics)
+            if learning.weights is not None:
+                _, loss = judge(trained.model, network)
+                learning.keep(candidate, trained.model, loss, trained.initial)
+            _save_weights(trained, candidate)
             return Evaluation(watch.curve[-1], tuple(watch.curve), metrics=watch.metrics)
 
         def evaluate_candidate(candidate: Candidate) -> Evaluation:
-            network = space.decode(space.parse(candidate.architecture))
+            network = decode(candidate.architecture)
             result = train(
                 network,
                 training,
@@ -152,14 +178,25 @@ class ShortTrainingEvaluator:
                 task=task,
                 seed=candidate.seed,
                 preprocessing=preprocessing,
-                initial=start(candidate.architecture),
+                losses=learning.losses(candidate, short.label_smoothing),
+                initial=beginning(candidate),
             )
-            metrics = evaluate(
-                result.model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs
-            )
-            return Evaluation(_finite(metrics[task.metric], task.metric), metrics=metrics)
+            metrics, loss = judge(result.model, network)
+            score = _finite(metrics[task.metric], task.metric)
+            learning.keep(candidate, result.model, loss, result.initial)
+            _save_weights(result, candidate)
+            return Evaluation(score, metrics=metrics)
 
         return evaluate_candidate if recipe.search.early_stopping == "none" else evaluate_epochs
+
+
+def _save_weights(trained: TrainingResult, candidate: Candidate) -> None:
+    if candidate.folder:
+        folder = Path(candidate.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f"unfinished.{WEIGHTS}"
+        trained.model.save_weights(unfinished)
+        os.replace(unfinished, folder / WEIGHTS)
 
 
 def _finite(score: float | None, metric: str) -> float:

@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from edgenas.plugins import load_plugins
@@ -145,12 +146,15 @@ class NamedEvaluator:
         return evaluator_class(search.evaluator)(self.recipe, options)
 
 
-def evaluator_of(recipe: Recipe, starts: StartFactory | None = None) -> EvaluatorFactory:
-    """What makes the evaluator of a recipe in each worker; ``starts``: weights that short trainings begin with."""
+def evaluator_of(recipe: Recipe, starts: StartFactory | None = None, trials: Path | None = None) -> EvaluatorFactory:
+    """What makes the evaluator of a recipe in each worker.
+
+    ``starts``: weights that short trainings begin with; ``trials``: folder for what they leave to each other.
+    """
     if recipe.search.evaluator == SHORT_TRAINING:
         from edgenas.study import evaluation
 
-        return evaluation.ShortTrainingEvaluator(recipe, starts)
+        return evaluation.ShortTrainingEvaluator(recipe, starts, trials)
     return NamedEvaluator(recipe)
 
 

@@ -1,6 +1,8 @@
-"""How a study's file is used: a lock of another program is waited for, and what SQLite says becomes one line.
+"""How long a study is waited for: what passes is tried again, told after a while, and given up at last.
 
-SQLite's own waiting cannot be interrupted, so it is kept short and repeated here.
+:func:`call_again` does that for every store. :class:`Patience` is that of a file: a lock of another program is waited
+for, and what SQLite says becomes one line. SQLite's own waiting cannot be interrupted, so it is kept short and repeated
+here.
 """
 
 from __future__ import annotations
@@ -9,19 +11,19 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from edgenas.run.disk import no_space
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
-#: How long a lock of another program is waited for, all in all.
+#: How long a study that is away (locked, or its server is down) is waited for, all in all.
 PATIENCE_SECONDS = 600.0
 #: After how long the wait is told.
 NOTICE_SECONDS = 5.0
 #: How long SQLite itself waits before it gives up; Ctrl-C is heard in between.
 BUSY_SECONDS = 1.0
-_PAUSE_SECONDS = 0.2
 
 Value = TypeVar("Value")
 
@@ -32,6 +34,56 @@ class StudyDamagedError(InputError):
 
 def say_on_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How something is waited for.
+
+    Args:
+        where: what, as messages begin.
+        notice: what is the matter with it, for who waits.
+        given_up: what is said in the end, with ``{seconds}`` and ``{words}`` of the last error.
+        pause_seconds: before the second try; each following one is twice as long.
+        longest_pause_seconds: and no longer than this.
+    """
+
+    where: str
+    notice: str
+    given_up: str
+    pause_seconds: float = 0.2
+    longest_pause_seconds: float = 0.2
+
+
+def call_again(
+    work: Callable[[], Value],
+    final: Callable[[Exception], Exception | None],
+    wait: Wait,
+    say: Callable[[str], None],
+    words: Callable[[Exception], str] = str,
+) -> Value:
+    """What ``work()`` returns; it is called again while ``final`` has no error to raise for what it raised.
+
+    Our own errors pass through. Raises WorkError when it took :data:`PATIENCE_SECONDS`.
+    """
+    began, told, pause = time.monotonic(), False, wait.pause_seconds
+    while True:
+        try:
+            return work()
+        except EdgeNASError:
+            raise
+        except Exception as error:
+            if (problem := final(error)) is not None:
+                raise problem from None
+            reasons = words(error)
+        waited = time.monotonic() - began
+        if waited >= PATIENCE_SECONDS:
+            raise WorkError(f"{wait.where}: {wait.given_up.format(seconds=f'{waited:.0f}', words=reasons)}")
+        if waited >= NOTICE_SECONDS and not told:
+            told = True
+            say(f"  {wait.where}: {wait.notice}; waiting for up to {PATIENCE_SECONDS:.0f} s")
+        time.sleep(pause)
+        pause = min(2 * pause, wait.longest_pause_seconds)
 
 
 class Patience:
@@ -46,25 +98,13 @@ class Patience:
         self.say = say
 
     def __call__(self, work: Callable[[], Value]) -> Value:
-        began, told = time.monotonic(), False
-        while True:
-            try:
-                return work()
-            except EdgeNASError:
-                raise
-            except Exception as error:
-                if not is_locked(error):
-                    raise self._explained(error) from None
-            waited = time.monotonic() - began
-            if waited >= PATIENCE_SECONDS:
-                raise WorkError(
-                    f"{self.path}: another program has held it for {waited:.0f} s (a dashboard, a backup, a network "
-                    "drive?); everything finished so far is kept. End that program, then continue with --resume"
-                )
-            if waited >= NOTICE_SECONDS and not told:
-                told = True
-                self.say(f"  {self.path}: another program holds it; waiting for up to {PATIENCE_SECONDS:.0f} s")
-            time.sleep(_PAUSE_SECONDS)
+        wait = Wait(
+            str(self.path),
+            "another program holds it",
+            "another program has held it for {seconds} s (a dashboard, a backup, a network drive?); everything "
+            "finished so far is kept. End that program, then continue with --resume",
+        )
+        return call_again(work, lambda error: None if is_locked(error) else self._explained(error), wait, self.say)
 
     def _explained(self, error: Exception) -> EdgeNASError:
         words = reason(error)

@@ -7,26 +7,26 @@ attribute.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.space.decision import Decision
-from edgenas.study.patience import NOTICE_SECONDS, PATIENCE_SECONDS, say_on_stderr
+from edgenas.study.errors import LostTrialError, NoStudyError, NumberTakenError, StudyExistsError, UnreachableError
+from edgenas.study.known import KnownTrials
+from edgenas.study.patience import Wait, call_again, say_on_stderr
 from edgenas.study.trial import Trial
-from edgenas.study.writes import LostTrialError, NumberTakenError
 
 #: Our service's one method: JSON ``{"method", "arguments"}`` to ``{"value"}`` or ``{"error", "words"}``.
 SERVICE, METHOD = "edgenas.Study", "Call"
 SCHEME = "grpc://"
 DEFAULT_PORT = 13000
 ERRORS: dict[str, type[EdgeNASError]] = {
-    kind.__name__: kind for kind in (InputError, WorkError, NumberTakenError, LostTrialError)
+    kind.__name__: kind for kind in (InputError, WorkError, NumberTakenError, LostTrialError, StudyExistsError)
 }
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 2.0
 _CALL_SECONDS = 120.0
 
 
@@ -43,20 +43,18 @@ def decode_trial(found: Mapping[str, Any]) -> Trial:
     return Trial(**values)
 
 
-class RemoteStudy:
+class RemoteStudy(KnownTrials):
     """The client of a study server. A server that is gone for a while is waited for.
 
     What is asked twice, because an answer was lost, is done once: the server's study sees to that.
     """
 
     def __init__(self, url: str, say: Callable[[str], None] = say_on_stderr) -> None:
+        super().__init__()
         self.url = url
         self._say = say
         self._address = address_of(url)
-        self._trials: dict[int, Trial] = {}
-        self._open: set[int] = set()
-        self._news: set[int] = set()
-        self._known = 0
+        self._count = 0
         self._connect()
         self._call("hello", first=True)
 
@@ -87,7 +85,7 @@ class RemoteStudy:
         study = cls(url, say)
         if not study._call("begun"):
             study.close()
-            raise InputError(f"{url}: holds no study yet")
+            raise NoStudyError(f"{url}: holds no study yet")
         return study
 
     def close(self) -> None:
@@ -97,52 +95,65 @@ class RemoteStudy:
     def back_up(self) -> None:
         """The server does that."""
 
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """Suggestions are not kept apart here."""
+        return contextlib.nullcontext()
+
+    def take_lease(self, name: str, holder: str, known: str = "") -> str:
+        """Takes or renews a lease on what workers share."""
+        return str(self._call("take_lease", name, holder, known))
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Gives a lease back."""
+        self._call("end_lease", name, holder)
+
     # Calls ---------------------------------------------------------------------------------------------------------
 
     def _call(self, method: str, *arguments: Any, first: bool = False, **named: Any) -> Any:
-        import grpc
-
         request = json.dumps({"method": method, "arguments": arguments, "named": named}).encode()
-        began, told, pause = time.monotonic(), False, _PAUSE_SECONDS
-        while True:
-            try:
-                answer = json.loads(self._stub(request, timeout=_CALL_SECONDS))
-                break
-            except grpc.RpcError as error:
-                code, words = error.code(), " ".join(str(error.details()).split())[:200]
-            if code == grpc.StatusCode.UNIMPLEMENTED:
-                raise InputError(
-                    f"{self.url}: is no server of ours (Optuna's own proxy cannot give a trial to one worker only); "
-                    "start it with: edgenas serve"
-                )
-            if first or code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                kind = InputError if first else WorkError
-                raise kind(f"{self.url}: no study is served there ({words}); start one with: edgenas serve RUN")
-            waited = time.monotonic() - began
-            if waited >= PATIENCE_SECONDS:
-                raise WorkError(f"{self.url}: not to be reached for {waited:.0f} s ({words}); finished trials are kept")
-            if waited >= NOTICE_SECONDS and not told:
-                told = True
-                self._say(f"  {self.url}: not to be reached; waiting for up to {PATIENCE_SECONDS:.0f} s")
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        wait = Wait(
+            self.url,
+            "not to be reached",
+            "not to be reached for {seconds} s ({words}); finished trials are kept",
+            0.1,
+            2.0,
+        )
+        answer = call_again(
+            lambda: json.loads(self._stub(request, timeout=_CALL_SECONDS)),
+            lambda error: self._final(error, first),
+            wait,
+            self._say,
+            _words,
+        )
         if "error" in answer:
             raise ERRORS.get(answer["error"], WorkError)(answer["words"])
         return answer.get("value")
 
+    def _final(self, error: Exception, first: bool) -> Exception | None:
+        """What an error of a call means; None when the server may come back."""
+        import grpc
+
+        if not isinstance(error, grpc.RpcError):
+            return error
+        code = error.code()
+        if code == grpc.StatusCode.UNIMPLEMENTED:
+            return InputError(
+                f"{self.url}: is no server of ours (Optuna's own proxy cannot give a trial to one worker only); "
+                "start it with: edgenas serve"
+            )
+        away = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        if away and not first:
+            return None
+        words = f"{self.url}: no study is served there ({_words(error)}); start one with: edgenas serve RUN"
+        return (UnreachableError if away else InputError)(words) if first else WorkError(words)
+
     def _trial(self, method: str, *arguments: Any, **named: Any) -> Trial | None:
         found = self._call(method, *arguments, **named)
-        return None if found is None else self._keep(decode_trial(found))
+        return None if found is None else self._note(decode_trial(found))
 
     def _one(self, method: str, *arguments: Any, **named: Any) -> Trial:
         trial = self._trial(method, *arguments, **named)
         assert trial is not None
-        return trial
-
-    def _keep(self, trial: Trial) -> Trial:
-        self._news.add(trial.number)
-        self._trials[trial.number] = trial
-        (self._open.add if trial.is_open else self._open.discard)(trial.number)
         return trial
 
     # Reading -------------------------------------------------------------------------------------------------------
@@ -160,35 +171,14 @@ class RemoteStudy:
         """What :meth:`remember` was told."""
         return self._call("recall", key)
 
-    def refresh(self) -> tuple[Trial, ...]:
-        """Trials that are new or may have changed since the last call, as they are now; by number."""
-        found = self._call("news", self._known, sorted(number for number in self._open if number < self._known))
+    def _read_news(self) -> None:
+        found = self._call("news", self._count, sorted(number for number in self._open if number < self._count))
         for trial in map(decode_trial, found["trials"]):
-            self._keep(trial)
-        self._known = found["count"]
-        news, self._news = self._news, set()
-        return tuple(self._trials[number] for number in sorted(news))
+            self._note(trial)
+        self._count = found["count"]
 
-    def _note_news(self) -> None:
-        """Reads what is new; :meth:`refresh` has yet to tell of it."""
-        read = {trial.number for trial in self.refresh()}
-        self._news |= read
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """All trials by number."""
-        self._note_news()
-        measured = {int(number): costs for number, costs in self._call("measured").items()}
-        return tuple(
-            dataclasses.replace(trial, measured=measured[number]) if number in measured else trial
-            for number, trial in sorted(self._trials.items())
-        )
-
-    @property
-    def ranking(self) -> tuple[Trial, ...]:
-        """Complete trials, best reward first; the earlier of two equal ones first."""
-        complete = [trial for trial in self.trials if trial.state == "complete" and not trial.foreign]
-        return tuple(sorted(complete, key=lambda trial: (-(trial.reward or 0.0), trial.number)))
+    def _read_measured(self) -> dict[int, dict[str, float]]:
+        return {int(number): costs for number, costs in self._call("measured").items()}
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises InputError when there is none of this number."""
@@ -254,6 +244,11 @@ class RemoteStudy:
     def record_measured(self, number: int, costs: Mapping[str, float]) -> None:
         """Adds costs measured on a device."""
         self._call("record_measured", number, {name: float(value) for name, value in costs.items()})
+
+
+def _words(error: Exception) -> str:
+    details = getattr(error, "details", lambda: str(error))()
+    return " ".join(str(details).split())[:200]
 
 
 def _ints(choices: Sequence[int]) -> list[int]:

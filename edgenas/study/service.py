@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
+from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.spaces.space.decision import Decision
 from edgenas.study.database import DatabaseStudy
+from edgenas.study.errors import StudyExistsError
 from edgenas.study.remote import ERRORS, METHOD, SERVICE, encode_trial
 from edgenas.study.trial import Trial
 
@@ -44,7 +45,7 @@ class StudyService:
         }
         for name in (
             "remember", "recall", "trial", "claim", "take_back", "beat", "take_over", "release", "retry", "complete",
-            "stop", "fail", "record_measured",
+            "stop", "fail", "record_measured", "take_lease", "end_lease",
         ):  # fmt: skip
             self._methods[name] = getattr(study, name)
 
@@ -65,7 +66,7 @@ class StudyService:
 
     def _begin(self, facts: dict[str, Any]) -> None:
         if self._methods["begun"]():
-            raise InputError("the served study exists already; open it to continue")
+            raise StudyExistsError("the served study exists already; open it to continue")
         self.study.write_facts(facts)
         self.study.remember(BEGUN, True)
 

@@ -6,16 +6,18 @@ for a while is waited for.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.study.damage import STUDY_NAME
 from edgenas.study.database import DatabaseStudy
-from edgenas.study.patience import NOTICE_SECONDS, PATIENCE_SECONDS, say_on_stderr
+from edgenas.study.errors import UnreachableError
+from edgenas.study.patience import Wait, call_again, say_on_stderr
 from edgenas.study.study import optuna_study, quiet
+from edgenas.study.turns import Turns
 
 Value = TypeVar("Value")
 #: The driver that each kind of database is reached with, its module, and the extra that brings it.
@@ -24,8 +26,6 @@ _DRIVERS = {
     "mysql": ("mysql+pymysql", "pymysql", "mysql"),
     "mariadb": ("mysql+pymysql", "pymysql", "mysql"),
 }
-_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
 #: What a server says of two transactions that wait for each other, or that it serialises: the loser tries again.
 _CONFLICTS = (
     "deadlock",
@@ -35,6 +35,9 @@ _CONFLICTS = (
     "duplicate entry",
     "already exists",
 )
+
+#: What a server says of who it does not let in, and of what it does not have: waiting does not help.
+_LASTING = ("authentication", "access denied", "does not exist", "unknown database", "pg_hba.conf", "not permitted")
 
 
 class ServerStudy(DatabaseStudy):
@@ -55,6 +58,16 @@ class ServerStudy(DatabaseStudy):
             return storage, optuna_study(storage, where, self.name, new=new)
 
         super().__init__(where, patiently, *ServerPatience(where, say, first=True)(begin))
+        self._turns = Turns(self._storage.engine, self._study_id)
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """One worker's turn to suggest; the others wait for it."""
+        return self._turns()
+
+    def close(self) -> None:
+        """Releases the database."""
+        self._turns.close()
+        super().close()
 
     @classmethod
     def create(cls, url: str, facts: Mapping[str, Any] | None = None) -> ServerStudy:
@@ -106,8 +119,8 @@ def _with_driver(address: str) -> str:
 class ServerPatience:
     """Calls what uses a database on a server, again while it cannot be reached. A function, as Patience is.
 
-    Raises WorkError when the server stays away for :data:`PATIENCE_SECONDS`. ``first``: at the very beginning, what
-    cannot be reached is most likely a wrong address, so that is an InputError at once.
+    Raises WorkError when the server stays away for too long. ``first``: at the very beginning, what cannot be reached
+    may be a wrong address, so that is an UnreachableError at once.
     """
 
     def __init__(self, where: str, say: Callable[[str], None] = say_on_stderr, *, first: bool = False) -> None:
@@ -116,32 +129,21 @@ class ServerPatience:
         self.first = first
 
     def __call__(self, work: Callable[[], Value]) -> Value:
-        began, told, pause = time.monotonic(), False, _PAUSE_SECONDS
-        while True:
-            try:
-                return work()
-            except EdgeNASError:
-                raise
-            except Exception as error:
-                conflict = _is_conflict(error)
-                if not conflict and (self.first or not _is_away(error)):
-                    raise self._explained(error) from None
-                words = _words(error)
-            waited = time.monotonic() - began
-            if waited >= PATIENCE_SECONDS:
-                raise WorkError(
-                    f"{self.where}: not to be reached for {waited:.0f} s ({words}); everything finished so far is in "
-                    "it. Continue when it is back, with --resume"
-                )
-            if waited >= NOTICE_SECONDS and not told:
-                told = True
-                self.say(f"  {self.where}: not to be reached; waiting for up to {PATIENCE_SECONDS:.0f} s ({words})")
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        given_up = (
+            "not to be reached for {seconds} s ({words}); everything finished so far is in it. Continue when it is "
+            "back, with --resume"
+        )
+        wait = Wait(self.where, "not to be reached", given_up, 0.1, 5.0)
+        return call_again(work, self._final, wait, self.say, _words)
 
-    def _explained(self, error: Exception) -> EdgeNASError:
-        words = f"{self.where}: {_words(error)}"
-        return InputError(words) if self.first else WorkError(f"{words}; everything finished so far is kept")
+    def _final(self, error: Exception) -> EdgeNASError | None:
+        if _is_conflict(error):
+            return None
+        away, words = _is_away(error), f"{self.where}: {_words(error)}"
+        if self.first:
+            lasting = any(text in words.lower() for text in _LASTING)
+            return UnreachableError(words) if away and not lasting else InputError(words)
+        return None if away else WorkError(f"{words}; everything finished so far is kept")
 
 
 def _is_away(error: BaseException) -> bool:

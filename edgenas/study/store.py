@@ -12,6 +12,7 @@ scheme and passes :class:`edgenas.study.conformance.StoreConformance`::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -147,6 +148,22 @@ class StudyStore(Protocol):
 
     def record_measured(self, number: int, costs: Mapping[str, float]) -> None:
         """Adds costs measured on a device to a trial, whatever its state."""
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """A context in which one suggests, and others wait for it where the store can see to that.
+
+        It saves suggestions in vain; :meth:`start` is safe without it.
+        """
+
+    def take_lease(self, name: str, holder: str, known: str = "") -> str:
+        """Takes or renews a lease on what workers share, and returns the *beat* of who has it now; empty: nobody.
+
+        It is taken when nobody has it and ``known`` is empty, when it is the holder's own already, and when its beat
+        is ``known``: that of somebody who was silent for too long. See :class:`edgenas.study.leases.Lease`.
+        """
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Gives a lease back, if it is the holder's."""
 
     def back_up(self) -> None:
         """Keeps a second copy, where the store is a file."""

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.errors import WorkError
 from edgenas.study.damage import STUDY_NAME, back_up, damage_report, file_problem
 from edgenas.study.database import DatabaseStudy
+from edgenas.study.errors import NoStudyError, StudyExistsError
 from edgenas.study.patience import BUSY_SECONDS, Patience, StudyDamagedError, say_on_stderr
 from edgenas.study.trial import Trial
 
@@ -67,7 +68,7 @@ class Study(DatabaseStudy):
         """The study in a file. Raises InputError when there is none, and when it is damaged."""
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"{path}: there is no study")
+            raise NoStudyError(f"{path}: there is no study")
         return cls(path, new=False, say=say)
 
     def back_up(self) -> None:
@@ -101,6 +102,6 @@ def optuna_study(storage: Any, where: str, name: str, *, new: bool) -> Any:
             return optuna.create_study(study_name=name, storage=storage, direction="maximize")
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
-        raise InputError(f"{where}: holds no study named {name!r}") from None
+        raise NoStudyError(f"{where}: holds no study named {name!r}") from None
     except optuna.exceptions.DuplicatedStudyError:
-        raise InputError(f"{where}: exists already; open it to continue") from None
+        raise StudyExistsError(f"{where}: exists already; open it to continue") from None

@@ -29,7 +29,11 @@ from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.candidates import is_transient, words_of
 from edgenas.study.damage import VALUE
 from edgenas.study.desk import BEAT_SECONDS, GRACE_SECONDS, IDLE_SECONDS, Desk, wished_choices
+from edgenas.study.errors import NoStudyError, StudyExistsError
 from edgenas.study.feed import Feed
+from edgenas.study.leases import PATIENCE_SECONDS as LEASE_SECONDS
+from edgenas.study.leases import Lease
+from edgenas.study.patience import say_on_stderr
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.trial import Trial
 
@@ -111,6 +115,7 @@ class Tuning:
         }
         self.store = begin_or_open(place, facts)
         name = worker or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._beat_seconds, self._grace_seconds = beat_seconds, grace_seconds
         self._desk = Desk(self.store, name, beat_seconds=beat_seconds, grace_seconds=grace_seconds)
         self._feed = Feed(self.store, searcher)
         self._desk.__enter__()
@@ -149,14 +154,15 @@ class Tuning:
             if adopted := self._adopted(taken):
                 return adopted
         while True:
-            number = self._feed.update()
-            if self._feed.ours >= self.trials:
-                return None
-            suggestions = self._feed.algorithm.suggest(1) if self._feed.algorithm else []
-            if not suggestions:
-                return None
-            if (started := self._desk.start(number, **self._content(number, suggestions[0]))) is not None:
-                return started
+            with self._desk.turn():
+                number = self._feed.update()
+                if self._feed.ours >= self.trials:
+                    return None
+                suggestions = self._feed.algorithm.suggest(1) if self._feed.algorithm else []
+                if not suggestions:
+                    return None
+                if (started := self._desk.start(number, **self._content(number, suggestions[0]))) is not None:
+                    return started
 
     def _content(self, number: int, choices: Sequence[int]) -> dict[str, Any]:
         return {
@@ -206,6 +212,26 @@ class Tuning:
     def attempts(self, suggestion: Suggestion) -> int:
         """How often the trial was begun."""
         return self.store.trial(suggestion.number).attempts
+
+    def lease(self, name: str, *, patience_seconds: float = LEASE_SECONDS) -> Lease:
+        """A context in which only this process, of all that share the study, uses what ``name`` says: a board, say.
+
+        Raises WorkError when the others take longer than ``patience_seconds``, and LostLeaseError at the end when this
+        process was not heard of meanwhile, so that another one may have used it too.
+        """
+        return Lease(
+            self.store,
+            name,
+            beat_seconds=self._beat_seconds,
+            grace_seconds=self._grace_seconds,
+            patience_seconds=patience_seconds,
+            say=say_on_stderr,
+        )
+
+    @property
+    def in_vain(self) -> int:
+        """How many suggestions came to nothing here, because another worker had begun a trial meanwhile."""
+        return self._desk.in_vain
 
     def result(self) -> TuningResult:
         """The best so far. Raises WorkError when no trial has a value."""
@@ -265,9 +291,7 @@ def begin_or_open(place: Path | str, facts: Mapping[str, Any]) -> StudyStore:
     with _alone(place):
         try:
             store = open_study(Path(place) if "://" not in str(place) else place)
-        except InputError as error:
-            if not any(words in str(error) for words in ("there is no study", "holds no study")):
-                raise
+        except NoStudyError:
             store = _created(place, facts)
     found = store.facts
     wanted = json.loads(json.dumps(dict(facts)))
@@ -279,11 +303,8 @@ def begin_or_open(place: Path | str, facts: Mapping[str, Any]) -> StudyStore:
 
 
 def _created(place: Path | str, facts: Mapping[str, Any]) -> StudyStore:
-    try:
+    with contextlib.suppress(StudyExistsError):
         return create_study(Path(place) if "://" not in str(place) else place, facts)
-    except InputError as error:
-        if "exists already" not in str(error):
-            raise
     deadline = time.monotonic() + 30.0
     while True:  # another worker begins it at this moment: the facts come last
         store = open_study(place)
@@ -304,6 +325,11 @@ def _alone(place: Path | str) -> Iterator[None]:
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(f"{path}.lock", "w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: as good as it gets
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            say_on_stderr(
+                f"{path}: cannot be locked ({error.strerror}): its file system has no locks. Begin the study in one "
+                "process, and let others join then"
+            )
         yield

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import WorkError
 from edgenas.study.damage import IDENTITY, OUTCOME, identity_checksum, outcome_checksum
+from edgenas.study.errors import LostTrialError, NumberTakenError
 from edgenas.study.rows import TrialRow, read_row
 from edgenas.study.trial import STATES, Trial
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from edgenas.spaces.space.decision import Decision
-
-
-class NumberTakenError(WorkError):
-    """Somebody else has started a trial of this number meanwhile."""
-
-
-class LostTrialError(WorkError):
-    """The trial is somebody else's by now: its worker was not heard of for too long."""
 
 
 @dataclass(frozen=True)

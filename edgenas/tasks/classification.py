@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from edgenas.data.augmentation import Augmentation
 from edgenas.data.dataset import Dataset, stratified_choice
 from edgenas.data.examples import Examples
 from edgenas.data.loading import load_dataset
+from edgenas.data.mixing import mixed
 from edgenas.data.remarks import remarks
 from edgenas.data.task_data import DataRequest
 from edgenas.export._tensorflow import tensorflow
@@ -29,6 +31,7 @@ class Classification(ImageTask):
     """Targets are labels ``(N,)`` from 0 to classes - 1; the output is logits ``(N, classes)``."""
 
     metric: ClassVar[str] = "top1"
+    all_augmentations: ClassVar[bool] = True
     output_hint: ClassVar[str] = "set the classes of the space to those of the data"
 
     def load(self, request: DataRequest) -> Dataset:
@@ -62,14 +65,35 @@ class Classification(ImageTask):
                 f"the space to {largest + 1} or more"
             )
 
+    def augment(
+        self, inputs: dict[str, np.ndarray], targets: Any, augmentation: Augmentation, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], Any]:
+        """Changes of the images and, with mixup or cutmix, of the labels: (labels, labels of partners, shares)."""
+        inputs, targets = super().augment(inputs, targets, augmentation, rng)
+        if not (augmentation.mixup or augmentation.cutmix):
+            return inputs, targets
+        images, mixture = mixed(inputs["image"], targets, augmentation.mixup, augmentation.cutmix, rng)
+        return {"image": images}, mixture
+
     def loss(self, targets: Any, outputs: Mapping[str, Any], *, label_smoothing: float = 0.0) -> Any:
-        """Cross-entropy against ``1 - s`` on the label plus ``s / classes`` on every class (arXiv 1512.00567)."""
+        """Cross-entropy against ``1 - s`` on the label plus ``s / classes`` on every class (arXiv 1512.00567).
+
+        Of mixed images the mixture of both labels' losses.
+        """
         tf, logits = tensorflow(), only(outputs)
+        if isinstance(targets, tuple):
+            labels, partners, share = targets
+            own, other = (self._losses(found, logits, label_smoothing) for found in (labels, partners))
+            return tf.reduce_mean(share * own + (1.0 - share) * other)
+        return tf.reduce_mean(self._losses(targets, logits, label_smoothing))
+
+    def _losses(self, targets: Any, logits: Any, label_smoothing: float) -> Any:
+        tf = tensorflow()
         classes = logits.shape[-1]
         wanted = tf.one_hot(
             targets, classes, 1.0 - label_smoothing + label_smoothing / classes, label_smoothing / classes
         )
-        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(wanted, logits))
+        return tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
 
     def distillation(self, outputs: Mapping[str, Any], taught: Mapping[str, Any], temperature: float) -> Any:
         """Divergence of the softened answers, times the temperature's square (Hinton et al., arXiv 1503.02531)."""

@@ -41,6 +41,8 @@ class Task(ABC):
     kind: ClassVar[str] = ""
     #: Name of the figure among :meth:`metrics` that networks are compared by, such as ``top1``.
     metric: ClassVar[str] = ""
+    #: Whether its augmentation knows RandAugment, mixup, cutmix and smaller images.
+    all_augmentations: ClassVar[bool] = False
     #: What to change in a recipe when a network does not fit the data at its inputs, or at its outputs.
     input_hint: ClassVar[str] = "set the inputs of the space to those of the data"
     output_hint: ClassVar[str] = "set the outputs of the space to those of the data"

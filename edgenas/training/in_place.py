@@ -39,8 +39,8 @@ class InPlaceModel:
         if len(objective.losses) > 1:
             self.variables["term_sums"] = tf.Variable(np.zeros(len(objective.losses), np.float32))
 
-    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree) -> Step:
-        """The traced step for batches of the shapes and types of this one."""
+    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree, dropout_share: float = 1.0) -> Step:
+        """The traced step for batches of the shapes and types of this one; dropout is what the model has."""
         return traced(self._step, inputs, targets)
 
     def write_back(self) -> Any:

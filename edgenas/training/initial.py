@@ -18,23 +18,25 @@ class InitialWeights:
         missing: variables of the model that nothing was given for; they keep their random values.
         misfits: given, but of another shape; likewise.
         unused: given, but not in the model.
+        sliced: given in another shape, of which what both have was taken.
     """
 
     taken: tuple[str, ...]
     missing: tuple[str, ...]
     misfits: tuple[str, ...]
     unused: tuple[str, ...]
+    sliced: tuple[str, ...] = ()
 
 
 def weights_by_name(model: Any) -> dict[str, np.ndarray]:
     """All variables of a Keras model, batch-norm statistics included, by path: ``stem.conv/kernel``."""
-    return {variable.path: np.asarray(variable) for variable in _float_variables(model)}
+    return {variable.path: np.asarray(variable) for variable in float_variables(model)}
 
 
 def set_initial_weights(model: Any, weights: Mapping[str, np.ndarray]) -> InitialWeights:
     """Sets the variables that are in ``weights`` under their path and of their shape; leaves the others."""
     taken, missing, misfits = [], [], []
-    variables = {variable.path: variable for variable in _float_variables(model)}
+    variables = {variable.path: variable for variable in float_variables(model)}
     for name, variable in variables.items():
         if name not in weights:
             missing.append(name)
@@ -47,6 +49,6 @@ def set_initial_weights(model: Any, weights: Mapping[str, np.ndarray]) -> Initia
     return InitialWeights(tuple(taken), tuple(missing), tuple(misfits), tuple(unused))
 
 
-def _float_variables(model: Any) -> list[Any]:
-    """Without the counters of random generators, which are no weights."""
+def float_variables(model: Any) -> list[Any]:
+    """All variables of a model without the counters of random generators, which are no weights."""
     return [variable for variable in model.variables if str(variable.dtype).startswith("float")]

@@ -28,8 +28,8 @@ class Learner(Protocol):
         """What its step minimises."""
         ...
 
-    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree) -> Step:
-        """The traced step for batches of the shapes and types of this one."""
+    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree, dropout_share: float = 1.0) -> Step:
+        """The traced step for batches of the shapes and types of this one, with this share of the dropout."""
         ...
 
     def write_back(self) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from edgenas.data.examples import Tree
 from edgenas.export._tensorflow import tensorflow
@@ -13,6 +14,8 @@ from edgenas.tasks.task import Task
 
 #: A weight, or what makes one of the progress of a training, a scalar tensor in (0, 1].
 Weight = float | Callable[[Any], Any]
+#: How far a network's answers are from its teacher's.
+DistillationLoss = Literal["cross_entropy", "mse_softmax", "mse_logits"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Distillation:
         task: says what distance means for its outputs.
         teacher: a Keras model of the same inputs and outputs; it is only asked.
         temperature: what logits are divided by before they are compared.
+        loss: cross_entropy is what the task itself takes for its outputs (softened answers, where there are classes);
+            mse_softmax is the mean square of the difference of softened answers, mse_logits of the outputs.
     """
 
     task: Task
@@ -74,12 +79,52 @@ class Distillation:
     temperature: float = 2.0
     weight: Weight = 1.0
     name: str = "distillation"
+    loss: DistillationLoss = "cross_entropy"
 
     def __call__(self, answered: Answered) -> Any:
         tf = tensorflow()
         taught = called(self.teacher, answered.inputs, tuple(answered.outputs), training=False)
         taught = {name: tf.stop_gradient(value) for name, value in taught.items()}
-        return self.task.distillation(answered.outputs, taught, self.temperature)
+        if self.loss == "cross_entropy":
+            return self.task.distillation(answered.outputs, taught, self.temperature)
+        pairs = [(answered.outputs[name], value) for name, value in taught.items()]
+        if self.loss == "mse_softmax":
+            pairs = [tuple(tf.nn.softmax(one / self.temperature) for one in pair) for pair in pairs]
+        return tf.add_n([tf.reduce_mean(tf.square(found - wanted)) for found, wanted in pairs])
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualLoss:
+    """The task's loss of what others answer and what the network adds to it: it learns what they leave wrong.
+
+    Attributes:
+        task: of the loss.
+        others: a Keras model of the same inputs and outputs; it is only asked.
+        label_smoothing: as in :class:`TaskLoss`.
+    """
+
+    task: Task
+    others: Any
+    label_smoothing: float = 0.0
+    weight: Weight = 1.0
+    name: str = "residual"
+
+    def __call__(self, answered: Answered) -> Any:
+        tf = tensorflow()
+        theirs = called(self.others, answered.inputs, tuple(answered.outputs), training=False)
+        together = {name: value + tf.stop_gradient(theirs[name]) for name, value in answered.outputs.items()}
+        return self.task.loss(answered.targets, together, label_smoothing=self.label_smoothing)
+
+
+def taught(task: Task, teacher: Distillation, label_smoothing: float, *, share: float, ramped: bool) -> list[Loss]:
+    """The losses of a training with a teacher: its share of the loss, and the labels' rest.
+
+    ``ramped``: the share grows from 0 at the first step to what it is at the last.
+    """
+    if ramped:
+        labels = TaskLoss(task, label_smoothing, weight=lambda progress: 1.0 - share * progress)
+        return [labels, dataclasses.replace(teacher, weight=lambda progress: share * progress)]
+    return [TaskLoss(task, label_smoothing, weight=1.0 - share), dataclasses.replace(teacher, weight=share)]
 
 
 class Objective:

@@ -8,20 +8,26 @@ concatenation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from edgenas.data.examples import Tree
 from edgenas.export._tensorflow import tensorflow
-from edgenas.tasks.ends import named
+from edgenas.spaces.errors import InputError
+from edgenas.tasks.ends import bound, named
 from edgenas.training.learner import Step, traced
-from edgenas.training.losses import Objective, arguments
+from edgenas.training.losses import Objective, arguments, input_names
 from edgenas.training.optimizer import clipped, move
 from edgenas.training.precision import LossScale
 from edgenas.training.replicas import Replicas
 from edgenas.training.settings import TrainingSettings
+
+#: Makes a model whose inputs have other shapes, by name.
+Resized = Callable[[Mapping[str, tuple[int, ...]]], Any]
 
 
 class PackedModel:
@@ -33,6 +39,7 @@ class PackedModel:
         objective: what is minimised.
         replicas: devices that share each batch.
         scale: of the loss, where layers compute in float16.
+        resized: makes the same model for other shapes of its inputs, by name; needed where batches have them.
 
     Attributes:
         variables: the flat ``tf.Variable`` of each part of the state, by name. Together they are all that a
@@ -48,9 +55,10 @@ class PackedModel:
         *,
         replicas: Replicas | None = None,
         scale: LossScale | None = None,
+        resized: Resized | None = None,
     ) -> None:
         tf = tensorflow()
-        self._replicas, self._scale = replicas, scale
+        self._replicas, self._scale, self._resized = replicas, scale, resized
         if replicas is not None:
             replicas.prepare(model)
         self.model = model
@@ -88,17 +96,42 @@ class PackedModel:
         _unpack(self.variables["average_statistics"].numpy(), self._statistics)
         return self.model
 
-    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree) -> Step:
-        """The traced step for batches of the shapes and types of this one."""
-        return traced(self._step, inputs, targets)
+    def make_step(self, inputs: Mapping[str, np.ndarray], targets: Tree, dropout_share: float = 1.0) -> Step:
+        """The traced step for batches of the shapes and types of this one, with this share of the dropout."""
+        model = self._model_of({name: tuple(values.shape[1:]) for name, values in inputs.items()})
 
-    def _step(self, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
+        def step(*arguments: Any) -> None:
+            with _dropout(model, dropout_share):
+                self._step(model, *arguments)
+
+        return traced(step, inputs, targets)
+
+    def _model_of(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+        """The model itself, or the same for inputs of other shapes. Raises InputError when weights depend on them."""
+        names = input_names(self.model)
+        wanted = [tuple(tensor.shape[1:]) for tensor in self.model.inputs]
+        found = bound(shapes, names) if self.objective.raw and self._resized is not None else wanted
+        if found == wanted or self._resized is None:
+            return self.model
+        model = self._resized(dict(zip(names, found, strict=True)))
+        if self._replicas is not None:
+            self._replicas.prepare(model)
+        mine, theirs = ([tuple(v.shape) for v in one.trainable_variables] for one in (self.model, model))
+        if mine != theirs:
+            raise InputError(
+                f"training of {self.model.name!r}: the shapes of its weights depend on the size of its inputs "
+                f"({wanted[0]}), so it cannot learn from smaller ones; set progressive.image_size to 1"
+            )
+        return model
+
+    def _step(self, model: Any, raw: Mapping[str, Any], targets: Tree, step: Any, rate: Any, progress: Any) -> None:
         tf, variables = tensorflow(), self.variables
         statistics = variables["statistics"].read_value()
         weights = variables["weights"].read_value()
         scale: Any = None if self._scale is None else self._scale.value
         given = ((raw, targets), weights, statistics, progress, scale)
-        on_all = self._gradient(*given) if self._replicas is None else self._replicas.mean(self._gradient, *given)
+        of_batch = partial(self._gradient, model)
+        on_all = of_batch(*given) if self._replicas is None else self._replicas.mean(of_batch, *given)
         gradient, terms, found, *counters = on_all
 
         def move() -> Any:
@@ -116,7 +149,13 @@ class PackedModel:
         self._scale.update(finite)
 
     def _gradient(
-        self, batch: tuple[Mapping[str, Any], Tree], weights: Any, statistics: Any, progress: Any, scale: Any
+        self,
+        model: Any,
+        batch: tuple[Mapping[str, Any], Tree],
+        weights: Any,
+        statistics: Any,
+        progress: Any,
+        scale: Any,
     ) -> list[Any]:
         """Gradient of the weights, the losses, new statistics as the layers have them, and counters."""
         tf, objective = tensorflow(), self.objective
@@ -124,10 +163,10 @@ class PackedModel:
         inputs = objective.prepared(raw)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs, fixed = self.model.stateless_call(
+            outputs, fixed = model.stateless_call(
                 _split(weights, self._trainable),
                 self._fixed(statistics),
-                arguments(self.model, inputs),
+                arguments(model, inputs),
                 training=True,
             )
             terms = objective.terms(targets, named(outputs, objective.outputs), inputs, progress)
@@ -181,6 +220,20 @@ class PackedModel:
         batch = old + (found - old) / (1.0 - self._momentum)
         momentum = tensorflow().minimum(self._momentum, warm)
         return self.variables["statistics"].assign(old * momentum + batch * (1.0 - momentum))
+
+
+@contextlib.contextmanager
+def _dropout(model: Any, share: float) -> Iterator[None]:
+    """While a step is traced, the model's dropout has a share of its rate."""
+    layers = [layer for layer in model.layers if share != 1.0 and type(layer).__name__ == "Dropout"]
+    rates = [layer.rate for layer in layers]
+    for layer, rate in zip(layers, rates, strict=True):
+        layer.rate = share * rate
+    try:
+        yield
+    finally:
+        for layer, rate in zip(layers, rates, strict=True):
+            layer.rate = rate
 
 
 def _pack(variables: Sequence[Any]) -> np.ndarray:

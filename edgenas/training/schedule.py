@@ -21,6 +21,10 @@ class Schedule(Protocol):
         """Of epoch 0, 1, ..., ``epochs - 1``."""
         ...
 
+    def dropout_share(self, epoch: int, epochs: int) -> float:
+        """What the network's rates of dropout are multiplied by in an epoch."""
+        ...
+
 
 @dataclass(frozen=True)
 class CosineSchedule:
@@ -33,6 +37,9 @@ class CosineSchedule:
 
     def augmentation(self, epoch: int, epochs: int) -> Augmentation:
         return self.settings.augmentation
+
+    def dropout_share(self, epoch: int, epochs: int) -> float:
+        return 1.0
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps: int) -> float:

@@ -14,6 +14,34 @@ OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 #: What ``precision`` was called in settings of earlier versions, and its values then.
 _EARLIER_PRECISION = {"auto": "auto", "off": "float32"}
+#: Augmentations that earlier versions did not have, and their values when they are off.
+_LATER = ("randaugment", "randaugment_operations", "mixup", "cutmix", "size")
+_AS_BEFORE = Augmentation()
+
+
+@dataclass(frozen=True)
+class Progressive:
+    """Stages of a training, see :mod:`edgenas.training.progressive`. Raises InputError for what is out of range.
+
+    Attributes:
+        stages: how many.
+        image_size: share of the images' side that the first stage is a step above.
+        regularisation: share of RandAugment, mixup, cutmix and dropout in the first stage.
+        dropout: whether dropout has part in that.
+    """
+
+    stages: int = 4
+    image_size: float = 0.5
+    regularisation: float = 0.5
+    dropout: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.stages >= 2:
+            raise InputError(f"training: progressive.stages must be at least 2, not {self.stages!r}")
+        if not 0 < self.image_size <= 1:
+            raise InputError(f"training: progressive.image_size must be in (0, 1], not {self.image_size!r}")
+        if not 0 <= self.regularisation <= 1:
+            raise InputError(f"training: progressive.regularisation must be in [0, 1], not {self.regularisation!r}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +63,7 @@ class TrainingSettings:
         warmup: share of the steps in which the learning rate grows linearly from 0.
         clip_norm: gradients of a larger global norm are scaled down to it; 0 turns it off.
         augmentation: random changes of the training images.
+        progressive: stages of smaller images and weaker regularisation before the full ones; None: none.
         precision: what layers compute in; weights, statistics and losses are float32 always. ``auto`` is
             ``mixed_bfloat16`` on GPUs that compute it (compute capability 8.0), else ``float32``. ``mixed_float16``
             scales the loss, so that small gradients are not lost.
@@ -56,6 +85,7 @@ class TrainingSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: str = "auto"
     gpus: int | None = None
+    progressive: Progressive | None = None
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "epochs", "batch_size")
@@ -80,8 +110,17 @@ class TrainingSettings:
         return epoch_steps, total if self.max_steps is None else min(total, self.max_steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that :meth:`from_dict` reads back."""
-        return dataclasses.asdict(self)
+        """Plain data that :meth:`from_dict` reads back, without what came later and is off.
+
+        So trainings that were begun before that go on.
+        """
+        found = dataclasses.asdict(self)
+        for name in _LATER:
+            if found["augmentation"][name] == getattr(_AS_BEFORE, name):
+                del found["augmentation"][name]
+        if self.progressive is None:
+            del found["progressive"]
+        return found
 
     def fingerprint(self) -> dict[str, Any]:
         """Plain data that differ where a checkpoint of one training is none of the other.
@@ -100,10 +139,10 @@ class TrainingSettings:
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingSettings:
         """Reads what :meth:`to_dict` wrote; missing keys are defaults. InputError names an unknown key."""
         values = current_names(data)
-        augmentation = values.pop("augmentation", {})
-        return _construct(
-            cls, "training", values | {"augmentation": _construct(Augmentation, "augmentation", augmentation)}
-        )
+        values["augmentation"] = _construct(Augmentation, "augmentation", values.get("augmentation", {}))
+        if values.get("progressive") is not None:
+            values["progressive"] = _construct(Progressive, "training.progressive", values["progressive"])
+        return _construct(cls, "training", values)
 
 
 def current_names(data: Mapping[str, Any]) -> dict[str, Any]:

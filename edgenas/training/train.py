@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from edgenas.data.examples import Examples
 from edgenas.export.keras.builder import build_keras
 from edgenas.spaces.network import Network
+from edgenas.spaces.tensor import TensorSpec
 from edgenas.tasks.task import Task
 from edgenas.training.batches import Batches
 from edgenas.training.checkpoint import training_fingerprint
@@ -21,13 +22,17 @@ from edgenas.training.initial import InitialWeights, set_initial_weights
 from edgenas.training.losses import Loss, Objective, TaskLoss
 from edgenas.training.packed import PackedModel
 from edgenas.training.precision import LossScale, compute_policy
+from edgenas.training.progressive import progressive_schedule
 from edgenas.training.replicas import Replicas, training_devices
 from edgenas.training.runtime import dtype_policy, release_graphs
 from edgenas.training.schedule import CosineSchedule, Schedule
 from edgenas.training.settings import TrainingSettings
 from edgenas.training.trainer import Callback, Plan, Trainer, TrainingDivergedError, TrainingProgress
 
-__all__ = ["TrainingDivergedError", "TrainingProgress", "TrainingResult", "train"]
+__all__ = ["Start", "TrainingDivergedError", "TrainingProgress", "TrainingResult", "train"]
+
+#: What a training begins with instead of random weights.
+Start = Mapping[str, np.ndarray] | Callable[[Any], InitialWeights]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def train(
     validation: Examples | None = None,
     losses: Sequence[Loss] | None = None,
     schedule: Schedule | None = None,
-    initial: Mapping[str, np.ndarray] | None = None,
+    initial: Start | None = None,
     devices: Sequence[str] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint_dir: Path | None = None,
@@ -80,7 +85,8 @@ def train(
         validation: evaluated after every epoch, for the record; never decides anything.
         losses: what is minimised; the task's own loss when left out.
         schedule: learning rate and augmentation; those of the settings when left out.
-        initial: arrays by the name of the variable that begins with them (:mod:`edgenas.training.initial`).
+        initial: arrays by the name of the variable that begins with them (:mod:`edgenas.training.initial`), or what
+            sets the variables of a model itself (:class:`edgenas.training.transfer.Transfer`).
         devices: names of those that share each batch, such as ``GPU:0``; None: as ``settings.gpus`` says.
         callbacks: act between the steps.
         checkpoint_dir: folder for one checkpoint per epoch; a training found there is continued and ends as if it had
@@ -94,15 +100,26 @@ def train(
     """
     task.check_examples(examples, network, preprocessing)
     began = time.monotonic()
-    plan = Plan(settings, schedule or CosineSchedule(settings), len(examples), f"training of {network.name!r}")
+    if schedule is None:
+        shapes = {name: tuple(column.shape[1:]) for name, column in examples.inputs.items()}
+        schedule = progressive_schedule(settings, shapes) if settings.progressive else CosineSchedule(settings)
+    plan = Plan(settings, schedule, len(examples), f"training of {network.name!r}")
     batches = Batches(examples, task, preprocessing, batch_size=plan.batch_size, seed=seed)
     policy = compute_policy(settings.precision)
     release_graphs()
     with dtype_policy(policy):
         model = build_keras(network, seed=seed)
-    taken = None if initial is None else set_initial_weights(model, initial)
+    taken = None
+    if initial is not None:
+        taken = set_initial_weights(model, initial) if isinstance(initial, Mapping) else initial(model)
     terms = tuple(losses) if losses is not None else (TaskLoss(task, settings.label_smoothing),)
     objective = Objective(terms, task, preprocessing, network.outputs, raw=batches.raw)
+
+    def resized(shapes: Mapping[str, tuple[int, ...]]) -> Any:
+        inputs = tuple((name, TensorSpec.of(shapes.get(name, spec))) for name, spec in network.inputs)
+        with dtype_policy(policy):
+            return build_keras(replace(network, inputs=inputs), seed=seed)
+
     if devices is None:
         devices = training_devices(settings.gpus, plan.batch_size)
     packed = PackedModel(
@@ -111,6 +128,7 @@ def train(
         objective,
         replicas=Replicas(devices) if len(devices) > 1 else None,
         scale=LossScale() if policy == "mixed_float16" else None,
+        resized=resized,
     )
     evaluate = None
     if validation is not None:
@@ -164,7 +182,7 @@ def _fingerprint(
     preprocessing: Any,
     task: Task,
     losses: Sequence[Loss],
-    initial: Mapping[str, np.ndarray] | None,
+    initial: Start | None,
 ) -> str:
     facts: dict[str, Any] = {
         "network": network.learned.to_dict(),
@@ -177,5 +195,5 @@ def _fingerprint(
     if names != ["task"]:
         facts["losses"] = names
     if initial is not None:
-        facts["initial"] = sorted(initial)
+        facts["initial"] = sorted(initial) if isinstance(initial, Mapping) else "transfer"
     return training_fingerprint(facts, examples)

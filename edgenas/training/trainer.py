@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgenas.data.examples import leaves
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.training.batches import Batches
 from edgenas.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
@@ -199,9 +200,10 @@ class Trainer:
         rate = 0.0
         with light_graphs():
             augmentation = plan.schedule.augmentation(self.epoch, plan.epochs)
+            dropout_share = plan.schedule.dropout_share(self.epoch, plan.epochs)
             for inputs, targets in self.batches.epoch(self.epoch, count, augmentation):
                 rate = plan.schedule.learning_rate(self.step, plan.steps)
-                step = self._step_for(inputs, targets)
+                step = self._step_for(inputs, targets, dropout_share)
                 step(inputs, targets, self.step, rate, (self.step + 1) / plan.steps)
                 self.step += 1
                 if not self.build_seconds:
@@ -224,11 +226,11 @@ class Trainer:
         record["seconds"] = self.seconds
         return record, loss
 
-    def _step_for(self, inputs: Mapping[str, np.ndarray], targets: Any) -> Step:
-        """The traced step for batches of this form; a schedule may change their size between epochs."""
-        form = tuple(values.shape for values in inputs.values())
+    def _step_for(self, inputs: Mapping[str, np.ndarray], targets: Any, dropout_share: float) -> Step:
+        """The traced step for batches of this form; a schedule may change it between epochs."""
+        form = (*(tuple(values.shape) for values in leaves((dict(inputs), targets))), dropout_share)
         if form not in self._steps:
-            self._steps[form] = self.learner.make_step(inputs, targets)
+            self._steps[form] = self.learner.make_step(inputs, targets, dropout_share)
         return self._steps[form]
 
     def _progress(self, loss: float, metrics: Mapping[str, float]) -> TrainingProgress:

@@ -61,7 +61,7 @@ def test_the_bench_counts_and_claims(tmp_path: Path) -> None:
     one = bench_study.overhead(url, 50, 0)
     assert one["cpu_ms"] > 0
     found = {
-        "throughput": {"sqlite": [12.0]},
+        "throughput": {"sqlite": [{"trials_per_s": 12.0, "cpu_ms": 5.0, "in_vain": 0.0}]},
         "overhead": {"sqlite": {10: one, 1000: one}},
         "resume": {"sqlite": {"seconds": 9.0, "mb": 100.0}},
         "report_seconds": 1.0,

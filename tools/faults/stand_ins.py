@@ -59,7 +59,7 @@ def _instant() -> None:
     from edgenas.study import evaluation, workers
 
     formula = Formula.from_environment()
-    _replace(evaluation, "ShortTrainingEvaluator", lambda recipe, starts=None: formula)
+    _replace(evaluation, "ShortTrainingEvaluator", lambda recipe, *rest: formula)
     _replace(workers, "_CONTEXT", multiprocessing.get_context("fork"))
 
 
@@ -67,7 +67,7 @@ def _formula() -> None:
     from edgenas.study import evaluation
 
     formula = Formula.from_environment()
-    _replace(evaluation, "ShortTrainingEvaluator", lambda recipe, starts=None: formula)
+    _replace(evaluation, "ShortTrainingEvaluator", lambda recipe, *rest: formula)
 
 
 def _instant_ship() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import random
 import sys
@@ -48,14 +49,19 @@ def main() -> int:
     parser.add_argument("--name", default=None)
     parser.add_argument("--beat", type=float, default=10.0)
     parser.add_argument("--grace", type=float, default=60.0)
+    parser.add_argument("--stats", type=Path, help="where to write trials, seconds of CPU and suggestions in vain")
     parser.add_argument("--log", type=Path, help="a line for every evaluation that begins or ends")
     options = parser.parse_args()
     pause = random.Random(os.getpid())
     tuning = join(options)
+    used = time.process_time()
     with tuning:
-        for _ in itertools.count():
+        for trials in itertools.count():
             suggestion = tuning.suggest()
             if suggestion is None:
+                if options.stats:
+                    found = {"trials": trials, "cpu_s": time.process_time() - used, "in_vain": tuning.in_vain}
+                    options.stats.write_text(json.dumps(found))
                 return 0
             note(options.log, "begins", suggestion.number, suggestion.values)
             time.sleep(2 * options.seconds * pause.random())

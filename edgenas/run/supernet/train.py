@@ -85,9 +85,8 @@ def _train(context: RunContext) -> None:
 
 def _reward(context: RunContext) -> RewardFunction:
     """The recipe's reward, with costs from the tables and the limits on predictions as targets."""
-    limits = context.limits
-    targets = {name: limits[name] for name in context.recipe.objective_targets}
-    objective = context.recipe.make_objective(targets)
+    objective = context.objective
+    targets = objective.targets
 
     def reward(qualities: Floats, rows: Population) -> Floats:
         return objective.rewards(qualities, context.costs.population(rows, tuple(targets)))

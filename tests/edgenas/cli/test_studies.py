@@ -92,7 +92,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["serve", "no-such-run"], "holds no study yet"),
-        (["worker", "grpc://localhost:1"], "no study is served there"),
+        (["worker", "grpc://localhost:1", "--wait", "0"], "no study is served there"),
         (["worker", "grpc://"], "expected grpc://HOST:PORT"),
         (["worker", "redis://host"], "unknown kind of study 'redis'"),
         (["worker", "missing.db"], "there is no study"),

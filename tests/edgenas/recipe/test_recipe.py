@@ -1,6 +1,7 @@
 """Recipes: the template is the defaults, wrong ones are explained, right ones survive writing and reading."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,8 +31,15 @@ def test_the_template_holds_every_key_with_its_default() -> None:
     minimal = parse(MINIMAL.replace("demo", "my-run").replace("0.5", str(template.budget.latency_ms)))
     assert template == minimal
     written, defaults = yaml.safe_load(recipe_template()), template.model_dump(mode="json")
-    commented = {"supernet": None, "export": written["export"] | {"finalize": None}}
-    assert written | commented == defaults
+    assert without_comments(written) == without_comments(defaults)
+
+
+def without_comments(section: Any) -> Any:
+    """Without the sections that are nothing where they are not asked for, which the template has as comments."""
+    if not isinstance(section, dict):
+        return section
+    commented = ("supernet", "distillation", "progressive", "finalize")
+    return {name: without_comments(value) for name, value in section.items() if name not in commented}
 
 
 def test_the_template_holds_the_section_of_one_shot_algorithms_as_comments() -> None:

@@ -66,6 +66,12 @@ def test_a_change_of_any_key_is_found_and_refused_or_not_as_the_table_says(key: 
         recipe = Recipe.model_validate(values)
     if key.startswith("supernet."):
         recipe = make_recipe("search: {algorithm: supernet}\n")
+    if key.startswith("distillation."):
+        recipe = make_recipe("distillation: {teacher: best}\n")
+    if key.startswith("export.finalize."):
+        recipe = make_recipe("export: {finalize: {argmax: chain}}\n")
+    if ".progressive." in key:
+        recipe = make_recipe("search: {training: {progressive: true}}\ntraining: {progressive: true}\n")
     other = changed(recipe, key.split("."))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the value is of any type

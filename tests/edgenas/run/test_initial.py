@@ -56,6 +56,9 @@ def test_a_keras_file_gives_what_fits_and_the_rest_is_told(make_recipe: Make, tm
     assert "of another shape" in found.words(wider)
     with pytest.raises(InputError, match=r"nothing of .*mine\.keras fits this network"):
         found.fit(OTHER)
+    check_initial(context, [OTHER, WIDER])  # some of the networks have its names
+    with pytest.raises(InputError, match=r"nothing of .*mine\.keras fits the networks of this run: it holds stem"):
+        check_initial(context, [OTHER])
 
 
 @pytest.mark.parametrize(

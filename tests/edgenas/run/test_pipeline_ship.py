@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def measured(latency_ms: float) -> Measurement:
     return Measurement((latency_ms,), Provenance("measured", "local-cpu", "test", "0"))
 
 
-def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
+def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgenas.compare.quantizations import compare_quantizations
     from edgenas.export.bundle.bundle import verify_bundle
     from edgenas.export.tflite.metadata import read_metadata
@@ -127,6 +128,31 @@ def test_the_whole_job(make_recipe: Make, table_path: Path, tmp_path: Path) -> N
     assert "trained" not in new
     assert "trial_started" not in new
     assert "exported" not in new
+    _deleted_under_the_run(recipe, bundle, monkeypatch)
+
+
+def _deleted_under_the_run(recipe: Recipe, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is gone is made again from what is there; one that goes before the report costs the run nothing."""
+    from edgenas.run import pipeline
+
+    report, was_there = pipeline.report, list[bool]()
+
+    def without_bundle(context: object) -> None:
+        was_there.append((bundle / "model.tflite").is_file())
+        shutil.rmtree(bundle)
+        report(context)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "report", without_bundle)
+    shutil.rmtree(bundle)
+    log = bundle.parent / "log.jsonl"
+    events = len(read_log(log))
+    assert run(recipe, resume=True, quiet=True).best is not None
+    assert was_there == [True]
+    new = [event["event"] for event in read_log(log)[events:]]
+    assert "trained" not in new
+    assert "trial_started" not in new
+    assert not bundle.exists()
+    assert (bundle.parent / "report.html").stat().st_size > 1000
 
 
 def searched(recipe: Recipe) -> RunResult:

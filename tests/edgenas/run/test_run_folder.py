@@ -1,5 +1,8 @@
 """Log, progress and state of a run: whole lines, whole files, words for people."""
 
+import errno
+import fcntl
+import os
 import time
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from edgenas.run.folder import RunFolder
 from edgenas.run.log import RunLog, read_log
 from edgenas.run.progress import Progress
 from edgenas.run.records import ChooseRecord, SearchRecord
-from edgenas.spaces.errors import InputError
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def test_events_have_times_and_survive_a_line_cut_off(tmp_path: Path) -> None:
@@ -59,3 +62,17 @@ def test_quiet_progress_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         task.advance()
         progress.say("hello")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_system_without_locks_is_told_and_another_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunFolder(tmp_path), pytest.raises(WorkError, match="another process works on this run"):
+        RunFolder(tmp_path).__enter__()
+
+    def no_locks(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with RunFolder(tmp_path):
+        assert "its file system has no locks. See that no other process works on this run" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 
 from edgenas.spaces.errors import InputError
 from edgenas.study.conformance import StoreConformance, begin, finish
+from edgenas.study.errors import NumberTakenError
 from edgenas.study.store import create_study, open_study
 
 
@@ -97,3 +98,52 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(postgres: Any, postgr
     again.join()
     assert [trial.state for trial in store.trials] == ["complete"]
     store.close()
+
+
+def test_who_takes_turns_suggests_nothing_in_vain(postgres_url: Callable[[], str]) -> None:
+    url = postgres_url()
+    create_study(url).close()
+    in_vain: list[int] = []
+
+    def work(name: str) -> None:
+        store = open_study(url)
+        done = 0
+        while done < 8:
+            with store.turn():
+                number = len(store.trials)
+                time.sleep(0.005)
+                try:
+                    begin(store, number, worker=name)
+                    done += 1
+                except NumberTakenError:
+                    in_vain.append(number)
+        store.close()
+
+    together(work, "abc")
+    assert in_vain == []
+
+
+def test_a_turn_that_does_not_end_is_passed_by(
+    postgres_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgenas.study.turns.WAIT_SECONDS", 0.2)
+    url = postgres_url()
+    store, other = create_study(url), open_study(url)
+    with store.turn() as mine, other.turn() as theirs:
+        assert (mine, theirs) == (True, False)
+        assert begin(other, 0, worker="b").number == 0
+    with other.turn() as again:
+        assert not again, "it rests, so that not every suggestion waits"
+    store.close()
+    other._turns._rests_until = 0.0  # type: ignore[attr-defined]
+    with other.turn() as at_last:
+        assert at_last, "the lock went with its holder's connection"
+    other.close()
+
+
+def together(work: Callable[[str], None], names: str) -> None:
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -19,6 +19,7 @@ from edgenas.spaces.space.spec import parse_spec
 from edgenas.spaces.tensor import Shape
 from edgenas.supernet import layers
 from edgenas.supernet.network import Supernet
+from edgenas.supernet.places import Places
 from edgenas.supernet.shared_layer import Mode
 from edgenas.training.runtime import light_graphs
 
@@ -102,6 +103,14 @@ def test_decoded_segmentation_networks_compute_the_same() -> None:
 
 def test_decoded_networks_with_attention_compute_the_same(attention_space: SearchSpace) -> None:
     check_decoded(attention_space, 6)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3", "mobilenet_v4", "efficientnet_v2", "coatnet", "coatnet_tiny"])
+def test_spaces_of_the_catalog_have_a_supernet(name: str) -> None:
+    space = SearchSpace.load(name)
+    places = Places(space)
+    row = space.sample(np.random.default_rng(0), 1)[0]
+    assert places.plan(space.architecture(row)).shape == (len(places.places), places.width)
 
 
 def test_without_kernels_for_trained_group_convolutions(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:

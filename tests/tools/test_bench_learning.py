@@ -1,0 +1,52 @@
+"""The benchmark of what trials bring each other: its parts that need no training, and its words."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    spec = importlib.util.spec_from_file_location("bench_learning", TOOLS / "bench_learning.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bench_learning", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_table(path: Path) -> Path:
+    rows = [f"{a}{b}{c},{10 * a + 3 * b + c},{1 + a + b + c}" for a in range(4) for b in range(4) for c in range(4)]
+    path.write_text("\n".join(["arch,accuracy,macs", *rows]) + "\n")
+    return path
+
+
+def test_the_shape_of_a_search_on_a_table(tool, tmp_path: Path) -> None:
+    out = tmp_path / "shape.json"
+    table = write_table(tmp_path / "table.csv")
+    arguments = ["shape", "--table", str(table), "--table-seeds", "2", "--quick", "--json", str(out)]
+    assert tool.main(arguments) == 0
+    found = json.loads(out.read_text())
+    assert [set(one) for one in found["claims"]] == [{"claim", "value", "goal", "met"}] * 2
+    assert set(found["trials"]) == {"random", "reinforce"}
+
+
+def test_a_part_without_its_table_is_told(tool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tool.main(["shape"]) == 2
+    assert "needs --table" in capsys.readouterr().err
+
+
+def test_rank_correlation_and_claims(tool) -> None:
+    from learning_bench.ground import claim, spearman
+
+    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
+    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert claim("a", None, 0.0)["met"] is False
+    assert claim("a", 0.4, 0.5)["met"] is True

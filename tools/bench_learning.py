@@ -1,0 +1,97 @@
+"""What trials bring each other, and what training tricks bring: transfer, distillation, stages, ensembles.
+
+    python tools/bench_learning.py transfer --data-dir DIR [--set cifar10_jpeg] [--seeds 5] [--quick] --json OUT.json
+
+``transfer``: the same search with and without weights of finished trials: trials and processor time until the best
+short score of the plain one, and the rank correlation of short scores with the accuracy after a long training.
+
+``distillation``: a student with the largest network as its teacher, for a fixed share of the loss and for one that
+grows, against labels alone for as much processor time.
+
+``progressive``: a training in stages of growing images against a plain one, for as many epochs and for as much time.
+
+``ensemble``: ensembles of two towers against the best single network, under one latency budget, both measured.
+
+``shape``: model_search against random and reinforce on a table of known architectures (``--table``): trials to the same
+accuracy.
+
+Times are of the processor, graphs and all, so that other work on the machine counts little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from learning_bench.distillation import run_distillation
+from learning_bench.ensemble import run_ensemble
+from learning_bench.progressive import run_progressive
+from learning_bench.shape import run_shape
+from learning_bench.transfer import run_transfer
+
+from edgenas.export.files import write_atomically
+from edgenas.spaces.errors import EdgeNASError, InputError
+
+PARTS = {
+    "transfer": run_transfer,
+    "distillation": run_distillation,
+    "progressive": run_progressive,
+    "ensemble": run_ensemble,
+    "shape": run_shape,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    start = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(options.work or folder)
+            work.mkdir(parents=True, exist_ok=True)
+            result = PARTS[options.part](options, work)
+    except EdgeNASError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    for found in result["claims"]:
+        value = "none" if found["value"] is None else f"{found['value']:.4g}"
+        print(f"{found['claim']}: {value} (goal {found['goal']:g}, {'met' if found['met'] else 'not met'})")
+    settings = {"part": options.part, "set": options.set, "seeds": options.seeds, "quick": options.quick}
+    document = result | {"settings": settings | result["settings"], "seconds": round(time.monotonic() - start, 1)}
+    if options.json:
+        write_atomically(Path(options.json), json.dumps(document, indent=1, default=float) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
+    parser.add_argument("--space", help="name or file of a space; by default a small one of the benchmark's own")
+    parser.add_argument("--images", type=int, help="training images (default 10,000, with --quick 1,500)")
+    parser.add_argument("--epochs", type=int, help="of long trainings (default 30, with --quick 6)")
+    parser.add_argument("--trials", type=int, help="of a search (default 40, with --quick 12 or 8)")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a smaller version of the same")
+    parser.add_argument("--transfer", default="best", help="search.transfer where it is on (default best)")
+    parser.add_argument("--device", default="local-cpu", help="of ensemble (default local-cpu)")
+    parser.add_argument("--latency-ms", type=float, default=0.1, help="budget of ensemble (default 0.1)")
+    parser.add_argument("--methods", default="", help="of ensemble, separated by commas (default all)")
+    parser.add_argument("--table", help="of shape: csv file with one architecture per row")
+    parser.add_argument("--architecture", metavar="COL", default="arch")
+    parser.add_argument("--accuracy", metavar="COL", default="accuracy")
+    parser.add_argument("--cost", metavar="COL", default="macs")
+    parser.add_argument("--budget-fraction", type=float, default=0.5, help="of shape (default 0.5)")
+    parser.add_argument("--table-seeds", type=int, default=20, help="searches of shape (default 20)")
+    parser.add_argument("--work", help="folder for runs; by default a temporary one")
+    parser.add_argument("--json", metavar="OUT", help="where the figures go")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

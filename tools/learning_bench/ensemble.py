@@ -1,0 +1,70 @@
+"""An ensemble against the best single network under one latency budget, each trained, exported and measured."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgenas.run.ensemble.settings import METHODS, EnsembleSettings
+from edgenas.run.ensemble.ship import ship_ensemble
+from edgenas.run.opening import open_searched, working
+from edgenas.run.pipeline import go_on, run
+from edgenas.spaces.errors import WorkError
+from edgenas.study.scheduler import InProcess
+from learning_bench.ground import Ground, claim, make_ground, spread
+
+
+def run_ensemble(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    ground = make_ground(options, folder)
+    methods = [name for name in options.methods.split(",") if name] or list(METHODS)
+    found = [_one_seed(ground, methods, seed) for seed in range(options.seeds)]
+    figures, claims = {}, []
+    for method in methods:
+        gains = [one[method]["top1"] - one["single"]["top1"] for one in found if "top1" in one[method]]
+        if gains:
+            figures[method] = spread(gains)
+        text = f"{method} ensemble over the best single network within {options.latency_ms} ms, test accuracy"
+        claims.append(claim(text, figures[method]["mean"] if gains else None, 0.0, least=True))
+    return {
+        "settings": {"device": options.device, "latency_ms": options.latency_ms, "epochs": ground.epochs},
+        "seeds": found,
+        "figures": figures,
+        "claims": claims,
+    }
+
+
+def _one_seed(ground: Ground, methods: list[str], seed: int) -> dict[str, Any]:
+    options = ground.options
+    trials = options.trials or (8 if options.quick else 40)
+    images = 600 if options.quick else 4000
+    text = (
+        f"device: {{name: {options.device}}}\nbudget: {{latency_ms: {options.latency_ms}}}\n"
+        f"search:\n  trials: {trials}\n  finalists: 1\n  training: {{epochs: 1, images: {images}, batch_size: 64}}\n"
+        f"training: {{epochs: {ground.epochs}, batch_size: 64}}\nexport: {{accuracy_drop: 1}}\n"
+    )
+    recipe = ground.recipe(f"ensemble-{seed}", seed, text)
+    output = ground.folder / recipe.name
+    single = run(recipe, output=output, quiet=True, scheduler=InProcess)
+    result: dict[str, Any] = {"seed": seed, "single": _figures(single.export)}
+    for method in methods:
+        context = open_searched(output, None)
+        try:
+            with working(context):
+                go_on(context)
+                shipped = ship_ensemble(context, EnsembleSettings(method, towers=2, pool=3))
+        except WorkError as error:
+            result[method] = {"error": str(error)}
+            continue
+        result[method] = _figures(shipped.export) | {"trials": shipped.ensemble.numbers}
+    return result
+
+
+def _figures(record: Any) -> dict[str, Any]:
+    metric, _, score = record.scores
+    return {
+        metric: score,
+        "latency_ms": record.measured["latency_ms"],
+        "kind": record.latency_kind,
+        "trial": record.trial,
+    }

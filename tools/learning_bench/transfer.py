@@ -1,0 +1,129 @@
+"""The same search with and without transfer: trials and seconds to the same level, and how well short scores rank."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgenas.recipe.recipe import Recipe
+from edgenas.run.pipeline import run
+from edgenas.study.candidates import Candidate, Evaluation, Evaluator
+from edgenas.study.evaluation import ShortTrainingEvaluator
+from edgenas.study.scheduler import InProcess
+from edgenas.study.study import Study, Trial
+from learning_bench.ground import Ground, claim, make_ground, spearman, spread
+
+SHORT = "training: {{epochs: {epochs}, images: {images}, batch_size: 64}}"
+
+
+@dataclass
+class Timed:
+    """Short trainings, with the processor time of each by number."""
+
+    recipe: Recipe
+    trials: Path
+    seconds: dict[int, float]
+
+    def __call__(self) -> Evaluator:
+        evaluate = ShortTrainingEvaluator(self.recipe, None, self.trials)()
+
+        def timed(candidate: Candidate) -> float | Evaluation:
+            start = time.process_time()
+            found = evaluate(candidate)
+            self.seconds[candidate.number] = time.process_time() - start
+            return found
+
+        return timed
+
+
+def run_transfer(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    ground = make_ground(options, folder)
+    trials = options.trials or (12 if options.quick else 40)
+    found = [_one_seed(ground, options.transfer, trials, seed) for seed in range(options.seeds)]
+    shares = [one["trials_share"] for one in found]
+    seconds = [one["seconds_share"] for one in found]
+    figures: dict[str, Any] = {"trials_share": spread(shares), "seconds_share": spread(seconds)}
+    for name in ("rank_plain", "rank_transfer"):
+        figures[name] = spread([one[name] for one in found])
+    level = f"to the plain search's best short score after {trials} trials"
+    return {
+        "settings": {"trials": trials, "transfer": options.transfer, "short": _short(ground)},
+        "seeds": found,
+        "figures": figures,
+        "claims": [
+            claim(f"share of the trials {level}", figures["trials_share"]["mean"], 0.5),
+            claim(f"share of the processor time {level}", figures["seconds_share"]["mean"], 0.5),
+            claim(
+                "rank correlation of short scores with final accuracy, with transfer minus without",
+                figures["rank_transfer"]["mean"] - figures["rank_plain"]["mean"],
+                0.0,
+                least=True,
+            ),
+        ],
+    }
+
+
+def _short(ground: Ground) -> str:
+    return SHORT.format(epochs=1 if ground.options.quick else 3, images=600 if ground.options.quick else 4000)
+
+
+def _one_seed(ground: Ground, transfer: str, trials: int, seed: int) -> dict[str, Any]:
+    plain, plain_seconds = _searched(ground, "off", trials, seed)
+    helped, helped_seconds = _searched(ground, transfer, trials, seed)
+    level = max(trial.score or 0.0 for trial in plain)
+    reached = next((place for place, one in enumerate(helped) if (one.score or 0.0) >= level), None)
+    # One that never reaches it counts as if it had with the trial after the last.
+    count = trials + 1 if reached is None else reached + 1
+    spent = sum(list(helped_seconds.values())[:count]) / sum(plain_seconds.values())
+    final = _final_accuracies(ground, [*plain, *helped], seed)
+    return {
+        "seed": seed,
+        "level": level,
+        "trials_share": count / trials,
+        "reached": reached is not None,
+        "seconds_share": spent,
+        "rank_plain": _rank(plain, final),
+        "rank_transfer": _rank(helped, final),
+        "final": final,
+        "scores": {"off": [one.score for one in plain], transfer: [one.score for one in helped]},
+    }
+
+
+def _searched(ground: Ground, transfer: str, trials: int, seed: int) -> tuple[list[Trial], dict[int, float]]:
+    text = (
+        "device: {name: edgetpu-sim}\nbudget: {macs: 1.0e+9}\n"
+        f"search:\n  trials: {trials}\n  algorithm: regularized_evolution\n"
+        "  options: {population: 6, tournament: 3}\n"
+        f"  transfer: {transfer}\n  {_short(ground)}\n"
+    )
+    recipe = ground.recipe(f"{transfer}-{seed}", seed, text)
+    output = ground.folder / recipe.name
+    timed = Timed(recipe, output / "trials", {})
+    run(recipe, output=output, ship=False, quiet=True, evaluator=timed, scheduler=InProcess)
+    with closing(Study.open(output / "study.db")) as study:
+        return [trial for trial in study.trials if trial.state == "complete"], timed.seconds
+
+
+def _final_accuracies(ground: Ground, trials: list[Trial], seed: int) -> dict[str, float]:
+    """Test accuracy after a training from random weights, of some of the architectures."""
+    texts = sorted({trial.architecture for trial in trials})
+    count = min(len(texts), 8 if ground.options.quick else 20)
+    chosen = np.random.default_rng(seed).choice(len(texts), count, replace=False)
+    space, found = ground.space, {}
+    for place in sorted(chosen):
+        network = space.decode(space.parse(texts[place]))
+        found[texts[place]] = ground.train(network, ground.settings(), seed).top1
+    return found
+
+
+def _rank(trials: list[Trial], final: dict[str, float]) -> float:
+    pairs = [(trial.score or 0.0, final[trial.architecture]) for trial in trials if trial.architecture in final]
+    if len(pairs) < 3:
+        return float("nan")
+    return spearman(*zip(*pairs, strict=True))
