@@ -137,9 +137,10 @@ class SupernetRecipe(Section):
         ge=1,
         description="So many of the best scored networks are trained shortly, as search.training says, and compared.",
     )
-    inherit: bool = Field(
-        default=True,
-        description="Whether these short trainings begin with the weights of the supernet; else at random.",
+    inherit: bool | None = Field(
+        default=None,
+        description="Whether these short trainings begin with the weights of the supernet; else at random. null: "
+        "unless `check` networks are there to judge it, which its own weights would favour.",
     )
     check: int = Field(
         default=0,
@@ -152,6 +153,11 @@ class SupernetRecipe(Section):
         description="Folder of a run whose trained supernet is searched, instead of training one; it must be of the "
         "same space and data. `edgenas search --from-supernet` sets it.",
     )
+
+    @property
+    def inherits(self) -> bool:
+        """Whether short trainings begin with the weights of the supernet."""
+        return self.check == 0 if self.inherit is None else self.inherit
 
     @property
     def trained(self) -> int:

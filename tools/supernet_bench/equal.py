@@ -64,7 +64,7 @@ def image_file(options: argparse.Namespace) -> tuple[Path, tuple[int, ...], int]
     path = options.work / "images.npz"
     if not path.is_file():
         np.savez(path, x_train=train.images, y_train=train.labels, x_test=test.images, y_test=test.labels)
-    return path.resolve(), tuple(dataset.image_shape), len(dataset.classes)
+    return path.resolve(), tuple(dataset.image_shape), dataset.classes
 
 
 def _one_seed(

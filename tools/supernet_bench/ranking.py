@@ -36,6 +36,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rank": {"sandwich": True, "distillation": 1.0, "rank_weight": 1.0},
 }
 _TRAINING = "#training"
+#: A training of so many epochs on all images ranks well (tau 0.75), and costs ten times what a supernet may.
+_USUAL_EPOCHS = 4
 
 
 def run_rank(options: argparse.Namespace) -> dict[str, Any]:
@@ -68,7 +70,11 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
         "networks": dict(zip(names, zip(truth.tolist(), inside.tolist(), strict=True), strict=True)),
         "truths": truths,
         "ways": table,
-        "claims": _claims(table, options.variants.split(",")[0]),
+        "claims": _claims(
+            table,
+            options.variants.split(",")[0],
+            float(column(cache, truths[0], names, "cpu_seconds").mean()) * _USUAL_EPOCHS / options.epochs,
+        ),
     }
 
 
@@ -133,7 +139,7 @@ def _supernet(
         each = float(column(cache, "scores", names, "cpu_seconds").mean()) + training / CANDIDATES
         accuracy, loss = column(cache, "scores", names, "accuracy"), column(cache, "scores", names, "loss")
         ways[name] = Way(accuracy, each)
-        ways[f"{name}, by loss"] = Way(-loss, each)
+        ways[f"{name}, by likelihood"] = Way(-loss, each)
         if not first:
             continue
         short = f"{name}, {SHORT.name}"
@@ -179,10 +185,10 @@ def _say(progress: SupernetProgress) -> None:
 # What is said -----------------------------------------------------------------------------------------------------
 
 
-def _claims(table: Mapping[str, Mapping[str, float]], variant: str) -> list[dict[str, Any]]:
-    """Of the first variant: its taus, and its cost beside the dearest short training's."""
+def _claims(table: Mapping[str, Mapping[str, float]], variant: str, usual_seconds: float) -> list[dict[str, Any]]:
+    """Of the first variant, by likelihood: its taus, and its cost beside that of a training which ranks well."""
     seeds = sum(f"supernet {variant}, seed {seed}" in table for seed in range(len(table)))
-    own = [table[f"supernet {variant}, seed {seed}, by loss"] for seed in range(seeds)]
+    own = [table[f"supernet {variant}, seed {seed}, by likelihood"] for seed in range(seeds)]
     mean = {key: float(np.mean([figures[key] for figures in own])) for key in own[0]}
     free = max(table[name]["tau_all"] for name in ("multiply-accumulates", "parameters", "depth"))
     listed = [
@@ -190,8 +196,11 @@ def _claims(table: Mapping[str, Mapping[str, float]], variant: str) -> list[dict
         claim("Kendall tau of the supernet, in the band", mean["tau_band"], 0.5, least=True),
         claim("tau above the best of multiply-accumulates, parameters, depth", mean["tau_all"] - free, 0.0, least=True),
     ]
-    short = [figures["cpu_seconds_per_candidate"] for name, figures in table.items() if "epochs" in name]
-    if short:
-        share = mean["cpu_seconds_per_candidate"] / max(short)
-        listed.append(claim("cost of a candidate over that of the longest short training", share, 0.1))
+    listed.append(
+        claim(
+            f"cost of a candidate over that of {_USUAL_EPOCHS} epochs on all images",
+            mean["cpu_seconds_per_candidate"] / usual_seconds,
+            0.1,
+        )
+    )
     return listed

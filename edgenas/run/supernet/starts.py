@@ -35,6 +35,6 @@ class InheritedStarts:
 def short_training_starts(context: RunContext) -> InheritedStarts | None:
     """What short trainings begin with; None: random weights."""
     section = context.recipe.supernet
-    if section is None or not section.inherit:
+    if section is None or not section.inherits:
         return None
     return InheritedStarts(context.recipe, context.folder.path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgenas.run.records import RankingRecord
-from edgenas.run.supernet.making import SEARCH, folder, seed
+from edgenas.run.supernet.making import SEARCH, folder, section, seed
 from edgenas.run.supernet.scores import (
     CHECKED,
     SEARCHED,
@@ -75,6 +75,8 @@ def check_supernet_ranking(context: RunContext, trials: tuple[Trial, ...]) -> No
         else:
             which = "random networks" if decisive is random else "the best scored networks"
             words = f"ranking of {which}: {decisive.words(context.task.metric)}"
+            if section(context).inherits:
+                words += "; these trainings began with the supernet's weights, which favours it"
         record = replace(
             context.folder.read(RankingRecord),
             done=True,

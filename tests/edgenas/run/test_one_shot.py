@@ -358,14 +358,16 @@ def test_scores_are_corrected_by_trainings() -> None:
 
 def test_short_trainings_begin_with_the_weights_of_the_supernet(one_shot: Path) -> None:
     context = context_of(one_shot)
-    starts = short_training_starts(context)
+    values = context.recipe.model_dump(mode="json")
+    assert values["supernet"]["check"] == 3
+    assert short_training_starts(context) is None, "its own weights would favour it where it is judged"
+
+    values["supernet"]["inherit"] = True
+    recipe = Recipe.parse(dump_yaml(values), "the changed recipe")
+    starts = short_training_starts(RunContext(recipe, context.folder, context.progress))
     assert starts is not None
     architecture = trials(one_shot)[0].architecture
     given, expected = pickle.loads(pickle.dumps(starts))()(architecture), inherited_weights(context, architecture)
     assert given.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(given[name], array, err_msg=name)
-    values = context.recipe.model_dump(mode="json")
-    values["supernet"]["inherit"] = False
-    recipe = Recipe.parse(dump_yaml(values), "the changed recipe")
-    assert short_training_starts(RunContext(recipe, context.folder, context.progress)) is None
