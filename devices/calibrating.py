@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgenas.devices.calibration import BoardFactor
-from edgenas.devices.device import CATALOG, Device, DeviceSpec, device_from_spec
+from edgenas.devices.device import CATALOG, Device, DeviceSpec
 from edgenas.devices.home import edgenas_home
 from edgenas.devices.measurement import Measurement
 from edgenas.devices.own import write_description
@@ -90,13 +89,8 @@ def calibrate(device: Device, measured: Mapping[str, float], folder: Path, sourc
 
     Raises InputError for a device that is measured, a file that is not there, or one that the device refuses.
     """
-    if not device.is_exact:
-        raise InputError(
-            f"device {device.name!r} is measured, not estimated: a factor is for simulated and modelled devices"
-        )
-    plain = device_from_spec(dataclasses.replace(device.spec, calibration=BoardFactor()))
     models = {name: folder / name for name in measured}
-    outcomes = plain.measure_many(models)
+    outcomes = device.without_factor().measure_many(models)
     compared = []
     for name, outcome in outcomes.items():
         if not isinstance(outcome, Measurement):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from edgenas.devices.calibration import BoardFactor, read_board_factor
 from edgenas.devices.home import edgenas_home
@@ -65,8 +65,8 @@ class MeasureSettings:
     A model whose run takes more than ``operators_above`` seconds (None: none; 0: all) runs for ``operator_seconds``
     instead, where the runtime tells the times of operators (:attr:`Measurement.operators_us`).
 
-    With ``in_network``, a device that :attr:`Device.is_exact` tells what the model adds to a network that it is a
-    part of, without what only a whole network costs (its input and output, the fixed part). Others ignore it.
+    With ``in_network``, a device that computes its costs tells what the model adds to a network that it is a part of,
+    without what only a whole network costs (its input and output, the fixed part). Others ignore it.
 
     ``inputs`` is what inputs are fed, by name and type, as :mod:`edgenas.devices.on_device.runner` takes it; others
     get random values.
@@ -103,6 +103,8 @@ class MeasureSettings:
                 raise InputError(f"measurement settings: {name} must be above 0, not {getattr(self, name)!r}")
 
 
+#: How costs come to be: in runs that differ from each other, or as a function of the file.
+CostingName = Literal["measured", "computed"]
 #: A model: the bytes of a ``.tflite`` file, or its path.
 Model = bytes | Path
 MeasurementOutcome = Measurement | MeasurementError
@@ -131,16 +133,17 @@ class DeviceSpec:
 
 
 class Device(ABC):
-    """A named target that measures ``.tflite`` models."""
+    """A named target that tells what ``.tflite`` models cost.
+
+    It measures; :class:`edgenas.devices.kinds.computed.ComputedDevice` computes.
+    """
 
     kind: ClassVar[str] = ""
-    #: Whether the same model always has the same latency (a simulation): then one visit is enough.
-    is_exact: ClassVar[bool] = False
+    #: Which implementation of :class:`edgenas.latency.costing.protocol.Costing` knows how to get at its costs.
+    costing: ClassVar[CostingName] = "measured"
     #: Whether it tells what each operator adds to a network (:attr:`Measurement.shares`), so that blocks are seen
     #: there.
     tells_shares: ClassVar[bool] = False
-    #: Costs of memory that it tells beside the latency (:attr:`Measurement.memory`); they can be budgeted.
-    memory_costs: ClassVar[tuple[str, ...]] = ()
     #: What a group convolution becomes here: ``native`` (one operator) or ``split`` (SPLIT, one CONV_2D a group,
     #: CONCATENATION). Models for a ``split`` device are written so.
     group_convolution: ClassVar[str] = "native"
@@ -161,6 +164,11 @@ class Device(ABC):
             cls.measure_many = _locked(cls.measure_many)  # type: ignore[method-assign]
 
     @property
+    def varies(self) -> bool:
+        """Whether the same model may cost something else the next time."""
+        return self.costing == "measured"
+
+    @property
     def lock_names(self) -> tuple[str, ...]:
         """What nobody else may measure on meanwhile: the same for devices that share hardware."""
         return (self.name,)
@@ -169,11 +177,8 @@ class Device(ABC):
     def exclusive(self) -> Iterator[None]:
         """Keeps other processes from measuring on this device, for as long as a series of measurements takes.
 
-        Waits for them before, see :mod:`edgenas.devices.lock`. A simulated device needs no lock.
+        Waits for them before, see :mod:`edgenas.devices.lock`.
         """
-        if self.is_exact:
-            yield
-            return
         with exclusive(self.name, self.lock_names):
             yield
 
@@ -230,6 +235,15 @@ class Device(ABC):
         Raises WorkError when it cannot be made.
         """
         return {}
+
+    def without_factor(self) -> Device:
+        """The same device without the factor of a board (:mod:`edgenas.devices.calibration`).
+
+        Raises InputError where there is nothing to correct.
+        """
+        raise InputError(
+            f"device {self.name!r} is measured, not estimated: a factor is for simulated and modelled devices"
+        )
 
     def meter(self) -> MeterFound:
         """The energy meter that this device is measured with, or why there is none."""

@@ -44,6 +44,11 @@ class Provenance:
     system: str | None = None
     time_utc: str | None = None
 
+    @property
+    def was_run(self) -> bool:
+        """Whether the model was run, and its cost not computed."""
+        return self.kind == "measured"
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON documents."""
         plain = dataclasses.asdict(self)

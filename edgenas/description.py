@@ -76,14 +76,16 @@ def _of_node(network: Network, name: str, costs: Mapping[str, float | None]) -> 
 
 def _predict(network: Network, device: str, precision: str, strict: bool) -> dict[str, Any]:
     from edgenas.devices import get_device
+    from edgenas.latency.costing.devices import costing_of
     from edgenas.latency.predict.interpolation import Completed, complete
     from edgenas.latency.predict.predictor import Predictor
-    from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+    from edgenas.latency.table.latency_table import LatencyTable
 
     target = get_device(device)  # an unknown name is a clearer error than a missing table
-    if target.is_exact:
-        return _simulate(network, target, precision)
-    table = LatencyTable.load(default_table_path(device, precision), device=device, precision=precision)
+    path = costing_of(target).table_path(None, precision)
+    if path is None:
+        return _ask(network, target, precision)
+    table = LatencyTable.load(path, device=device, precision=precision)
     signatures = network.signatures(precision)
     table = table.for_blocks(signatures.values())
     completed = Completed(table, len(signatures)) if strict else complete(table, signatures.values())
@@ -107,7 +109,7 @@ def _predict(network: Network, device: str, precision: str, strict: bool) -> dic
     }
 
 
-def _simulate(network: Network, device: Device, precision: str) -> dict[str, Any]:
+def _ask(network: Network, device: Device, precision: str) -> dict[str, Any]:
     """The whole network and every node of it; what only a whole network costs belongs to no node."""
     from edgenas.devices import MeasureSettings
     from edgenas.export.tflite.flatbuffer import write_tflite

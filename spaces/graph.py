@@ -94,7 +94,7 @@ class GraphBuilder:
             raise InputError(f"node {name!r} reads {error.args[0]!r}, which does not come before it") from None
         if weights is not None:
             self._check_owner(name, op, inputs, weights)
-        self._shapes[name] = op.output(*specs)
+        self._shapes[name] = op.output_of(specs)
         self._nodes.append(OpNode(name, op, inputs, weights))
         return name
 

@@ -98,8 +98,7 @@ class TensorSpec(tuple[int, ...]):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __hash__(self) -> int:
-        return tuple.__hash__(self) if self.is_real else hash((tuple(self), self.dtype))
+    __hash__ = tuple.__hash__  # of its sides: specs that differ in dtype are few, and not equal
 
     def __str__(self) -> str:
         return format_shape(self) if self.is_real else f"{format_shape(self)}:{self.dtype}"

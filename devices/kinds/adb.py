@@ -37,6 +37,7 @@ from edgenas.devices.kinds.adb_phone import Phone, PhoneAwayError
 from edgenas.devices.kinds.benchmark_inputs import input_flags
 from edgenas.devices.kinds.benchmark_output import BenchmarkSummary, parse_benchmark
 from edgenas.devices.kinds.client import Record
+from edgenas.devices.kinds.outcomes import Outcomes
 from edgenas.devices.kinds.ssh_host import Patience
 from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.devices.on_device.energy.meter import MeterError
@@ -141,19 +142,13 @@ class AdbDevice(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, MeasurementOutcome] = {}
-
-        def record(name: str, outcome: MeasurementOutcome) -> None:
-            outcomes[name] = outcome
-            if on_result:
-                on_result(name, outcome)
-
+        outcomes = Outcomes(on_result)
         pending, failures = list(models.items()), 0
         try:
             while pending:
                 before = len(outcomes)
                 try:
-                    self._measure_portion(pending[:_PORTION], settings, record)
+                    self._measure_portion(pending[:_PORTION], settings, outcomes.record)
                 except PhoneAwayError as error:
                     failures = 1 if len(outcomes) > before else failures + 1
                     if not self._was_reached or failures > self.patience.retries:

@@ -26,6 +26,7 @@ from edgenas.devices.device import (
 )
 from edgenas.devices.kinds.edgetpu_model import work_of
 from edgenas.devices.kinds.local import LocalDevice
+from edgenas.devices.kinds.outcomes import Outcomes
 from edgenas.devices.measurement import Provenance
 from edgenas.export.compilers.edgetpu.compiled import is_compiled
 from edgenas.export.compilers.edgetpu.compiler import COMPILER, HOW_TO_INSTALL, compile_for_edgetpu, find_compiler
@@ -114,16 +115,14 @@ class EdgeTpuDevice(LocalDevice):
         settings = settings or MeasureSettings()
         if self.meter_is_unasked:
             settings = dataclasses.replace(settings, energy=False)
-        outcomes: dict[str, MeasurementOutcome] = {}
+        outcomes = Outcomes(on_result)
 
         def record(name: str, outcome: MeasurementOutcome) -> None:
             if isinstance(outcome, MeasurementError):
                 outcome = self._explained(outcome)
             else:
                 outcome = dataclasses.replace(outcome, provenance=self._with_delegate(outcome.provenance))
-            outcomes[name] = outcome
-            if on_result:
-                on_result(name, outcome)
+            outcomes.record(name, outcome)
 
         # Compiling takes seconds a model: first see that there is anything to compile for.
         try:

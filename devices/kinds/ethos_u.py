@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from edgenas.devices.device import (
-    Device,
     DeviceSpec,
     MeasurementError,
-    MeasurementOutcome,
-    MeasureSettings,
     MeterFound,
     Model,
     register_device,
 )
+from edgenas.devices.kinds.computed import ComputedDevice
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
 from edgenas.export.compilers.ethos_u.compiler import CompiledForEthosU, compile_for_ethos_u
 from edgenas.export.compilers.ethos_u.configuration import ARMS_OWN, Configuration, configure
 from edgenas.export.compilers.ethos_u.report import VelaReport
 from edgenas.export.extra import VELA
 from edgenas.export.resident import AT_ONCE
-from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import InputError
 
 _OPTIONS = ("accelerator", "system_config", "memory_mode", "config", "optimise", "arena_cache_size")
 _REQUIRED = _OPTIONS[:3]
@@ -40,15 +36,14 @@ _LEAST_MS = 1e-6
 
 
 @register_device("ethos-u")
-class EthosUDevice(Device):
+class EthosUDevice(ComputedDevice):
     """Options: ``accelerator`` (``ethos-u55-128``), ``system_config`` and ``memory_mode`` (sections of the
     configuration file), ``config`` (an ``.ini`` of your own; without, Arm's), ``optimise`` (performance or size) and
     ``arena_cache_size`` (bytes of SRAM that the memory mode may use).
     """
 
-    is_exact: ClassVar[bool] = True
+    at_once: ClassVar[int] = AT_ONCE
     tells_shares: ClassVar[bool] = True
-    memory_costs: ClassVar[tuple[str, ...]] = ("sram_bytes", "flash_bytes")
     needs_known_shapes: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:
@@ -108,33 +103,9 @@ class EthosUDevice(Device):
         }
         return {"_vela.tflite": found.model, "_vela.json": (json.dumps(facts, indent=2) + "\n").encode()}
 
-    def measure_many(
-        self,
-        models: Mapping[str, Model],
-        settings: MeasureSettings | None = None,
-        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
-    ) -> dict[str, MeasurementOutcome]:
-        settings = settings or MeasureSettings()
-        outcomes: dict[str, MeasurementOutcome] = {}
-
-        def ask(name: str) -> MeasurementOutcome:
-            return self._outcome(name, models[name], in_network=settings.in_network)
-
-        _ = self.configuration  # what is wrong with it is no model's fault
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            for name, outcome in zip(models, threads.map(ask, models), strict=True):
-                outcomes[name] = outcome
-                if on_result:
-                    on_result(name, outcome)
-        return outcomes
-
-    def _outcome(self, name: str, model: Model, *, in_network: bool) -> MeasurementOutcome:
-        try:
-            content = model.read_bytes() if isinstance(model, Path) else model
-            report = compile_for_ethos_u(content, self.configuration, keep=False).report
-            return self._estimate(report, in_network=in_network)
-        except (EdgeNASError, OSError) as error:
-            return MeasurementError(f"model {name!r}: {error}")
+    def compute(self, model: bytes, *, in_network: bool) -> Measurement:
+        report = compile_for_ethos_u(model, self.configuration, keep=False).report
+        return self._estimate(report, in_network=in_network)
 
     def _estimate(self, report: VelaReport, *, in_network: bool) -> Measurement:
         left = report.on_cpu

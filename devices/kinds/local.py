@@ -35,6 +35,7 @@ from edgenas.devices.kinds.client import (
     meter_of,
     provenance_of,
 )
+from edgenas.devices.kinds.outcomes import Outcomes
 from edgenas.devices.lock import THIS_MACHINE
 from edgenas.devices.measurement import Provenance
 from edgenas.devices.on_device.engines import ENGINES, LITERT
@@ -107,13 +108,7 @@ class LocalDevice(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = self._own(settings or MeasureSettings())
-        outcomes: dict[str, MeasurementOutcome] = {}
-
-        def record(name: str, outcome: MeasurementOutcome) -> None:
-            outcomes[name] = outcome
-            if on_result:
-                on_result(name, outcome)
-
+        outcomes = Outcomes(on_result)
         with temporary_folder("measure") as folder:
             try:
                 jobs = [(name, _as_file(model, folder, index)) for index, (name, model) in enumerate(models.items())]
@@ -123,7 +118,7 @@ class LocalDevice(Device):
                     f"{folder}: cannot be written ({error.strerror}); nothing was measured: make room, or set "
                     f"TMPDIR to another folder"
                 ) from None
-            self._measure(jobs, anchor, settings, record)
+            self._measure(jobs, anchor, settings, outcomes.record)
         return outcomes
 
     def _measure(self, jobs: list[ModelFile], anchor: str | None, settings: MeasureSettings, record: Record) -> None:

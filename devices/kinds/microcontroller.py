@@ -7,20 +7,16 @@ was on networks, and on boards, that it was not fitted on. ``tools/fit_microcont
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from edgenas.devices.device import (
-    Device,
     DeviceSpec,
     MeasurementError,
-    MeasurementOutcome,
-    MeasureSettings,
     MeterFound,
-    Model,
     register_device,
 )
-from edgenas.devices.kinds.computed import compute_each, digest_of, read_constants
+from edgenas.devices.kinds.computed import ComputedDevice, digest_of, read_constants
 from edgenas.devices.kinds.microcontroller_model import MicroConstants, operator_works
 from edgenas.devices.measurement import Measurement, OperatorShare, Provenance
 from edgenas.export.tflite.reader import read_operators
@@ -34,13 +30,11 @@ _LEAST_MS = 1e-6
 
 
 @register_device("microcontroller")
-class MicrocontrollerDevice(Device):
+class MicrocontrollerDevice(ComputedDevice):
     """Options: ``board`` and ``engine`` that the figures are of, ``memory`` of the board's chip (``ram_bytes`` and
     ``flash_bytes``, which `edgenas check` holds a model against), ``constants`` (every field of :class:`MicroConstants`
     as ``{value, source}``), and ``errors`` of networks and boards left out (``{median, max, networks}``).
     """
-
-    is_exact: ClassVar[bool] = True
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
@@ -57,17 +51,7 @@ class MicrocontrollerDevice(Device):
     def meter(self) -> MeterFound:
         return MeterFound(None, "there is nothing to measure on a modelled device")
 
-    def measure_many(
-        self,
-        models: Mapping[str, Model],
-        settings: MeasureSettings | None = None,
-        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
-    ) -> dict[str, MeasurementOutcome]:
-        settings = settings or MeasureSettings()
-        in_network = settings.in_network
-        return compute_each(models, lambda content: self._model(content, in_network=in_network), on_result)
-
-    def _model(self, model: bytes, *, in_network: bool) -> Measurement:
+    def compute(self, model: bytes, *, in_network: bool) -> Measurement:
         operators = read_operators(model)
         if not operators:
             raise MeasurementError("it has no operators")

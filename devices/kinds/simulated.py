@@ -7,20 +7,15 @@ here too, in its words.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from edgenas.devices.device import (
-    Device,
     DeviceSpec,
     MeasurementError,
-    MeasurementOutcome,
-    MeasureSettings,
     MeterFound,
-    Model,
     register_device,
 )
-from edgenas.devices.kinds.computed import compute_each, digest_of, read_constants
+from edgenas.devices.kinds.computed import ComputedDevice, digest_of, read_constants
 from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, work_of
 from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.export.compilers.edgetpu.check import check_operators
@@ -35,10 +30,9 @@ MODEL_VERSION = 1
 
 
 @register_device("edgetpu-simulation")
-class SimulatedEdgeTpu(Device):
+class SimulatedEdgeTpu(ComputedDevice):
     """Option ``constants``: for every field of :class:`EdgeTpuConstants` a mapping ``{value, source}``."""
 
-    is_exact: ClassVar[bool] = True
     group_convolution: ClassVar[str] = "split"
     arg_max: ClassVar[str] = "chain"
     needs_known_shapes: ClassVar[bool] = True
@@ -53,20 +47,10 @@ class SimulatedEdgeTpu(Device):
     def identity(self, *, threads: int = 1) -> Provenance:
         return self._provenance("")
 
-    def measure_many(
-        self,
-        models: Mapping[str, Model],
-        settings: MeasureSettings | None = None,
-        on_result: Callable[[str, MeasurementOutcome], None] | None = None,
-    ) -> dict[str, MeasurementOutcome]:
-        settings = settings or MeasureSettings()
-        in_network = settings.in_network
-        return compute_each(models, lambda content: self._simulate(content, in_network=in_network), on_result)
-
     def meter(self) -> MeterFound:
         return MeterFound(None, "there is nothing to measure on a simulated device")
 
-    def _simulate(self, model: bytes, *, in_network: bool) -> Measurement:
+    def compute(self, model: bytes, *, in_network: bool) -> Measurement:
         if is_compiled(model):
             raise MeasurementError(
                 "it is compiled already, and a compiled file does not tell its operators: give the .tflite file that "

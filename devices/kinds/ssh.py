@@ -32,6 +32,7 @@ from edgenas.devices.device import (
     register_device,
 )
 from edgenas.devices.kinds.client import Record, meter_of
+from edgenas.devices.kinds.outcomes import Outcomes
 from edgenas.devices.kinds.ssh_connection import Connection
 from edgenas.devices.kinds.ssh_host import Patience, SshHost
 from edgenas.devices.measurement import Measurement, Provenance
@@ -172,13 +173,7 @@ class SshDevice(Device):
         on_result: Callable[[str, MeasurementOutcome], None] | None = None,
     ) -> dict[str, MeasurementOutcome]:
         settings = settings or MeasureSettings()
-        outcomes: dict[str, MeasurementOutcome] = {}
-
-        def record(name: str, outcome: MeasurementOutcome) -> None:
-            outcomes[name] = outcome
-            if on_result:
-                on_result(name, outcome)
-
+        outcomes = Outcomes(on_result)
         if settings.anchor is not None and not self._compared:
             self._compare(settings.anchor, settings.threads)
         hosts = list(self.hosts)
@@ -188,7 +183,7 @@ class SshDevice(Device):
             shares = [jobs[start :: len(hosts)] for start in range(len(hosts))]
             if settings.anchor is None:
                 shares = [jobs, *[[] for _ in hosts[1:]]]
-            errors = _side_by_side(list(zip(hosts, shares, strict=True)), settings, record)
+            errors = _side_by_side(list(zip(hosts, shares, strict=True)), settings, outcomes.record)
             jobs = [(name, model) for name, model in jobs if name not in outcomes]
             lost += errors.values()
             hosts = [host for host in hosts if host not in errors]

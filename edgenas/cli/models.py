@@ -212,8 +212,8 @@ def benchmark(
     elif measurement.energy_problem:
         remark(f"energy is not known: {measurement.energy_problem}")
     provenance = measurement.provenance
-    print_notes(chosen, is_run=not target.is_exact)
-    if target.is_exact:
+    print_notes(chosen, is_run=provenance.was_run)
+    if not provenance.was_run:
         print(
             f"{origin(provenance.kind, device)} ({provenance.runtime} {provenance.runtime_version}): "
             f"{provenance.protocol}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgenas.devices import Device
     from edgenas.latency.table.latency_table import LatencyTable
 
-_SIMULATED = "how wrong the device's model is on real hardware is not stored with the device"
+_NO_ERROR = "how wrong the device's model is on real hardware is not stored with the device"
 STRICT = typer.Option(False, "--strict", help="Refuse what is not made of measured blocks, instead of interpolating.")
 
 
@@ -70,6 +70,7 @@ def predict(
         )
     from edgenas.devices import get_device
     from edgenas.export.tflite.reader import read_operators
+    from edgenas.latency.costing.devices import costing_of
     from edgenas.latency.predict.model_prediction import model_precision
 
     target = get_device(device)
@@ -80,9 +81,10 @@ def predict(
         if chosen.is_open:
             refuse_open(content)
         precision = model_precision(read_operators(content))
-    found = None if target.is_exact and table is None else _table(target, table, precision)
+    path = costing_of(target).table_path(table, precision)
+    found = None if path is None else _table(target, path)
     with naming(model):
-        data = _simulate(content, target) if found is None else _predict(content, found, strict)
+        data = _ask(content, target) if found is None else _predict(content, found, strict)
     data |= {"model": chosen.to_json()}
     if as_json:
         print_json(data)
@@ -91,11 +93,10 @@ def predict(
     print_notes(chosen, is_run=False)
 
 
-def _table(device: Device, path: Path | None, precision: str) -> LatencyTable:
+def _table(device: Device, path: Path) -> LatencyTable:
     from edgenas.latency.table.checks import warn_about
-    from edgenas.latency.table.latency_table import LatencyTable, default_table_path
+    from edgenas.latency.table.latency_table import LatencyTable
 
-    path = path or default_table_path(device.name, precision)
     table = LatencyTable.load(path, device=device.name)
     for warning in warn_about(table, device, str(path)):
         remark(f"warning: {warning}")
@@ -110,7 +111,7 @@ def _predict(content: bytes, table: LatencyTable, strict: bool) -> dict[str, Any
     return found.to_json() | {"summary": Predictor(table.for_blocks(found.blocks)).describe_error()}
 
 
-def _simulate(content: bytes, device: Device) -> dict[str, Any]:
+def _ask(content: bytes, device: Device) -> dict[str, Any]:
     """The device's own model of the whole file: there is no table between, so its error is not one of a table."""
     from edgenas.devices import Measurement, MeasurementError
 
@@ -124,13 +125,13 @@ def _simulate(content: bytes, device: Device) -> dict[str, Any]:
         "energy_provenance": None if outcome.energy is None else outcome.energy.to_json() | {"statistic": "simulated"},
         "provenance": outcome.provenance.to_json(),
         "statistic": outcome.provenance.kind,
-        "error": {"mape": None, "networks": 0, "reason": _SIMULATED, "reasons": [_SIMULATED]},
+        "error": {"mape": None, "networks": 0, "reason": _NO_ERROR, "reasons": [_NO_ERROR]},
         "measured_share": 0.0,
         "interpolated_share": 0.0,
         "extrapolated_share": 0.0,
         "unknown_share": 0.0,
         "blocks": [],
-        "warnings": [f"{device.spec.description}; {_SIMULATED}"],
+        "warnings": [f"{device.spec.description}; {_NO_ERROR}"],
         "summary": f"{outcome.provenance.runtime}: {outcome.provenance.protocol}",
     }
 

@@ -44,38 +44,26 @@ def _costs(
     space: SearchSpace, architectures: Sequence[Architecture], device: str, precision: str, path: Path | None
 ) -> Costs:
     from edgenas.devices.device import device_names, get_device
+    from edgenas.latency.costing.devices import costing_of
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.profile.reference_networks import table_for
     from edgenas.latency.table.checks import warn_about
     from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 
-    target = get_device(device) if device in device_names() else None
     where = path or default_table_path(device, precision)
-    if target is None and not where.exists():
-        get_device(device)  # its refusal names the devices
-    if path is None and target is not None and target.is_exact:
-        table = _usable(where, space, target, precision)
-        if table is None:
-            return _simulate(space, architectures, target, precision)
-    else:
-        table = LatencyTable.load(where, device=device, precision=precision)
-        for warning in [] if target is None or table.is_adapted else warn_about(table, target, str(where)):
-            remark(f"warning: {warning}")
+    target = None
+    if device in device_names() or not where.exists():  # the refusal of an unknown device names the known ones
+        target = get_device(device)
+        found = costing_of(target).table_path(path, precision, space)
+        if found is None:
+            return _ask(space, architectures, target, precision)
+        where = found
+    table = LatencyTable.load(where, device=device, precision=precision)
+    for warning in [] if target is None or table.is_adapted else warn_about(table, target, str(where)):
+        remark(f"warning: {warning}")
     table = table_for(table, space)
     remark(Predictor(table).describe_error())
     return _add_up(space, architectures, table)
-
-
-def _usable(path: Path, space: SearchSpace, device: Device, precision: str) -> LatencyTable | None:
-    """The table of a simulated device, where it holds the whole space and the simulation is still the same."""
-    from edgenas.latency.predict.predictor import Predictor
-    from edgenas.latency.table.latency_table import LatencyTable
-
-    if not path.exists():
-        return None
-    table = LatencyTable.load(path, device=device.name, precision=precision)
-    stale = not table.is_adapted and table.differences(device.identity())
-    return None if stale or Predictor(table).missing(space) else table
 
 
 def _add_up(space: SearchSpace, architectures: Sequence[Architecture], table: LatencyTable) -> Costs:
@@ -89,7 +77,7 @@ def _add_up(space: SearchSpace, architectures: Sequence[Architecture], table: La
     return list(zip(latencies, energies, strict=True))
 
 
-def _simulate(space: SearchSpace, architectures: Sequence[Architecture], device: Device, precision: str) -> Costs:
+def _ask(space: SearchSpace, architectures: Sequence[Architecture], device: Device, precision: str) -> Costs:
     """The device's own answer for each network."""
     from edgenas.devices import Measurement
     from edgenas.export.tflite.flatbuffer import write_tflite

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgenas.spaces.errors import EdgeNASError
 
 if TYPE_CHECKING:
@@ -24,56 +26,28 @@ def measure_side_by_side(
     """The quiet latency of each model, all visited in shuffled order, round after round.
 
     Each is ``{"quiet_ms", "fastest_ms", "spread", "quiet_visits", "visits", "kind"}``, or ``{"error"}`` in the device's
-    words. A device that always gives the same number is asked once; ``"uncounted"`` are operators that are not in it.
-    Raises DeviceLostError when the device cannot be used at all.
+    words; ``"uncounted"`` are operators that are not in it. Raises DeviceLostError when the device cannot be used at
+    all.
     """
-    from edgenas.devices import MeasurementError
-    from edgenas.latency.measure.quiet import measure_quiet
+    from edgenas.latency.costing.devices import costing_of
 
-    if device.is_exact:
-        outcomes = device.measure_many(models)
-        return {
-            name: {"error": str(outcome)}
-            if isinstance(outcome, MeasurementError)
-            else quiet_json(outcome.min, kind=outcome.provenance.kind)
-            | ({"uncounted": outcome.uncounted} if outcome.uncounted else {})
-            for name, outcome in outcomes.items()
-        }
-    found = measure_quiet(device, models, settings=settings, seed=seed, threads=threads, anchor_ms=anchor_ms)
+    rng = np.random.default_rng(seed)
+    seen = costing_of(device).latencies(models, settings, rng=rng, threads=threads, anchor_ms=anchor_ms)
+    found = {name: {"error": str(error)} for name, error in seen.errors.items()}
+    found |= {name: _figures(latency, seen.kind) for name, latency in seen.found.items()}
     return {
-        name: {"error": str(latency)} if isinstance(latency, MeasurementError) else quiet_figures(latency)
-        for name, latency in found.items()
+        name: found[name] | ({"uncounted": seen.uncounted[name]} if name in seen.uncounted else {}) for name in models
     }
 
 
-def quiet_figures(latency: QuietLatency) -> dict[str, Any]:
-    """A measured quiet latency as plain data."""
-    return quiet_json(
-        latency.latency_ms,
-        kind="measured",
-        fastest_ms=latency.fastest_ms,
-        spread=latency.spread,
-        quiet_visits=latency.quiet_visits,
-        visits=latency.visits,
-    )
-
-
-def quiet_json(
-    quiet_ms: float,
-    *,
-    kind: str,
-    fastest_ms: float | None = None,
-    spread: float = 0.0,
-    quiet_visits: int = 1,
-    visits: int = 1,
-) -> dict[str, Any]:
+def _figures(latency: QuietLatency, kind: str) -> dict[str, Any]:
     """The shape in which quiet latencies stand in documents."""
     return {
-        "quiet_ms": round(quiet_ms, 6),
-        "fastest_ms": round(quiet_ms if fastest_ms is None else fastest_ms, 6),
-        "spread": round(spread, 4),
-        "quiet_visits": quiet_visits,
-        "visits": visits,
+        "quiet_ms": round(latency.latency_ms, 6),
+        "fastest_ms": round(latency.fastest_ms, 6),
+        "spread": round(latency.spread, 4),
+        "quiet_visits": latency.quiet_visits,
+        "visits": latency.visits,
         "kind": kind,
     }
 

@@ -10,7 +10,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,20 +20,6 @@ from edgenas.spaces.errors import InputError
 Tree = Any
 #: Rows that are read at once where a whole column is looked at.
 CHUNK_ROWS = 1024
-
-
-class Column(Protocol):
-    """What is indexed like an array along its first axis. Rows come as arrays in memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any) -> np.ndarray: ...
 
 
 def leaves(tree: Tree) -> list[Any]:

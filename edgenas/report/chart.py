@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import plotly.graph_objects as go
 
-from edgenas.report.palette import GREY
+from edgenas.report.palette import GREEN, GREY
 
 _GRID = "rgba(128,138,150,0.22)"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -48,3 +49,20 @@ def empty_figure(height: int, x_title: str, y_title: str, **layout: Any) -> go.F
     figure.update_xaxes(**axis, title_text=x_title)
     figure.update_yaxes(**axis, title_text=y_title)
     return figure
+
+
+def add_front(figure: go.Figure, points: Iterable[tuple[float | None, float]], name: str = "") -> None:
+    """The line of a Pareto front, in the legend where it has a name.
+
+    It is the best that a given cost buys, so it goes across first and up at the next point.
+    """
+    front = sorted(set(points))
+    figure.add_scatter(
+        x=[x for x, _ in front],
+        y=[y for _, y in front],
+        mode="lines",
+        line={"color": GREEN, "width": 2, "shape": "hv"},
+        name=name or None,
+        showlegend=bool(name),
+        hoverinfo="skip",
+    )

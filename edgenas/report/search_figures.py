@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from edgenas.report.chart import empty_figure
+from edgenas.report.chart import add_front, empty_figure
 from edgenas.report.data import ReportData, TrialPoint
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, family
 from edgenas.report.pareto import trial_front
@@ -69,16 +69,7 @@ def _cost_figure(data: ReportData, cost: str, what: str, limit: float | None, wo
         ("Pareto front", [t for t, f in finished if f and t.number != chosen]),
         ("chosen", [t for t, _ in finished if t.number == chosen]),
     )
-    front = sorted({(getattr(t, cost), t.score or 0.0) for t, f in finished if f})
-    # The best that a given cost buys, so the line goes across first and up at the next point.
-    figure.add_scatter(
-        x=[x for x, _ in front],
-        y=[y for _, y in front],
-        mode="lines",
-        line={"color": GREEN, "width": 2, "shape": "hv"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_front(figure, ((getattr(t, cost), t.score or 0.0) for t, f in finished if f))
     looks: dict[str, dict[str, Any]] = {
         "within budget": {"color": BLUE, "size": 8, "opacity": 0.75},
         "over budget": {"color": GREY, "size": 8, "symbol": "x-thin-open", "line": {"width": 1.8}},

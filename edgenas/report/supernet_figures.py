@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from edgenas.report.chart import TITLE_SIZE, empty_figure
+from edgenas.report.chart import TITLE_SIZE, add_front, empty_figure
 from edgenas.report.data import ReportData
 from edgenas.report.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from edgenas.report.pareto import pareto_front
@@ -134,21 +134,9 @@ def scores_figure(data: ReportData) -> go.Figure | None:
     scores = [one.score for one in known]
     figure.update_yaxes(tickformat=".0%" if max(scores) - min(scores) > 0.05 else ".1%")
     latencies = np.array([one.latency_ms or 0.0 for one in known])
-    front = sorted(
-        {
-            (one.latency_ms, one.score)
-            for one, on in zip(known, pareto_front(latencies, np.array(scores)), strict=True)
-            if on
-        }
-    )
-    figure.add_scatter(
-        x=[x for x, _ in front],
-        y=[y for _, y in front],
-        mode="lines",
-        line={"color": GREEN, "width": 2, "shape": "hv"},
-        name="front",
-        hoverinfo="skip",
-    )
+    on_front = pareto_front(latencies, np.array(scores))
+    points = ((one.latency_ms, one.score) for one, on in zip(known, on_front, strict=True) if on)
+    add_front(figure, points, "front")
     looks = {
         "searched": {"color": BLUE, "size": 7, "opacity": 0.6},
         "random, to check": {"color": GREY, "size": 8, "symbol": "square"},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,11 @@ from edgenas.study.study import Trial
 
 if TYPE_CHECKING:
     from edgenas.data.examples import Examples
+    from edgenas.export.bundle.bundle import BundleContents
     from edgenas.export.quantization.selective.choice import Mixed
+    from edgenas.export.verify import Agreement
     from edgenas.run.context import RunContext
+    from edgenas.tasks.mistakes import Mistakes
     from edgenas.training.compress import Quantized
 
 _SEED_PURPOSE = 3
@@ -40,20 +43,62 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 
 
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
-    from edgenas.export.bundle.bundle import BundleContents, DataCard, write_bundle
-    from edgenas.export.keras.builder import build_keras
-    from edgenas.run.masks import save_masks
-    from edgenas.run.mistakes import save_mistakes, worst_classes
-    from edgenas.tasks.files import file_outputs, in_memory
-    from edgenas.training import evaluate
+    from edgenas.export.bundle.bundle import write_bundle
 
-    recipe, dataset = context.recipe, context.dataset
     record = training_record(context, trial.number)
-    task = context.task
-    preprocessing = task.read_preprocessing(record["preprocessing"])
+    made = _make(context, trial, network, context.task.read_preprocessing(record["preprocessing"]))
+    if isinstance(made, str):
+        return made
+    tested = _test(context, trial, network, made)
+    if isinstance(tested, str):
+        return tested
+    figures = [with_quiet(context, one) for one in made.figures]
+    uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
+    for words in made.over:
+        context.progress.say(f"  {words}; it was asked for by name, so it is written")
+    write_bundle(destination, _contents(context, trial, network, made, tested, figures, uses, record))
+    shipped = _record(context, trial, made, tested, figures)
+    context.log.event("exported", **shipped.to_json())
+    metric = context.task.metric
+    context.progress.say(
+        f"shipped: {metric} {tested.tflite_metrics[metric]:.4f} ({context.recipe.export.quantization}) beside "
+        f"{tested.float_metrics[metric]:.4f} (float) on {len(context.dataset.test)} test examples; "
+        f"{'; '.join(one.words() for one in figures)}, {len(made.converted):,} bytes; saved in {destination}"
+    )
+    if made.quantized.mixed is not None:
+        _write_sensitivity(context, trial, network, made.model, made.quantized.mixed, made.preprocessing)
+    return replace(
+        shipped,
+        budget_use={use.name: BudgetUseRecord.from_json(use.to_json(), use.name) for use in uses},
+        conversion=made.quantized.to_json(),
+    )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of a trained network: its files by device, measured, and what of them is over a budget."""
+
+    model: Any
+    preprocessing: Any
+    quantized: Quantized
+    files: Mapping[str, bytes]
+    converted: bytes
+    figures: Sequence[DeviceFigures]
+    over: Sequence[str]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of each device's file."""
+        return file_names(self.files)
+
+
+def _make(context: RunContext, trial: Trial, network: Network, preprocessing: Any) -> _Made | str:
+    """Quantizes the trained network and measures its files; a text says what is wrong with them."""
+    from edgenas.export.keras.builder import build_keras
+
     model = build_keras(network)
     load_trained(context, trial.number, model)
-    parts = dataset.split(recipe.data.validation_fraction, recipe.seed)
+    parts = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
     try:
         quantized = _quantize(context, trial.number, network, model, parts, preprocessing)
     except InputError as error:  # of this network: what is wrong with the recipe was found before the search
@@ -62,93 +107,112 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     converted = files[context.first.name]
     if context.keeps_budget:
         write_atomically(final_path(context, trial.number) / "model.tflite", converted)
-
     figures = [measure_on(context, device, files[device.name], network) for device in context.devices]
     several = len(figures) > 1
     over = [f"{(several and f'{one.name}: ') or ''}{words}" for one in figures for words in one.over()]
     if over and context.keeps_budget:
         return f"the exported file's {'; '.join(over)}"
+    return _Made(model, preprocessing, quantized, files, converted, figures, over)
 
-    test = dataset.test
-    equality = float_equality(context, network, model, preprocessing)
-    float_metrics = evaluate(model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
+
+@dataclass(frozen=True)
+class _Tested:
+    """Metrics on the whole test set, of the float model and of the worst file, and how the latter errs."""
+
+    equality: Agreement
+    float_metrics: Mapping[str, float]
+    tflite_metrics: Mapping[str, float]
+    mistakes: Mistakes | None
+    class_iou: Mapping[str, float]
+
+
+def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
+    """Verifies the files; a text says what they are short of."""
+    from edgenas.run.masks import save_masks
+    from edgenas.run.mistakes import save_mistakes
+    from edgenas.tasks.files import file_outputs, in_memory
+    from edgenas.training import evaluate
+
+    task, test, preprocessing = context.task, context.dataset.test, made.preprocessing
+    equality = float_equality(context, network, made.model, preprocessing)
+    float_metrics = evaluate(made.model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
     of_files = []
-    for content in dict.fromkeys(files.values()):
+    for content in dict.fromkeys(made.files.values()):
         outputs = file_outputs(content, test, task=task, network=network, preprocessing=preprocessing)
         of_files.append((task.metrics(in_memory(test.targets), outputs), content, outputs))
     tflite_metrics, worst, answers = min(of_files, key=lambda one: one[0][task.metric])
-    score_float, score_tflite = float_metrics[task.metric], tflite_metrics[task.metric]
-    if short := accuracy_shortfall(context, score_float, score_tflite):
+    if short := accuracy_shortfall(context, float_metrics[task.metric], tflite_metrics[task.metric]):
         return f"the exported file's {short}"
     mistakes = save_mistakes(context, trial.number, worst, answers)
     ious = save_masks(context, trial.number, worst, answers)
-    figures = [with_quiet(context, one) for one in figures]
-    names = file_names(files)
-    uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
-    for words in over:
-        context.progress.say(f"  {words}; it was asked for by name, so it is written")
+    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious)
+
+
+def _contents(
+    context: RunContext,
+    trial: Trial,
+    network: Network,
+    made: _Made,
+    tested: _Tested,
+    figures: Sequence[DeviceFigures],
+    uses: Sequence[BudgetUse],
+    record: Mapping[str, Any],
+) -> BundleContents:
+    """All that goes into the bundle."""
+    from edgenas.export.bundle.bundle import BundleContents, DataCard
+    from edgenas.run.mistakes import worst_classes
+
+    recipe, task, dataset, names = context.recipe, context.task, context.dataset, made.names
+    several = len(figures) > 1
     space, architecture = context.origin(trial)
-    write_bundle(
-        destination,
-        BundleContents(
-            model=converted,
-            network=network,
-            labels=context.labels,
-            preprocessing=preprocessing,
-            quantization=recipe.export.quantization,
-            words=task.words(dataset, network, preprocessing),
-            metric=task.metric,
-            metrics_float=float_metrics,
-            metrics_tflite=tflite_metrics,
-            test_examples=len(test),
-            data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
-            space=space,
-            architecture=architecture,
-            latency_ms={one.name: one.statistics for one in figures},
-            energy_mj={
-                one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None
-            },
-            provenance={one.name: one.provenance for one in figures},
-            predicted={one.name: one.predicted for one in figures if one.predicted},
-            not_predicted={one.name: one.device.lacks for one in figures if not one.predicted},
-            budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
-            budget_use=nested({use.name: use.to_json() for use in uses}),
-            worst_classes=worst_classes(context, mistakes),
-            class_iou=ious,
-            training=record["settings"] | {"seed": recipe.seed},
-            float_equality=equality,
-            group_convolution=context.first.device.group_convolution,
-            files=names if several else {},
-            board_files=board_files(context, files),
-            other_models={names[device]: files[device] for device in files if names[device] != "model.tflite"},
-        ),
+    return BundleContents(
+        model=made.converted,
+        network=network,
+        labels=context.labels,
+        preprocessing=made.preprocessing,
+        quantization=recipe.export.quantization,
+        words=task.words(dataset, network, made.preprocessing),
+        metric=task.metric,
+        metrics_float=tested.float_metrics,
+        metrics_tflite=tested.tflite_metrics,
+        test_examples=len(dataset.test),
+        data=DataCard(dataset.name, dataset.licence, dataset.source, record["train_images"], _note(context)),
+        space=space,
+        architecture=architecture,
+        latency_ms={one.name: one.statistics for one in figures},
+        energy_mj={one.name: one.measurement.energy.energy_mj for one in figures if one.measurement.energy is not None},
+        provenance={one.name: one.provenance for one in figures},
+        predicted={one.name: one.predicted for one in figures if one.predicted},
+        not_predicted={one.name: one.device.lacks for one in figures if not one.predicted},
+        budget={one.name: one.device.budget for one in figures} if several else context.first.budget,
+        budget_use=nested({use.name: use.to_json() for use in uses}),
+        worst_classes=worst_classes(context, tested.mistakes),
+        class_iou=tested.class_iou,
+        training=record["settings"] | {"seed": recipe.seed},
+        float_equality=tested.equality,
+        group_convolution=context.first.device.group_convolution,
+        files=names if several else {},
+        board_files=board_files(context, made.files),
+        other_models={names[device]: file for device, file in made.files.items() if names[device] != "model.tflite"},
     )
-    devices = {one.name: replace(one.record, file=names[one.name]) for one in figures}
+
+
+def _record(
+    context: RunContext, trial: Trial, made: _Made, tested: _Tested, figures: Sequence[DeviceFigures]
+) -> ExportRecord:
+    """What the run keeps of it."""
     first = figures[0].record
-    shipped = ExportRecord(
+    return ExportRecord(
         done=True,
         trial=trial.number,
-        metric=task.metric,
-        metrics={"float": float_metrics, "tflite": tflite_metrics},
-        top1_float=float_metrics.get("top1"),
-        top1_tflite=tflite_metrics.get("top1"),
+        metric=context.task.metric,
+        metrics={"float": tested.float_metrics, "tflite": tested.tflite_metrics},
+        top1_float=tested.float_metrics.get("top1"),
+        top1_tflite=tested.tflite_metrics.get("top1"),
         latency_kind=first.latency_kind,
         energy_kind=first.energy_kind,
-        devices=devices,
+        devices={one.name: replace(one.record, file=made.names[one.name]) for one in figures},
         measured=first.measured,
-    )
-    context.log.event("exported", **shipped.to_json())
-    context.progress.say(
-        f"shipped: {task.metric} {score_tflite:.4f} ({recipe.export.quantization}) beside {score_float:.4f} (float) on "
-        f"{len(test)} test examples; {'; '.join(one.words() for one in figures)}, {len(converted):,} bytes; saved in "
-        f"{destination}"
-    )
-    if quantized.mixed is not None:
-        _write_sensitivity(context, trial, network, model, quantized.mixed, preprocessing)
-    return replace(
-        shipped,
-        budget_use={use.name: BudgetUseRecord.from_json(use.to_json(), use.name) for use in uses},
-        conversion=quantized.to_json(),
     )
 
 

@@ -28,7 +28,6 @@ from edgenas.spaces.yaml_reading import dump_yaml, parse_document
 from edgenas.study.artifacts import check_place
 from edgenas.study.joining import joined
 from edgenas.study.scheduler import SchedulerFactory
-from edgenas.study.store import StudyStore, open_study
 from edgenas.study.workers import EvaluatorFactory
 
 _NAME_LENGTH = 80
@@ -163,15 +162,3 @@ def _check_inputs(context: RunContext, url: Path | str) -> None:
         raise InputError(f"{url}: not what the study was begun with. {error}") from None
     if remark:
         context.progress.say(f"{url}: {remark}")
-
-
-def study_of(url: Path | str) -> StudyStore:
-    """The study of a run folder or behind a URL. Raises InputError when there is none."""
-    if isinstance(url, str) and "://" in url:
-        return open_study(url)
-    folder = RunFolder(url)
-    if Path(url).is_dir():
-        if not folder.study_path.is_file():
-            raise InputError(f"{url}: holds no study yet; `edgenas search` begins one")
-        return open_study(folder.study_path)
-    return open_study(Path(url))

@@ -22,7 +22,6 @@ from edgenas.study.trial import Trial
 
 #: Our service's one method: JSON ``{"method", "arguments"}`` to ``{"value"}`` or ``{"error", "words"}``.
 SERVICE, METHOD = "edgenas.Study", "Call"
-SCHEME = "grpc://"
 DEFAULT_PORT = 13000
 ERRORS: dict[str, type[EdgeNASError]] = {
     kind.__name__: kind for kind in (InputError, WorkError, NumberTakenError, LostTrialError, StudyExistsError)

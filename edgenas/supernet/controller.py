@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,16 +74,6 @@ class ControllerSettings:
         if progress < self.delay:
             return 0.0
         return float(self.learning_rate * self.growth ** ((progress - self.delay) / (1.0 - self.delay)))
-
-
-class ControlledSpace(Protocol):
-    """What a controller needs of a space."""
-
-    def sample(self, rng: np.random.Generator, count: int) -> Population: ...
-
-    def crossover(self, rng: np.random.Generator, first: Population, second: Population) -> Population: ...
-
-    def one_hot(self, population: Population) -> npt.NDArray[np.float32]: ...
 
 
 class Controller:

@@ -12,8 +12,6 @@ from edgenas.spaces.space.slots import SlotEntry
 from edgenas.supernet.families import Population
 
 Floats = npt.NDArray[np.float64]
-#: What a network costs without training or measuring anything: the baselines that a supernet must beat.
-BASELINES = ("macs", "params", "depth")
 
 
 class NetworkFeatures:
@@ -43,7 +41,7 @@ class NetworkFeatures:
         return np.stack([*counted, *priced], axis=1)
 
     def baselines(self, rows: Population) -> dict[str, Floats]:
-        """(N,) each of :data:`BASELINES`, by name."""
+        """(N,) what a network costs without training or measuring anything, by name: a supernet must beat these."""
         costs = self._costs(rows)
         depth = self._space.population_cost(rows, self._sums["depth"])
         return {"macs": costs["macs"], "params": costs["params"], "depth": depth}

@@ -6,6 +6,7 @@ from collections import Counter
 
 from edgenas.export.expansion import is_taken_apart
 from edgenas.spaces.graph import OpGraph
+from edgenas.spaces.ops import WeightedSum
 
 
 def not_quantize_aware(graph: OpGraph) -> str | None:
@@ -17,6 +18,8 @@ def not_quantize_aware(graph: OpGraph) -> str | None:
     nodes = {node.name: node for node in graph.nodes}
     reads = Counter([*(source for node in graph.nodes for source in node.inputs), *graph.outputs])
     for node in graph.nodes:
+        if isinstance(node.op, WeightedSum):  # becomes products and additions first
+            continue
         before = nodes.get(node.inputs[0])
         folds = before is not None and before.op.traits.has_kernel and reads[before.name] == 1
         if (node.op.traits.normalises and not folds) or is_taken_apart(node.op, *graph.input_shapes(node)):

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgenas.export.keras.builder import build_graph
 from edgenas.export.keras.folding import fold_batch_norms, layer_weights
+from edgenas.export.keras.weighted_sums import fix_weighted_sums
 from edgenas.export.quantization.compression import Compression, CompressionSettings, compressible_ops
 from edgenas.export.quantization.fake_quantization import (
     activation_ranges,
@@ -76,6 +77,7 @@ def prepare(
     if fine_tuning.quantize_aware:
         if calibration is None or not len(calibration):
             raise InputError("quantization-aware training needs calibration images: expected some training images")
+        graph, weights = fix_weighted_sums(graph, weights)
         if problem := not_quantize_aware(graph):
             raise InputError(
                 f"network {network.name!r}: quantization-aware training cannot round what {problem} computes inside; "

@@ -1,35 +1,22 @@
-"""Does a table still hold? A random sample of its blocks is measured again, at its reference clock, and compared.
-
-Blocks that were seen in networks are seen in networks again: chains of the table's blocks, since a table does
-not know its space.
-"""
+"""Does a table still hold? A random sample of its blocks is looked at again, as its rows were made, and compared."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgenas.devices import Device, Measurement, MeasureSettings
-from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.latency.measure.quiet import measure_quiet
-from edgenas.latency.measure.session import Session, by_key
-from edgenas.latency.measure.visits import QuietLatency, QuietSettings, Visits
-from edgenas.latency.predict.calibration import Calibration
-from edgenas.latency.profile.in_networks import sightings_in
-from edgenas.latency.profile.neighbourhoods import chains_through
-from edgenas.latency.profile.operator_counts import count_operators
-from edgenas.latency.profile.standalone import blocks_of
+from edgenas.devices import Device
+from edgenas.latency.costing.devices import costing_of
+from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.table.latency_table import LatencyTable
+from edgenas.latency.table.rebuild import blocks_from
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.signature import parse_signature
 
 THRESHOLD = 0.05
 SAMPLE = 30
@@ -43,14 +30,6 @@ class DriftRow:
     table_ms: float
     now_ms: float
     ratio: float
-
-
-@dataclass(frozen=True)
-class _Now:
-    """What a block takes now, and whether there was a quiet moment to see it in."""
-
-    latency_ms: float
-    quiet: bool = True
 
 
 @dataclass(frozen=True)
@@ -141,14 +120,14 @@ def measure_drift(
         )
     rng = np.random.default_rng(seed)
     blocks = _sample(table, rng, sample)
-    now, failed = _measure(table, device, blocks, settings or QuietSettings(), seed)
+    now = costing_of(device).blocks_now(table, blocks, settings or QuietSettings(), seed)
     rows = tuple(
-        DriftRow(name, table.rows[name].latency_ms, found.latency_ms, found.latency_ms / table.rows[name].latency_ms)
-        for name, found in now.items()
+        DriftRow(name, table.rows[name].latency_ms, now_ms, now_ms / table.rows[name].latency_ms)
+        for name, now_ms in now.latencies_ms.items()
     )
     if not rows:
         raise WorkError(
-            f"none of {len(blocks)} blocks could be measured on {device.name!r}: {next(iter(failed.values()))}"
+            f"none of {len(blocks)} blocks could be measured on {device.name!r}: {next(iter(now.failed.values()))}"
         )
     ratios = np.array([row.ratio for row in rows])
     low, high = np.quantile(ratios, (0.25, 0.75))
@@ -161,9 +140,9 @@ def measure_drift(
         sign_test=sign_test(ratios.tolist()),
         threshold=threshold,
         differences=tuple(table.differences(device.identity(threads=table.threads))),
-        failed=failed,
+        failed=dict(now.failed),
         seconds=time.monotonic() - start,
-        disturbed=sum(not found.quiet for found in now.values()),
+        disturbed=len(now.disturbed),
     )
 
 
@@ -197,75 +176,7 @@ def sign_test(ratios: Sequence[float]) -> float:
 
 def _sample(table: LatencyTable, rng: np.random.Generator, sample: int) -> dict[str, SlotEntry]:
     names = sorted(table.rows)
-    blocks = _parsed([names[place] for place in rng.permutation(len(names))], sample)
+    blocks = blocks_from([names[place] for place in rng.permutation(len(names))], sample)
     if not blocks:
         raise InputError("the table has no block that can be rebuilt from its signature, so nothing can be compared")
     return blocks
-
-
-def _parsed(signatures: Iterable[str], most: float = math.inf) -> dict[str, SlotEntry]:
-    """Blocks that can be rebuilt from their signatures."""
-    blocks: dict[str, SlotEntry] = {}
-    for signature in signatures:
-        if len(blocks) >= most:
-            break
-        with contextlib.suppress(InputError):
-            blocks[signature] = parse_signature(signature)[0]
-    return blocks
-
-
-def _measure(
-    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
-) -> tuple[dict[str, _Now], dict[str, str]]:
-    """What blocks take now, and the device's words about those that it could not run."""
-    in_networks = {name: entry for name, entry in blocks.items() if table.rows[name].networks}
-    models = {
-        name: write_tflite(entry.deployed, table.precision) for name, entry in blocks.items() if name not in in_networks
-    }
-    if device.is_exact:
-        outcomes: Mapping[str, object] = device.measure_many(models, MeasureSettings(in_network=True))
-        now = {name: _Now(outcome.min) for name, outcome in outcomes.items() if isinstance(outcome, Measurement)}
-    else:
-        outcomes = measure_quiet(
-            device, models, settings=settings, seed=seed, threads=table.threads, anchor_ms=table.anchor_ms
-        )
-        now = {
-            name: _Now(found.latency_ms, quiet=found.quiet_visits > 0)
-            for name, found in outcomes.items()
-            if isinstance(found, QuietLatency)
-        }
-    failed = {name: str(outcome) for name, outcome in outcomes.items() if name not in now}
-    if in_networks:
-        seen = _now_in_networks(table, device, in_networks, settings, seed)
-        now |= seen
-        failed |= {name: "not told apart in networks any more" for name in in_networks if name not in seen}
-    return now, failed
-
-
-def _now_in_networks(
-    table: LatencyTable, device: Device, blocks: Mapping[str, SlotEntry], settings: QuietSettings, seed: int
-) -> dict[str, _Now]:
-    neighbours = _parsed(name for name, row in table.rows.items() if row.networks)
-    networks = chains_through(neighbours, blocks, np.random.default_rng(seed))
-    by_operator = dataclasses.replace(settings, operators_above=0.0)
-    counts = count_operators(
-        device,
-        networks,
-        blocks_of(networks, table.precision).values(),
-        precision=table.precision,
-        threads=table.threads,
-        settings=by_operator,
-    )
-    if counts is None:
-        return {}
-    session = Session(device, table.precision, table.threads, Visits(by_operator, table.anchor_ms), seed=seed)
-    seen = sightings_in(session, by_key(networks, table.precision), counts)
-    cache_misses = (table.calibration or Calibration()).cache_misses
-
-    def now(name: str) -> _Now:
-        """As the row is: without what slow networks add."""
-        missed = table.rows[name].cache_miss_ms
-        warm = [each.latency_ms - missed * cache_misses.share(each.network_ms) for each in seen[name]]
-        return _Now(float(np.mean(warm)), quiet=any(each.visits for each in seen[name]))
-
-    return {name: now(name) for name in blocks if name in seen}

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgenas.devices import Device, Measurement, MeasurementError
+from edgenas.devices import Device
 from edgenas.devices.device import Model
-from edgenas.export.figure import common_kind
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.latency.check.device_drift import DeviceDrift, tell_drift
-from edgenas.latency.measure.quiet import visit_in_rounds
-from edgenas.latency.measure.visits import THOROUGH, QuietLatency, QuietSettings, Visit, Visits
+from edgenas.latency.check.device_drift import DeviceDrift
+from edgenas.latency.costing.devices import costing_of
+from edgenas.latency.measure.visits import QuietLatency, QuietSettings
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
-from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.profile.progress import ProgressCallback
 from edgenas.latency.profile.reference_networks import reference_networks, table_for
 from edgenas.latency.table.latency_table import LatencyTable
 from edgenas.spaces.errors import InputError, WorkError
@@ -146,24 +144,16 @@ def validate(
     predicted = predictor.population(space, population)
     decoded = [space.decode(row) for row in population]
     models: dict[str, Model] = {str(i): write_tflite(each.graph, table.precision) for i, each in enumerate(decoded)}
-    if device.is_exact:
-        architectures = [str(space.architecture(row)) for row in population]
-        found = _simulated(device, models, architectures, predicted)
-        return dataclasses.replace(
-            found,
-            statistic=table.statistic,
-            table_error=predictor.error,
-            seed=seed,
-            seconds=time.monotonic() - start,
-            fast=fast,
-        )
     references = reference_networks(space, table)
     models |= {f"reference {i}": write_tflite(each.graph, table.precision) for i, (each, _) in enumerate(references)}
-
-    visits = Visits(settings, table.anchor_ms, effort=dict.fromkeys(models, THOROUGH))
-    _visit(device, models, visits, rng, table.threads, progress)
-    told = seen_networks(visits, len(decoded), references)
-    now = np.array([each.latency_ms for each in told.seen])
+    costing = costing_of(device)
+    found = costing.latencies(
+        models, settings, rng=rng, threads=table.threads, anchor_ms=table.anchor_ms, progress=progress
+    )
+    if found.errors:
+        words = next(iter(found.errors.values()))
+        raise WorkError(f"{len(found.errors)} of {len(models)} models have no latency on {device.name!r}: {words}")
+    told = seen_networks(found.found, len(decoded), references, costing.drift)
     return Validation(
         accuracy=Accuracy.of(predicted, told.measured_ms),
         rows=tuple(
@@ -177,89 +167,41 @@ def validate(
             for row, guess, latency, each in zip(population, predicted, told.measured_ms, told.seen, strict=True)
         ),
         statistic=table.statistic,
-        now=Accuracy.of(predicted, now),
+        now=Accuracy.of(predicted, np.array([each.latency_ms for each in told.seen])),
         unadjusted=Accuracy.of(predicted, np.array([each.fastest_ms for each in told.seen])),
-        clock=visits.session_anchor_ms / table.anchor_ms,
+        clock=found.clock,
         drift=told.drift,
         table_error=predictor.error,
         seed=seed,
         seconds=time.monotonic() - start,
         fast=fast,
+        kind=found.kind,
     )
-
-
-def _visit(
-    device: Device,
-    models: Mapping[str, Model],
-    visits: Visits,
-    rng: np.random.Generator,
-    threads: int,
-    progress: ProgressCallback | None,
-) -> None:
-    """Quiet visits to all models. Raises WorkError when one of them cannot be measured."""
-    enough = visits.settings.visits
-    report = Reporter(progress, f"measuring {len(models)} networks", len(models) * enough)
-    done = dict.fromkeys(models, 0)
-
-    def on_visit(name: str, visit: Visit) -> None:
-        done[name] = min(done[name] + 1, enough)
-        report(sum(done.values()))
-
-    errors = visit_in_rounds(device, models, visits, rng=rng, threads=threads, on_visit=on_visit)
-    if errors:
-        raise WorkError(f"{len(errors)} of {len(models)} models could not be measured: {next(iter(errors.values()))}")
 
 
 @dataclass(frozen=True)
 class SeenNetworks:
-    """What visits told of networks: ``measured_ms`` is as it would have been then, without a small ``drift``."""
+    """What was told of networks: ``measured_ms`` is as it would have been then, without a small ``drift``."""
 
     seen: list[QuietLatency]
     measured_ms: NDArray[np.float64]
     drift: DeviceDrift | None
 
 
-def seen_networks(visits: Visits, count: int, references: Sequence[tuple[Network, float]]) -> SeenNetworks:
-    """From visits to ``count`` networks (by their places) and to those that were measured when the table was made."""
-    latencies = visits.latencies(visits.by_model)
+def seen_networks(
+    latencies: Mapping[str, QuietLatency],
+    count: int,
+    references: Sequence[tuple[Network, float]],
+    drift_of: Callable[[Sequence[float], Sequence[float]], DeviceDrift | None],
+) -> SeenNetworks:
+    """From latencies of ``count`` networks (by their places) and of those that the table was calibrated with."""
     now_ms = [latencies[f"reference {place}"].latency_ms for place in range(len(references))]
-    drift = tell_drift(np.array([then for _, then in references]), np.array(now_ms)) if references else None
+    drift = drift_of([then for _, then in references], now_ms)
     seen = [latencies[str(place)] for place in range(count)]
     measured = np.array([each.latency_ms for each in seen])
     if drift is not None and drift.is_small:
         measured = measured / drift.ratio
     return SeenNetworks(seen, measured, drift)
-
-
-def _simulated(
-    device: Device, models: dict[str, Model], architectures: list[str], predicted: NDArray[np.float64]
-) -> Validation:
-    """Networks on a device that always gives the same number: asked once, and nothing drifts."""
-    outcomes = device.measure_many(models)
-    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, MeasurementError)]
-    if errors:
-        raise WorkError(f"{len(errors)} of {len(models)} models have no latency here: {errors[0]}")
-    found = [outcome for outcome in outcomes.values() if isinstance(outcome, Measurement)]
-    latencies = [outcome.min for outcome in found]
-    kind = common_kind(outcome.provenance.kind for outcome in found)
-    rows = tuple(
-        ValidationRow(architecture, float(f"{guess:.5g}"), float(f"{latency:.5g}"), latency, 1)
-        for architecture, guess, latency in zip(architectures, predicted, latencies, strict=True)
-    )
-    accuracy = Accuracy.of(predicted, np.array(latencies))
-    return Validation(
-        accuracy,
-        rows,
-        "",
-        accuracy,
-        accuracy,
-        clock=1.0,
-        drift=DeviceDrift(1.0),
-        table_error={},
-        seed=0,
-        seconds=0.0,
-        kind=kind,
-    )
 
 
 def spearman(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:

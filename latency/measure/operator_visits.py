@@ -40,11 +40,6 @@ class OperatorVisit:
         return np.array(self.operators_us) + _CUT_OFF
 
     @property
-    def least_ms(self) -> float:
-        """What each operator's fastest run adds up to."""
-        return float(self.times_us.min(axis=0).sum() / 1e3)
-
-    @property
     def runs_ms(self) -> NDArray[np.float64]:
         """(runs,) what operators add up to."""
         return np.asarray(self.times_us.sum(axis=1) / 1e3)

@@ -8,7 +8,7 @@ moments, and what was not quiet is visited again (:mod:`edgenas.latency.measure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgenas.devices import Device, Measurement, MeasurementError, MeasureSettin
 from edgenas.devices.device import Model
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency.measure.operator_visits import OperatorVisit
+from edgenas.latency.measure.quietness import PROBED_MODELS, QUIET_VISITS
 from edgenas.latency.measure.visits import THOROUGH, QuietLatency, QuietSettings, Visit, Visits
 from edgenas.spaces.blocks import FusedInvertedBottleneck
 
@@ -78,12 +79,24 @@ def visit_in_rounds(
                 timeout_seconds=settings.timeout_seconds,
                 inputs=settings.inputs,
             )
-            passes = max(1, _VISITS_PER_PROCESS // len(todo))
-            enough = {name: max(1, round(visits.effort.get(name, 1.0) * settings.visits)) for name in todo}
-            shuffled = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
-            order = [(turn, name) for turn, name in shuffled if turn < enough[name]]
+            order = _order(todo, visits, rng)
             device.measure_many({f"{turn} {name}": models[name] for turn, name in order}, measure_settings, record)
+            visits.look_whether_quiet()
     return errors
+
+
+def _order(todo: Sequence[str], visits: Visits, rng: np.random.Generator) -> list[tuple[int, str]]:
+    """The visits of the next process, as (how often before in this process, model): shuffled, each model in turn.
+
+    Before anybody knows whether the device is quiet, a few models are visited just twice.
+    """
+    if visits.can_tell_quiet and len(todo) >= PROBED_MODELS:
+        chosen = [todo[index] for index in rng.permutation(len(todo))[:PROBED_MODELS]]
+        return [(turn, name) for turn in range(QUIET_VISITS) for name in chosen]
+    passes = 1 if visits.is_quiet else max(1, _VISITS_PER_PROCESS // len(todo))
+    enough = {name: max(1, round(visits.effort.get(name, 1.0) * visits.settings.visits)) for name in todo}
+    shuffled = [(turn, todo[index]) for turn in range(passes) for index in rng.permutation(len(todo))]
+    return [(turn, name) for turn, name in shuffled if turn < enough[name]]
 
 
 def measure_quiet(

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgenas.latency.measure.clock import Clock
 from edgenas.latency.measure.operator_visits import OperatorVisit, QuietSum, quiet_sum
+from edgenas.latency.measure.quietness import QUIET_VISITS, tells_quiet
 from edgenas.spaces.errors import InputError
 
 #: (fastest run of the chunk, anchor before, anchor after), all in ms.
@@ -66,6 +67,8 @@ class QuietSettings:
     operators_above: float = 0.0005
     operator_seconds: float = 0.04
     tolerance: float = 1.27
+    #: Whether a quiet device (:mod:`edgenas.latency.measure.quietness`) is visited less often.
+    spares_quiet: bool = True
     timeout_seconds: float = 60.0
     #: What inputs are fed (:attr:`edgenas.devices.MeasureSettings.inputs`).
     inputs: tuple[Mapping[str, Any], ...] = ()
@@ -106,7 +109,8 @@ class Visits:
 
     ``anchor_ms`` is the anchor's reference time where it is known from before, such as a table's; without it, the
     session sets its own, and a machine that is disturbed all the time passes for quiet. ``effort`` tells how many times
-    as often as the settings ask a model is visited, where that is not once.
+    as often as the settings ask a model is visited, where that is not once. ``is_quiet`` tells whether the device needs
+    nothing of all that; None while nobody knows.
     """
 
     settings: QuietSettings
@@ -115,6 +119,7 @@ class Visits:
     by_model: dict[str, list[Visit]] = field(default_factory=dict)
     fastest_anchor_ms: float = float("inf")
     clock: Clock = field(default_factory=Clock)
+    is_quiet: bool | None = None
     _places: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,6 +132,16 @@ class Visits:
         self.by_model.setdefault(name, []).append(visit)
         self._places.setdefault(name, []).append(self.clock.note(anchor_ms))
         self.fastest_anchor_ms = min(self.fastest_anchor_ms, anchor_ms)
+
+    @property
+    def can_tell_quiet(self) -> bool:
+        """Whether it would spare visits to know whether the device is quiet, which nobody does yet."""
+        return self.is_quiet is None and self.settings.spares_quiet and self.settings.visits > QUIET_VISITS
+
+    def look_whether_quiet(self) -> None:
+        """Tells from all visits so far whether the device is quiet."""
+        if self.settings.spares_quiet and self.settings.visits > QUIET_VISITS:
+            self.is_quiet = tells_quiet(self.by_model)
 
     @property
     def _limit(self) -> float:
@@ -147,6 +162,8 @@ class Visits:
             if name not in self.by_model:
                 return True
             times = self.effort.get(name, 1.0)
+            if self.is_quiet:
+                return len(self.by_model[name]) < min(math.ceil(times * QUIET_VISITS), QUIET_VISITS)
             visits, seen = len(self.by_model[name]), self._latency(name, reference=1.0)
             if visits >= times * self.settings.max_visits or seen.quiet_visits >= times * self.settings.visits:
                 return False

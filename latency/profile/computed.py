@@ -27,14 +27,13 @@ from edgenas.latency.measure.session import by_key, digest
 from edgenas.latency.predict.calibration import Calibration
 from edgenas.latency.predict.memory import MEMORY_COSTS, MemoryFit, fit_memory, together
 from edgenas.latency.profile.computed_in_networks import compute_in_networks
-from edgenas.latency.profile.neighbourhoods import Neighbourhoods
+from edgenas.latency.profile.job import ProfileJob, ProfileResult
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
 from edgenas.latency.profile.standalone import blocks_of
 from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.error_figures import error_figures
-from edgenas.latency.table.latency_table import COMPUTED_PROTOCOL, LatencyTable, Row, default_table_path
-from edgenas.spaces.entry import SlotEntry
-from edgenas.spaces.errors import InputError, WorkError
+from edgenas.latency.table.latency_table import COMPUTED_PROTOCOL, LatencyTable, Row
+from edgenas.spaces.errors import WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.network import Network
 
@@ -42,46 +41,25 @@ from edgenas.spaces.network import Network
 _BATCH = 200
 
 
-@dataclasses.dataclass(frozen=True)
-class ComputedProfile:
-    """A saved table, which signatures were simulated for it, and the device's words about those that it cannot run."""
+def profile_computed(job: ProfileJob) -> ProfileResult:
+    """Computes the signatures that the table lacks, and fits its constant on whole networks.
 
-    table: LatencyTable
-    path: Path
-    simulated: frozenset[str]
-    failed: Mapping[str, MeasurementError]
-
-
-def profile_computed(
-    entries: Mapping[str, SlotEntry],
-    device: Device,
-    *,
-    precision: str,
-    table_path: Path | None = None,
-    networks: Sequence[Network] = (),
-    fresh: bool = False,
-    neighbourhoods: Neighbourhoods | None = None,
-    progress: ProgressCallback | None = None,
-) -> ComputedProfile:
-    """Simulates the signatures that the table lacks, and fits its constant on whole networks.
-
-    A table that another version of the simulation made is made anew. Raises InputError for a precision that the
-    device does not run, WorkError when it can run no block at all.
+    A table that another version of the computation made is made anew. Raises WorkError when the device can run no
+    block at all.
     """
-    if precision not in device.precisions:
-        raise InputError(f"device {device.name!r} runs {', '.join(device.precisions)}, not {precision}")
-    path = table_path or default_table_path(device.name, precision)
+    start = time.monotonic()
+    entries, device, precision, networks, path = job.entries, job.device, job.precision, job.networks, job.path
     identity = device.identity()
-    table = None if fresh else _existing(path, precision, identity, device)
+    table = None if job.fresh else _existing(path, precision, identity, device)
     table = table or _empty(precision, identity)
     blocks = {**entries, **blocks_of(networks, precision)}
     graphs = {signature: entry.deployed for signature, entry in blocks.items() if signature not in table.rows}
     seen: dict[str, Row] = {}
-    if device.tells_shares and neighbourhoods is not None:
+    if device.tells_shares and job.neighbourhoods is not None:
         lacking = {signature: entry for signature, entry in entries.items() if signature in graphs}
-        seen = compute_in_networks(lacking, entries, device, precision, neighbourhoods, progress).rows
+        seen = compute_in_networks(lacking, entries, device, precision, job.neighbourhoods, job.progress).rows
         graphs = {signature: graph for signature, graph in graphs.items() if signature not in seen}
-    rows, failed = _simulate(graphs, device, precision, progress)
+    rows, failed = _simulate(graphs, device, precision, job.progress)
     rows |= seen
     if failed and not rows and not table.rows:
         raise WorkError(f"{device.name!r} can run none of these blocks: {next(iter(failed.values()))}")
@@ -93,7 +71,9 @@ def profile_computed(
         table = dataclasses.replace(table, energy=_energy(table, wholes, device)).marked(entries, of)
     table = LatencyTable.load(table.save(path)).for_calibration(of)
     missing = {signature: error for signature, error in failed.items() if signature in entries}
-    return ComputedProfile(table, path, frozenset(rows) & frozenset(entries), missing)
+    computed = len(rows.keys() & entries.keys())
+    reused = len(entries) - computed - len(missing)
+    return ProfileResult(table, path, len(entries), computed, reused, time.monotonic() - start, missing)
 
 
 def _simulate(

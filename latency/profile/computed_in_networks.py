@@ -55,18 +55,19 @@ def compute_in_networks(
     blocks: Mapping[str, SlotEntry],
     device: Device,
     precision: str,
-    neighbourhoods: Neighbourhoods,
+    neighbourhoods: Neighbourhoods | None,
     progress: ProgressCallback | None = None,
 ) -> InNetworks:
     """Rows of the wanted blocks out of all ``blocks`` of a space.
 
     Blocks of one input are seen in chains that hold each of them a few times, or once where they are large, since a
-    compiler's time goes by weights; others in random networks of their space.
+    compiler's time goes by weights; others in random networks of their space, if that is known.
     """
-    rng = np.random.default_rng(neighbourhoods.seed)
+    rng = np.random.default_rng(0 if neighbourhoods is None else neighbourhoods.seed)
     chains = [each for _ in range(_rounds(wanted, precision)) for each in chains_of(wanted, blocks, rng, precision)]
     joins = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
-    networks = by_key([*chains, *neighbourhoods.around(joins, 1)], precision)
+    around = [] if neighbourhoods is None else neighbourhoods.around(joins, 1)
+    networks = by_key([*chains, *around], precision)
     report = Reporter(progress, f"compiling {len(networks)} networks for {len(wanted)} blocks", len(networks))
     seen: dict[str, list[OperatorShare]] = defaultdict(list)
     graphs: dict[str, OpGraph] = {}

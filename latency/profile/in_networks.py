@@ -115,6 +115,8 @@ def _shuffled(networks: Mapping[str, Network], seed: int) -> dict[str, Network]:
 def _measure_disturbed(session: Session, networks: Mapping[str, Network]) -> None:
     """Visits those again that were disturbed nearly whenever they were visited: minutes later, they may not be."""
     visits = session.visits
+    if visits.is_quiet:
+        return
 
     def is_disturbed(key: str) -> bool:
         enough = visits.effort.get(key, 1.0) * visits.settings.visits

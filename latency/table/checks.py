@@ -29,7 +29,7 @@ def warn_about(table: LatencyTable, device: Device, source: str = "the latency t
             )
     if table.calibration is None or table.calibration.mape is None:
         warnings.append(f"{source} was not calibrated with whole networks: its error is not known")
-    days = _age_days(table.created)
+    days = _age_days(table.created) if table.networks_kind == "measured" else None  # what is computed does not age
     if days is not None and days > _OLD_DAYS:
         warnings.append(f"{source} is {days} days old: `edgenas table drift` tells whether it still holds")
     return warnings

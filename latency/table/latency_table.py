@@ -44,7 +44,9 @@ _TEXT_KEYS = ("device", "precision", "runtime", "runtime_version", "protocol", "
 _KINDS: Mapping[str, Kind] = {"simulated": "simulated", "modelled": "modelled"}
 #: How a table of a device that always gives the same number is made; its protocol says of which kind that number is.
 COMPUTED_PROTOCOL = "each block inside a network, a constant for what a network costs besides"
-#: Statistic of a table that knows energies alone: the column ``latency_ms`` is empty then.
+#: Statistic of a table of measured latencies.
+QUIET = "quiet_min"
+#: Statistic of a table that knows energies only: the column ``latency_ms`` is empty then.
 UNKNOWN_LATENCY = "none"
 _OPTIONAL_KEYS = ("cpu_model", "governor", "frequency_mhz", "temperature_c", "system", "kind")
 
@@ -70,7 +72,7 @@ class LatencyTable:
     created: str
     rows: Mapping[str, Row] = field(default_factory=dict)
     calibration: Calibration | None = None
-    statistic: str = "quiet_min"
+    statistic: str = QUIET
     cpu_model: str | None = None
     governor: str | None = None
     frequency_mhz: str | None = None

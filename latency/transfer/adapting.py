@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgenas.devices import Device, Measurement, MeasurementError
+from edgenas.devices import Device
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.latency.measure.quiet import visit_in_rounds
-from edgenas.latency.measure.visits import THOROUGH, QuietSettings, Visit, Visits
+from edgenas.latency.costing.devices import costing_of
+from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.profile.energies import modelled_energies
-from edgenas.latency.profile.progress import ProgressCallback, Reporter
+from edgenas.latency.profile.progress import ProgressCallback
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.latency.transfer.adaptation import (
     LEAST_NETWORKS,
@@ -26,7 +25,6 @@ from edgenas.latency.transfer.adaptation import (
     fit_adaptation,
 )
 from edgenas.spaces.errors import InputError, WorkError
-from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
 
 
@@ -84,23 +82,25 @@ def adapt_profile(
     settings = settings or QuietSettings()
     splitter = Splitter(source)
     chosen, architectures = choose_networks(space, splitter, networks, seed=seed)
-    latencies, anchor_ms, failed = _measure(device, chosen, source.precision, threads, settings, seed, progress)
-    known = [place for place, latency in enumerate(latencies) if latency is not None]
+    costing = costing_of(device)
+    models = {str(place): write_tflite(network.graph, source.precision) for place, network in enumerate(chosen)}
+    seen = costing.latencies(models, settings, rng=np.random.default_rng(seed), threads=threads, progress=progress)
+    known = [place for place in range(len(chosen)) if str(place) in seen.found]
     if len(known) < LEAST_NETWORKS:
         raise WorkError(
             f"only {len(known)} of {networks} networks could be measured on {device.name!r}: "
-            f"{next(iter(failed), 'no reason given')}; nothing was written"
+            f"{next(iter(seen.errors.values()), 'no reason given')}; nothing was written"
         )
     parts = np.array([splitter.network(chosen[place]) for place in known])
-    adaptation = fit_adaptation(parts, np.array([latencies[place] for place in known], np.float64))
+    adaptation = fit_adaptation(parts, np.array([seen.found[str(place)].latency_ms for place in known]))
     identity = device.identity(threads=threads)
     table = adapted_table(
         adaptation,
         splitter,
         identity,
-        anchor_ms=float(f"{anchor_ms:.5g}"),
-        protocol=identity.kind if device.is_exact else settings.protocol,
-        statistic=identity.kind if device.is_exact else source.statistic,
+        anchor_ms=float(f"{seen.reference_ms:.5g}"),
+        protocol=costing.protocol(settings),
+        statistic=costing.statistic,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
     table = LatencyTable.load(table.save(path))
@@ -116,35 +116,3 @@ def refuse_overwriting(path: Path, fresh: bool) -> None:
             f"{path}: is a measured table, which an adapted one must not replace: name another file with --table, or "
             f"give --fresh"
         )
-
-
-def _measure(
-    device: Device,
-    networks: Sequence[Network],
-    precision: str,
-    threads: int,
-    settings: QuietSettings,
-    seed: int,
-    progress: ProgressCallback | None,
-) -> tuple[list[float | None], float, list[MeasurementError]]:
-    """Quiet latencies in ms (None where it failed), the anchor's time at their clock, and the errors."""
-    models = {str(place): write_tflite(network.graph, precision) for place, network in enumerate(networks)}
-    if device.is_exact:
-        outcomes = device.measure_many(models)
-        errors = [outcome for outcome in outcomes.values() if isinstance(outcome, MeasurementError)]
-        simulated = [outcome.min if isinstance(outcome, Measurement) else None for outcome in outcomes.values()]
-        return simulated, 1.0, errors
-    visits = Visits(settings, effort=dict.fromkeys(models, THOROUGH))
-    report = Reporter(progress, f"measuring {len(models)} networks", len(models) * settings.visits)
-    done = dict.fromkeys(models, 0)
-
-    def on_visit(name: str, visit: Visit) -> None:
-        done[name] = min(done[name] + 1, settings.visits)
-        report(sum(done.values()))
-
-    failed = visit_in_rounds(
-        device, models, visits, rng=np.random.default_rng(seed), threads=threads, on_visit=on_visit
-    )
-    found = visits.latencies(name for name in models if name not in failed)
-    latencies = [found[name].latency_ms if name in found else None for name in models]
-    return latencies, visits.reference_ms, list(failed.values())

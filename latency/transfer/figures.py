@@ -29,11 +29,6 @@ class GivenFigures:
     energy_mj: Array
 
     @property
-    def has_latency(self) -> bool:
-        """Whether any latency was given."""
-        return not bool(np.isnan(self.latency_ms).all())
-
-    @property
     def has_energy(self) -> bool:
         """Whether any energy was given."""
         return not bool(np.isnan(self.energy_mj).all())

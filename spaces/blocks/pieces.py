@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder
@@ -13,6 +14,8 @@ from edgenas.spaces.tensor import Shape
 KERNELS = (1, 3, 5, 7)
 #: Nothing in a network (filters, classes, strides) is larger: what is, is a slip of the pen, and would take gigabytes.
 MOST_WHOLE = 1_000_000
+_BATCH_NORM = BatchNorm()
+_activation = cache(Activation)
 
 
 def check_positive(owner: str, **values: int | float) -> None:
@@ -66,8 +69,8 @@ def image_shape(owner: str, shape: Shape) -> tuple[int, int, int]:
 
 def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activation: str) -> str:
     """A convolution, its batch normalisation, and an activation unless it is ``linear``."""
-    out = builder.add(f"{name}_bn", BatchNorm(), builder.add(f"{name}_conv", conv, source))
-    return out if activation == "linear" else builder.add(f"{name}_act", Activation(activation), out)
+    out = builder.add(f"{name}_bn", _BATCH_NORM, builder.add(f"{name}_conv", conv, source))
+    return out if activation == "linear" else builder.add(f"{name}_act", _activation(activation), out)
 
 
 def squeeze_excite(builder: GraphBuilder, source: str, squeezed: int, gate: str, activation: str = "relu") -> str:

@@ -12,6 +12,7 @@ keyed by the class. Whoever reads ops asks for their :class:`Traits`, never for 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -70,7 +71,10 @@ class Op(ABC):
 
     def output(self, *inputs: Shape) -> TensorSpec:
         """Spec of the only output. Raises InputError when the op does not fit the inputs."""
-        specs = tuple([TensorSpec.of(shape) for shape in inputs])
+        return self.output_of([TensorSpec.of(shape) for shape in inputs])
+
+    def output_of(self, specs: Sequence[TensorSpec]) -> TensorSpec:
+        """The same of specs."""
         count, dtype = self.input_count, self.input_dtype
         if count is None and not specs:
             raise InputError(f"{type(self).__name__} reads one tensor or more, not none")
@@ -79,7 +83,8 @@ class Op(ABC):
         for spec in specs:
             if dtype != spec.dtype and dtype != "any":
                 raise InputError(f"{type(self).__name__} takes {dtype}, not {spec!r} of {spec.dtype}")
-        return TensorSpec(self.output_shape(*specs), self.output_dtype(*specs))
+        shape, made = self.output_shape(*specs), self.output_dtype(*specs)
+        return shape if isinstance(shape, TensorSpec) and shape.dtype == made else TensorSpec(shape, made)
 
     @abstractmethod
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -49,6 +49,7 @@ class SlotBuilder:
         self._decisions = decisions
         self._sizes = [len(decision.options) for decision in decisions]
         self._file = file
+        self._blocks: dict[tuple[Any, ...], Block] = {}
         self._entries: dict[tuple[Any, ...], SlotEntry] = {}
         self._distinct: dict[SlotEntry, SlotEntry] = {}
         self._specs: list[TensorSpec | None] = [None]  # the number 0 is GONE
@@ -110,10 +111,10 @@ class SlotBuilder:
         return lookup(self._values[source], columns, count)
 
     def number(self, spec: TensorSpec) -> int:
-        if spec not in self._numbers:
-            self._numbers[spec] = len(self._specs)
+        number = self._numbers.setdefault(spec, len(self._specs))
+        if number == len(self._specs):
             self._specs.append(spec)
-        return self._numbers[spec]
+        return number
 
     def _splits(self, position: Position, fixed: dict[int, int]) -> Iterator[tuple[dict[int, int], tuple[int, ...]]]:
         """Options of searched inputs and blocks that are fixed for one table, and that table's decisions."""
@@ -176,10 +177,14 @@ class SlotBuilder:
 
     def entry(self, block: type[Block], fields: Mapping[str, Scalar], specs: tuple[TensorSpec, ...]) -> SlotEntry:
         """A block on its inputs. Raises InputError when it does not fit them."""
-        key = (block, specs, tuple((name, type(value), value) for name, value in fields.items()))
+        of_block = (block, tuple([(name, type(value), value) for name, value in fields.items()]))
+        key = (of_block, specs)
         entry = self._entries.get(key)
         if entry is None:
-            entry = SlotEntry(block(**fields), specs)
+            made = self._blocks.get(of_block)
+            if made is None:
+                made = self._blocks[of_block] = block(**fields)
+            entry = SlotEntry(made, specs)
             entry = self._distinct.setdefault(entry, entry)
             entry.block.check_count(len(specs))
             if len(entry.graph.output_shapes) != 1:
@@ -236,7 +241,9 @@ class _Part:
             self.rows = builder.rows(needed, fixed)
         except InputError as error:
             raise InputError(f"{builder.at(position)}: {error}") from None
-        self._entries: dict[SlotEntry, int] = {}
+        self._entries: list[SlotEntry] = []
+        self._places: dict[int, int] = {}
+        """Of each entry among them, by its identity: equal ones are the same, see :meth:`SlotBuilder.entry`."""
         self._problems: dict[int, dict[str, None]] = {}
         self._work_out()
         for number, texts in self._problems.items():
@@ -318,7 +325,10 @@ class _Part:
 
     def _node(self, entry: SlotEntry) -> tuple[int, int, int]:
         output = self._builder.number(entry.graph.output_shapes[0])
-        return NODE, output, self._entries.setdefault(entry, len(self._entries))
+        place = self._places.setdefault(id(entry), len(self._entries))
+        if place == len(self._entries):
+            self._entries.append(entry)
+        return NODE, output, place
 
     def _refuse(self, choice: PositionChoice, problems: list[str]) -> None:
         position = self._position

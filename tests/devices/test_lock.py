@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from edgenas.devices import Device, DeviceSpec, MeasureSettings, Provenance
+from edgenas.devices import Device, DeviceSpec, Measurement, MeasureSettings, Provenance
 from edgenas.devices.device import MeasurementOutcome, Model, device_from_spec
+from edgenas.devices.kinds.computed import ComputedDevice
 from edgenas.devices.lock import PATIENCE_VARIABLE, exclusive
 from edgenas.spaces.errors import InputError, WorkError
 
 HOLDER = """
 import sys
+from edgenas.devices.kinds.computed import ComputedDevice
 from edgenas.devices.lock import exclusive
 with exclusive("board", ["board"]):
     print("held", flush=True)
@@ -51,8 +53,14 @@ class Board(Device):
         return {}
 
 
-class ComputedBoard(Board):
-    is_exact = True
+class ComputedBoard(ComputedDevice):
+    """Needs nobody to wait."""
+
+    def identity(self, *, threads: int = 1) -> Provenance:
+        return Provenance("modelled", "board", "none", "0")
+
+    def compute(self, model: bytes, *, in_network: bool) -> Measurement:
+        raise NotImplementedError
 
 
 def test_a_second_process_waits_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:

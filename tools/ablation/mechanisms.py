@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from edgenas.latency.check import validation
 from edgenas.latency.check.device_drift import DeviceDrift
+from edgenas.latency.costing import measured
 from edgenas.latency.measure import operator_visits, visits
 from edgenas.latency.measure.clock import Clock
 from edgenas.latency.measure.visits import Visits
@@ -83,7 +83,7 @@ MECHANISMS = (
     Mechanism(
         "drift",
         "what all networks take more or less since then is taken out",
-        _off(_each, validation, "tell_drift", _no_drift),
+        _off(_each, measured, "tell_drift", _no_drift),
     ),
 )
 EVERYTHING_ON: Callable[[], AbstractContextManager[Any]] = nullcontext

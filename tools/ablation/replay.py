@@ -13,6 +13,7 @@ from ablation.recording import Recording, needed_entries
 from edgenas.devices import Device, DeviceSpec, Measurement, MeasureSettings, Provenance
 from edgenas.devices.device import MeasurementOutcome, Model
 from edgenas.latency.check.validation import SeenNetworks, distinct_population, seen_networks
+from edgenas.latency.costing.measured import MeasuredCosting
 from edgenas.latency.measure.operator_visits import OperatorVisit
 from edgenas.latency.measure.session import Session, by_key, digest
 from edgenas.latency.measure.visits import QuietSettings, Visit, Visits
@@ -145,7 +146,9 @@ class Replay:
     def seen(self, table: LatencyTable) -> SeenNetworks:
         """What the validation's visits tell for a table, its own or that of another time."""
         visits = _noted(Visits(table.visit_settings(), table.anchor_ms), self._seen)
-        return seen_networks(visits, len(self.validated), reference_networks(self.space, table))
+        measured = MeasuredCosting(ReplayDevice([], self.precision))
+        references = reference_networks(self.space, table)
+        return seen_networks(visits.latencies(visits.by_model), len(self.validated), references, measured.drift)
 
     def predicted_ms(self, table: LatencyTable) -> np.ndarray:
         """What a table says of the validated networks."""

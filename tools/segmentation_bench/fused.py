@@ -14,6 +14,7 @@ from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.spaces.blocks import LabelMap
 from edgenas.spaces.network import Network, Node
+from edgenas.spaces.references import reference_network
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.evaluation import derived_seed
 from edgenas.tasks.files import file_metrics
@@ -33,25 +34,27 @@ def with_end(network: Network, end: str) -> Network:
     return Network(f"{network.name} {end}", learned.inputs, (*learned.nodes, node), ("labels",))
 
 
+def networks(size: tuple[int, int]) -> dict[str, Network]:
+    """Two networks for CamVid in this size, and Autoseg-EdgeTPU as it is published: 512 px, 32 classes."""
+    space = SearchSpace.load(SMALL_SPACE, input_shape=(*size, 3), classes=11)
+    cheapest = space.cheapest(space.cost_arrays(lambda entry: float(entry.graph.macs)))[0]
+    where = f"at {size[0]}x{size[1]}, 11 classes"
+    return {
+        f"deeplab 0.5 {where}": deeplab(0.5, (*size, 3), 11),
+        f"small_autoseg, the smallest, {where}": space.decode(cheapest),
+        "autoseg_xs at 512x512, 32 classes": reference_network("autoseg_xs"),
+    }
+
+
 def latencies(size: tuple[int, int], settings: Any, seed: int) -> dict[str, dict[str, Any]]:
     """Untrained int8 networks with each end, measured side by side: by network and end ``{"quiet_ms", ...}``."""
-    classes = 11
-    space = SearchSpace.load(SMALL_SPACE, input_shape=(*size, 3), classes=classes)
-    cheapest = space.cheapest(space.cost_arrays(lambda entry: float(entry.graph.macs)))[0]
-    networks = {"deeplab 0.5": deeplab(0.5, (*size, 3), classes), "small_autoseg, the smallest": space.decode(cheapest)}
-    models = {
-        f"{name}, {end}": write_tflite(with_end(network, end).graph, "int8")
-        for name, network in networks.items()
-        for end in ENDS
-    }
-    found = measure_side_by_side(get_device("local-cpu"), models, settings=settings, seed=seed)
     rows: dict[str, dict[str, Any]] = {}
-    for name in networks:
-        rows[name] = {"size": list(size)}
-        for end in ENDS:
-            one = f"{name}, {end}"
-            memory = estimate_arena(models[one]).activation_bytes
-            rows[name][end] = {**found[one], "activation_bytes": memory}
+    for name, network in networks(size).items():
+        models = {end: write_tflite(with_end(network, end).graph, "int8") for end in ENDS}
+        found = measure_side_by_side(get_device("local-cpu"), models, settings=settings, seed=seed)
+        rows[name] = {
+            end: {**found[end], "activation_bytes": estimate_arena(models[end]).activation_bytes} for end in ENDS
+        }
     return rows
 
 

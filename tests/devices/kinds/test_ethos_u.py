@@ -163,7 +163,7 @@ def test_options_are_checked():
         device_from_spec(DeviceSpec("x", "ethos-u", options={"accelerator": "a", "system_config": "b"}))
 
 
-def test_inside_network_does_not_change_the_estimate():
+def test_in_network_does_not_change_the_estimate():
     device = get_device("ethos-u55-128")
     settings = MeasureSettings(in_network=True)
     assert device.measure(MODEL, settings=settings).min == device.measure(MODEL).min

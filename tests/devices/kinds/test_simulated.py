@@ -42,8 +42,8 @@ def work(graph) -> Work:
 def test_it_is_in_the_catalog_and_works():
     assert "edgetpu-sim" in device_names()
     assert DEVICE.check() == []
-    assert DEVICE.is_exact
-    assert not get_device("local-cpu").is_exact
+    assert DEVICE.costing == "computed"
+    assert get_device("local-cpu").costing == "measured"
 
 
 def test_numbers_are_labelled_as_simulated():

@@ -13,7 +13,9 @@ from edgenas.spaces.blocks import (
     PreNormInvertedBottleneck,
     RelativeAttention,
 )
+from edgenas.spaces.graph import GraphBuilder
 from edgenas.spaces.network import chain
+from edgenas.spaces.ops import Convolution, WeightedSum
 from edgenas.spaces.references import reference_network
 
 STEM, HEAD = ConvBnAct(8), ClassifierHead(3)
@@ -37,6 +39,12 @@ def test_what_it_cannot_round(block, found):
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v4_conv_small", "efficientnet_v2_b0"])
 def test_published_convolutional_networks_are_fine(name):
     assert not_quantize_aware(reference_network(name, (32, 32, 3)).graph) is None
+
+
+def test_weighted_sums_are_fine():
+    builder = GraphBuilder((4, 4, 3))
+    convolutions = [builder.add(f"conv{number}", Convolution(4), builder.inputs[0]) for number in range(2)]
+    assert not_quantize_aware(builder.build(builder.add("sum", WeightedSum(), *convolutions))) is None
 
 
 def test_a_run_says_so_before_it_trains(tmp_path, monkeypatch):
