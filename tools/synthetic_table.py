@@ -121,8 +121,8 @@ def cells(rng: np.random.Generator) -> Table:
     for first in range(6):
         for second in range(first):
             quality += 0.04 * rng.normal(size=(5, 5))[live[:, first], live[:, second]]
-    noise = 0.5 * rng.normal(size=len(rows))[live @ 5 ** np.arange(6)]
-    accuracy = np.where(strength.sum(axis=0) > 0, 73 - 40 * np.exp(-2.5 * quality) + noise, 1.0)
+    noise = 0.3 * rng.normal(size=len(rows))[live @ 5 ** np.arange(6)]
+    accuracy = np.where(strength.sum(axis=0) > 0, 73 - 40 * np.exp(-4.0 * quality) + noise, 1.0)
     energy = np.array([0.0, 0.05, 0.3, 1.0, 0.15]) * np.exp(0.5 * rng.normal(size=5))
     edges = 1 + 0.1 * rng.random(6)
     return rows, accuracy, _tightened(rng, energy[rows] @ edges)

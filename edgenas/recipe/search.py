@@ -122,7 +122,8 @@ class SearchRecipe(Section):
         try:
             evaluator_options(self.evaluator, self.evaluator_options)
         except InputError as error:
-            raise ValueError(str(error)) from None
+            yours = "; name the file of one of yours under plugins, or with --import"
+            raise ValueError(f"{error}{yours if str(error).startswith('unknown') else ''}") from None
         return self
 
     @model_validator(mode="after")

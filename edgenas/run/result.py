@@ -14,7 +14,7 @@ from edgenas.run.progress import duration
 from edgenas.run.records import PER_BUDGET, DeviceRecord, ExportRecord, RankingRecord
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.study.cost_names import nested
-from edgenas.study.evaluators import SHORT_TRAINING, judged_words
+from edgenas.study.evaluators import SHORT_TRAINING, figure_origin
 from edgenas.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class RunResult:
         elif self.best is not None:
             words = (
                 f"trial {self.best.number}, {self.best.architecture}, "
-                f"{figure_words(self.best)} on validation examples {judged_words(self.evaluator)}"
+                f"{figure_words(self.best)} {figure_origin(self.evaluator)}"
             )
             lines.append(("best", words))
         if self.ranking.words:

@@ -30,7 +30,7 @@ from edgenas.study.candidates import EvaluatorFactory
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.desk import Desk
 from edgenas.study.documents import write_documents
-from edgenas.study.evaluators import evaluator_of
+from edgenas.study.evaluators import evaluator_of, figure_origin
 from edgenas.study.feed import Feed
 from edgenas.study.scheduler import SchedulerFactory
 from edgenas.study.store import StudyStore, create_study
@@ -196,8 +196,9 @@ def _finish(context: RunContext, study: StudyStore, limits: dict[str, float], st
         limits=limits,
     )
     context.folder.write(record)
+    origin = figure_origin(context.recipe.search.evaluator)
     context.progress.say(
-        f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} on validation examples"
+        f"search: {len(trials)} trials, best is trial {best.number} with {figure_words(best)} {origin}"
         + _predicted(best, limits)
         + f"; saved in {context.folder.study_path}"
     )

@@ -158,6 +158,16 @@ def evaluator_of(recipe: Recipe, starts: StartFactory | None = None, trials: Pat
     return NamedEvaluator(recipe)
 
 
+def figure_origin(evaluator: str) -> str:
+    """What a trial's figure is of, for a sentence.
+
+    >>> figure_origin("short_training"), figure_origin("by_parameters")
+    ('on validation examples after short training', "by the evaluator 'by_parameters'")
+    """
+    words = judged_words(evaluator)
+    return f"on validation examples {words}" if evaluator == SHORT_TRAINING else words
+
+
 def judged_words(evaluator: str) -> str:
     """How a trial's figure came about, for people.
 

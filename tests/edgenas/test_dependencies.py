@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -15,7 +16,13 @@ OWN = {"edgenas", "latency", "devices", "export", "spaces"}  # folders; all are 
 #: Imported where it happens to be there, and never asked for. ``keras`` is what TensorFlow itself depends on;
 #: ``tflite_runtime`` is the older name of the runtime on boards, ``cv2`` what a bundle on a board may read images with.
 OPTIONAL = {"cv2", "keras", "tflite_runtime"}
-NAMES = {"PIL": "pillow", "yaml": "pyyaml", "ai_edge_litert": "ai-edge-litert", "tf_keras": "tf-keras"}
+NAMES = {
+    "PIL": "pillow",
+    "google": "google-cloud-storage",
+    "yaml": "pyyaml",
+    "ai_edge_litert": "ai-edge-litert",
+    "tf_keras": "tf-keras",
+}
 
 
 def _imports(path: Path) -> set[str]:
@@ -44,6 +51,11 @@ def _declared() -> set[str]:
     return {re.split(r"[^A-Za-z0-9._-]", one)[0].lower().replace("_", "-") for one in requirements}
 
 
+def distributions_of(name: str, known: Mapping[str, list[str]]) -> list[str]:
+    """What a module may come from: many distributions share ``google``, so names of ours go first."""
+    return [NAMES[name]] if name in NAMES else known.get(name, [name])
+
+
 def test_every_import_is_declared() -> None:
     imported: dict[str, Path] = {}
     for package in OWN:
@@ -56,7 +68,7 @@ def test_every_import_is_declared() -> None:
     undeclared = {
         name: str(imported[name])
         for name in others
-        if not {d.lower().replace("_", "-") for d in known.get(name, [NAMES.get(name, name)])} & declared
+        if not {d.lower().replace("_", "-") for d in distributions_of(name, known)} & declared
     }
     assert undeclared == {}
 

@@ -53,25 +53,6 @@ def test_actors_share_a_study_and_one_is_lost(make_recipe: Make, table_path: Pat
     assert not ray.is_initialized()
 
 
-@pytest.mark.slow
-def test_actors_train_to_the_same_quality(make_recipe: Make, table_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs the extra edgenas[ray]")
-    text = "search: {trials: 4, algorithm: random, training: {epochs: 1, images: 600, batch_size: 32}}\n"
-    recipe = make_recipe(text, table=table_path)
-    alone = recipe.model_copy(update={"name": "alone"})
-    with_ray = run(recipe, ship=False, quiet=True, crew=RayCrew(workers=2))
-    without = run(alone, ship=False, quiet=True)
-    assert with_ray.trials == without.trials == 4
-    found = {}
-    for name in ("demo", "alone"):
-        trials = Study.open(Path(recipe.output) / name / "study.db").trials
-        assert [trial.state for trial in trials] == ["complete"] * 4
-        found[name] = max(trial.top1 or 0.0 for trial in trials)
-    assert found["demo"] == pytest.approx(found["alone"], abs=0.1)
-    kept = sorted(path.parent.name for path in (Path(recipe.output) / "demo").glob("trials/*/files/short.weights.h5"))
-    assert len(kept) == 3, "weights of the best trials came back from the actors"
-
-
 def test_options_of_ray_belong_to_ray() -> None:
     assert crew_of(None, None, None) is None
     with pytest.raises(InputError, match="belong to --ray"):

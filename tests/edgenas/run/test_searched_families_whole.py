@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from edgenas.export.bundle.bundle import verify_bundle
 from edgenas.export.compilers.edgetpu.check import check_edgetpu
 from edgenas.export.tflite.reader import check_integer
@@ -48,6 +50,7 @@ export: {{calibration_images: 50}}
 """
 
 
+@pytest.mark.slow
 def test_from_the_profile_to_the_bundle(tmp_path: Path, home: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     path = tmp_path / "recipe.yaml"

@@ -209,23 +209,6 @@ def test_a_server_that_goes_away_in_the_middle_is_waited_for(
     assert ("not to be reached; waiting for up to 600 s" in capfd.readouterr().err) == (seconds > 6)
 
 
-@pytest.mark.slow
-def test_a_database_that_is_gone_for_half_a_minute_is_waited_for(postgres: Any, tmp_path: Path) -> None:
-    """Four workers at work on it: nothing is lost, and nobody ends."""
-    url, log = f"{postgres.url('gone')}#gone", tmp_path / "log"
-    command = [sys.executable, str(TOOLS / "studies" / "worker.py"), url, "--trials", "60", "--seconds", "0.2"]
-    running = [
-        subprocess.Popen([*command, "--name", f"w{n}", "--log", str(log), "--beat", "1", "--grace", "20"])
-        for n in range(4)
-    ]
-    wait_for(lambda: log.is_file() and log.read_text().count("ends") >= 10)
-    postgres.stop(signal.SIGQUIT)
-    time.sleep(30.0)
-    postgres.start()
-    assert [process.wait(200) for process in running] == [0] * 4
-    _all_there_once(open_study(url), log, 60)
-
-
 def _all_there_once(store: StudyStore, log: Path, trials: int, again: int = 0) -> None:
     assert Counter(trial.state for trial in store.trials) == {"complete": trials}
     assert len({trial.architecture for trial in store.trials}) == trials

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -98,6 +100,25 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(postgres: Any, postgr
     again.join()
     assert [trial.state for trial in store.trials] == ["complete"]
     store.close()
+
+
+@pytest.mark.slow
+def test_a_database_that_is_gone_for_half_a_minute_costs_its_workers_nothing(postgres: Any, tmp_path: Path) -> None:
+    url, log = f"{postgres.url('gone')}#gone", tmp_path / "log"
+    program = Path(__file__).parents[3] / "tools" / "studies" / "worker.py"
+    command = [sys.executable, str(program), url, "--trials", "60", "--seconds", "0.2", "--log", str(log)]
+    running = [subprocess.Popen([*command, "--name", f"w{n}", "--beat", "1", "--grace", "20"]) for n in range(4)]
+    while not (log.is_file() and log.read_text().count("ends") >= 10):
+        time.sleep(0.1)
+    postgres.stop(signal.SIGQUIT)
+    time.sleep(30.0)
+    postgres.start()
+    assert [process.wait(250) for process in running] == [0] * 4
+    store = open_study(url)
+    assert [trial.state for trial in store.trials] == ["complete"] * 60
+    assert len({trial.architecture for trial in store.trials}) == 60
+    store.close()
+    assert log.read_text().count("begins") == 60, "nothing was evaluated twice"
 
 
 def test_who_takes_turns_suggests_nothing_in_vain(postgres_url: Callable[[], str]) -> None:
