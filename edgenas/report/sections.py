@@ -257,7 +257,7 @@ def _trust(data: ReportData, placed: list[PlacedFigure]) -> str:
         "accuracy",
         evidence_figures.accuracy_figure(data),
         "Accuracy, step by step",
-        "Validation and test are different images; whiskers are 95 % intervals.",
+        "Validation and test are different images" + ("; whiskers are 95 % intervals." if data.is_share else "."),
     )
     return _section("trust", "Can the numbers be trusted?", "", _grid(prediction, accuracy))
 
