@@ -41,8 +41,8 @@ def tells_quiet(by_model: Mapping[str, Sequence[tuple[_Chunk, ...] | OperatorVis
     typical = np.array([[_typical_ms(visit) for visit in visits[:QUIET_VISITS]] for visits in twice])
     apart = typical.max(axis=1) / typical.min(axis=1) - 1
     anchors = np.concatenate([_anchors_ms(visit) for visits in by_model.values() for visit in visits])
-    repeats = float(np.quantile(apart, _REPEATING_SHARE)) <= _REPEATS
-    return repeats and float(np.quantile(anchors, _ANCHOR_SHARE)) <= _ANCHOR_WITHIN * anchors.min()
+    repeats = bool(np.quantile(apart, _REPEATING_SHARE) <= _REPEATS)
+    return repeats and bool(np.quantile(anchors, _ANCHOR_SHARE) <= _ANCHOR_WITHIN * anchors.min())
 
 
 def _typical_ms(visit: tuple[_Chunk, ...] | OperatorVisit) -> float:

@@ -65,7 +65,7 @@ def test_a_keras_file_gives_what_fits_and_the_rest_is_told(make_recipe: Make, tm
     ("name", "message"),
     [
         ("none.keras", "no such file"),
-        ("folder", "expected inherited, scratch, a .keras file"),
+        ("folder", "expected inherited, scratch, short, a .keras file"),
         ("bundle", "holds no float weights, and the run that it is from is not around it"),
     ],
 )

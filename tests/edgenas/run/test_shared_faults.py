@@ -229,7 +229,7 @@ def _faketime() -> str | None:
 @pytest.mark.skipif(_faketime() is None, reason="no libfaketime on this machine: apt-get install libfaketime")
 def test_clocks_that_differ_and_jump_cost_nothing(tmp_path: Path) -> None:
     url, log, clock = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "log", tmp_path / "clock"
-    clock.write_text("+0\n")
+    _sets(clock, "+0")
     jumping = os.environ | {
         "LD_PRELOAD": str(_faketime()),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
@@ -245,9 +245,16 @@ def test_clocks_that_differ_and_jump_cost_nothing(tmp_path: Path) -> None:
     ]
     for offset in ("+3d", "-2d", "+1y", "-0"):
         _waits_for_more(log, running)
-        clock.write_text(f"{offset}\n")
+        _sets(clock, offset)
     assert [process.wait(200) for process in running] == [0, 0]
     _all_there_once(open_study(url), log, 24)
+
+
+def _sets(clock: Path, offset: str) -> None:
+    """In one step: a process that reads an empty clock ends."""
+    written = clock.with_suffix(".new")
+    written.write_text(f"{offset}\n")
+    written.replace(clock)
 
 
 def _waits_for_more(log: Path, running: list[subprocess.Popen[bytes]]) -> None:
