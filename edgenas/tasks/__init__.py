@@ -2,7 +2,19 @@
 
 from edgenas.tasks.classification import Classification
 from edgenas.tasks.registry import get_task, register_task, task_names
+from edgenas.tasks.regression import Regression
 from edgenas.tasks.segmentation import Segmentation
+from edgenas.tasks.tabular_classification import TabularClassification
 from edgenas.tasks.task import NoPreprocessing, Task
 
-__all__ = ["Classification", "NoPreprocessing", "Segmentation", "Task", "get_task", "register_task", "task_names"]
+__all__ = [
+    "Classification",
+    "NoPreprocessing",
+    "Regression",
+    "Segmentation",
+    "TabularClassification",
+    "Task",
+    "get_task",
+    "register_task",
+    "task_names",
+]

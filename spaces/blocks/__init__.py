@@ -13,14 +13,18 @@ from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum
 from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
+from edgenas.spaces.blocks.tables import Columns, DenseHead, DenseLayer, Unit
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "AsppLite",
     "BifpnNode",
     "ClassifierHead",
+    "Columns",
     "Concat",
     "ConvBnAct",
+    "DenseHead",
+    "DenseLayer",
     "FusedInvertedBottleneck",
     "Fusion",
     "GroupConvInvertedBottleneck",
@@ -37,6 +41,7 @@ __all__ = [
     "ResidualReduction",
     "SkipDecoder",
     "Sum",
+    "Unit",
     "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",
