@@ -51,7 +51,7 @@ def ridge(features: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def logistic(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """(features, classes) coefficients of a multinomial model, in steps that a bound of its curvature gives (Böhning)."""
+    """(features, classes) coefficients of a multinomial model, by steps of a bound of its curvature (Böhning 1992)."""
     truth = np.eye(classes)[labels]
     bound = np.linalg.inv(0.5 * features.T @ features + _penalty(features) + 1e-6 * np.eye(features.shape[1]))
     penalty = _penalty(features)

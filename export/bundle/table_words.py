@@ -65,8 +65,8 @@ def table_words(
 def _taken(preprocessing: TablePreprocessing, columns: str) -> str:
     count = len(preprocessing.columns)
     places = (
-        "Of a text it takes its place among the `values` in `metrics.json`, from 1 on, and 0 for a missing or an unknown\n"
-        "one; for a missing number, what stands there as `missing`."
+        "Of a text it takes its place among the `values` in `metrics.json`, from 1 on, and 0 for a missing or an\n"
+        "unknown one; for a missing number, what stands there as `missing`."
     )
     if preprocessing.inside:
         return f"""\
