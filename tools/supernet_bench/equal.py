@@ -137,27 +137,27 @@ def _best_of_each(found: Mapping[str, Mapping[str, float]], references: Mapping[
 
 def _searched(options: argparse.Namespace, data: Path, seed: int, algorithm: str, trials: int) -> dict[str, float]:
     recipe = _recipe(options, data, seed, algorithm, {"name": options.space}, algorithm, trials)
-    spent, output = Spent(options.work / "spent.json"), options.work / recipe.name
+    spent, output = Spent(options.work / "spent"), options.work / recipe.name
     if not (output / "bundle").is_dir():
         with spent.on(f"search {recipe.name}"):
             run(recipe, resume=True, quiet=True, output=output, ship=False)
     with spent.on(f"ship {recipe.name}"):
         result = run(recipe, resume=True, quiet=True, output=output)
-    seconds = {part: spent.seconds[f"{part} {recipe.name}"] for part in ("search", "ship")}
-    found = _figures(result) | {"trials": float(trials)} | {f"{part}_cpu": taken for part, taken in seconds.items()}
+    seconds = {f"{part}_cpu": spent.seconds(f"{part} {recipe.name}") or 0.0 for part in ("search", "ship")}
+    found = _figures(result) | {"trials": float(trials)} | seconds
     print(f"seed {seed}, {algorithm}: {found}", flush=True)
     return found
 
 
 def _trials_for(options: argparse.Namespace, data: Path, seconds: float) -> int:
     """Trials of a search that takes so many processor seconds, by two random searches of different length."""
-    spent, taken = Spent(options.work / "spent.json"), []
+    spent, taken = Spent(options.work / "spent"), []
     for trials in _PROBES:
         recipe = _recipe(options, data, trials, "probe", {"name": options.space}, "random", trials)
-        if f"search {recipe.name}" not in spent.seconds:
+        if spent.seconds(f"search {recipe.name}") is None:
             with spent.on(f"search {recipe.name}"):
                 run(recipe, resume=True, quiet=True, output=options.work / recipe.name, ship=False)
-        taken.append(spent.seconds[f"search {recipe.name}"])
+        taken.append(spent.seconds(f"search {recipe.name}") or 0.0)
     each = (taken[1] - taken[0]) / (_PROBES[1] - _PROBES[0])
     return max(2, 1 + round((seconds - taken[0]) / each))
 
@@ -177,12 +177,13 @@ def _recipe(
         "seed": seed,
         "data": {"path": str(data)},
         "space": space,
-        "device": device_section(options),
+        "device": {"name": options.device},
         "training": {"epochs": options.epochs, "batch_size": 64, "initial": "scratch"},
     }
     if algorithm is None:
         return Recipe.parse(dump_yaml(values), "the recipe of this benchmark")
     short = {"epochs": options.short_epochs, "images": options.short_images, "batch_size": 64}
+    values["device"] = device_section(options)
     values["budget"] = {"latency_ms": options.latency_ms}
     values["search"] = {"algorithm": algorithm, "finalists": 1, "training": short}
     if algorithm == ONE_SHOT:
