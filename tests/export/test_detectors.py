@@ -1,4 +1,4 @@
-"""Detectors are built, written, read and converted as other networks are; their lists of anchors have one scale each."""
+"""Detectors are built, written, read and converted as other networks are."""
 
 from collections import Counter
 
