@@ -11,11 +11,22 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
 from edgenas.spaces.blocks.label_map import LabelMap
 from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
 from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
+from edgenas.spaces.blocks.recurrent import FrameStack, GruLayer, LstmLayer, SequenceClassifier, Svdf
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
+from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, SoundConv
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
+    "Svdf",
+    "SequenceClassifier",
+    "LstmLayer",
+    "GruLayer",
+    "FrameStack",
+    "SoundConv",
+    "DepthwiseSeparable",
+    "BroadcastedResidual",
+    "BandConv",
     "AsppLite",
     "BifpnNode",
     "ClassifierHead",
