@@ -163,8 +163,8 @@ def macs_as_counted(network: Network, counted: str) -> int:
     """Multiply-accumulates of a network as :class:`PublishedFigures` says that a source counts them.
 
     ``products and norms`` is how fvcore counts, whose figures timm prints: each element of a batch norm counts as two
-    more, each of a layer norm as five. ``half of operations`` is how Hello Edge counts: a product and an addition are two
-    operations, and each addition of a bias is one.
+    more, each of a layer norm as five. ``half of operations`` is how Hello Edge counts: a product and an addition are
+    two operations, and each addition of a bias is one.
     """
     shares: dict[str, Mapping[type[Op], float]] = {
         "products": {},

@@ -111,9 +111,9 @@ class Svdf(Block):
         check_activation(self.kind, self.activation)
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
-        frames, features = sequence_shape(self.kind, input_shapes[0])
+        frames, _ = sequence_shape(self.kind, input_shapes[0])
         builder = GraphBuilder(*input_shapes)
-        out = builder.add("line", Reshape((frames, 1, features)), builder.inputs[0])
+        out = builder.add("line", Reshape((frames, 1, -1)), builder.inputs[0])
         out = builder.add("features", Convolution(self.filters * self.rank, use_bias=self.memory == 1), out)
         if self.memory > 1:
             out = builder.add("before", Pad(top=self.memory - 1), out)
@@ -125,7 +125,7 @@ class Svdf(Block):
             total = builder.add(f"sum{place}", Add(), total, part)
         if self.activation != "linear":
             total = builder.add("act", Activation(self.activation), total)
-        return builder.build(builder.add("sequence", Reshape((frames, self.filters)), total))
+        return builder.build(builder.add("sequence", Reshape((frames, -1)), total))
 
 
 @register_block("sequence_classifier")
@@ -148,14 +148,16 @@ class SequenceClassifier(Block):
         return dataclasses.replace(self, pooling="last") if input_shapes[0][0] == 1 else self
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
-        frames, features = sequence_shape(self.kind, input_shapes[0])
+        frames, _ = sequence_shape(self.kind, input_shapes[0])
         builder = GraphBuilder(*input_shapes)
         (out,) = builder.inputs
         if self.pooling == "mean" and frames > 1:
             out = builder.add("mean", Reduce("mean", (0,)), out)
-        else:
-            last = builder.add("last", Slice(frames - 1, 1, 0), out) if frames > 1 else out
-            out = builder.add("vector", Reshape((-1,)), last)
+        elif frames > 1:
+            out = builder.add("last", Slice(frames - 1, 1, 0), out)
         if self.dropout:
             out = builder.add("dropout", Dropout(self.dropout), out)
-        return builder.build(builder.add("logits", Dense(self.classes), out))
+        out = builder.add("logits", Dense(self.classes), out)
+        return builder.build(
+            builder.add("vector", Reshape((self.classes,)), out) if len(builder.shape(out)) > 1 else out
+        )

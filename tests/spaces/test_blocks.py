@@ -188,34 +188,34 @@ SEQUENCES = (((12, 8),), ((1, 16),))
 
 
 class TestFrameStack(BlockConformance):
-    blocks = [(FrameStack(frames), s) for frames in (1, 2, 3) for s in (((49, 10, 1),), ((12, 8),))]
-    bad_options = [{"frames": bad} for bad in (0, 50, 1.5, True, "2", None)]
+    blocks = tuple((FrameStack(frames), s) for frames in (1, 2, 3) for s in (((49, 10, 1),), ((12, 8),)))
+    bad_options = tuple({"frames": bad} for bad in (0, 50, 1.5, True, "2", None))
 
 
 class TestGruLayer(BlockConformance):
-    blocks = [(GruLayer(8), s) for s in SEQUENCES]
+    blocks = tuple((GruLayer(8), s) for s in SEQUENCES)
     bad_options = NUMBERS
 
 
 class TestLstmLayer(BlockConformance):
-    blocks = [(LstmLayer(8), s) for s in SEQUENCES]
+    blocks = tuple((LstmLayer(8), s) for s in SEQUENCES)
     bad_options = NUMBERS
 
 
 class TestSvdf(BlockConformance):
-    blocks = [
+    blocks = tuple(
         (Svdf(8, memory, rank, act), s)
         for memory in (1, 4)
         for rank in (1, 2)
         for act in ACTIVATIONS
         for s in SEQUENCES
-    ]
+    )
     bad_options = (*NUMBERS, *ACTIVATION, *({name: 0} for name in ("memory", "rank")))
 
 
 class TestSequenceClassifier(BlockConformance):
-    blocks = [(SequenceClassifier(4, pooling, 0.1), s) for pooling in ("last", "mean") for s in SEQUENCES]
-    bad_options = [{"classes": 0}, {"pooling": "first"}, {"dropout": 1}]
+    blocks = tuple((SequenceClassifier(4, pooling, 0.1), s) for pooling in ("last", "mean") for s in SEQUENCES)
+    bad_options = ({"classes": 0}, {"pooling": "first"}, {"dropout": 1})
 
 
 class TestPreNormInvertedBottleneck(BlockConformance):
