@@ -30,8 +30,9 @@ class PublishedFigures:
     """Figures from a network's authors, as printed there; None where nothing was published.
 
     ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`edgenas.spaces.Network.params` does),
-    ``folded`` (batch norms folded into one bias per filter, as deployed), ``weights`` (no batch norms) or ``memory``
-    (``folded``, and the largest input and output of an op with weights: bytes of 8-bit models as Hello Edge counts).
+    ``folded`` (batch norms folded into one bias per filter, as deployed), ``weights`` (no batch norms), ``variables``
+    (their moving statistics too) or ``memory`` (``folded``, and the largest input and output of an op with weights:
+    bytes of 8-bit models as Hello Edge counts).
     ``exact_params`` is the number of trainable parameters that the source's code asserts or builds. ``params_digit``
     and ``macs_digit`` are the worth of the last digit printed: 100,000 where 5.4M is printed. ``disputed`` names the
     figures that do not describe the network which the source's own code builds; ``note`` says why.
@@ -106,7 +107,8 @@ def reference_network(name: str, input_shape: Sequence[int] | None = None, class
             # A name is that of the last of a row that repeats: what others read.
             own = row.get("name") if number == len(blocks) else None
             nodes.append(Node(own or f"layer{len(nodes)}", block, inputs))
-    return Network(name, (("image", TensorSpec.of(shape)),), tuple(nodes), (nodes[-1].name,))
+    outputs = tuple(document.get("outputs", (nodes[-1].name,)))
+    return Network(name, (("image", TensorSpec.of(shape)),), tuple(nodes), outputs)
 
 
 def reference_task(name: str) -> str:
@@ -153,7 +155,7 @@ def params_as_counted(network: Network, counted: str) -> int:
         ends = ((*graph.input_shapes(node), graph.shapes[node.name]) for node in kernels)
         return params_as_counted(network, "folded") + max(sum(map(math.prod, shapes)) for shapes in ends)
     norms = sum(node.op.params(*graph.input_shapes(node)) for node in graph.nodes if isinstance(node.op, BatchNorm))
-    shares = {"trainable": 0.0, "folded": 0.5, "weights": 1.0}
+    shares = {"trainable": 0.0, "folded": 0.5, "weights": 1.0, "variables": -1.0}
     if counted not in shares:
         raise InputError(f"unknown way to count {counted!r}: expected one of {', '.join(shares)}")
     return graph.params - int(norms * shares[counted])

@@ -43,6 +43,12 @@ FAMILIES = {
     "skip_decoder": Family("Skip", PURPLE),
     "pixel_classifier": Family("Pixels", GREEN),
     "label_map": Family("Labels", GREY),
+    "separable": Family("Sep", OLIVE),
+    "tucker": Family("Tucker", ORANGE),
+    "edge": Family("Edge", PURPLE),
+    "cropped_sum": Family("Merge", PURPLE),
+    "box_head": Family("Boxes", GREEN),
+    "class_head": Family("Classes", GREEN),
 }
 
 

@@ -82,7 +82,7 @@ class RayCrew:
             "quiet": True,
             "artifacts": self.artifacts(context),
         }
-        with _cluster(ray, self):
+        with cluster(ray, self):
             actor = ray.remote(
                 num_cpus=self.cpus_per_worker, num_gpus=self.gpus_per_worker, max_restarts=-1, max_task_retries=-1
             )(Worker)
@@ -142,7 +142,7 @@ def load_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any, crew: RayCrew) -> Iterator[None]:
+def cluster(ray: Any, crew: RayCrew) -> Iterator[None]:
     """A connection to the cluster; one that was started here ends with it."""
     if ray.is_initialized():
         yield
@@ -159,6 +159,10 @@ def _cluster(ray: Any, crew: RayCrew) -> Iterator[None]:
         ray.init(**settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"--ray {crew.address}: {' '.join(str(error).split())[:300]}") from None
+    except Exception as error:  # Ray raises the bare class where its own processes do not come up
+        ray.shutdown()
+        words = " ".join(str(error).split())[:300]
+        raise WorkError(f"--ray {crew.address}: Ray did not start: {words}; nothing is lost, try --resume") from None
     try:
         yield
     finally:

@@ -77,6 +77,7 @@ class Learner:
         self.supernet, self.lesson, self.settings = supernet, lesson, settings
         self._devices = visible_gpus(settings.gpus, "supernet") if devices is None else tuple(devices)
         self._dtype = compute_policy(settings.precision).removeprefix("mixed_")
+        self.supernet.prepare(self._dtype)
         self.networks = settings.networks
         zeros = np.zeros(supernet.parameters, np.float32)
         self.variables = {

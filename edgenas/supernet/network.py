@@ -52,11 +52,21 @@ class Supernet:
         self.weights = tf.Variable(np.concatenate(initial))
         self._seed = seed
         self._plain_layers: dict[str, dict[tuple[str, int, str], Any]] = {}
+        self.prepare("float32")
 
     @property
     def parameters(self) -> int:
         """Numbers that are trained."""
         return int(self.weights.shape[0])
+
+    def prepare(self, dtype: str) -> None:
+        """Makes the layers of the ops without weights that compute in a type, before :meth:`outputs` takes it.
+
+        Random layers hold a state: made inside a graph that is being traced, it would be traced twice.
+        """
+        if dtype not in self._plain_layers:
+            with dtype_policy(dtype):
+                self._plain_layers[dtype] = self._make_plain_layers(self._seed)
 
     def plan(self, architecture: Architecture) -> Plan:
         """The whole numbers that choose an architecture, as :meth:`outputs` takes them."""
@@ -69,7 +79,7 @@ class Supernet:
             inputs: tensors by the names of the space's inputs.
             plan: int32 tensor, see :meth:`plan`.
             weights: a value of :attr:`weights`.
-            mode: what for.
+            mode: what for; its type was prepared.
         """
         split = self.split(weights)
         values = {name: _cast(value, mode.dtype) for name, value in inputs.items()}
@@ -104,13 +114,6 @@ class Supernet:
         return network, found
 
     # The graph -----------------------------------------------------------------------------------------------------
-
-    def _layers_without_weights(self, dtype: str) -> dict[tuple[str, int, str], Any]:
-        """Keras layers of the ops without weights, that compute in a type."""
-        if dtype not in self._plain_layers:
-            with dtype_policy(dtype):
-                self._plain_layers[dtype] = self._make_plain_layers(self._seed)
-        return self._plain_layers[dtype]
 
     def _make_plain_layers(self, seed: int) -> dict[tuple[str, int, str], Any]:
         found = {}
@@ -174,7 +177,7 @@ class Supernet:
         for node in branch.nodes:
             sources = [tensors[name] for name in node.inputs]
             if node.owner is None:
-                layer = self._layers_without_weights(mode.dtype)[place.name, number, node.name]
+                layer = self._plain_layers[mode.dtype][place.name, number, node.name]
                 # Never as in training: dropout has no place in networks that share weights.
                 tensors[node.name] = layer(sources[0] if len(sources) == 1 else sources, training=False)
                 continue

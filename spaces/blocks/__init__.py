@@ -1,7 +1,8 @@
 """The block families that come with EdgeNAS. Importing this package registers them."""
 
 from edgenas.spaces.blocks.attention import RelativeAttention
-from edgenas.spaces.blocks.convolution import ConvBnAct
+from edgenas.spaces.blocks.convolution import ConvBnAct, Separable, Tucker
+from edgenas.spaces.blocks.detection import BoxHead, ClassHead
 from edgenas.spaces.blocks.head import ClassifierHead, Pooling
 from edgenas.spaces.blocks.inverted_bottleneck import (
     FusedInvertedBottleneck,
@@ -9,7 +10,17 @@ from edgenas.spaces.blocks.inverted_bottleneck import (
     InvertedBottleneck,
 )
 from edgenas.spaces.blocks.label_map import LabelMap
-from edgenas.spaces.blocks.merges import Concat, Fusion, Identity, Resample, Sum, WeightedFusion, Zeros
+from edgenas.spaces.blocks.merges import (
+    Concat,
+    CroppedSum,
+    Edge,
+    Fusion,
+    Identity,
+    Resample,
+    Sum,
+    WeightedFusion,
+    Zeros,
+)
 from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.recurrent import FrameStack, GruLayer, LstmLayer, SequenceClassifier, Svdf
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
@@ -21,11 +32,15 @@ __all__ = [
     "AsppLite",
     "BandConv",
     "BifpnNode",
+    "BoxHead",
     "BroadcastedResidual",
+    "ClassHead",
     "ClassifierHead",
     "Concat",
     "ConvBnAct",
+    "CroppedSum",
     "DepthwiseSeparable",
+    "Edge",
     "FrameStack",
     "FusedInvertedBottleneck",
     "Fusion",
@@ -43,11 +58,13 @@ __all__ = [
     "ReluConv",
     "Resample",
     "ResidualReduction",
+    "Separable",
     "SequenceClassifier",
     "SkipDecoder",
     "SoundConv",
     "Sum",
     "Svdf",
+    "Tucker",
     "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",

@@ -44,6 +44,7 @@ class _Bottleneck(Block):
     se_of: str = "expanded"
     se_activation: str = "relu"
     divisor: int = 8
+    expansion_of: str = "input"
 
     def __post_init__(self) -> None:
         check_whole(self.kind, filters=self.filters, stride=self.stride, divisor=self.divisor)
@@ -54,12 +55,15 @@ class _Bottleneck(Block):
         check_squeeze_excite(self.kind, self.se_ratio, self.se_gate)
         check_choice(self.kind, "se_of", self.se_of, ("expanded", "input"))
         check_choice(self.kind, "se_activation", self.se_activation, ACTIVATIONS[1:])
+        check_choice(self.kind, "expansion_of", self.expansion_of, ("input", "output"))
 
     def expanded_filters(self, input_shape: Shape) -> int:
-        """Width between expansion and projection: input channels times expansion, rounded to ``divisor`` unless 1."""
-        if self.expansion == 1:
-            return input_shape[-1]
-        return round_filters(input_shape[-1] * self.expansion, self.divisor)
+        """Width between expansion and projection: channels times expansion, rounded to ``divisor`` unless that is 1.
+
+        Of the input's channels, or with ``expansion_of: output`` of the block's filters (SpaghettiNet).
+        """
+        channels = input_shape[-1] if self.expansion_of == "input" else self.filters
+        return channels if self.expansion == 1 else round_filters(channels * self.expansion, self.divisor)
 
     def has_skip(self, input_shape: Shape) -> bool:
         """Whether the input is added to the output: only at stride 1 and equal widths."""
@@ -68,7 +72,8 @@ class _Bottleneck(Block):
     def canonical(self, *input_shapes: Shape) -> Block:
         # The width that is built, not the ratio that was asked for, is what costs.
         expansion = plain_ratio(self.expanded_filters(input_shapes[0]) / input_shapes[0][-1])
-        changes: dict[str, Any] = {"expansion": expansion, "skip": self.has_skip(input_shapes[0])}
+        changes: dict[str, Any] = {"expansion": expansion, "expansion_of": "input"}
+        changes["skip"] = self.has_skip(input_shapes[0])
         changes["divisor"] = self._divisor_of(expansion, input_shapes[0])
         if not self.se_ratio:
             changes |= {"se_gate": "hard_sigmoid", "se_of": "expanded", "se_activation": "relu"}
@@ -79,7 +84,7 @@ class _Bottleneck(Block):
 
     def _divisor_of(self, expansion: float, input_shape: Shape) -> int:
         """8 where that gives the same width, else 1."""
-        if self.divisor == 8 or expansion == 1:
+        if expansion == 1:
             return 8
         return 8 if round_filters(input_shape[-1] * expansion) == self.expanded_filters(input_shape) else 1
 

@@ -14,8 +14,9 @@ from edgenas.spaces.blocks.pieces import (
     conv_bn_act,
     image_shape,
 )
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
-from edgenas.spaces.ops import Activation, Add, Concatenate, Convolution, Pool, Resize, Scale, WeightedSum
+from edgenas.spaces.ops import Activation, Add, Concatenate, Convolution, Pool, Resize, Scale, Slice, WeightedSum
 from edgenas.spaces.tensor import Shape
 
 
@@ -66,15 +67,23 @@ class WeightedFusion(Block):
 @register_block("concat")
 @dataclass(frozen=True)
 class Concat(Block):
-    """Tensors side by side along their last axis; nothing for a single one."""
+    """Tensors one behind another along an axis; nothing for a single one."""
+
+    axis: int = -1
 
     input_count: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_choice("concat", "axis", self.axis, (-3, -2, -1, 0, 1, 2))
+
+    def canonical(self, *input_shapes: Shape) -> Block:
+        return Concat() if self.axis in (-1, len(input_shapes[0]) - 1) or len(input_shapes) == 1 else self
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
         if len(builder.inputs) == 1:
             return builder.build(builder.inputs[0])
-        return builder.build(builder.add("concat", Concatenate(), *builder.inputs))
+        return builder.build(builder.add("concat", Concatenate(self.axis), *builder.inputs))
 
 
 @register_block("identity")
@@ -188,6 +197,63 @@ class Fusion(Block):
     def lower(self, *input_shapes: Shape) -> OpGraph:
         builder = GraphBuilder(*input_shapes)
         out = fused_levels(builder, "fusion", self.filters, self.weighted, self.pooling, self.resizing)
+        if self.activation != "linear":
+            out = builder.add("act", Activation(self.activation), out)
+        return builder.build(out)
+
+
+@register_block("edge")
+@dataclass(frozen=True)
+class Edge(Block):
+    """One edge of a SpaghettiNet: a 1x1 convolution to ``filters`` channels, to another level where one is named.
+
+    ``up`` enlarges (nearest) behind the convolution; ``down`` takes the maxima over ``down + 1`` pixels before it
+    (tensorflow/models, research/object_detection).
+    """
+
+    filters: int
+    up: int = 1
+    down: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole("edge", filters=self.filters, up=self.up, down=self.down)
+        if self.up > 1 and self.down > 1:
+            raise InputError(f"edge: up {self.up} and down {self.down} cannot both be above 1")
+
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        builder = GraphBuilder(*input_shapes)
+        height, width, _ = image_shape("edge", input_shapes[0])
+        (out,) = builder.inputs
+        if self.down > 1:
+            out = builder.add("pool", Pool("max", self.down + 1, self.down), out)
+        out = conv_bn_act(builder, "project", out, Convolution(self.filters), "linear")
+        if self.up > 1:
+            out = builder.add("resize", Resize(self.up * height, self.up * width, "repeat"), out)
+        return builder.build(out)
+
+
+@register_block("cropped_sum")
+@dataclass(frozen=True)
+class CroppedSum(Block):
+    """Images of as many channels cropped to the smallest sides among them, added up, and activated."""
+
+    activation: str = "relu6"
+
+    input_count: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_activation("cropped_sum", self.activation)
+
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        builder = GraphBuilder(*input_shapes)
+        shapes = [image_shape("cropped_sum", shape) for shape in input_shapes]
+        out = ""
+        for number, source in enumerate(builder.inputs):
+            for axis in (0, 1):
+                side = min(shape[axis] for shape in shapes)
+                if builder.shape(source)[axis] > side:
+                    source = builder.add(f"crop{number}_{axis}", Slice(0, side, axis), source)
+            out = builder.add(f"add{number}", Add(), out, source) if number else source
         if self.activation != "linear":
             out = builder.add("act", Activation(self.activation), out)
         return builder.build(out)

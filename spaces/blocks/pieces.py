@@ -67,9 +67,15 @@ def image_shape(owner: str, shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def conv_bn_act(builder: GraphBuilder, name: str, source: str, conv: Op, activation: str) -> str:
-    """A convolution, its batch normalisation, and an activation unless it is ``linear``."""
-    out = builder.add(f"{name}_bn", _BATCH_NORM, builder.add(f"{name}_conv", conv, source))
+def conv_bn_act(
+    builder: GraphBuilder, name: str, source: str, conv: Op, activation: str, weights: str | None = None
+) -> str:
+    """A convolution, its batch normalisation, and an activation unless it is ``linear``.
+
+    ``weights`` names earlier ones of the same block, whose trained numbers these use.
+    """
+    out = builder.add(f"{name}_conv", conv, source, weights=weights and f"{weights}_conv")
+    out = builder.add(f"{name}_bn", _BATCH_NORM, out, weights=weights and f"{weights}_bn")
     return out if activation == "linear" else builder.add(f"{name}_act", _activation(activation), out)
 
 

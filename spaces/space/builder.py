@@ -71,7 +71,7 @@ class SpaceBuilder:
         if len(values) == 1:
             return Source(tuple(values))
         try:
-            decision = Decision(name, tuple(format_value(v) for v in values), active, valid)
+            decision = Decision(name, tuple(format_value(v) for v in values), active, valid if any(valid) else ())
         except InputError as error:
             raise InputError(f"{self.spec.file}: {error}") from None
         if name in self._known:
@@ -86,16 +86,35 @@ class SpaceBuilder:
         self.decisions.append(decision)
         return Source(tuple(values), self._known[name])
 
-    def _stage(self, name: str, stage: Stage) -> None:
-        filters = self._decide(f"{name}.filters", stage.filters)
-        depth = self._decide(f"{name}.depth", stage.depth)
+    def _stage(
+        self,
+        name: str,
+        stage: Stage,
+        inputs: tuple[InputSource, ...] | None = None,
+        decided_as: str = "",
+        entry: Entry | None = None,
+    ) -> None:
+        decided_as = decided_as or name
+        if name in self._names and entry is not None:
+            entry.refuse(f"two positions are named {name!r}. Give one another name")
+        filters = self._decide(f"{decided_as}.filters", stage.filters)
+        depth = self._decide(f"{decided_as}.depth", stage.depth)
         for index in range(max(stage.depth)):
             presence = None
             if depth.decision is not None and index >= min(stage.depth):
                 longer = frozenset(option for option, layers in enumerate(stage.depth) if layers > index)
                 presence = Condition(depth.decision, longer)
             choices = stage.layers[min(index, len(stage.layers) - 1)]
-            self._position(f"{name}_layer{index + 1}", choices, filters, stage.stride if index == 0 else 1, presence)
+            self._position(
+                f"{name}_layer{index + 1}",
+                choices,
+                filters,
+                stage.stride if index == 0 else 1,
+                presence,
+                inputs=inputs if index == 0 else None,
+                decided_as=f"{decided_as}_layer{index + 1}",
+                entry=entry,
+            )
         self._names[name] = self._end
 
     def _single(self, name: str, single: Single) -> None:
@@ -108,7 +127,7 @@ class SpaceBuilder:
             used = self._decide(f"{node.decided_as}.used", (False, True))
             presence = Condition(used.decision or 0, frozenset({1}))
         active = (presence,) if presence else ()
-        inputs = []
+        inputs: list[InputSource] = []
         searched = [number for number, each in enumerate(node.inputs, start=1) if len(each.names) > 1]
         for number, each in enumerate(node.inputs, start=1):
             names = tuple(None if name is None else self._resolved(name, node) for name in each.names)
@@ -117,6 +136,9 @@ class SpaceBuilder:
             inputs.append(InputSource(names, decided.decision))
         if node.optional and None in (inputs[0].names if inputs else ()):
             node.entry.refuse("an optional node passes its first input on, which may be none. Put another one first")
+        if node.stage is not None:
+            self._stage(node.name, node.stage, tuple(inputs) or None, node.decided_as, node.entry)
+            return
         filters = self._decide(f"{node.decided_as}.filters", node.filters, active) if node.filters else None
         self._position(
             node.name,

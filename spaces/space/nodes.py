@@ -18,8 +18,9 @@
     outputs: [classes]
 
 A node has ``block`` with its options, or ``blocks``: a list to choose from, in which ``{block: none}`` puts nothing
-there, so that readers do without. ``filters`` beside ``blocks`` is one width for all of them. A node whose inputs are
-all left out is nothing itself, or with ``zeros_like: NAME`` zeros of that shape. ``share: NAME`` names the
+there, so that readers do without. ``filters`` beside ``blocks`` is one width for all of them. With ``filters``,
+``depth`` and ``layers`` it is a stage, as in the short form, whose first layer reads the inputs. A node whose inputs
+are all left out is nothing itself, or with ``zeros_like: NAME`` zeros of that shape. ``share: NAME`` names the
 decisions, so that nodes (or cells) of one name are decided together. ``$KEY`` in a cell is replaced by what the use
 says ``with``.
 """
@@ -31,13 +32,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgenas.spaces.space.spec import MOST_LAYERS, BlockChoice, block_choice
+from edgenas.spaces.space.spec import MOST_LAYERS, BlockChoice, Stage, block_choice, parse_stage
 from edgenas.spaces.yaml_files import Entry
 
 NONE = "none"
 #: What comes before all nodes: the last stage, the stem, or the first input.
 BEFORE = ""
 _NODE_KEYS = ("name", "inputs", "optional", "share", "zeros_like")
+_STAGE_KEYS = ("name", "inputs", "share")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -53,8 +55,8 @@ class InputSpec:
 class NodeSpec:
     """A node as written, with its cell unrolled.
 
-    A choice of None is ``{block: none}``. ``decided_as`` is the name of its
-    decisions.
+    A choice of None is ``{block: none}``. ``decided_as`` is the name of its decisions. Where there is a ``stage``,
+    that has the choices.
     """
 
     name: str
@@ -65,6 +67,7 @@ class NodeSpec:
     optional: bool
     zeros_like: str | None
     entry: Entry
+    stage: Stage | None = None
 
 
 def parse_nodes(entry: Entry, cells: Entry | None) -> tuple[NodeSpec, ...]:
@@ -112,7 +115,11 @@ class _Unroller:
             entry.refuse("the key 'name' is missing. Add the node's name")
         name = _name(keys["name"])
         filters: tuple[int, ...] = ()
-        if "blocks" in keys:
+        choices: tuple[BlockChoice | None, ...] = ()
+        stage = parse_stage(entry, _STAGE_KEYS) if "layers" in keys else None
+        if stage is not None:
+            pass
+        elif "blocks" in keys:
             entry.mapping(("name", "blocks"), (*_NODE_KEYS, "filters"))
             fields = ("filters",) if "filters" in keys else ()
             choices = tuple(_choice(item, (), fields) for item in keys["blocks"].items())
@@ -128,6 +135,7 @@ class _Unroller:
             optional=_flag(keys.get("optional")),
             zeros_like=scope.full(keys["zeros_like"].text()) if "zeros_like" in keys else None,
             entry=entry,
+            stage=stage,
         )
 
     def _cell(self, entry: Entry, scope: _Scope, within: tuple[str, ...]) -> tuple[str, str, list[NodeSpec]]:

@@ -171,7 +171,7 @@ def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
         else (("image", _input_shape(entries["input_shape"])),),
         classes=entries["classes"].whole() if "classes" in entries else 0,
         stem=_single(entries["stem"], "conv") if "stem" in entries else None,
-        stages=tuple(_stage(entry) for entry in entries["stages"].items()) if "stages" in entries else (),
+        stages=tuple(parse_stage(entry) for entry in entries["stages"].items()) if "stages" in entries else (),
         nodes=parse_nodes(entries["nodes"], entries.get("cells")) if general else (),
         head=tuple(_single(entry) for entry in entries["head"].items()) if "head" in entries else (),
         outputs=entries["outputs"].items_or_self() if "outputs" in entries else (),
@@ -212,8 +212,9 @@ def _input_shape(entry: Entry) -> TensorSpec:
     return TensorSpec(sides)
 
 
-def _stage(entry: Entry) -> Stage:
-    entries = entry.mapping(("filters", "depth", "layers"), ("stride",))
+def parse_stage(entry: Entry, place_keys: tuple[str, ...] = ()) -> Stage:
+    """A stage as written; ``place_keys`` are read elsewhere. Raises InputError naming the key."""
+    entries = entry.mapping(("filters", "depth", "layers"), ("stride", *place_keys))
     layers = tuple(
         tuple(block_choice(choice, ()) for choice in layer.mapping(("blocks",))["blocks"].items())
         for layer in entries["layers"].items()

@@ -9,11 +9,15 @@ from edgenas.spaces.blocks import (
     AsppLite,
     BandConv,
     BifpnNode,
+    BoxHead,
     BroadcastedResidual,
+    ClassHead,
     ClassifierHead,
     Concat,
     ConvBnAct,
+    CroppedSum,
     DepthwiseSeparable,
+    Edge,
     FrameStack,
     FusedInvertedBottleneck,
     Fusion,
@@ -31,11 +35,13 @@ from edgenas.spaces.blocks import (
     ReluConv,
     Resample,
     ResidualReduction,
+    Separable,
     SequenceClassifier,
     SkipDecoder,
     SoundConv,
     Sum,
     Svdf,
+    Tucker,
     UniversalInvertedBottleneck,
     WeightedFusion,
     Zeros,
@@ -60,6 +66,7 @@ BOTTLENECK = [
     *({"skip": bad} for bad in (1, "yes", None)),
     *({"se_of": bad} for bad in ("", "output", None)),
     *({"se_activation": bad} for bad in ("linear", "elu", None)),
+    *({"expansion_of": bad} for bad in ("", "expanded", None)),
 ]
 
 
@@ -94,6 +101,8 @@ class TestInvertedBottleneck(BlockConformance):
     blocks = (
         *_bottlenecks(InvertedBottleneck),
         *_bottlenecks(InvertedBottleneck, (4,), se_of="input", se_activation="swish", se_gate="sigmoid"),
+        *_bottlenecks(InvertedBottleneck, (1, 3), expansion_of="output"),
+        *_bottlenecks(InvertedBottleneck, (2.3,), expansion_of="output", divisor=1),
     )
     bad_options = BOTTLENECK
 
@@ -300,8 +309,13 @@ class TestWeightedFusion(BlockConformance):
 
 
 class TestConcat(BlockConformance):
-    blocks = tuple((Concat(), shapes) for shapes in (*SAME, ((8, 8, 16), (8, 8, 24)), ((12,), (3,))))
-    bad_options = ({"axis": 1},)
+    blocks = (
+        *((Concat(), shapes) for shapes in (*SAME, ((8, 8, 16), (8, 8, 24)), ((12,), (3,)))),
+        *((Concat(axis), ((6, 4), (18, 4))) for axis in (0, -2)),
+        (Concat(1), ((6, 4), (6, 3))),
+        (Concat(0), ((6, 4),)),
+    )
+    bad_options = tuple({"axis": bad} for bad in (5, "0", None, True))
 
 
 class TestIdentity(BlockConformance):
@@ -339,6 +353,106 @@ class TestFusion(BlockConformance):
         for shapes in (((8, 8, 16),), ((8, 8, 16), (16, 16, 16)), ((7, 5, 16), (14, 9, 24), (3, 3, 8)))
     )
     bad_options = (*NUMBERS, *ACTIVATION, {"weighted": 1}, {"pooling": "mean"}, {"resizing": "cubic"})
+
+
+class TestEdge(BlockConformance):
+    blocks = tuple(
+        (Edge(filters, up, down), shapes)
+        for shapes in IMAGES
+        for filters in (16, 24)
+        for up, down in ((1, 1), (2, 1), (4, 1), (1, 2), (1, 4))
+    )
+    bad_options = (
+        *NUMBERS,
+        *({"up": bad} for bad in (0, 1.5, "2", None)),
+        *({"down": bad} for bad in (0, True)),
+        {"up": 2, "down": 2},
+    )
+
+
+class TestCroppedSum(BlockConformance):
+    blocks = tuple(
+        (CroppedSum(activation), shapes)
+        for shapes in (((8, 8, 16),), ((5, 5, 16), (6, 6, 16)), ((6, 4, 8), (5, 4, 8), (8, 3, 8)))
+        for activation in ("linear", "relu6")
+    )
+    bad_options = (*ACTIVATION,)
+
+
+class TestSeparable(BlockConformance):
+    blocks = tuple(
+        (Separable(filters, kernel, stride, "relu6", skip, norm), shapes)
+        for shapes in IMAGES
+        for filters in (16, 24)
+        for kernel in (3, 5)
+        for stride in (1, 2)
+        for skip in (True, False)
+        for norm in ("last", "between")
+    )
+    bad_options = (*NUMBERS, *STRIDES, *KERNELS, *ACTIVATION, {"skip": 1}, {"norm": "none"}, {"norm": None})
+
+
+class TestTucker(BlockConformance):
+    blocks = tuple(
+        (Tucker(filters, kernel, stride, inputs, outputs, skip=skip), shapes)
+        for shapes in IMAGES
+        for filters in (16, 24)
+        for kernel, stride in ((3, 1), (3, 2), (5, 1))
+        for inputs, outputs in ((0.25, 0.75), (0.75, 0.25))
+        for skip in (True, False)
+    )
+    bad_options = (
+        *NUMBERS,
+        *STRIDES,
+        *KERNELS,
+        *ACTIVATION,
+        {"skip": 1},
+        *({"input_ratio": bad} for bad in (0, -1, "1", None)),
+        *({"output_ratio": bad} for bad in (0, float("inf"), True)),
+    )
+
+
+LEVELS = (((8, 8, 16),), ((8, 8, 16), (4, 4, 24)), ((7, 5, 8), (4, 3, 8), (2, 2, 8), (1, 1, 8)))
+HEAD = (
+    *({"anchors": bad} for bad in (0, 1.5, "6", None)),
+    *({"first_anchors": bad} for bad in (-1, 1.5, None)),
+    {"separable": 1},
+    {"shared": "no"},
+    {"shared": True, "first_anchors": 2},
+    *KERNELS,
+    *ACTIVATION,
+)
+
+
+class TestBoxHead(BlockConformance):
+    blocks = (
+        *((BoxHead(6, first, separable=deep), s) for s in LEVELS for first in (0, 3) for deep in (True, False)),
+        *((BoxHead(2, kernel=5, shared=True, separable=deep), LEVELS[2]) for deep in (True, False)),
+    )
+    bad_options = HEAD
+
+
+class TestClassHead(BlockConformance):
+    blocks = (
+        *((ClassHead(6, first, classes=count), s) for s in LEVELS for first in (0, 3) for count in (1, 90)),
+        (ClassHead(2, shared=True, classes=3), LEVELS[2]),
+    )
+    bad_options = (*HEAD, *({"classes": bad} for bad in (0, 1.5, None)))
+
+
+def test_a_shared_head_has_the_parameters_of_one_level():
+    level = (8, 8, 16)
+    apart, shared = BoxHead(3), BoxHead(3, shared=True)
+    assert shared.lower(level, level, level).params == apart.lower(level).params
+    assert shared.lower(level, level, level).macs == apart.lower(level, level, level).macs
+    with pytest.raises(InputError, match="takes levels of as many channels, not 16, 24"):
+        shared.lower(level, (4, 4, 24))
+
+
+def test_expansion_of_the_output_is_the_same_block_as_of_the_input():
+    of_output = InvertedBottleneck(72, stride=2, expansion=8, expansion_of="output")
+    assert of_output.expanded_filters((40, 40, 64)) == 576
+    assert of_output.canonical((40, 40, 64)) == InvertedBottleneck(72, stride=2, expansion=9, skip=False)
 
 
 class TestBifpnNode(BlockConformance):

@@ -204,6 +204,60 @@ def test_nodes_of_one_decision_must_offer_the_same():
         make(text)
 
 
+STAGE = """
+name: staged
+inputs: {image: [8, 8, 3]}
+classes: 4
+nodes:
+  - {name: stem, block: conv, filters: 8}
+  - {name: wide, block: conv, filters: [8, 16], share: body, inputs: stem}
+  - name: body
+    inputs: wide
+    filters: [8, 16]
+    depth: [1, 2]
+    share: body
+    stride: 2
+    layers: [{blocks: [{block: ibn, kernel: [3, 5]}]}, {blocks: [{block: separable}]}]
+  - {name: end, block: classifier, inputs: body}
+"""
+
+
+def test_a_stage_may_stand_among_nodes():
+    space = make(STAGE)
+    assert [(d.name, d.options) for d in space.decisions] == [
+        ("body.filters", ("8", "16")),
+        ("body.depth", ("1", "2")),
+        ("body_layer1.kernel", ("3", "5")),
+    ]
+    network = space.decode(space.parse("111"))
+    assert [(n.name, n.inputs, network.shapes[n.name]) for n in network.nodes[1:4]] == [
+        ("wide", ("stem",), (8, 8, 16)),
+        ("body_layer1", ("wide",), (4, 4, 16)),
+        ("body_layer2", ("body_layer1",), (4, 4, 16)),
+    ]
+    assert space.decode(space.parse("101")).nodes[-1].inputs == ("body_layer1",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: body", "name: stem", "two positions are named 'stem'"),
+        ("share: body\n    stride: 2", "share: body\n    optional: true", "unknown key 'optional'"),
+        (
+            "    filters: [8, 16]\n",
+            "    filters: [8, 24]\n",
+            "share the decision 'body.filters' offer different options",
+        ),
+        ("block: separable", "block: sum", "block 'sum' has no filters and stride, which a stage decides"),
+        ("    depth: [1, 2]\n", "", "missing"),
+    ],
+)
+def test_what_is_wrong_with_a_stage_among_nodes_is_named(old, new, message):
+    assert old in STAGE
+    with pytest.raises(InputError, match=message):
+        make(STAGE.replace(old, new))
+
+
 def test_nas_bench_201_is_what_was_published():
     space = SearchSpace.load("nas_bench_201")
     assert space.size == 15625

@@ -28,6 +28,9 @@ EXPECTED = {
     *(f"mobilenet_v4_conv_{size}" for size in ("small", "medium")),
     *(f"coatnet_{number}" for number in (0, 1)),
     *(f"ds_cnn_{size}" for size in ("s", "m", "l")),
+    *(f"spaghetti_{size}" for size in ("s", "m", "l")),
+    "mobiledet_edgetpu",
+    "ssdlite_mobilenet_v2",
 }
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
-from edgenas.run.ray_workers import RayCrew, crew_of
-from edgenas.spaces.errors import InputError
+from edgenas.run.ray_workers import RayCrew, cluster, crew_of
+from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.candidates import Candidate, Evaluator
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study
@@ -63,6 +63,28 @@ def test_ray_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"--ray needs the extra edgenas\[ray\]"):
         crew_of("local", 2, 1.0)
+
+
+def test_ray_that_does_not_start_is_one_line() -> None:
+    class Ray:
+        ended = 0
+
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_: object) -> None:
+            raise Exception("The current node timed out\nduring startup")
+
+        def shutdown(self) -> None:
+            self.ended += 1
+
+    ray = Ray()
+    with (
+        pytest.raises(WorkError, match=r"--ray local: Ray did not start: The current node timed out during startup; "),
+        cluster(ray, RayCrew(workers=2)),
+    ):
+        pass
+    assert ray.ended == 1
 
 
 def test_a_cluster_needs_a_study_that_it_can_reach(make_recipe: Make) -> None:
