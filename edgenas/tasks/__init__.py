@@ -2,6 +2,7 @@
 
 from edgenas.tasks.audio_classification import AudioClassification
 from edgenas.tasks.classification import Classification
+from edgenas.tasks.detection import Detection
 from edgenas.tasks.registry import get_task, register_task, task_names
 from edgenas.tasks.segmentation import Segmentation
 from edgenas.tasks.task import NoPreprocessing, Task
@@ -9,6 +10,7 @@ from edgenas.tasks.task import NoPreprocessing, Task
 __all__ = [
     "AudioClassification",
     "Classification",
+    "Detection",
     "NoPreprocessing",
     "Segmentation",
     "Task",
