@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
-from edgenas.export.bundle import changed, pictures, run, run_arrays, run_masks
+from edgenas.export.bundle import changed, pictures, run, run_arrays, run_masks, run_sounds, sound_features, sounds
 
 #: What follows in ``pictures.py`` and ``changed.py`` is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
@@ -19,6 +19,11 @@ def picture_program() -> str:
 def mask_program() -> str:
     """The program of a segmentation model: it draws over pictures."""
     return _whole(run_masks, (changed, pictures))
+
+
+def sound_program() -> str:
+    """The program of a classifier of sounds."""
+    return _whole(run_sounds, (changed, sound_features, sounds))
 
 
 def array_program() -> str:
