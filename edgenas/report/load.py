@@ -13,6 +13,7 @@ from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportDa
 from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
+from edgenas.report.found_boxes import read_boxes
 from edgenas.report.learning import read_learned
 from edgenas.report.load_model import with_bundle, with_training
 from edgenas.report.load_table import with_table
@@ -23,6 +24,7 @@ from edgenas.report.quantizations import quantization_table
 from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
 from edgenas.run.folder import RunFolder
+from edgenas.run.found_boxes import boxes_path
 from edgenas.run.masks import masks_path
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -81,7 +83,15 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._learned, self._bundle, self._network, self._table)
-        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._masks)
+        rest = (
+            self._validation,
+            self._training,
+            self._quantizations,
+            self._supernet,
+            self._mistakes,
+            self._masks,
+            self._boxes,
+        )
         for part in (*parts, *rest, self._files):
             data = part(data)
         return dataclasses.replace(with_kinds(data), missing=tuple(self.missing))
@@ -301,6 +311,16 @@ class _Reader:
             return data
         checksums = data.shipped.checksums
         return dataclasses.replace(data, masks=self._try(path.name, lambda: read_masks(path, checksums)))
+
+    def _boxes(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial found in the test pictures."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = boxes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, boxes=self._try(path.name, lambda: read_boxes(path, checksums)))
 
     def _files(self, data: ReportData) -> ReportData:
         shipped = data.best_trial if data.shipped is not None else None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgenas.export.quantization.selective.choice import Mixed
     from edgenas.export.verify import Agreement
     from edgenas.run.context import RunContext
+    from edgenas.run.found_boxes import BoxFigures
     from edgenas.tasks.mistakes import Mistakes
     from edgenas.training.compress import Quantized
 
@@ -124,16 +125,19 @@ class _Tested:
     tflite_metrics: Mapping[str, float]
     mistakes: Mistakes | None
     class_iou: Mapping[str, float]
+    boxes: BoxFigures
 
 
 def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
     """Verifies the files; a text says what they are short of."""
+    from edgenas.run.found_boxes import save_boxes
     from edgenas.run.masks import save_masks
     from edgenas.run.mistakes import save_mistakes
     from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
-    task, test, preprocessing = context.task, context.dataset.test, made.preprocessing
+    test, preprocessing = context.dataset.test, made.preprocessing
+    task = context.task.for_network(network, preprocessing)
     equality = float_equality(context, network, made.model, preprocessing)
     float_metrics = evaluate(made.model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
     of_files = []
@@ -145,7 +149,8 @@ def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _
         return f"the exported file's {short}"
     mistakes = save_mistakes(context, trial.number, worst, answers)
     ious = save_masks(context, trial.number, worst, answers)
-    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious)
+    boxes = save_boxes(context, task, trial.number, worst, answers)
+    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious, boxes)
 
 
 def _contents(
@@ -169,7 +174,7 @@ def _contents(
         model=made.converted,
         network=network,
         labels=context.labels,
-        preprocessing=made.preprocessing,
+        preprocessing=task.bundle_preprocessing(network, made.preprocessing),
         quantization=recipe.export.quantization,
         words=task.words(dataset, network, made.preprocessing),
         metric=task.metric,
@@ -188,6 +193,8 @@ def _contents(
         budget_use=nested({use.name: use.to_json() for use in uses}),
         worst_classes=worst_classes(context, tested.mistakes),
         class_iou=tested.class_iou,
+        class_ap=tested.boxes.classes,
+        group_ap=tested.boxes.groups,
         training=record["settings"] | {"seed": recipe.seed},
         float_equality=tested.equality,
         group_convolution=context.first.device.group_convolution,

@@ -143,7 +143,8 @@ class ShortTrainingEvaluator:
             return learning.start(candidate) if inherited is None else inherited
 
         def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
-            return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
+            judge = task.for_network(network, preprocessing)
+            return judged(model, validation, task=judge, preprocessing=preprocessing, outputs=network.outputs)
 
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
             network = decode(candidate.architecture)

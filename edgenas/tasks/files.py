@@ -44,7 +44,7 @@ def file_metrics(
 ) -> dict[str, float]:
     """The task's metrics of a ``.tflite`` file of a network. Raises as :func:`edgenas.export.verify.tflite_outputs`."""
     found = file_outputs(model, examples, task=task, network=network, preprocessing=preprocessing, processes=processes)
-    return task.metrics(in_memory(examples.targets), found)
+    return task.for_network(network, preprocessing).metrics(in_memory(examples.targets), found)
 
 
 def in_memory(targets: Any) -> Any:

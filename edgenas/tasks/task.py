@@ -102,6 +102,13 @@ class Task(ABC):
                 f"{listed(shapes)}; {self.input_hint}"
             )
 
+    def for_network(self, network: Network, preprocessing: Any) -> Task:
+        """The task as it is learned and judged with one network: itself, unless its outputs are told by the network.
+
+        Detection takes the anchors of the network's levels. Whoever asks for a loss or metrics asks for this first.
+        """
+        return self
+
     # What a network eats -------------------------------------------------------------------------------------------
 
     def fit(self, examples: Examples) -> Any:
@@ -134,6 +141,10 @@ class Task(ABC):
     ) -> tuple[dict[str, np.ndarray], Tree]:
         """Random changes of a training batch, before :meth:`prepare`; the same for the same generator state."""
         return inputs, targets
+
+    def initial_weights(self, model: Any, network: Network) -> Mapping[str, np.ndarray]:
+        """Values that some variables of a new Keras model begin with, by path, where no initialiser knows them."""
+        return {}
 
     @abstractmethod
     def loss(self, targets: Tree, outputs: Mapping[str, Any], *, label_smoothing: float = 0.0) -> Any:
@@ -176,6 +187,12 @@ class Task(ABC):
         """
         return None
 
+    def boxes_found(self, outputs: Mapping[str, np.ndarray]) -> Any:
+        """The boxes of each example (:class:`edgenas.tasks.detection.detections.Found`), of tasks that find some: for
+        the report's pictures and figures. None for other tasks.
+        """
+        return None
+
     def pictures(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """(N, height, width, 1 or 3) uint8 of the inputs of a batch, for people to look at; None where there are none.
 
@@ -202,6 +219,10 @@ class Task(ABC):
         if how == "first":
             return np.arange(count)
         return np.sort(np.random.default_rng(seed).choice(len(examples), count, replace=False))
+
+    def bundle_preprocessing(self, network: Network, preprocessing: Any) -> Any:
+        """The preprocessing as a bundle tells it: with what its program needs to know of the network."""
+        return preprocessing
 
     def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
         """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""

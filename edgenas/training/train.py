@@ -19,7 +19,7 @@ from edgenas.training.batches import Batches
 from edgenas.training.checkpoint import training_fingerprint
 from edgenas.training.evaluation import ModelScorer
 from edgenas.training.initial import InitialWeights, set_initial_weights
-from edgenas.training.losses import Loss, Objective, TaskLoss
+from edgenas.training.losses import Loss, Objective, TaskLoss, of_task
 from edgenas.training.packed import PackedModel
 from edgenas.training.precision import LossScale, compute_policy
 from edgenas.training.progressive import progressive_schedule
@@ -99,6 +99,7 @@ def train(
         TrainingDivergedError: a WorkError; the loss became infinite or not a number.
     """
     task.check_examples(examples, network, preprocessing)
+    task = task.for_network(network, preprocessing)
     began = time.monotonic()
     if schedule is None:
         shapes = {name: tuple(column.shape[1:]) for name, column in examples.inputs.items()}
@@ -109,10 +110,11 @@ def train(
     release_graphs()
     with dtype_policy(policy):
         model = build_keras(network, seed=seed)
+    set_initial_weights(model, task.initial_weights(model, network))
     taken = None
     if initial is not None:
         taken = set_initial_weights(model, initial) if isinstance(initial, Mapping) else initial(model)
-    terms = tuple(losses) if losses is not None else (TaskLoss(task, settings.label_smoothing),)
+    terms = (TaskLoss(task, settings.label_smoothing),) if losses is None else tuple(of_task(losses, task))
     objective = Objective(terms, task, preprocessing, network.outputs, raw=batches.raw)
 
     def resized(shapes: Mapping[str, tuple[int, ...]]) -> Any:

@@ -236,9 +236,9 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
 
 
 def _classes(shape: tuple[int, ...], metrics: Mapping[str, Any]) -> int | None:
-    """How many labels an output tells apart; None where it does not say, as a map of labels."""
+    """How many labels an output tells apart; None where it does not say, as a map of labels, or boxes."""
     is_map = metrics.get("task") == "segmentation" and len(shape) == 3
-    return None if is_map else shape[-1]
+    return None if is_map or metrics.get("task") == "detection" else shape[-1]
 
 
 def _check_device_model(name: str, model: bytes, metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -59,7 +59,7 @@ class BundleContents:
     """The ``.tflite`` file."""
     network: Network
     labels: tuple[str, ...]
-    """Names of what is told apart, in the order of the first output; empty when nothing has one."""
+    """Names of what is told apart, in the order of the output that does; empty when nothing has one."""
     preprocessing: Any
     """What the task prepares inputs with: an object with ``to_dict()``."""
     quantization: str
@@ -102,6 +102,10 @@ class BundleContents:
     """Of classifiers, the classes that ``model`` tells worst: label, share of its test examples, and their number."""
     class_iou: Mapping[str, float] = field(default_factory=dict)
     """Of segmentation models, the intersection over union of each class of ``model``."""
+    class_ap: Mapping[str, float] = field(default_factory=dict)
+    """Of detectors, the average precision of each class of ``model``."""
+    group_ap: Mapping[str, float] = field(default_factory=dict)
+    """Of detectors, that of each group that the annotations name."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -111,9 +115,10 @@ class BundleContents:
     created_utc: str = ""
 
     def __post_init__(self) -> None:
-        classes = self.network.learned.graph.output_shapes[0][-1]
-        if self.labels and len(self.labels) != classes:
-            raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
+        classes = [shape[-1] for shape in self.network.learned.graph.output_shapes]
+        if self.labels and len(self.labels) not in classes:
+            found = " and ".join(map(str, classes))
+            raise InputError(f"bundle: {len(self.labels)} labels for a network of {found} outputs")
         if problem := label_problem(self.labels):
             raise InputError(f"bundle: {problem}")
         if not self.created_utc:
@@ -145,6 +150,8 @@ class BundleContents:
             "metric": self.metric,
             "metrics": {"float": dict(self.metrics_float), "tflite": dict(self.metrics_tflite)},
             **({"class_iou": dict(self.class_iou)} if self.class_iou else {}),
+            **({"class_ap": dict(self.class_ap)} if self.class_ap else {}),
+            **({"group_ap": dict(self.group_ap)} if self.group_ap else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
             "outputs": {

@@ -104,6 +104,12 @@ def _worst_classes(contents: BundleContents) -> str:
     if contents.class_iou:
         rows = [(label, f"{value:.4f}") for label, value in contents.class_iou.items()]
         return f"\n{_table(('class', 'IoU of this file'), rows)}\n"
+    if contents.class_ap:
+        told = _table(
+            ("class", "AP of this file"), [(label, f"{value:.4f}") for label, value in contents.class_ap.items()]
+        )
+        groups = [(group, f"{value:.4f}") for group, value in contents.group_ap.items()]
+        return f"\n{told}\n" + (f"\n{_table(('group', 'AP of this file'), groups)}\n" if groups else "")
     if not contents.worst_classes:
         return ""
     told = ", ".join(f"{label} {100 * share:.1f} % of {count:,}" for label, share, count in contents.worst_classes)

@@ -1,0 +1,104 @@
+"""A detection from recipe to report: boxes judged after decoding and suppression, by class and group, and drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgenas.data.detection.drawn import FACES, generated
+from edgenas.export.bundle.bundle import read_metrics, verify_bundle
+from edgenas.recipe.recipe import Recipe
+from edgenas.run.found_boxes import with_boxes
+from edgenas.run.pipeline import run
+
+pytest.importorskip("pycocotools")
+
+SPACE = """\
+name: small_detection
+task: detection
+input_shape: [32, 32, 3]
+classes: 1
+nodes:
+  - {name: stem, block: conv, filters: [12, 16], stride: 2, inputs: image}
+  - {name: fine, block: conv, filters: 24, stride: 2}
+  - {name: deep, block: conv, filters: 24, stride: 2}
+  - {name: boxes, block: box_head, anchors: 2, inputs: [fine, deep]}
+  - {name: classes, block: class_head, anchors: 2, inputs: [fine, deep]}
+outputs: [boxes, classes]
+"""
+RECIPE = """\
+name: small
+task_options: {anchors: fitted, crop: [0.6, 1.0]}
+data: {path: ./faces.json}
+space: {architecture: space.yaml:1}
+task: detection
+device: {name: local-cpu}
+training: {epochs: 10, batch_size: 16, learning_rate: 0.01, ema_decay: 0.9}
+export: {calibration_images: 20, accuracy_drop: 1.0}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data in a packed file with groups, space and recipe."""
+    path = tmp_path_factory.mktemp("det")
+    data = generated(FACES, (32, 32), train=64, test=16)
+    images, annotations = [], []
+    for part in ("train", "test"):
+        targets = getattr(data, part).targets
+        for row in range(len(targets["labels"])):
+            images.append({"id": len(images), "file_name": f"{part}{row}", "split": part})
+            for box, label, group in zip(*(targets[name][row] for name in ("boxes", "labels", "groups")), strict=True):
+                if label >= 0:
+                    top, left, bottom, right = (float(edge) * 32 for edge in box)
+                    record = {"image_id": len(images) - 1, "category_id": 1, "group": data.facts["groups"][group]}
+                    annotations.append(record | {"bbox": [left, top, right - left, bottom - top]})
+    pixels = np.concatenate([data.train.inputs["image"], data.test.inputs["image"]])
+    np.savez(path / "faces.npz", images=pixels)
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "face"}]}
+    (path / "faces.json").write_text(json.dumps(document))
+    (path / "space.yaml").write_text(SPACE)
+    (path / "recipe.yaml").write_text(
+        RECIPE.replace("space.yaml", str(path / "space.yaml")) + f"output: {path / 'runs'}\n"
+    )
+    return path
+
+
+def test_from_recipe_to_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGENAS_HOME", str(folder / "home"))
+    found = run(Recipe.load(folder / "recipe.yaml"), quiet=True)
+    bundle = found.run / "bundle"
+    assert verify_bundle(bundle) == []
+    metrics = read_metrics(bundle)
+    assert (metrics["task"], metrics["metric"]) == ("detection", "map")
+    for kind in ("float", "tflite"):
+        figures = metrics["metrics"][kind]
+        assert set(figures) == {"map", "ap50"}
+        assert 0 < figures["map"] < figures["ap50"] <= 1
+    assert metrics["class_ap"]["face"] == pytest.approx(metrics["metrics"]["tflite"]["map"], abs=1e-4)
+    assert set(metrics["group_ap"]) <= {"dark", "light", "medium"}
+    assert len(metrics["group_ap"]) >= 2
+    anchors = metrics["preprocessing"]["anchors"]
+    assert anchors["levels"] == [[8, 8], [4, 4]]
+    assert [len(sizes) for sizes in anchors["sizes"]] == [2, 2]
+    assert (bundle / "labels.txt").read_text().split() == ["face"]
+    card = (bundle / "README.md").read_text()
+    assert "AP of this file" in card
+    assert "dark" in card
+    report = (found.run / "report.html").read_text()
+    for words in ("What it finds", "Every group", "boxes told right", "medium"):
+        assert words in report
+    assert report.count('alt="test image') == 18
+
+
+def test_boxes_are_drawn_where_they_are() -> None:
+    picture = np.zeros((10, 20, 1), np.uint8)
+    drawn = with_boxes(picture, np.array([[0.2, 0.25, 0.8, 0.75]]), [(255, 0, 0)])
+    times = drawn.shape[0] // 10
+    rows, columns = (np.flatnonzero((drawn[..., 0] > 0).any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], columns[0]) == (2 * times, 5 * times)
+    assert (rows[-1], columns[-1]) == (8 * times - 1, 15 * times - 1)
+    assert with_boxes(picture, np.zeros((0, 4)), []).max() == 0
