@@ -79,6 +79,11 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     Its networks end as they are deployed; ``learned`` is the space of what is trained. Raises InputError.
     """
     space = _load_learned_space(recipe, task, data)
+    if recipe.export.post_processing == "operator" and not task.decoding():
+        raise InputError(
+            f"export.post_processing is for tasks whose outputs are decoded, such as detection, not for {task.kind}; "
+            "remove it"
+        )
     given = recipe.export.finalize
     if given is None or given.argmax == "auto":  # only then is a device asked: workers may not know it
         from edgenas.devices import get_device

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgenas.data.columns import StreamedColumn
 from edgenas.data.examples import Examples, leaves, tree_map
+from edgenas.export.tflite.reader import model_io
 from edgenas.export.verify import tflite_outputs
 from edgenas.spaces.network import Network
 from edgenas.tasks.ends import bound
@@ -33,10 +34,12 @@ def file_outputs(
 ) -> dict[str, Any]:
     """What a ``.tflite`` file of a network answers to examples, by output, in real numbers.
 
+    Outputs that an operator behind the network makes have the file's own names.
     Raises as :func:`edgenas.export.verify.tflite_outputs`.
     """
     found = tflite_outputs(model, network_inputs(task, examples, network, preprocessing), processes=processes)
-    return dict(zip(network.outputs, found, strict=True))
+    names = network.outputs if len(found) == len(network.outputs) else [end.name for end in model_io(model).outputs]
+    return dict(zip(names, found, strict=True))
 
 
 def file_metrics(

@@ -20,7 +20,9 @@ from edgenas.export.tflite.schema import schema
 from edgenas.spaces.errors import InputError
 
 OPERATOR = "TFLite_Detection_PostProcess"
-#: What the four outputs are called, in this order: boxes (1, n, 4), classes and scores (1, n), their number (1,).
+#: What it reads is called, in this order.
+RAW_OUTPUTS = ("boxes", "classes")
+#: What its outputs are called: boxes (1, n, 4), classes and scores (1, n), their number (1,).
 FINISHED_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
 
@@ -72,6 +74,44 @@ def with_post_processing(model: bytes, settings: PostProcessing) -> bytes:
             f"{' and '.join(map(str, shapes))}"
         )
     return rewrite(model, lambda unpacked: _Behind(unpacked).add(settings, shapes[1][-1]))
+
+
+def ends_in_boxes(model: bytes) -> bool:
+    """Whether a file's outputs are those of the operator. Raises InputError on anything but a whole model."""
+    names = tuple(output.name for output in model_io(model).outputs)
+    return names == FINISHED_OUTPUTS
+
+
+def without_post_processing(model: bytes) -> bytes:
+    """The file up to the outputs that the operator was given behind; the same bytes where there is none.
+
+    Raises InputError on anything but a whole model.
+    """
+    return rewrite(model, _cut) if ends_in_boxes(model) else model
+
+
+def _cut(model: Any) -> None:
+    graph, operators = model.subgraphs[0], schema().BuiltinOperator
+    made = {int(output): operator for operator in graph.operators for output in operator.outputs}
+    last = made[int(graph.outputs[0])]
+    cut, ends = [last], []
+    for source in last.inputs[:2]:
+        tensor = int(source)
+        while int(tensor) in made and _kind(model, made[tensor]) in (operators.DEQUANTIZE, operators.LOGISTIC):
+            cut.append(made[tensor])
+            tensor = int(made[tensor].inputs[0])
+        ends.append(tensor)
+    graph.operators = [operator for operator in graph.operators if not any(operator is one for one in cut)]
+    graph.outputs = np.array(ends, np.int32)
+    for signature in model.signatureDefs or ():
+        signature.outputs = [
+            schema().TensorMapT(name=name, tensorIndex=end) for name, end in zip(RAW_OUTPUTS, ends, strict=True)
+        ]
+
+
+def _kind(model: Any, operator: Any) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 class _Behind:
