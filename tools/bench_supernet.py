@@ -5,8 +5,8 @@
     python tools/bench_supernet.py rank --data-dir DIR --cache truth.json --json rank.json
     python tools/bench_supernet.py cost --data-dir DIR --json cost.json
     python tools/bench_supernet.py target --data-dir DIR --json target.json
-    python tools/bench_supernet.py begin --data-dir DIR --cache truth.json --json begin.json
     python tools/bench_supernet.py equal --data-dir DIR --work DIR --json equal.json
+    python tools/bench_supernet.py begin --work DIR --json begin.json
     python tools/bench_supernet.py budgets --data-dir DIR --work DIR --json budgets.json
 
 ``tables``: the controller alone, with qualities from a table, for each reward. The *result* is the best architecture
@@ -21,13 +21,15 @@ multiply-accumulates, parameters, depth and short trainings, with the cost of a 
 
 ``cost``: processor time of a step and peak memory, beside those of the space's largest network trained alone.
 
-``target``: supernet and controller are trained together towards a cost in the middle of the space; how far the most
-probable architecture ends from it.
-
-``begin``: steps that a training needs to be as good as the truth when it begins with the weights of ``rank``.
+``target``: supernet and controller are trained together towards a cost in the middle of the space; how far what the
+search ends with is from it, and how far the most probable option of every decision.
 
 ``equal``: the result of a one-shot search beside those of `auto` and `random` with as many seconds of search, and
 beside the widest MobileNetV2 and MobileNetEdgeTPUV2 under the same measured latency; the same final training for all.
+The first seed trains the references with and without their first two strides, the others the better of each family.
+
+``begin``: steps that the networks of ``equal`` need to be as good as from scratch when they begin with the weights of a
+supernet. ``--work`` is that of ``equal``.
 
 ``budgets``: one supernet for several latency budgets, and how much of each the shipped model uses.
 """
@@ -78,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         ("rank", run_rank, (add_ground_options, add_truth_options, add_rank_options)),
         ("cost", run_cost, (add_ground_options, add_cost_options)),
         ("target", run_target, (add_ground_options, add_target_options)),
-        ("begin", run_begin, (add_ground_options, add_truth_options, add_rank_options, add_begin_options)),
         ("equal", run_equal, (add_search_options, add_equal_options)),
+        ("begin", run_begin, (add_begin_options,)),
         ("budgets", run_budgets, (add_search_options, add_budgets_options)),
     ):
         part = parts.add_parser(name)
@@ -150,6 +152,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--device", default="local-cpu", help="that latencies are measured on (default local-cpu)")
+    parser.add_argument("--latency-table", type=Path, help="of the device and space; made where it is not given")
     parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
     parser.add_argument("--test-images", type=int, default=10_000, help="test images (default 10,000)")
     parser.add_argument("--epochs", type=int, default=10, help="of the final training (default 10)")
@@ -167,12 +170,16 @@ def add_equal_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_budgets_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from-run", type=Path, help="run whose supernet is searched, of the same space and images")
     parser.add_argument("--limits", default="0.12,0.18,0.25", help="ms, separated by commas (default 0.12,0.18,0.25)")
 
 
 def add_begin_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--count", type=int, default=4, help="networks that are trained (default 4)")
-    parser.add_argument("--short-rate", type=float, default=4e-3, help="learning rate (default 4e-3, as from scratch)")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs of `equal`; a second call goes on")
+    parser.add_argument("--seeds", type=int, default=1, help="of `equal`; three networks each (default 1)")
+    parser.add_argument(
+        "--epochs", default="3,6,9", help="of the shorter trainings, separated by commas (default 3,6,9)"
+    )
 
 
 if __name__ == "__main__":

@@ -88,6 +88,11 @@ class SupernetRecipe(Section):
     label_smoothing: float = Field(
         default=_DEFAULTS.label_smoothing, description="Share of the label given to all classes alike."
     )
+    within_budget: bool = Field(
+        default=True,
+        description="Whether only networks within the (largest) budget are trained, which are the ones that are "
+        "searched; false: those of the whole space, for larger budgets later on. tunas draws as it has learnt.",
+    )
     sandwich: bool = Field(
         default=_DEFAULTS.sandwich,
         description="Whether each step trains the largest and the smallest network of the space as well.",

@@ -58,20 +58,27 @@ class FrozenEvolution(RegularizedEvolution):
 
 
 class PolicySamples(Algorithm):
-    """A controller's most probable architecture, made to keep the budget, and samples of what it has learnt.
+    """What a controller ends with, its most probable architecture within the budget, and samples of what it has learnt.
 
     Args:
         problem: space, costs and limits.
         seed: as for any algorithm.
         probabilities: (decisions, options) of the controller.
+        chosen: (decisions,) what it ends with, if that is known; it comes first where it keeps the budget.
     """
 
-    def __init__(self, problem: Problem, seed: int, probabilities: Floats) -> None:
+    def __init__(
+        self, problem: Problem, seed: int, probabilities: Floats, chosen: npt.NDArray[np.integer] | None = None
+    ) -> None:
         super().__init__(problem, seed)
+        self._chosen = None if chosen is None else chosen.astype(np.int16)
         self._counts = np.array(option_counts(problem.space))
         self._probabilities = probabilities
 
     def propose(self, rng: np.random.Generator) -> Population | None:
+        first = self._chosen
+        if first is not None and tuple(first.tolist()) not in self.seen and self.problem.feasible(first[None])[0]:
+            return first
         best = self.most_probable()
         if tuple(best.tolist()) not in self.seen:
             return best

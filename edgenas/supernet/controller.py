@@ -133,9 +133,7 @@ class Controller:
         ``allowed`` tells of (N, decisions) which are. Raises WorkError when none is.
         """
         best = self.best()
-        changed = [np.where(np.arange(len(best)) == place, option, best)
-                   for place, count in enumerate(self.counts) for option in range(count)]  # fmt: skip
-        near = self._canonical(np.array([best, *changed], np.int16))
+        near = np.concatenate([best[None], self._neighbours(best)])
         rows = np.unique(np.concatenate([near, self.sample(rng, _DRAWS)]), axis=0)
         found = rows[allowed(rows)]
         if not len(found):
@@ -148,6 +146,53 @@ class Controller:
         else:
             worth = np.log(self.probabilities[np.arange(len(best)), found] + 1e-12).sum(axis=1)
         return np.asarray(found[worth.argmax()])
+
+    def most_rewarding(
+        self,
+        reward: RewardFunction,
+        rng: np.random.Generator,
+        allowed: Callable[[Population], npt.NDArray[np.bool_]] = lambda rows: np.ones(len(rows), bool),
+    ) -> Population:
+        """(decisions,) the architecture with the highest reward that is expected, near those that the policy draws.
+
+        Options that are most probable one by one need not fit together: after few steps, their cost may be far from
+        what the policy costs on average. Costs are known of every architecture, so the end of a search is decided on
+        whole ones: the best of many drawn ones, then changed decision by decision as long as that is expected to help.
+
+        Args:
+            reward: what qualities come to with the costs of architectures.
+            rng: draws architectures.
+            allowed: of (N, decisions), which may be taken; all by default.
+
+        Raises WorkError when none of those drawn, nor of as many random ones, is allowed.
+        """
+
+        def worth(rows: Population) -> Floats:
+            known = self.model.knows_anything
+            return reward(self.model.predict(rows) if known else np.full(len(rows), 0.5), rows)
+
+        drawn = np.concatenate([self.best()[None], self.sample(rng, _DRAWS)])
+        rows = drawn[allowed(drawn)]
+        if not len(rows):
+            rows = self.space.sample(rng, _DRAWS)
+            rows = rows[allowed(rows)]
+        if not len(rows):
+            raise WorkError(f"none of {_DRAWS} random architectures is within the budget")
+        found = worth(rows)
+        best, highest = rows[int(found.argmax())], float(found.max())
+        while True:
+            near = self._neighbours(best)
+            near = near[allowed(near)]
+            found = worth(near) if len(near) else np.array([-np.inf])
+            if not found.max() > highest:
+                return np.asarray(best)
+            best, highest = near[int(found.argmax())], float(found.max())
+
+    def _neighbours(self, row: Population) -> Population:
+        """(N, decisions) all that differ from a row in one decision."""
+        changed = [np.where(np.arange(len(row)) == place, option, row)
+                   for place, count in enumerate(self.counts) for option in range(count)]  # fmt: skip
+        return self._canonical(np.array(changed, np.int16))
 
     def learn(
         self, rows: Population, qualities: Floats, reward: RewardFunction, progress: float, rng: np.random.Generator

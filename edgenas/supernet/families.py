@@ -17,6 +17,8 @@ from edgenas.spaces.space.search_space import SearchSpace
 _EXTREMES = 24
 #: A cost that no sum of others reaches: of a block that is not wanted at its place.
 _FORBIDDEN = 1e18
+#: Networks that those within a budget are picked from, and how often, before any network will do.
+_DRAWN, _DRAWS = 32, 32
 #: Fields of blocks that say how wide a layer is.
 _WIDTHS = frozenset({"filters", "expansion"})
 
@@ -117,6 +119,18 @@ class Families:
             count = len(self.space.decisions[decision].options)
             dealt[:, decision] = (np.arange(len(rows)) + rng.integers(count)) % count
         return self._repaired(dealt)
+
+    def balanced_within(
+        self, rng: np.random.Generator, count: int, allowed: Callable[[Population], npt.NDArray[np.bool_]]
+    ) -> Population:
+        """The same of those that are allowed, as far as balance goes then; any where hardly one is."""
+        found = np.zeros((0, len(self.space.decisions)), np.int16)
+        for _ in range(_DRAWS):
+            rows = self.balanced(rng, max(count, _DRAWN))
+            found = np.concatenate([found, rows[allowed(rows)]])
+            if len(found) >= count:
+                return found[:count]
+        return np.concatenate([found, self.balanced(rng, count - len(found))])
 
     def balanced(self, rng: np.random.Generator, count: int) -> Population:
         """Random architectures which, together, have every option of a decision equally often, as far as it goes."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgenas.search.problem import Problem
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.decision import Architecture
 from edgenas.supernet.controller import Controller, ControllerSettings, Floats, RewardFunction
@@ -58,6 +59,8 @@ class SupernetTraining:
         supernet: trained in place.
         lesson: what from.
         settings: how.
+        within: with it, random networks are those that keep its limits. A search looks at no others, and larger ones
+            would cost more and change weights that they share. A controller draws as it has learnt.
         reward: with it, a controller learns along, on held-out batches.
         controller: its settings.
         folder: for the checkpoint; one found there is continued.
@@ -72,6 +75,7 @@ class SupernetTraining:
         lesson: Lesson,
         settings: SupernetSettings,
         *,
+        within: Problem | None = None,
         reward: RewardFunction | None = None,
         controller: ControllerSettings | None = None,
         folder: Path | None = None,
@@ -80,6 +84,7 @@ class SupernetTraining:
         self.supernet, self.lesson, self.settings, self.folder = supernet, lesson, settings, folder
         self.learner = Learner(supernet, lesson, settings)
         self.families = Families(supernet.space, lesson.seed)
+        self.within = within
         self.reward = reward
         self.controller = None
         if reward is not None:
@@ -87,13 +92,14 @@ class SupernetTraining:
         self.steps = settings.steps(len(lesson.training))
         self.last_reward: float | None = None
         self.history: list[dict[str, float]] = []
-        self._fingerprint = lesson.fingerprint(
-            {
-                "space": [str(decision) for decision in supernet.space.decisions],
-                "settings": decisive(settings.to_dict()),
-                "controller": None if self.controller is None else self.controller.settings.__dict__,
-            }
-        )
+        facts = {
+            "space": [str(decision) for decision in supernet.space.decisions],
+            "settings": decisive(settings.to_dict()),
+            "controller": None if self.controller is None else self.controller.settings.__dict__,
+        }
+        if within is not None:
+            facts["within"] = dict(within.limits)
+        self._fingerprint = lesson.fingerprint(facts)
         self._controller_state = self._snapshot()
         self._start = time.monotonic()
         self._resume()
@@ -129,7 +135,8 @@ class SupernetTraining:
         rng = np.random.default_rng([self.lesson.seed, _NETWORKS, step])
         families, count = self.families, self.settings.random_networks
         if self.controller is None:
-            rows = families.balanced(rng, count)
+            within = self.within
+            rows = families.balanced_within(rng, count, within.feasible) if within else families.balanced(rng, count)
         else:
             rows = self.controller.sample(rng, count)
             # TuNAS' warm-ups: with a probability that falls to 0, all blocks run alike, and all widths are the largest.

@@ -5,7 +5,18 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
-from edgenas.export.bundle import boxes, changed, pictures, run, run_arrays, run_boxes, run_masks
+from edgenas.export.bundle import (
+    boxes,
+    changed,
+    pictures,
+    run,
+    run_arrays,
+    run_boxes,
+    run_masks,
+    run_sounds,
+    sound_features,
+    sounds,
+)
 
 #: What follows in ``boxes.py``, ``changed.py`` and ``pictures.py`` is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
@@ -24,6 +35,11 @@ def mask_program() -> str:
 def box_program() -> str:
     """The program of a detector: it draws boxes over pictures."""
     return _whole(run_boxes, (boxes, changed, pictures))
+
+
+def sound_program() -> str:
+    """The program of a classifier of sounds."""
+    return _whole(run_sounds, (changed, sound_features, sounds))
 
 
 def array_program() -> str:

@@ -157,6 +157,16 @@ def strided(shape: Shape, strides: tuple[int, int]) -> tuple[int, int]:
     return -(-shape[0] // strides[0]), -(-shape[1] // strides[1])
 
 
+def windows(
+    op: Op, shape: Shape, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
+) -> tuple[int, int]:
+    """Height and width without any padding. Raises InputError when the window is larger than the image."""
+    spans = [(side - 1) * dilation + 1 for side, dilation in zip(kernel, dilations, strict=True)]
+    if spans[0] > shape[0] or spans[1] > shape[1]:
+        raise InputError(f"{type(op).__name__}: a window of {spans[0]}x{spans[1]} does not fit {tuple(shape)}")
+    return (shape[0] - spans[0]) // strides[0] + 1, (shape[1] - spans[1]) // strides[1] + 1
+
+
 def positive_axis(op: Op, axis: int, shape: Shape) -> int:
     """The axis counted from the front, without the batch. Raises InputError when there is none such."""
     if not -len(shape) <= axis < len(shape):

@@ -71,11 +71,11 @@ class SpaceBuilder:
         if len(values) == 1:
             return Source(tuple(values))
         try:
-            decision = Decision(name, tuple(format_value(v) for v in values), active, valid if any(valid) else ())
+            decision = Decision(name, tuple(format_value(v) for v in values), active, valid)
         except InputError as error:
             raise InputError(f"{self.spec.file}: {error}") from None
         if name in self._known:
-            if self.decisions[self._known[name]] != decision:
+            if _offer(self.decisions[self._known[name]]) != _offer(decision):
                 raise InputError(
                     f"{self.spec.file}: nodes that share the decision {name!r} offer different options: found "
                     f"{', '.join(decision.options)}, expected {', '.join(self.decisions[self._known[name]].options)} "
@@ -266,6 +266,11 @@ def _sharing_key(choice: BlockChoice, option: str) -> object:
     private = id(choice) if any(when.key not in WIDTH_KEYS for when in whens) else None
     described = tuple((v.value, type(v.value) is bool, tuple((w.key, w.values) for w in v.when)) for v in values)
     return option, described, private
+
+
+def _offer(decision: Decision) -> tuple[object, ...]:
+    """What a decision offers; options that are always valid are the same whether that is said of each or of none."""
+    return decision.options, decision.active_when, decision.valid_when if any(decision.valid_when) else ()
 
 
 def _labels(choices: Sequence[BlockChoice | None]) -> list[str]:

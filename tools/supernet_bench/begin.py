@@ -1,61 +1,82 @@
-"""Steps until a training that begins with a supernet's weights is as good as one that began at random."""
+"""Steps until a training that begins with a supernet's weights is as good as one that began at random.
+
+The networks are those that the searches of ``equal`` ended with. Their trainings there began at random; here they begin
+with the weights of that seed's supernet, and are shorter, each with a whole schedule of its own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import statistics
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+from edgenas.export.files import write_atomically
+from edgenas.run.context import RunContext
+from edgenas.run.folder import RunFolder
+from edgenas.run.progress import Progress
+from edgenas.run.records import ExportRecord
+from edgenas.run.supernet import inherited_weights
 from edgenas.spaces.errors import InputError
-from edgenas.supernet.inherited import variables_of
-from edgenas.supernet.network import Supernet
-from edgenas.supernet.training import SupernetTraining
+from edgenas.training.evaluation import evaluate
+from edgenas.training.train import train
 from supernet_bench.claims import claim
-from supernet_bench.ground import choose_architectures, make_ground
-from supernet_bench.ranking import lesson_of, settings_of
-from supernet_bench.truth import Training, open_cache, train_alone
+from supernet_bench.equal import ALGORITHMS, ONE_SHOT, float_top1
 
 _GOAL = 0.5
 
 
 def run_begin(options: argparse.Namespace) -> dict[str, Any]:
-    """The JSON document. Each shorter training has a whole schedule of its own."""
-    ground, cache = make_ground(options), open_cache(options)
-    rows, _ = choose_architectures(ground.space, options.networks)
-    chosen = rows[: options.count]
-    names = [str(ground.space.architecture(row)) for row in chosen]
-    if not all(cache.has("truth 0", name) for name in names):
-        raise InputError(f"{options.cache}: has no truth of the first {options.count} networks; run `truth` first")
-    variant = options.variants.split(",")[0]
-    supernet = Supernet(ground.space, seed=0)
-    folder = options.work / f"{variant}_0.checkpoint"
-    training = SupernetTraining(
-        supernet, lesson_of(ground, 0), settings_of(options, ground.space, variant), folder=folder
-    )
-    if training.learner.step < training.steps:
-        raise InputError(f"{folder}: has no finished supernet; run `rank` with the same options first")
-    found = {}
-    for row, name in zip(chosen, names, strict=True):
-        training.learner.calibrate(supernet.plan(ground.space.architecture(row)))
-        initial = variables_of(*supernet.decode(ground.space.architecture(row)))
-        goal = cache.results["truth 0"][name]["accuracy"]
-        reached = {}
-        for epochs in range(1, options.epochs + 1):
-            short = Training(f"{epochs} epochs, inherited", 1.0, epochs, seed=0, on_test=True)
-            short = dataclasses.replace(short, learning_rate=options.short_rate)
-            reached[epochs] = train_alone(ground, ground.space.architecture(row), short, initial)["accuracy"]
-            print(
-                f"{name}: {epochs} of {options.epochs} epochs {reached[epochs]:.4f}, from scratch {goal:.4f}",
-                flush=True,
-            )
-            if reached[epochs] >= goal:
-                break
-        share = len(reached) / options.epochs if max(reached.values()) >= goal else float("inf")
-        found[name] = {"scratch": goal, "inherited": reached, "share": share}
+    """The JSON document. What is done is kept in ``--work``; a second call goes on."""
+    kept = options.work / "begin.json"
+    found: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else {}
+    epochs = sorted(int(text) for text in options.epochs.split(","))
+    for seed in range(options.seeds):
+        lender = _context(options.work / f"{ONE_SHOT}-{seed}")
+        for algorithm in ALGORITHMS:
+            _one_network(lender, _context(options.work / f"{algorithm}-{seed}"), epochs, found, kept)
     median = statistics.median(one["share"] for one in found.values())
     return {
         "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "networks": found,
         "claims": [claim(f"steps to the accuracy from scratch, median share of {len(found)} networks", median, _GOAL)],
     }
+
+
+def _context(path: Path) -> RunContext:
+    folder = RunFolder(path)
+    if folder.read(ExportRecord).trial is None:
+        raise InputError(f"{path}: no finished run; run `equal` with the same --work first")
+    return RunContext(folder.read_recipe(), folder, Progress(quiet=True))
+
+
+def _one_network(
+    lender: RunContext, run: RunContext, epochs: list[int], found: dict[str, dict[str, Any]], kept: Path
+) -> None:
+    """Trains the network of a run from inherited weights, longer and longer until it is as good as from scratch."""
+    name = run.folder.path.name
+    with closing(run.open_study()) as study:
+        architecture = study.trial(int(run.folder.read(ExportRecord).trial or 0)).architecture
+    whole, goal = run.recipe.training.settings(), float_top1(run.folder)
+    one = found.setdefault(name, {"architecture": architecture, "scratch": goal, "inherited": {}})
+    training, _ = run.dataset.split(run.recipe.data.validation_fraction, run.recipe.seed)
+    preprocessing = run.task.fit(training)
+    for count in epochs:
+        if str(count) in one["inherited"]:
+            continue
+        if max(one["inherited"].values(), default=0.0) >= goal:
+            break
+        settings = dataclasses.replace(whole, epochs=count)
+        network = run.space.decode(run.space.parse(architecture))
+        initial = inherited_weights(lender, architecture)
+        arguments = {"task": run.task, "preprocessing": preprocessing}
+        done = train(network, training, settings, seed=run.recipe.seed, initial=initial, **arguments)
+        top1 = float(evaluate(done.model, run.dataset.test, **arguments)["top1"] or 0.0)
+        one["inherited"][str(count)] = top1
+        print(f"{name}: {count} of {whole.epochs} epochs {top1:.4f}, from scratch {goal:.4f}", flush=True)
+        write_atomically(kept, json.dumps(found, indent=1))
+    enough = [int(count) for count, top1 in one["inherited"].items() if top1 >= goal]
+    one["share"] = min(enough) / whole.epochs if enough else float("inf")

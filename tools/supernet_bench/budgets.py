@@ -9,7 +9,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
 from edgenas.spaces.yaml_reading import dump_yaml
 from supernet_bench.claims import claim
-from supernet_bench.equal import image_file
+from supernet_bench.equal import device_section, image_file
 
 _LEAST = 0.85
 
@@ -19,13 +19,18 @@ def run_budgets(options: argparse.Namespace) -> dict[str, Any]:
     options.work.mkdir(parents=True, exist_ok=True)
     data, _, _ = image_file(options)
     limits = [float(text) for text in options.limits.split(",")]
+    supernet: dict[str, Any] = {"scores": options.scores, "trials": options.trials}
+    if options.from_run:
+        supernet["from_run"] = str(options.from_run.resolve())
+    else:
+        supernet |= {"epochs": 10_000, "max_steps": options.steps}
     recipe = Recipe.parse(
         dump_yaml(
             {
                 "name": "budgets",
                 "data": {"path": str(data)},
                 "space": {"name": options.space},
-                "device": {"name": options.device},
+                "device": device_section(options),
                 "budget": {"latency_ms": limits},
                 "search": {
                     "algorithm": "supernet",
@@ -36,12 +41,7 @@ def run_budgets(options: argparse.Namespace) -> dict[str, Any]:
                         "batch_size": 64,
                     },
                 },
-                "supernet": {
-                    "epochs": 10_000,
-                    "max_steps": options.steps,
-                    "scores": options.scores,
-                    "trials": options.trials,
-                },
+                "supernet": supernet,
                 "training": {"epochs": options.epochs, "batch_size": 64},
             }
         ),
@@ -55,6 +55,7 @@ def run_budgets(options: argparse.Namespace) -> dict[str, Any]:
         used[f"{limit:g}"] = {
             "measured_ms": measured,
             "share": measured / limit,
+            "quiet_ms": one.export.measured.get("latency_quiet_ms"),
             "top1": one.export.scores[2] if one.export.done else None,
         }
         print(one.words, flush=True)

@@ -23,6 +23,8 @@ from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, make_ground
 from supernet_bench.ranking import lesson_of
 
+_CHOICE = 5
+
 
 def run_target(options: argparse.Namespace) -> dict[str, Any]:
     """The JSON document."""
@@ -55,12 +57,15 @@ def search(
     seed: int,
     options: argparse.Namespace,
 ) -> dict[str, float]:
-    """One search: cost of the most probable architecture over the target."""
+    """One search: costs over the target, of what it ends with, of its most probable options, of what it draws."""
     objective = Objective(kind, {"cost": target})
     settings = SupernetSettings(epochs=10_000, max_steps=options.steps, batch_size=options.batch_size)
 
     def reward(qualities: Floats, rows: Population) -> Floats:
         return objective.rewards(qualities, {"cost": costs(rows)})
+
+    def at_the_end(qualities: Floats, rows: Population) -> Floats:
+        return objective.at_the_end.rewards(qualities, {"cost": costs(rows)})
 
     start = time.process_time()
     training = SupernetTraining(
@@ -72,8 +77,16 @@ def search(
     )
     training.run()
     assert training.controller is not None
-    ratio = float(costs(training.controller.best()[None])[0] / target)
-    return {"ratio": ratio, "entropy": training.controller.entropy, "cpu_seconds": time.process_time() - start}
+    controller = training.controller
+    chosen = controller.most_rewarding(at_the_end, np.random.default_rng([seed, _CHOICE]))
+    drawn = costs(controller.sample(np.random.default_rng([seed, _CHOICE]), 1000))
+    return {
+        "ratio": float(costs(chosen[None])[0] / target),
+        "ratio_probable": float(costs(controller.best()[None])[0] / target),
+        "ratio_drawn": float(drawn.mean() / target),
+        "entropy": controller.entropy,
+        "cpu_seconds": time.process_time() - start,
+    }
 
 
 def _costs(ground: Ground, table: Path | None) -> Callable[[Population], Floats]:

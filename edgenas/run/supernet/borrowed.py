@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,20 @@ def check_borrowed(context: RunContext) -> None:
             )
 
 
+def _beyond(trained: Mapping[str, float] | None, limits: Mapping[str, float]) -> str:
+    """What to know of a supernet whose networks were trained within other limits; empty when they are not exceeded."""
+    if trained is None:
+        return ""
+    found = [name for name, limit in trained.items() if limits.get(name, math.inf) > limit * (1 + 1e-9)]
+    if not found:
+        return ""
+    names = ", ".join(f"{name} above {trained[name]:.4g}" for name in found)
+    return (
+        f"supernet: it was not trained on networks with (predicted) {names}, so it ranks those less well; a supernet "
+        "for all budgets is trained with supernet.within_budget: false"
+    )
+
+
 def borrow_supernet(context: RunContext) -> None:
     """Copies the other run's trained weights, so that this run needs it no more."""
     source = lender(str(section(context).from_run))
@@ -149,4 +163,6 @@ def borrow_supernet(context: RunContext) -> None:
         )
     )
     context.log.event("supernet_taken", source=str(source.path))
+    if words := _beyond(facts.get("within"), context.limits):
+        context.progress.say(words)
     context.progress.say(f"supernet: that of {source.path}, {facts['parameters']:,} shared weights; not trained again")

@@ -161,11 +161,11 @@ def _search(context: RunContext, book: _Book, total: int, task: ProgressBar) -> 
 def _algorithm(context: RunContext, problem: Problem, _: int) -> Algorithm:
     """The search over the frozen supernet for one budget."""
     start = seed(context, SEARCH)
-    probabilities = context.supernet.file.probabilities
+    file = context.supernet.file
     if context.recipe.search.algorithm == "tunas":
-        if probabilities is None:
+        if file.probabilities is None:
             raise InputError(f"{weights_path(folder(context))}: holds no controller; delete it and use --resume")
-        return PolicySamples(problem, start, probabilities)
+        return PolicySamples(problem, start, file.probabilities, file.chosen)
     return FrozenEvolution(problem, start, make_features(context))
 
 

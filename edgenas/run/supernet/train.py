@@ -11,7 +11,7 @@ import numpy as np
 
 from edgenas.export.files import write_atomically
 from edgenas.run.records import SupernetRecord
-from edgenas.run.supernet.making import INITIAL, folder, make_lesson, make_settings, section, seed
+from edgenas.run.supernet.making import INITIAL, SEARCH, folder, make_lesson, make_settings, section, seed
 from edgenas.run.supernet.trained import save_supernet, weights_path
 from edgenas.run.tensorboard import ScalarLog, scalar_log
 from edgenas.study.cost_names import split_name, unit_of
@@ -19,6 +19,7 @@ from edgenas.supernet.families import Population
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
+    from edgenas.study.objectives import Objective
     from edgenas.supernet.training import Floats, RewardFunction, SupernetProgress, SupernetTraining
 
 #: Architectures of the controller that its expected costs are the mean of.
@@ -51,7 +52,8 @@ def _train(context: RunContext) -> None:
         Supernet(context.space.learned, seed=seed(context, INITIAL)),
         lesson,
         make_settings(context, len(lesson.training)),
-        reward=_reward(context) if controlled else None,
+        within=context.costs.problem(context.limits, 0) if section(context).within_budget and not controlled else None,
+        reward=reward_of(context, context.objective) if controlled else None,
         controller=section(context).controller.settings() if controlled else None,
         folder=folder(context),
     )
@@ -68,7 +70,7 @@ def _train(context: RunContext) -> None:
             training.run(lambda progress: task.update(progress.step, note=watch(progress)))
     finally:
         _write_history(context, training)
-    save_supernet(context, training)
+    save_supernet(context, training, _chosen(context, training))
     record = context.folder.read(SupernetRecord)
     context.folder.write(
         replace(
@@ -83,15 +85,23 @@ def _train(context: RunContext) -> None:
     context.log.event("supernet_trained", steps=training.steps, **training.history[-1] if training.history else {})
 
 
-def _reward(context: RunContext) -> RewardFunction:
-    """The recipe's reward, with costs from the tables and the limits on predictions as targets."""
-    objective = context.objective
+def reward_of(context: RunContext, objective: Objective) -> RewardFunction:
+    """A reward with costs from the tables."""
     targets = objective.targets
 
     def reward(qualities: Floats, rows: Population) -> Floats:
         return objective.rewards(qualities, context.costs.population(rows, tuple(targets)))
 
     return reward
+
+
+def _chosen(context: RunContext, training: SupernetTraining) -> Population | None:
+    """What a controller ends with; None where none learnt along."""
+    if training.controller is None:
+        return None
+    reward = reward_of(context, context.objective.at_the_end)
+    feasible = context.costs.problem(context.limits, 0).feasible
+    return training.controller.most_rewarding(reward, np.random.default_rng(seed(context, SEARCH)), feasible)
 
 
 class _Watch:

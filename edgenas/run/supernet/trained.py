@@ -1,7 +1,8 @@
 """A run's trained supernet: ``supernet/weights.npz``, which is all that scores, reports and later trainings need.
 
-Arrays: ``weights`` (flat, all that is trained), ``probabilities`` (decisions, options) of a controller where there was
-one, and ``facts``, JSON: ``{"format", "space", "parameters", "steps", "examples"}``.
+Arrays: ``weights`` (flat, all that is trained); where there was a controller, its ``probabilities``, (decisions,
+options), and what it ends with, ``chosen``, (decisions,); and ``facts``, JSON: ``{"format", "space", "parameters",
+"steps", "examples", "within"}``, of which the last holds the limits of the networks that were trained, or null.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SupernetFile:
-    """What ``weights.npz`` holds. ``probabilities`` is None where no controller learnt along."""
+    """What ``weights.npz`` holds. ``probabilities`` and ``chosen`` are None where no controller learnt along."""
 
     weights: np.ndarray
     probabilities: np.ndarray | None
+    chosen: np.ndarray | None
     facts: Mapping[str, Any]
 
 
@@ -47,18 +49,21 @@ def weights_path(folder: Path) -> Path:
     return folder / "weights.npz"
 
 
-def save_supernet(context: RunContext, training: SupernetTraining) -> None:
-    """Writes the trained weights, whole or not at all."""
+def save_supernet(context: RunContext, training: SupernetTraining, chosen: np.ndarray | None) -> None:
+    """Writes the trained weights, and what a controller ends with, whole or not at all."""
     facts = {
         "format": FORMAT,
         "space": space_fingerprint(context.space)["fingerprint"],
         "parameters": training.supernet.parameters,
         "steps": training.learner.step,
         "examples": len(training.lesson.training),
+        "within": None if training.within is None else dict(training.within.limits),
     }
     arrays = {"weights": training.supernet.weights.numpy(), "facts": np.array(json.dumps(facts))}
     if training.controller is not None:
         arrays["probabilities"] = training.controller.probabilities
+    if chosen is not None:
+        arrays["chosen"] = chosen
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_atomically(weights_path(folder(context)), buffer.getvalue())
@@ -73,7 +78,8 @@ def read_supernet(path: Path) -> SupernetFile:
             raise ValueError("of another format")
         if not np.isfinite(arrays["weights"]).all():
             raise ValueError("weights that are not finite")
-        return SupernetFile(arrays["weights"].astype(np.float32), arrays.get("probabilities"), facts)
+        weights = arrays["weights"].astype(np.float32)
+        return SupernetFile(weights, arrays.get("probabilities"), arrays.get("chosen"), facts)
     except (InputError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: not the weights of a supernet ({error}); nothing was changed. Delete it and continue with "

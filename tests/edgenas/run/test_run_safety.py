@@ -583,3 +583,12 @@ def test_a_data_fingerprint_is_of_content() -> None:
         data_fingerprint(third, third.class_names)["fingerprint"]
         != data_fingerprint(first, first.class_names)["fingerprint"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [("tiny_edge", "1e9a88d99eb3e114"), ("mobilenet_v2", "a74ad933934342aa"), ("autoseg", "613e7393041f2970")],
+)
+def test_spaces_of_the_catalog_are_those_of_earlier_versions(name: str, fingerprint: str) -> None:
+    """Runs that were begun before an update go on after it: another fingerprint refuses all of them."""
+    assert space_fingerprint(SearchSpace.load(name))["fingerprint"] == fingerprint

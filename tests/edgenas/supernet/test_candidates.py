@@ -94,6 +94,10 @@ def test_a_controllers_networks_keep_the_budget(space: SearchSpace, problem: Pro
     cheapest = problem.cheapest[None] if problem.cheapest is not None else largest
     first = PolicySamples(problem, 0, probabilities(space, cheapest)).suggest(1)[0]
     assert first == tuple(cheapest[0].tolist())
+    # What the controller ends with comes before that, if it keeps the budget.
+    for chosen, kept in ((random[0], True), (largest[0], False)):
+        first = PolicySamples(problem, 0, wanted, chosen).suggest(1)[0]
+        assert (first == tuple(chosen.tolist())) == kept
 
 
 def test_few_examples_teach_their_mean_only() -> None:

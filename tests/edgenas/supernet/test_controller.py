@@ -61,6 +61,31 @@ def test_the_best_one_that_is_allowed(space: SearchSpace) -> None:
         controller.best_within(lambda rows: np.zeros(len(rows), bool), rng)
 
 
+def test_it_ends_on_its_target_though_its_options_do_not(space: SearchSpace) -> None:
+    """A policy that has hardly learnt: its most probable options cost what they happen to."""
+    macs = Families(space, 0).macs
+    target = float(np.median(macs(space.sample(np.random.default_rng(0), 500))))
+
+    def reward(qualities: Floats, rows: Population) -> Floats:
+        return np.asarray(qualities - 0.1 * np.abs(macs(rows) / target - 1))
+
+    def allowed(rows: Population) -> np.ndarray:
+        return np.asarray(macs(rows) <= target)
+
+    for seed in range(5):
+        controller, rng = Controller(space, ControllerSettings(learning_rate=0.01)), np.random.default_rng(seed)
+        for step in range(20):
+            rows = controller.sample(rng, 1)
+            controller.learn(rows, 0.5 + rng.normal(0.0, 0.01, 1), reward, 0.5 + step / 40, rng)
+        found = controller.most_rewarding(reward, rng)
+        assert space.contains(found[None]).all()
+        assert float(macs(found[None])[0]) == pytest.approx(target, rel=0.05)
+        within = controller.most_rewarding(reward, rng, allowed)
+        assert 0.9 * target < float(macs(within[None])[0]) <= target
+    with pytest.raises(WorkError, match="within the budget"):
+        controller.most_rewarding(reward, rng, lambda rows: np.zeros(len(rows), bool))
+
+
 def test_qualities_are_predicted_of_options(space: SearchSpace) -> None:
     model, rng = QualityModel(space), np.random.default_rng(0)
     assert not model.knows_anything

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgenas.search.problem import Problem
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.supernet.controller import ControllerSettings
@@ -121,6 +122,7 @@ def test_a_step_trains_both_ends_and_something_between(space: SearchSpace, lesso
     families, seed = Families(space, lesson.seed), lesson.seed
     training = SupernetTraining.__new__(SupernetTraining)  # without the graph, which takes long to trace
     training.families, training.lesson, training.controller = families, lesson, None
+    training.within = None
     training.settings, training.supernet = SETTINGS, type("Holder", (), {"space": space})()  # type: ignore[assignment]
     drawn = [training.rows(step) for step in range(20)]
     for rows in drawn:
@@ -131,11 +133,31 @@ def test_a_step_trains_both_ends_and_something_between(space: SearchSpace, lesso
     np.testing.assert_array_equal(training.rows(3), drawn[3], err_msg=str(seed))
 
 
+def test_networks_within_the_budget_only(space: SearchSpace, lesson: Lesson) -> None:
+    families = Families(space, lesson.seed)
+    costs = families.macs(space.sample(np.random.default_rng(0), 400))
+    training = SupernetTraining.__new__(SupernetTraining)
+    training.families, training.lesson, training.controller = families, lesson, None
+    training.settings = SupernetSettings(batch_size=8, random_networks=4, **ALONE)
+
+    def drawn(limit: float) -> Population:
+        training.within = Problem(space, 0, lambda rows: {"macs": families.macs(rows)}, {"macs": limit})
+        return np.concatenate([training.rows(step) for step in range(20)])
+
+    limit = float(np.quantile(costs, 0.1))
+    assert (families.macs(drawn(limit)) <= limit).all()
+    assert len(np.unique(drawn(limit), axis=0)) > 10
+    # Where there are none, a step still has its networks.
+    assert drawn(1.0).shape == (80, len(space.decisions))
+    assert (families.macs(drawn(float(costs.max()))) > limit).any()
+
+
 def test_without_the_ends_networks_are_balanced_and_learn_from_examples_of_their_own(
     space: SearchSpace, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = SupernetTraining.__new__(SupernetTraining)
     training.families, training.lesson, training.controller = Families(space, lesson.seed), lesson, None
+    training.within = None
     training.supernet, training.steps = SupernetOfPlaces(space), 8  # type: ignore[assignment]
     training.settings = SupernetSettings(batch_size=8, random_networks=3, **ALONE)
     seen: list[list[StepNetwork]] = []
