@@ -89,7 +89,6 @@ RULES = (
     Rule("training", "train", "the chosen trial is trained anew, and exported"),
     Rule("training.gpus", "nothing", _WHERE),
     Rule("export", "export", "a trial is chosen and exported again; a final training that is there is kept"),
-    Rule("export.post_processing", "export", "a trial is chosen and exported again, with or without it in its file"),
     Rule("export.finalize", None, "the trials' costs were predicted with this end of the network"),
     Rule(
         "export.quantization",
