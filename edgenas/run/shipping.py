@@ -62,7 +62,7 @@ def shipped_file(
     from edgenas.export.tflite.metadata import with_metadata
     from edgenas.run.post_processing import with_tail
 
-    model = finished(converted, network)
+    model = finished(converted, network, context.task.constants(preprocessing))
     if device.device.group_convolution == "split":
         model = split_group_convolutions(model)
     model = with_tail(context, device, model, network, preprocessing)

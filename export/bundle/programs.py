@@ -14,6 +14,7 @@ from edgenas.export.bundle import (
     run_boxes,
     run_masks,
     run_sounds,
+    run_table,
     sound_features,
     sounds,
 )
@@ -35,6 +36,11 @@ def mask_program() -> str:
 def box_program() -> str:
     """The program of a detector: it draws boxes over pictures."""
     return _whole(run_boxes, (boxes, changed, pictures))
+
+
+def table_program() -> str:
+    """The program of a model for the rows of a table."""
+    return _whole(run_table, (changed,))
 
 
 def sound_program() -> str:

@@ -20,6 +20,7 @@ from edgenas.recipe.recipe import Recipe
 from edgenas.run.found_boxes import with_boxes
 from edgenas.run.pipeline import run
 from edgenas.spaces.errors import InputError
+from edgenas.study.evaluation import load_data, load_space, load_task
 
 pytest.importorskip("pycocotools")
 
@@ -177,6 +178,18 @@ def test_post_processing_of_other_tasks_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"export.post_processing is for tasks whose outputs are decoded"):
         run(Recipe.parse(text), quiet=True)
+
+
+def test_the_recipe_for_faces_has_one_class_and_an_energy_budget() -> None:
+    recipe = Recipe.load(Path(__file__).parents[3] / "edgenas" / "recipes" / "face_detection.yaml")
+    task = load_task(recipe)
+    data = load_data(recipe, task)
+    space = load_space(recipe, task, data)
+    network = space.decode(space.sample(np.random.default_rng(0), 1)[0])
+    task.check(data, network)
+    assert task.labels(data) == ("face",)
+    assert set(recipe.limits) == {"energy_mj"}
+    assert len(data.facts["groups"]) == 3
 
 
 def test_boxes_are_drawn_where_they_are() -> None:
