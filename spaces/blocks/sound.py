@@ -46,11 +46,10 @@ def windowed(
     (frames, bands), (down, right) = pair(conv.kernel), pair(conv.stride)
     if not causal or (frames == 1 and down == 1):
         return source, conv
-    height, width, _ = builder.shape(source)
-    # As many frames come out as with the padding "same", the last of them at the last frame.
-    above = (-(-height // down) - 1) * down + frames - height
+    _, width, _ = builder.shape(source)
+    # As many frames come out as with the padding "same", the first of them at the first frame.
     over = max(0, (-(-width // right) - 1) * right + bands - width)
-    pad = Pad(top=max(0, above), left=over // 2, right=over - over // 2)
+    pad = Pad(top=frames - 1, left=over // 2, right=over - over // 2)
     return builder.add(f"{name}_pad", pad, source), dataclasses.replace(conv, padding="valid")
 
 
