@@ -149,6 +149,8 @@ class Device(ABC):
     group_convolution: ClassVar[str] = "native"
     #: How the arg-max of a segmentation network is written: ``operator``, or ``chain`` of operators that it maps.
     arg_max: ClassVar[str] = "operator"
+    #: Whether an int8 model may begin and end with operators on real numbers, as those for the rows of tables do.
+    takes_reals: ClassVar[bool] = True
     #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
     needs_known_shapes: ClassVar[bool] = False
 

@@ -61,7 +61,7 @@ def shipped_file(
     from edgenas.export.tflite.group_split import split_group_convolutions
     from edgenas.export.tflite.metadata import with_metadata
 
-    model = finished(converted, network)
+    model = finished(converted, network, context.task.constants(preprocessing))
     if device.device.group_convolution == "split":
         model = split_group_convolutions(model)
     described = context.task.metadata(context.dataset, preprocessing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,30 +14,37 @@ from edgenas.spaces.network import Network
 from edgenas.tasks.ends import bound
 from edgenas.tasks.task import Task
 
+Prepare = Callable[[Mapping[str, np.ndarray], Any], dict[str, np.ndarray]]
+
 
 def network_inputs(task: Task, examples: Examples, network: Network, preprocessing: Any) -> list[Any]:
-    """What a network takes of some examples: a column for each of its inputs, in its order.
+    """What the trained part of a network takes of some examples: a column for each of its inputs, in its order.
 
     Columns are arrays, or read and prepared when they are needed where the examples are.
     """
+    return _columns(task.prepare, examples, network, preprocessing)
+
+
+def _columns(prepare: Prepare, examples: Examples, network: Network, preprocessing: Any) -> list[Any]:
     names = [name for name, _ in network.inputs]
     if not examples.streamed:
-        return bound(task.prepare(examples.batch(slice(None))[0], preprocessing), names)
-    first = task.prepare(examples.batch(slice(0, 1))[0], preprocessing)
+        return bound(prepare(examples.batch(slice(None))[0], preprocessing), names)
+    first = prepare(examples.batch(slice(0, 1))[0], preprocessing)
     return bound(
-        {name: _Prepared(task, examples, preprocessing, name, values) for name, values in first.items()}, names
+        {name: _Prepared(prepare, examples, preprocessing, name, values) for name, values in first.items()}, names
     )
 
 
 def file_outputs(
     model: bytes, examples: Examples, *, task: Task, network: Network, preprocessing: Any, processes: int = 2
 ) -> dict[str, Any]:
-    """What a ``.tflite`` file of a network answers to examples, by output, in real numbers.
+    """What a shipped file of a network answers to examples, by output, as its trained part would.
 
     Raises as :func:`edgenas.export.verify.tflite_outputs`.
     """
-    found = tflite_outputs(model, network_inputs(task, examples, network, preprocessing), processes=processes)
-    return dict(zip(network.outputs, found, strict=True))
+    inputs = _columns(task.file_inputs, examples, network, preprocessing)
+    found = tflite_outputs(model, inputs, processes=processes)
+    return task.file_answers(dict(zip(network.outputs, found, strict=True)), preprocessing)
 
 
 def file_metrics(
@@ -57,9 +65,9 @@ def in_memory(targets: Any) -> Any:
 class _Prepared(StreamedColumn):
     """One prepared input of examples that are read from a disk."""
 
-    def __init__(self, task: Task, examples: Examples, preprocessing: Any, name: str, first: np.ndarray) -> None:
+    def __init__(self, prepare: Prepare, examples: Examples, preprocessing: Any, name: str, first: np.ndarray) -> None:
         super().__init__((len(examples), *first.shape[1:]), first.dtype)
-        self.task, self.examples, self.preprocessing, self.name = task, examples, preprocessing, name
+        self.prepare, self.examples, self.preprocessing, self.name = prepare, examples, preprocessing, name
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.task.prepare(self.examples.batch(indices)[0], self.preprocessing)[self.name]
+        return self.prepare(self.examples.batch(indices)[0], self.preprocessing)[self.name]

@@ -41,11 +41,19 @@ class Task(ABC):
     kind: ClassVar[str] = ""
     #: Name of the figure among :meth:`metrics` that networks are compared by, such as ``top1``.
     metric: ClassVar[str] = ""
+    #: Those of :meth:`metrics` of which less is better: errors of at least 0, in any unit. Never the primary one.
+    smaller_is_better: ClassVar[frozenset[str]] = frozenset()
+    #: Whether ``export.finalize`` says how its networks end.
+    is_finalized: ClassVar[bool] = False
     #: Whether its augmentation knows RandAugment, mixup, cutmix and smaller images.
     all_augmentations: ClassVar[bool] = False
     #: What to change in a recipe when a network does not fit the data at its inputs, or at its outputs.
     input_hint: ClassVar[str] = "set the inputs of the space to those of the data"
     output_hint: ClassVar[str] = "set the outputs of the space to those of the data"
+
+    def for_devices(self, take_reals: bool) -> Task:
+        """The task as it is for what a recipe ships to; ``take_reals``: its devices compute on real numbers, too."""
+        return self
 
     # Data ----------------------------------------------------------------------------------------------------------
 
@@ -126,6 +134,18 @@ class Task(ABC):
             for name, values in inputs.items()
         }
 
+    def file_inputs(self, inputs: Mapping[str, np.ndarray], preprocessing: Any) -> dict[str, np.ndarray]:
+        """What the shipped file is given: as the network, unless the file begins with :meth:`beginning`."""
+        return self.prepare(inputs, preprocessing)
+
+    def file_answers(self, outputs: Mapping[str, np.ndarray], preprocessing: Any) -> dict[str, np.ndarray]:
+        """What a network would have put out where the shipped file puts out this; the inverse of :meth:`ending`."""
+        return dict(outputs)
+
+    def constants(self, preprocessing: Any) -> Mapping[str, tuple[np.ndarray, ...]]:
+        """Arrays of the deployed parts of a network that are not trained, by the kind of block."""
+        return {}
+
     def prepare_tensors(self, inputs: Mapping[str, Any], preprocessing: Any) -> dict[str, Any] | None:
         """:meth:`prepare` in TensorFlow ops, as part of the training step; None: it is done in NumPy before."""
         return None
@@ -165,7 +185,9 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, targets: Tree, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Figures in [0, 1] by name, higher is better; :attr:`metric` is one of them.
+        """Figures in [0, 1] by name, higher is better, but for those of :attr:`smaller_is_better`.
+
+        :attr:`metric` is one of them.
 
         ``outputs`` are those of a whole set of examples, of the trained model or of the shipped file. Raises
         InputError when there are none.
@@ -187,6 +209,16 @@ class Task(ABC):
         """
         return None
 
+    def predicted_values(
+        self, targets: Tree, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """(true, predicted) values, each ``(N,)`` in their unit, of tasks that predict one: for the report's plots."""
+        return None
+
+    def baselines(self, train: Examples, test: Examples, preprocessing: Any) -> dict[str, dict[str, float]]:
+        """:meth:`metrics` on the test examples of what needs no search, by its name; empty where nothing is told."""
+        return {}
+
     def boxes_found(self, outputs: Mapping[str, np.ndarray]) -> Any:
         """The boxes of each example (:class:`edgenas.tasks.detection.detections.Found`), of tasks that find some: for
         the report's pictures and figures. None for other tasks.
@@ -198,6 +230,10 @@ class Task(ABC):
 
         ``inputs`` are those of the data, before :meth:`prepare`.
         """
+        return None
+
+    def beginning(self, data: TaskData) -> Block | None:
+        """What runs before the trained part in deployed networks only: from :meth:`inputs` to :meth:`prepare`'s."""
         return None
 
     def ending(self, data: TaskData, settings: EndingSettings | None) -> Block | None:

@@ -98,7 +98,7 @@ def train(
         InputError: the examples do not fit the network, or the checkpoint is another training's.
         TrainingDivergedError: a WorkError; the loss became infinite or not a number.
     """
-    task.check_examples(examples, network, preprocessing)
+    task.check_examples(examples, network.learned, preprocessing)
     task = task.for_network(network, preprocessing)
     began = time.monotonic()
     if schedule is None:
@@ -118,9 +118,9 @@ def train(
     objective = Objective(terms, task, preprocessing, network.outputs, raw=batches.raw)
 
     def resized(shapes: Mapping[str, tuple[int, ...]]) -> Any:
-        inputs = tuple((name, TensorSpec.of(shapes.get(name, spec))) for name, spec in network.inputs)
+        inputs = tuple((name, TensorSpec.of(shapes.get(name, spec))) for name, spec in network.learned.inputs)
         with dtype_policy(policy):
-            return build_keras(replace(network, inputs=inputs), seed=seed)
+            return build_keras(replace(network.learned, inputs=inputs), seed=seed)
 
     if devices is None:
         devices = training_devices(settings.gpus, plan.batch_size)

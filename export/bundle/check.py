@@ -17,6 +17,8 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.run import test_pixels
 from edgenas.export.bundle.run_arrays import test_values
 from edgenas.export.bundle.run_masks import condensed
+from edgenas.export.bundle.run_table import features_of, test_row
+from edgenas.export.bundle.table_preprocessing import TablePreprocessing
 from edgenas.export.quantization import get_recipe, recipe_names
 from edgenas.export.tflite.metadata import read_metadata
 from edgenas.export.tflite.reader import ModelIO, check_integer, model_io
@@ -153,6 +155,17 @@ def _of_images(metrics: Mapping[str, Any]) -> bool:
     return isinstance(preprocessing, Mapping) and {"mean", "std"} == set(preprocessing)
 
 
+def _is_table(metrics: Mapping[str, Any]) -> bool:
+    """Whether the file takes rows of raw numbers."""
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and "columns" in preprocessing
+
+
+def _has_real_ends(metrics: Mapping[str, Any]) -> bool:
+    """Whether the file standardises itself, before it computes on integers."""
+    return _is_table(metrics) and bool(metrics["preprocessing"].get("inside"))
+
+
 def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     """The task's metrics; bundles from before there were tasks have ``top1`` alone."""
     if "metrics" not in metrics:
@@ -162,8 +175,10 @@ def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     found, primary = metrics["metrics"], metrics.get("metric")
     for key in ("float", "tflite"):
         values = found.get(key) if isinstance(found, dict) else None
-        if not isinstance(values, dict) or not all(_is_number(v) and 0 <= v <= 1 for v in values.values()):
-            yield f"metrics.{key} must hold numbers between 0 and 1 by name, not {values!r}"
+        if not isinstance(values, dict) or not all(_is_number(v) for v in values.values()):
+            yield f"metrics.{key} must hold finite numbers by name, not {values!r}"
+        elif primary in values and not 0 <= values[primary] <= 1:
+            yield f"metrics.{key}.{primary} must be between 0 and 1, not {values[primary]!r}"
         elif primary not in values:
             yield f"metrics.{key} lacks the primary metric {primary!r}"
     if not _is_count(metrics.get("test_examples")):
@@ -223,7 +238,8 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
         yield f"model.tflite: {len(model)} bytes, but metrics.json says {metrics['size_bytes']}"
     quantization = metrics.get("quantization")
     if quantization in recipe_names() and get_recipe(quantization).integer_only:
-        yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in check_integer(model))
+        found = check_integer(model, real_ends=_has_real_ends(metrics))
+        yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in found)
     if "labels.txt" in contents:
         labels = tuple(contents["labels.txt"].decode(errors="replace").splitlines())
         if classes not in (None, len(labels)) and (labels or metrics.get("task") in (None, "classification")):
@@ -265,6 +281,9 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"expected an image as input, found the shapes {shapes}")
         constants = Preprocessing.from_dict(metrics.get("preprocessing") or {})
         inputs = [constants.apply(test_pixels(*shapes[0]))[np.newaxis]]
+    elif _is_table(metrics):
+        constants_of_columns = TablePreprocessing.from_dict(metrics["preprocessing"]).to_dict()
+        inputs = [features_of(test_row(constants_of_columns), constants_of_columns)[np.newaxis]]
     else:
         # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
         inputs = [

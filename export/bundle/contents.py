@@ -69,7 +69,7 @@ class BundleContents:
     metric: str
     """Name of the primary one of the metrics."""
     metrics_float: Mapping[str, float]
-    """Of the float Keras model on the test examples, each in [0, 1]."""
+    """Of the float Keras model on the test examples, the primary one in [0, 1]."""
     metrics_tflite: Mapping[str, float]
     """Of ``model`` through the interpreter on the same examples."""
     test_examples: int

@@ -26,6 +26,7 @@ from edgenas.spaces.blocks.recurrent import FrameStack, GruLayer, LstmLayer, Seq
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
 from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, SoundConv
+from edgenas.spaces.blocks.tables import Columns, DenseHead, DenseLayer, Unit
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
@@ -36,9 +37,12 @@ __all__ = [
     "BroadcastedResidual",
     "ClassHead",
     "ClassifierHead",
+    "Columns",
     "Concat",
     "ConvBnAct",
     "CroppedSum",
+    "DenseHead",
+    "DenseLayer",
     "DepthwiseSeparable",
     "Edge",
     "FrameStack",
@@ -65,6 +69,7 @@ __all__ = [
     "Sum",
     "Svdf",
     "Tucker",
+    "Unit",
     "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",

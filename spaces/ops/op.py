@@ -42,6 +42,8 @@ class Traits:
         folds_into_kernel: a scale, or a scale and shift, that the kernel before it takes up.
         only_deployed: it runs in deployed networks only, and no converter writes it.
         commutes: the order of its inputs makes no difference.
+        takes_real: it reads real numbers in every precision, at the beginning of a network.
+        gives_real: it puts out real numbers in every precision, at the end of a network.
     """
 
     has_kernel: bool = False
@@ -57,6 +59,8 @@ class Traits:
     folds_into_kernel: bool = False
     only_deployed: bool = False
     commutes: bool = False
+    takes_real: bool = False
+    gives_real: bool = False
 
 
 @dataclass(frozen=True)

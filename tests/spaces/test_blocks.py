@@ -13,9 +13,12 @@ from edgenas.spaces.blocks import (
     BroadcastedResidual,
     ClassHead,
     ClassifierHead,
+    Columns,
     Concat,
     ConvBnAct,
     CroppedSum,
+    DenseHead,
+    DenseLayer,
     DepthwiseSeparable,
     Edge,
     FrameStack,
@@ -42,6 +45,7 @@ from edgenas.spaces.blocks import (
     Sum,
     Svdf,
     Tucker,
+    Unit,
     UniversalInvertedBottleneck,
     WeightedFusion,
     Zeros,
@@ -490,6 +494,42 @@ class TestSkipDecoder(BlockConformance):
 class TestPixelClassifier(BlockConformance):
     blocks = tuple((PixelClassifier(11, kernel, 0.1), shapes) for shapes in IMAGES for kernel in (1, 3))
     bad_options = (*({"classes": bad} for bad in (0, -1, None, 1.5)), *KERNELS, {"dropout": 1})
+
+
+class TestDense(BlockConformance):
+    blocks = tuple(
+        (DenseLayer(filters, activation, norm, residual, dropout), ((16,),))
+        for filters in (8, 16)
+        for activation in ("linear", "relu", "hard_swish")
+        for norm in (False, True)
+        for residual in (False, True)
+        for dropout in (0.0, 0.3)
+    )
+    bad_options = (
+        *NUMBERS,
+        *ACTIVATION,
+        *({"norm": bad} for bad in (1, "yes", None)),
+        *({"residual": bad} for bad in (1, "yes", None)),
+        *({"dropout": bad} for bad in (-0.1, 1.0, "0.1", None)),
+    )
+
+
+class TestDenseHead(BlockConformance):
+    blocks = ((DenseHead(3), ((16,),)), (DenseHead(1, 0.2), ((4,),)))
+    bad_options = (*({"classes": bad} for bad in (0, 1.5, True, None)), {"dropout": 1.5})
+
+
+class TestColumns(BlockConformance):
+    blocks = ((Columns(2, "3+4"), ((4,),)), (Columns(3), ((3,),)), (Columns(0, "2"), ((1,),)), (Columns(1, 3), ((2,),)))
+    bad_options = (
+        *({"numeric": bad} for bad in (-1, 1.5, "2", None)),
+        *({"categories": bad} for bad in ("3+", "a", "0", "3,4", None, True, 2.5)),
+    )
+
+
+class TestUnit(BlockConformance):
+    blocks = ((Unit(), ((3,),)), (Unit(), ((1,),)))
+    bad_options = ({"mean": 1.0},)
 
 
 class TestLabelMap(BlockConformance):

@@ -143,7 +143,7 @@ class Detection(ImageTask):
         if not preprocessing.sizes:
             return self._with(generate_anchors(sides, per_cell, network.inputs[0][1]))
         told = np.array(preprocessing.sizes)
-        return self._with(fit_anchors(sides, per_cell, told[:, :2], told[:, 2]))
+        return self._with(fit_anchors(sides, per_cell, network.inputs[0][1], told[:, :2], told[:, 2]))
 
     def _with(self, grid: AnchorGrid) -> Detection:
         bound = replace(self)

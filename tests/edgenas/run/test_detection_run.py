@@ -13,6 +13,7 @@ from edgenas.export.bundle.bundle import read_metrics, verify_bundle
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.found_boxes import with_boxes
 from edgenas.run.pipeline import run
+from edgenas.study.evaluation import load_data, load_space, load_task
 
 pytest.importorskip("pycocotools")
 
@@ -92,6 +93,18 @@ def test_from_recipe_to_report(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     for words in ("What it finds", "Every group", "boxes told right", "medium"):
         assert words in report
     assert report.count('alt="test image') == 18
+
+
+def test_the_recipe_for_faces_has_one_class_and_an_energy_budget() -> None:
+    recipe = Recipe.load(Path(__file__).parents[3] / "edgenas" / "recipes" / "face_detection.yaml")
+    task = load_task(recipe)
+    data = load_data(recipe, task)
+    space = load_space(recipe, task, data)
+    network = space.decode(space.sample(np.random.default_rng(0), 1)[0])
+    task.check(data, network)
+    assert task.labels(data) == ("face",)
+    assert set(recipe.limits) == {"energy_mj"}
+    assert len(data.facts["groups"]) == 3
 
 
 def test_boxes_are_drawn_where_they_are() -> None:

@@ -175,6 +175,19 @@ def test_jpeg_packed_corners_by_name_and_split_of_val(tmp_path: Path) -> None:
     assert told(data, "train") == list(BOXES["train"].values())
 
 
+def test_what_is_larger_than_the_memory_is_read_when_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coco(tmp_path)
+    whole = load(tmp_path, image_size=(400, 400))
+    monkeypatch.setenv("EDGENAS_DATA_MEMORY_MB", "1")
+    streamed = load(tmp_path, image_size=(400, 400))
+    assert streamed.train.streamed
+    assert not whole.train.streamed
+    assert streamed.train.checksum() == whole.train.checksum()
+    assert told(streamed, "test") == list(BOXES["test"].values())
+
+
 def test_without_a_test_part_one_is_split_off(tmp_path: Path) -> None:
     for number in range(5):
         pictures(tmp_path, "train")
