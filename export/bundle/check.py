@@ -162,8 +162,9 @@ def _is_table(metrics: Mapping[str, Any]) -> bool:
 
 
 def _has_real_ends(metrics: Mapping[str, Any]) -> bool:
-    """Whether the file standardises itself, before it computes on integers."""
-    return _is_table(metrics) and bool(metrics["preprocessing"].get("inside"))
+    """Whether the file prepares its input itself, on real numbers, before it computes on integers."""
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and bool(preprocessing.get("inside"))
 
 
 def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -24,7 +24,11 @@ from typing import Any
 import numpy as np
 
 from edgenas.export.bundle.changed import changed_files  # in a bundle, the text of that file stands here
-from edgenas.export.bundle.sound_features import log_mel, normalised  # in a bundle, the text of that file stands here
+from edgenas.export.bundle.sound_features import (  # in a bundle, the text of that file stands here
+    FULL_SCALE,
+    log_mel,
+    normalised,
+)
 from edgenas.export.bundle.sounds import read_sound  # in a bundle, the text of that file stands here
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +73,9 @@ def logits_of(model: Any, features: np.ndarray) -> np.ndarray:
 
 
 def features_of(sound: np.ndarray, settings: dict) -> np.ndarray:
-    """What the model takes of one sound."""
+    """What the model takes of one sound: its samples where it computes the features itself."""
+    if settings.get("inside"):
+        return sound.astype(np.float32) * np.float32(1 / FULL_SCALE)
     return normalised(log_mel(sound[np.newaxis], settings), settings)[0]
 
 
