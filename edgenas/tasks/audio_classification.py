@@ -18,6 +18,7 @@ from edgenas.data.task_data import DataRequest
 from edgenas.export.bundle.sound_preprocessing import FEATURES, SoundPreprocessing
 from edgenas.export.bundle.sound_words import sound_words
 from edgenas.export.bundle.words import TaskWords
+from edgenas.export.streaming import is_causal, streaming_file
 from edgenas.spaces.block import Block
 from edgenas.spaces.blocks import Features
 from edgenas.spaces.errors import InputError
@@ -206,8 +207,15 @@ class AudioClassification(ClassLabelTask):
         """The waveform above the spectrogram of each sound."""
         return spectrogram_pictures(inputs["sound"])
 
+    def further_files(self, network: Network, model: Any) -> Mapping[str, bytes]:
+        """A float32 file that takes a few frames at a time, of causal networks."""
+        if not is_causal(network.learned):
+            return {}
+        return {"stream.tflite": streaming_file(network.learned, model)}
+
     def words(self, data: SoundSet, network: Network, preprocessing: SoundPreprocessing) -> TaskWords:  # type: ignore[override]
-        return sound_words(network.inputs[0][1], data.classes, preprocessing, data.name)
+        streams = is_causal(network.learned)
+        return sound_words(network.learned.inputs[0][1], data.classes, preprocessing, data.name, streams=streams)
 
 
 def _is_number(value: object) -> bool:

@@ -29,8 +29,9 @@ from edgenas.spaces.yaml_reading import parse_document
 
 #: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
-#: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
-OPTIONAL_FILES = ("model.h", "Classifier.kt")
+#: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android, a
+#: model of sounds that takes a few frames at a time.
+OPTIONAL_FILES = ("model.h", "Classifier.kt", "stream.tflite")
 #: Models for devices that take the same network in other operators, where several devices need that.
 DEVICE_MODELS = "model-*.tflite"
 #: Files that a board needs beside its model: what its vendor's compiler made, and the settings that it was made with.

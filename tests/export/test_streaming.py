@@ -24,6 +24,7 @@ from edgenas.spaces.blocks import (
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import chain
 from edgenas.spaces.references import reference_network
+from edgenas.spaces.space.spec import space_path
 
 NETWORKS = {
     "plane": {
@@ -115,3 +116,14 @@ def test_networks_of_the_recurrent_space_can_be_streamed():
     space = SearchSpace.load("keyword_spotting_recurrent")
     networks = [space.decode(row) for row in space.sample(np.random.default_rng(0), 8)]
     assert all(is_causal(network) for network in networks)
+
+
+def test_a_causal_copy_of_the_space_can_be_streamed(tmp_path):
+    text = space_path("keyword_spotting").read_text()
+    for kind in ("sound_conv", "band_conv", "ds_conv", "bc_residual"):
+        text = text.replace(f"block: {kind},", f"block: {kind}, causal: true,")
+    (tmp_path / "causal.yaml").write_text(text)
+    space = SearchSpace.load(tmp_path / "causal.yaml")
+    found = [streaming(space.decode(row)) for row in space.sample(np.random.default_rng(0), 20)]
+    assert {each.hop for each in found} == {2, 4}
+    assert all(each.steps == -(-49 // each.hop) for each in found)
