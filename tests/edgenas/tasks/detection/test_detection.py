@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgenas.data.detection.drawn import FACES, SHAPES, generated
+from edgenas.data.task_data import DataRequest
 from edgenas.spaces import SearchSpace
 from edgenas.spaces.blocks import BoxHead, ClassHead, ConvBnAct
 from edgenas.spaces.errors import InputError
@@ -220,6 +221,12 @@ def test_fitted_anchors_travel_with_the_preprocessing() -> None:
     shipped = task.bundle_preprocessing(detector(), preprocessing)
     assert shipped.to_dict()["anchors"] == grid.to_dict()
     assert task.for_network(detector(), task.read_preprocessing(shipped.to_dict())).grid == grid
+
+
+def test_without_cocos_program_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgenas.export.extra.installed_version", lambda package: None)
+    with pytest.raises(InputError, match=r"\(pycocotools\) is not installed: pip install 'edgenas\[detection\]'"):
+        get_task("detection").load(DataRequest(FACES))
 
 
 def test_without_a_network_nothing_is_decoded() -> None:
