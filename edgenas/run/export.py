@@ -45,6 +45,7 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import write_bundle
+    from edgenas.run.post_processing import post_processing_costs
 
     record = training_record(context, trial.number)
     made = _make(context, trial, network, context.task.read_preprocessing(record["preprocessing"]))
@@ -54,10 +55,13 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     if isinstance(tested, str):
         return tested
     figures = [with_quiet(context, one) for one in made.figures]
+    tails = {one.name: post_processing_costs(context, one, network, made.preprocessing) for one in figures}
     uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
     for words in made.over:
         context.progress.say(f"  {words}; it was asked for by name, so it is written")
-    write_bundle(destination, _contents(context, trial, network, made, tested, figures, uses, record))
+    contents = _contents(context, trial, network, made, tested, figures, uses, record)
+    tails = {name: found for name, found in tails.items() if found}
+    write_bundle(destination, replace(contents, post_processing=tails))
     shipped = _record(context, trial, made, tested, figures)
     context.log.event("exported", **shipped.to_json())
     metric = context.task.metric
@@ -193,6 +197,7 @@ def _contents(
         budget_use=nested({use.name: use.to_json() for use in uses}),
         worst_classes=worst_classes(context, tested.mistakes),
         class_iou=tested.class_iou,
+        decoding=task.decoding(),
         class_ap=tested.boxes.classes,
         group_ap=tested.boxes.groups,
         training=record["settings"] | {"seed": recipe.seed},
@@ -200,6 +205,7 @@ def _contents(
         group_convolution=context.first.device.group_convolution,
         files=names if several else {},
         board_files=board_files(context, made.files),
+        further_files=task.further_files(network, made.model),
         other_models={names[device]: file for device, file in made.files.items() if names[device] != "model.tflite"},
     )
 

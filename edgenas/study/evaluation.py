@@ -92,6 +92,11 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     Its networks begin and end as they are deployed; ``learned`` is the space of what is trained. Raises InputError.
     """
     space = _load_learned_space(recipe, task, data)
+    if recipe.export.post_processing == "operator" and not task.decoding():
+        raise InputError(
+            f"export.post_processing is for tasks whose outputs are decoded, such as detection, not for {task.kind}; "
+            "remove it"
+        )
     ending, beginning = _ending(recipe, task, data), task.beginning(data)
     if ending is not None:
         space = space.ending_in(ending)

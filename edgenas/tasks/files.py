@@ -9,6 +9,7 @@ import numpy as np
 
 from edgenas.data.columns import StreamedColumn
 from edgenas.data.examples import Examples, leaves, tree_map
+from edgenas.export.tflite.reader import model_io
 from edgenas.export.verify import tflite_outputs
 from edgenas.spaces.network import Network
 from edgenas.tasks.ends import bound
@@ -40,11 +41,13 @@ def file_outputs(
 ) -> dict[str, Any]:
     """What a shipped file of a network answers to examples, by output, as its trained part would.
 
+    Outputs that an operator behind the network makes have the file's own names.
     Raises as :func:`edgenas.export.verify.tflite_outputs`.
     """
     inputs = _columns(task.file_inputs, examples, network, preprocessing)
     found = tflite_outputs(model, inputs, processes=processes)
-    return task.file_answers(dict(zip(network.outputs, found, strict=True)), preprocessing)
+    names = network.outputs if len(found) == len(network.outputs) else [end.name for end in model_io(model).outputs]
+    return task.file_answers(dict(zip(names, found, strict=True)), preprocessing)
 
 
 def file_metrics(

@@ -260,9 +260,27 @@ class Task(ABC):
         """The preprocessing as a bundle tells it: with what its program needs to know of the network."""
         return preprocessing
 
+    def decoding(self) -> Mapping[str, Any]:
+        """How outputs become answers, for ``decoding`` of ``metrics.json``; empty where they are answers."""
+        return {}
+
+    def deployed(self, model: bytes, network: Network, preprocessing: Any = None) -> bytes:
+        """A file of the network that goes on to answers by an operator of its own; the same bytes where none does.
+
+        ``preprocessing`` is None for networks that have learned nothing yet.
+        """
+        return model
+
     def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
         """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""
         return None
+
+    def further_files(self, network: Network, model: Any) -> Mapping[str, bytes]:
+        """Other files of a bundle by name, such as the trained network (a Keras ``model``) in another form.
+
+        Names are those of :data:`edgenas.export.bundle.check.OPTIONAL_FILES`.
+        """
+        return {}
 
     def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
         """What the bundle says of the task: sentences of the model card and the program ``run.py``."""

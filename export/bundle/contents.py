@@ -12,6 +12,8 @@ from typing import Any
 
 from edgenas.export.bundle.check import metrics_problems
 from edgenas.export.bundle.words import TaskWords
+from edgenas.export.tflite.post_processing import ends_in_boxes
+from edgenas.export.tflite.reader import model_io
 from edgenas.export.verify import Agreement
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -96,6 +98,8 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    further_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the task ships beside the model, by name."""
     board_files: Mapping[str, bytes] = field(default_factory=dict)
     """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
     worst_classes: tuple[tuple[str, float, int], ...] = ()
@@ -106,6 +110,10 @@ class BundleContents:
     """Of detectors, the average precision of each class of ``model``."""
     group_ap: Mapping[str, float] = field(default_factory=dict)
     """Of detectors, that of each group that the annotations name."""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """Of detectors, how their outputs become boxes: ``overlap``, ``score_threshold``, ``most_boxes``, ..."""
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
+    """By device, what the operators behind the trained part cost there: ``operator``, ``with_ms``, ``without_ms``."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -139,6 +147,14 @@ class BundleContents:
             }
         }
 
+    def _outputs(self) -> dict[str, list[int]]:
+        """What the file puts out: the network's outputs, or what an operator behind them makes of them."""
+        with contextlib.suppress(InputError):  # a model that is none is named by the check of the bundle
+            if ends_in_boxes(self.model):
+                return {end.name: list(end.shape[1:]) for end in model_io(self.model).outputs}
+        ends = zip(self.network.outputs, self.network.graph.output_shapes, strict=True)
+        return {name: list(shape) for name, shape in ends}
+
     def metrics(self) -> dict[str, Any]:
         """``metrics.json`` without its checksums."""
         return {
@@ -154,10 +170,9 @@ class BundleContents:
             **({"group_ap": dict(self.group_ap)} if self.group_ap else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
-            "outputs": {
-                name: list(shape)
-                for name, shape in zip(self.network.outputs, self.network.graph.output_shapes, strict=True)
-            },
+            "outputs": self._outputs(),
+            **({"decoding": dict(self.decoding)} if self.decoding else {}),
+            **({"post_processing": dict(self.post_processing)} if self.post_processing else {}),
             "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
             "energy_mj": dict(self.energy_mj),
             "predicted": {device: dict(cost) for device, cost in self.predicted.items()},

@@ -159,9 +159,19 @@ of one ordinary run, with whatever disturbs it; a latency budget is held against
 inference, above what the idle device takes.
 
 {predictions or "Nothing was predicted."}
-
+{_tails(contents.post_processing)}
 What was asked for: {_budget(contents.budget) or "no budget"}.
 {_budget_use(contents.budget_use)}{_device_files(contents)}"""
+
+
+def _tails(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """What decoding and suppression by an operator of the file cost, by device."""
+    return "".join(
+        f"\nThe file with the operator that decodes and suppresses boxes: {_number(cost['with_ms'])} ms, without it "
+        f"{_number(cost['without_ms'])} ms ({known(cost['kind'])}, median) on {device}. "
+        f"{'This file has it.' if cost['in_file'] else 'This file does not have it.'} Predictions are without it.\n"
+        for device, cost in costs.items()
+    )
 
 
 def _budget(budget: Mapping[str, Any]) -> str:

@@ -6,10 +6,12 @@ import inspect
 from types import ModuleType
 
 from edgenas.export.bundle import (
+    boxes,
     changed,
     pictures,
     run,
     run_arrays,
+    run_boxes,
     run_masks,
     run_sounds,
     run_table,
@@ -17,7 +19,7 @@ from edgenas.export.bundle import (
     sounds,
 )
 
-#: What follows in ``pictures.py`` and ``changed.py`` is part of the programs.
+#: What follows in ``boxes.py``, ``changed.py`` and ``pictures.py`` is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
 
 
@@ -29,6 +31,11 @@ def picture_program() -> str:
 def mask_program() -> str:
     """The program of a segmentation model: it draws over pictures."""
     return _whole(run_masks, (changed, pictures))
+
+
+def box_program() -> str:
+    """The program of a detector: it draws boxes over pictures."""
+    return _whole(run_boxes, (boxes, changed, pictures))
 
 
 def table_program() -> str:

@@ -20,7 +20,11 @@ from edgenas.data.detection.remarks import remarks
 from edgenas.data.examples import Examples
 from edgenas.data.task_data import DataRequest, ExampleSet
 from edgenas.export._tensorflow import tensorflow
+from edgenas.export.bundle.detection_words import detection_words
+from edgenas.export.bundle.preprocessing import Preprocessing
+from edgenas.export.bundle.words import Described, TaskWords
 from edgenas.export.extra import DETECTION
+from edgenas.export.tflite.post_processing import PostProcessing, with_post_processing
 from edgenas.spaces.detection import anchor_levels
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -226,6 +230,26 @@ class Detection(ImageTask):
             return finished(outputs, self.score_threshold)
         anchors = self.known_grid.boxes()
         return decoded(outputs, anchors, overlap=self.overlap, threshold=self.score_threshold, most=self.most_boxes)
+
+    def decoding(self) -> Mapping[str, Any]:
+        found = {"overlap": self.overlap, "score_threshold": self.score_threshold, "most_boxes": self.most_boxes}
+        return {**found, "box_scales": list(BOX_SCALES)}
+
+    def deployed(self, model: bytes, network: Network, preprocessing: Any = None) -> bytes:
+        given = DetectionPreprocessing((0.0,), (1.0,)) if preprocessing is None else preprocessing
+        anchors = self.for_network(network, given).known_grid.boxes()
+        settings = PostProcessing(anchors, self.overlap, self.score_threshold, self.most_boxes, BOX_SCALES)
+        return with_post_processing(model, settings)
+
+    def metadata(self, data: ExampleSet, preprocessing: Any) -> Described | None:  # type: ignore[override]
+        if data.train.inputs["image"].shape[-1] not in (1, 3):
+            return None
+        plain = Preprocessing(preprocessing.mean, preprocessing.std)
+        return Described("Object detector", self.labels(data), plain)
+
+    def words(self, data: ExampleSet, network: Network, preprocessing: Any) -> TaskWords:  # type: ignore[override]
+        anchors = sum(level.height * level.width * level.anchors for level in anchor_levels(network.learned))
+        return detection_words(network.inputs[0][1], anchors, self.labels(data), preprocessing, data.name)
 
     def metrics(self, targets: Any, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
         """``map`` over overlaps from 0.50 to 0.95, and ``ap50``, after decoding and suppression, as COCO has them."""
