@@ -209,6 +209,7 @@ def _contents(
         group_convolution=context.first.device.group_convolution,
         files=names if several else {},
         board_files=board_files(context, made.files),
+        further_files=task.further_files(network, made.model),
         other_models={names[device]: file for device, file in made.files.items() if names[device] != "model.tflite"},
     )
 

@@ -98,6 +98,8 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    further_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the task ships beside the model, by name."""
     board_files: Mapping[str, bytes] = field(default_factory=dict)
     """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
     worst_classes: tuple[tuple[str, float, int], ...] = ()

@@ -24,8 +24,8 @@ task: audio_classification
 input_shape: [24, 10, 1]
 classes: 5
 nodes:
-  - {name: stem, block: sound_conv, filters: [8, 16], kernel: 5, bands: 4, stride: 2, inputs: image}
-  - {name: next, block: bc_residual, filters: 16}
+  - {name: stem, block: sound_conv, filters: [8, 16], kernel: 5, bands: 4, stride: 2, causal: true, inputs: image}
+  - {name: next, block: bc_residual, filters: 16, causal: true}
 head: [{block: classifier}]
 """
 RECIPE = """\
@@ -77,6 +77,7 @@ def test_from_wav_files_to_a_program_that_names_them(folder: Path, monkeypatch: 
     assert "Which class is taken for which" in report
     assert metrics["metrics"]["tflite"]["top1"] == 1 or "data:image/jpeg;base64" in report
     _names(bundle, folder, metrics)
+    _streams(bundle, folder)
     _hears_what_the_training_heard(bundle, metrics["preprocessing"])
 
 
@@ -95,6 +96,19 @@ def _names(bundle: Path, folder: Path, metrics: dict) -> None:
     assert wrong.returncode == 2
     assert len(told) == 1
     assert "bad.wav: is cut off" in told[0]
+
+
+def _streams(bundle: Path, folder: Path) -> None:
+    sounds = sorted((folder / "tones" / "test").glob("*/*.wav"))[:3]
+    for sound in sounds:
+        command = [sys.executable, bundle / "run.py", "--stream", sound, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        whole = subprocess.run([sys.executable, bundle / "run.py", sound, "--json"], capture_output=True, text=True)
+        (last,) = json.loads(done.stdout)[-1:]
+        (first,) = json.loads(whole.stdout)
+        shares = {entry["label"]: entry["probability"] for entry in last["classes"]}
+        assert shares[first["classes"][0]["label"]] == pytest.approx(first["classes"][0]["probability"], abs=0.1)
 
 
 def _hears_what_the_training_heard(bundle: Path, settings: dict) -> None:
