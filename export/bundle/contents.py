@@ -110,6 +110,8 @@ class BundleContents:
     """Of detectors, the average precision of each class of ``model``."""
     group_ap: Mapping[str, float] = field(default_factory=dict)
     """Of detectors, that of each group that the annotations name."""
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same metrics of models that need no search, by what they are."""
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Of detectors, how their outputs become boxes: ``overlap``, ``score_threshold``, ``most_boxes``, ..."""
     post_processing: Mapping[str, Any] = field(default_factory=dict)
@@ -168,6 +170,7 @@ class BundleContents:
             **({"class_iou": dict(self.class_iou)} if self.class_iou else {}),
             **({"class_ap": dict(self.class_ap)} if self.class_ap else {}),
             **({"group_ap": dict(self.group_ap)} if self.group_ap else {}),
+            **({"baselines": {name: dict(found) for name, found in self.baselines.items()}} if self.baselines else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
             "outputs": self._outputs(),
