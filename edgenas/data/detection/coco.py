@@ -109,7 +109,7 @@ def _size(path: Path, index: int, record: Mapping[str, Any]) -> tuple[int, int] 
     sides = record.get("height"), record.get("width")
     if None in sides or 0 in sides:
         return None
-    if not all(_is_number(side) and 0 < side < _MOST_PIXELS for side in sides):
+    if not all(_is_number(side) and 0 < (side or 0) < _MOST_PIXELS for side in sides):
         raise InputError(f"{path}: images[{index}]: height and width are {sides!r}; expected numbers of pixels")
     return int(sides[0] or 0), int(sides[1] or 0)
 
