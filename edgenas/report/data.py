@@ -158,6 +158,20 @@ class MaskEvidence:
 
 
 @dataclass(frozen=True)
+class AnswerEvidence:
+    """What the exported file answers to the test rows of a table: figures by model, itself first; of a regression
+    (true, predicted) values of some rows.
+    """
+
+    quantization: str
+    examples: int
+    target: str
+    figures: Mapping[str, Mapping[str, float]]
+    smaller_is_better: frozenset[str]
+    values: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class BoxRow:
     """Figures of the boxes of a class or group, None where the test part has none; ``colour`` as CSS has it."""
 
@@ -240,6 +254,8 @@ class ReportData:
     """Which of its layers cost accuracy in int8."""
     mistakes: ClassMistakes | None = None
     """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
+    answers: AnswerEvidence | None = None
+    """What the shipped file answers to the test rows, of tables."""
     masks: MaskEvidence | None = None
     """What the shipped file makes of test pictures, of segmentation."""
     boxes: BoxEvidence | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from edgenas.report.answers import read_answers
 from edgenas.report.budgets import read_budgets
 from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportData
 from edgenas.report.facts import settings_rows, version_rows
@@ -23,6 +24,7 @@ from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
+from edgenas.run.answers import answers_path
 from edgenas.run.folder import RunFolder
 from edgenas.run.found_boxes import boxes_path
 from edgenas.run.masks import masks_path
@@ -89,6 +91,7 @@ class _Reader:
             self._quantizations,
             self._supernet,
             self._mistakes,
+            self._answers,
             self._masks,
             self._boxes,
         )
@@ -301,6 +304,16 @@ class _Reader:
             return data
         checksums = data.shipped.checksums
         return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+
+    def _answers(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial answered to the test rows."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = answers_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, answers=self._try(path.name, lambda: read_answers(path, checksums)))
 
     def _masks(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial saw in the test pictures."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures, supernet_figures
+from edgenas.report.answers import answers_html
 from edgenas.report.budgets import budgets_html
 from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows
@@ -48,6 +49,7 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
+        "" if data.answers is None else _section("answers", "Answers", "", answers_html(data.answers)),
         "" if data.masks is None else _section("masks", "What it sees", "", masks_html(data.masks)),
         "" if data.boxes is None else _section("boxes", "What it finds", "", boxes_html(data.boxes)),
         _quantizations(data),

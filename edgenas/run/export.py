@@ -130,10 +130,12 @@ class _Tested:
     mistakes: Mistakes | None
     class_iou: Mapping[str, float]
     boxes: BoxFigures
+    baselines: Mapping[str, Mapping[str, float]]
 
 
 def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
     """Verifies the files; a text says what they are short of."""
+    from edgenas.run.answers import save_answers
     from edgenas.run.found_boxes import save_boxes
     from edgenas.run.masks import save_masks
     from edgenas.run.mistakes import save_mistakes
@@ -154,7 +156,8 @@ def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _
     mistakes = save_mistakes(context, trial.number, worst, answers)
     ious = save_masks(context, trial.number, worst, answers)
     boxes = save_boxes(context, task, trial.number, worst, answers)
-    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious, boxes)
+    baselines = save_answers(context, trial.number, worst, answers, tflite_metrics, preprocessing)
+    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious, boxes, baselines)
 
 
 def _contents(
@@ -197,6 +200,7 @@ def _contents(
         budget_use=nested({use.name: use.to_json() for use in uses}),
         worst_classes=worst_classes(context, tested.mistakes),
         class_iou=tested.class_iou,
+        baselines=tested.baselines,
         decoding=task.decoding(),
         class_ap=tested.boxes.classes,
         group_ap=tested.boxes.groups,
@@ -205,6 +209,7 @@ def _contents(
         group_convolution=context.first.device.group_convolution,
         files=names if several else {},
         board_files=board_files(context, made.files),
+        further_files=task.further_files(network, made.model),
         other_models={names[device]: file for device, file in made.files.items() if names[device] != "model.tflite"},
     )
 

@@ -18,6 +18,10 @@ from edgenas.data.task_data import DataRequest
 from edgenas.export.bundle.sound_preprocessing import FEATURES, SoundPreprocessing
 from edgenas.export.bundle.sound_words import sound_words
 from edgenas.export.bundle.words import TaskWords
+from edgenas.export.streaming import is_causal, streaming_file
+from edgenas.spaces.block import Block
+from edgenas.spaces.blocks import Features
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
 from edgenas.tasks.class_labels import ClassLabelTask
@@ -51,6 +55,7 @@ class AudioClassification(ClassLabelTask):
         noise_share: share of the training sounds that get noise.
         time_mask: longest stretch that is blanked, as a share of the length; 0: off.
         band_mask: most bands that are blanked, as a share of all; 0: off.
+        inside: whether the shipped file computes the features itself, on real numbers; it then takes samples.
     """
 
     features: str = "mfcc"
@@ -67,6 +72,7 @@ class AudioClassification(ClassLabelTask):
     noise_share: float = 0.8
     time_mask: float = 0.0
     band_mask: float = 0.0
+    inside: bool = False
 
     metric: ClassVar[str] = "top1"
     example: ClassVar[str] = "sound"
@@ -92,6 +98,17 @@ class AudioClassification(ClassLabelTask):
         if self.features == "mfcc" and self.coefficients > self.bands:
             raise ValueError(f"coefficients must be at most the {self.bands} bands, not {self.coefficients}")
 
+        if not isinstance(self.inside, bool):
+            raise ValueError(f"inside must be true or false, not {self.inside!r}")
+
+    def for_devices(self, take_reals: bool) -> AudioClassification:
+        if self.inside and not take_reals:
+            raise InputError(
+                "task_options.inside: a device of the recipe computes on integers alone, features need real numbers; "
+                "leave it out: run.py computes them"
+            )
+        return self
+
     # Data ----------------------------------------------------------------------------------------------------------
 
     def load(self, request: DataRequest) -> SoundSet:
@@ -109,7 +126,24 @@ class AudioClassification(ClassLabelTask):
         return {"input_shape": self._plain(data.train).shape, "classes": len(data.classes)}
 
     def inputs(self, data: SoundSet) -> Mapping[str, Shape]:  # type: ignore[override]
-        return {"features": self._plain(data.train).shape}
+        plain = self._plain(data.train)
+        return {"sound": (plain.samples,)} if self.inside else {"features": plain.shape}
+
+    def beginning(self, data: SoundSet) -> Block | None:  # type: ignore[override]
+        """From samples to features, where the file computes them."""
+        if not self.inside:
+            return None
+        plain = self._plain(data.train)
+        return Features(
+            rate=plain.sample_rate,
+            frame=plain.frame_samples,
+            hop=plain.hop_samples,
+            transform=plain.fft_samples,
+            bands=plain.bands,
+            coefficients=plain.coefficients if plain.features == "mfcc" else 0,
+            low_hz=plain.low_hz,
+            high_hz=plain.high_hz,
+        )
 
     def outputs(self, data: SoundSet) -> Mapping[str, Shape]:  # type: ignore[override]
         return {"logits": (len(data.classes),)}
@@ -131,6 +165,7 @@ class AudioClassification(ClassLabelTask):
             coefficients=self.coefficients if self.features == "mfcc" else self.bands,
             low_hz=self.low_hz,
             high_hz=self.high_hz,
+            inside=self.inside,
         )
 
     def fit(self, examples: Examples) -> SoundPreprocessing:
@@ -143,6 +178,14 @@ class AudioClassification(ClassLabelTask):
 
     def prepare(self, inputs: Mapping[str, np.ndarray], preprocessing: SoundPreprocessing) -> dict[str, np.ndarray]:
         return {"features": preprocessing.apply(inputs["sound"], inputs.get("masks"))}
+
+    def file_inputs(self, inputs: Mapping[str, np.ndarray], preprocessing: SoundPreprocessing) -> dict[str, np.ndarray]:
+        if not preprocessing.inside:
+            return self.prepare(inputs, preprocessing)
+        return {"sound": preprocessing.samples_of(inputs["sound"])}
+
+    def constants(self, preprocessing: SoundPreprocessing) -> Mapping[str, tuple[np.ndarray, ...]]:
+        return {Features.kind: (np.array(preprocessing.mean), np.array(preprocessing.std))}
 
     # Training ------------------------------------------------------------------------------------------------------
 
@@ -164,8 +207,15 @@ class AudioClassification(ClassLabelTask):
         """The waveform above the spectrogram of each sound."""
         return spectrogram_pictures(inputs["sound"])
 
+    def further_files(self, network: Network, model: Any) -> Mapping[str, bytes]:
+        """A float32 file that takes a few frames at a time, of causal networks."""
+        if not is_causal(network.learned):
+            return {}
+        return {"stream.tflite": streaming_file(network.learned, model)}
+
     def words(self, data: SoundSet, network: Network, preprocessing: SoundPreprocessing) -> TaskWords:  # type: ignore[override]
-        return sound_words(network.inputs[0][1], data.classes, preprocessing, data.name)
+        streams = is_causal(network.learned)
+        return sound_words(network.learned.inputs[0][1], data.classes, preprocessing, data.name, streams=streams)
 
 
 def _is_number(value: object) -> bool:

@@ -275,6 +275,13 @@ class Task(ABC):
         """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""
         return None
 
+    def further_files(self, network: Network, model: Any) -> Mapping[str, bytes]:
+        """Other files of a bundle by name, such as the trained network (a Keras ``model``) in another form.
+
+        Names are those of :data:`edgenas.export.bundle.check.OPTIONAL_FILES`.
+        """
+        return {}
+
     def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
         """What the bundle says of the task: sentences of the model card and the program ``run.py``."""
         ends = (

@@ -116,6 +116,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     files = {
         "model.tflite": contents.model,
         **contents.other_models,
+        **contents.further_files,
         **contents.board_files,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),

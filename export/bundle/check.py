@@ -31,8 +31,9 @@ from edgenas.spaces.yaml_reading import parse_document
 
 #: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
-#: Files that a bundle has where they make sense: the header of a model that is small enough, the classes for Android.
-OPTIONAL_FILES = ("model.h", "Classifier.kt", "Detector.kt")
+#: Files that a bundle has where they make sense: the header of a model that is small enough, the classes for Android, a
+#: model of sounds that takes a few frames at a time.
+OPTIONAL_FILES = ("model.h", "Classifier.kt", "Detector.kt", "stream.tflite")
 #: Models for devices that take the same network in other operators, where several devices need that.
 DEVICE_MODELS = "model-*.tflite"
 #: Files that a board needs beside its model: what its vendor's compiler made, and the settings that it was made with.
@@ -166,8 +167,9 @@ def _is_table(metrics: Mapping[str, Any]) -> bool:
 
 
 def _has_real_ends(metrics: Mapping[str, Any]) -> bool:
-    """Whether the file standardises itself, before it computes on integers."""
-    return _is_table(metrics) and bool(metrics["preprocessing"].get("inside"))
+    """Whether the file prepares its input itself, on real numbers, before it computes on integers."""
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and bool(preprocessing.get("inside"))
 
 
 def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -298,7 +300,7 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
     else:
         # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
         inputs = [
-            test_values(shape, bool(end.scale) or "float" in str(end.dtype))
+            test_values(shape, bool(end.scale) or "float" in str(end.dtype).lower())
             for shape, end in zip(shapes, ends.inputs, strict=True)
         ]
         inputs = [values[np.newaxis] for values in inputs]

@@ -98,6 +98,8 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    further_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the task ships beside the model, by name."""
     board_files: Mapping[str, bytes] = field(default_factory=dict)
     """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
     worst_classes: tuple[tuple[str, float, int], ...] = ()
@@ -108,6 +110,8 @@ class BundleContents:
     """Of detectors, the average precision of each class of ``model``."""
     group_ap: Mapping[str, float] = field(default_factory=dict)
     """Of detectors, that of each group that the annotations name."""
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same metrics of models that need no search, by what they are."""
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Of detectors, how their outputs become boxes: ``overlap``, ``score_threshold``, ``most_boxes``, ..."""
     post_processing: Mapping[str, Any] = field(default_factory=dict)
@@ -166,6 +170,7 @@ class BundleContents:
             **({"class_iou": dict(self.class_iou)} if self.class_iou else {}),
             **({"class_ap": dict(self.class_ap)} if self.class_ap else {}),
             **({"group_ap": dict(self.group_ap)} if self.group_ap else {}),
+            **({"baselines": {name: dict(found) for name, found in self.baselines.items()}} if self.baselines else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
             "outputs": self._outputs(),

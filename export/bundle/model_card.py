@@ -87,6 +87,10 @@ def _accuracy(contents: BundleContents) -> str:
         figures = [f"{metrics[name]:.4f}" for name in names]
         width = [f"± {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
         rows.append((label, figures[0], *width, *figures[1:]))
+    for label, metrics in contents.baselines.items():
+        figures = [f"{metrics[name]:.4f}" for name in names]
+        width = [f"± {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
+        rows.append((f"{label} (no search)", figures[0], *width, *figures[1:]))
     titles = [words.figure(name) for name in names]
     first = titles[0][:1].upper() + titles[0][1:]
     meaning = " (the share whose likeliest class is the right one)" if share else ""

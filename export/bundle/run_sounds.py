@@ -1,13 +1,14 @@
 """Names what is heard in WAV files with the model in this folder.
 
     python run.py some.wav [more.wav ...] [--top K] [--json]
+    python run.py --stream long.wav      what is heard as a sound goes on, where there is a stream.tflite
     python run.py --verify               whether this folder is complete, unchanged, and answers as it did when made
 
 Needs NumPy and one of ai-edge-litert, tflite-runtime or TensorFlow. A file has 16 bits, one channel and the rate in
 metrics.json; of a longer one the middle is taken. Exit codes: 0 done, 1 it did not work, 2 a file is wrong.
 """
 
-# ruff: noqa: UP032 (a target may have Python 3.7; the texts of other files stand here)
+# ruff: noqa: B905, UP032 (a target may have Python 3.7; the texts of other files stand here)
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from edgenas.export.bundle.changed import changed_files  # in a bundle, the text of that file stands here
-from edgenas.export.bundle.sound_features import log_mel, normalised  # in a bundle, the text of that file stands here
+from edgenas.export.bundle.sound_features import FULL_SCALE, log_mel, normalised  # in a bundle, its text
 from edgenas.export.bundle.sounds import read_sound  # in a bundle, the text of that file stands here
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +70,9 @@ def logits_of(model: Any, features: np.ndarray) -> np.ndarray:
 
 
 def features_of(sound: np.ndarray, settings: dict) -> np.ndarray:
-    """What the model takes of one sound."""
+    """What the model takes of one sound: its samples where it computes the features itself."""
+    if settings.get("inside"):
+        return sound.astype(np.float32) * np.float32(1 / FULL_SCALE)
     return normalised(log_mel(sound[np.newaxis], settings), settings)[0]
 
 
@@ -77,6 +80,27 @@ def shares_of(logits: np.ndarray) -> np.ndarray:
     """The probability of every class."""
     powers = np.exp(logits - logits.max())
     return powers / powers.sum()
+
+
+def answers_of_stream(model: Any, sound: np.ndarray, settings: dict) -> list:
+    """(seconds, logits) after every call, once as much was heard as of a whole sound."""
+    inputs, outputs = model.get_input_details(), model.get_output_details()
+    step, hop, frame = int(inputs[0]["shape"][1]), settings["hop_samples"], settings["frame_samples"]
+    states = [np.zeros(end["shape"], np.float32) for end in inputs[1:]]
+    sound = np.pad(sound, (0, max(0, settings["samples"] - len(sound))))
+    found = []
+    for first in range(0, (len(sound) - frame) // hop + 1, step):
+        piece = sound[first * hop : (first + step - 1) * hop + frame]
+        piece = np.pad(piece, (0, (step - 1) * hop + frame - len(piece)))
+        features = normalised(log_mel(piece[np.newaxis], settings), settings)
+        for end, values in zip(inputs, [features, *states]):
+            model.set_tensor(end["index"], values.reshape(end["shape"]).astype(np.float32))
+        model.invoke()
+        logits, *states = [model.get_tensor(end["index"]).copy() for end in outputs]
+        heard = min(len(sound), first * hop + frame)
+        if heard + step * hop > settings["samples"]:
+            found.append((heard / settings["sample_rate"], logits[0].astype(np.float64)))
+    return found
 
 
 def test_values(shape: tuple) -> np.ndarray:
@@ -102,6 +126,26 @@ def best_of(shares: np.ndarray, labels: list, top: int) -> list:
     return [{"label": labels[index], "probability": round(float(shares[index]), 6)} for index in best]
 
 
+def follow(arguments: argparse.Namespace, labels: list, settings: dict) -> int:
+    if not (HERE / "stream.tflite").is_file():
+        raise ValueError("there is no stream.tflite: the network looks at later frames; name a .wav file instead")
+    model = load_model(HERE / "stream.tflite")
+    try:
+        sound = read_sound(arguments.stream, settings["sample_rate"], None)
+    except (OSError, ValueError, MemoryError) as error:
+        print(one_line("{}: {}".format(arguments.stream, getattr(error, "strerror", None) or error)), file=sys.stderr)
+        return 2
+    found = []
+    for seconds, logits in answers_of_stream(model, sound, settings):
+        classes = best_of(shares_of(logits), labels, arguments.top if arguments.json else 1)
+        found.append({"seconds": round(seconds, 3), "classes": classes})
+        for entry in [] if arguments.json else classes:
+            print("{:.2f} s\t{}\t{:.4f}".format(seconds, entry["label"], entry["probability"]))
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    return 0
+
+
 def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -117,13 +161,14 @@ def report(problems: list, as_json: bool) -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Name what is heard in WAV files with the model in this folder.")
     parser.add_argument("sounds", metavar="FILE.wav", nargs="*", help="16 bits, one channel")
+    parser.add_argument("--stream", metavar="FILE.wav", help="a sound of any length, a few frames at a time")
     parser.add_argument("--top", type=int, default=3, help="how many classes to print (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--verify", action="store_true", help="check this folder instead")
     parser.add_argument("--model", type=Path, default=HERE / "model.tflite", help="another file of the same model")
     arguments = parser.parse_args()
-    if not arguments.sounds and not arguments.verify:
-        parser.error("name a .wav file, or --verify")
+    if not arguments.sounds and not arguments.verify and not arguments.stream:
+        parser.error("name a .wav file, or --stream, or --verify")
     return arguments
 
 
@@ -137,8 +182,10 @@ def main() -> int:
         labels = (HERE / "labels.txt").read_text(encoding="utf-8").splitlines()
         if arguments.verify:
             return report(verify(metrics, arguments.model), arguments.json)
-        model = load_model(arguments.model)
         settings = metrics["preprocessing"]
+        if arguments.stream:
+            return follow(arguments, labels, settings)
+        model = load_model(arguments.model)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         print("{}: {}".format(arguments.model.name, error), file=sys.stderr)
         return 1

@@ -13,6 +13,8 @@ import numpy as np
 
 #: Added before the logarithm.
 FLOOR = 1e-6
+#: What an int16 sample is divided by.
+FULL_SCALE = 32768
 
 
 def frame_count(samples: int, frame: int, hop: int) -> int:
@@ -49,7 +51,7 @@ def log_mel(sounds: np.ndarray, settings: dict) -> np.ndarray:
     """(N, frames, bands) float32 of int16 sounds (N, samples)."""
     frame, hop = settings["frame_samples"], settings["hop_samples"]
     count = frame_count(sounds.shape[1], frame, hop)
-    values = np.ascontiguousarray(sounds, np.float32) * np.float32(1 / 32768)
+    values = np.ascontiguousarray(sounds, np.float32) * np.float32(1 / FULL_SCALE)
     step = values.strides[1]
     frames = np.lib.stride_tricks.as_strided(
         values, (len(values), count, frame), (values.strides[0], hop * step, step), writeable=False

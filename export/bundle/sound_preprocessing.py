@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.bundle.sound_features import frame_count, log_mel, mel_weights, normalised
+from edgenas.export.bundle.sound_features import FULL_SCALE, frame_count, log_mel, mel_weights, normalised
 from edgenas.spaces.errors import InputError
 
 FEATURES = ("mfcc", "log_mel")
@@ -35,6 +35,7 @@ class SoundPreprocessing:
         high_hz: where the last one ends.
         mean: of each coefficient.
         std: likewise.
+        inside: whether the shipped file computes the features itself, from samples in [-1, 1].
     """
 
     features: str
@@ -49,6 +50,7 @@ class SoundPreprocessing:
     high_hz: float
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if self.features not in FEATURES:
@@ -116,6 +118,10 @@ class SoundPreprocessing:
         settings = self.to_dict()
         energies = log_mel(sounds, settings)
         return normalised(energies if masks is None else _masked(energies, masks), settings)
+
+    def samples_of(self, sounds: np.ndarray) -> np.ndarray:
+        """(N, samples) float32 in [-1, 1] of int16 sounds: what a file takes that computes the features itself."""
+        return sounds.astype(np.float32) * np.float32(1 / FULL_SCALE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads back."""

@@ -15,6 +15,7 @@ from edgenas.export.tflite import label_writers as _label_writers  # noqa: F401 
 from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import sound_writers as _sound_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import table_writers as _table_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite.model_writer import Constants, ModelWriter, op_writer
 from edgenas.spaces.block import PRECISIONS

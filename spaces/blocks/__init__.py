@@ -25,7 +25,7 @@ from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
 from edgenas.spaces.blocks.recurrent import FrameStack, GruLayer, LstmLayer, SequenceClassifier, Svdf
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
-from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, SoundConv
+from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, Features, SoundConv
 from edgenas.spaces.blocks.tables import Columns, DenseHead, DenseLayer, Unit
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
@@ -45,6 +45,7 @@ __all__ = [
     "DenseLayer",
     "DepthwiseSeparable",
     "Edge",
+    "Features",
     "FrameStack",
     "FusedInvertedBottleneck",
     "Fusion",

@@ -40,7 +40,7 @@ def sequence_shape(owner: str, shape: Shape) -> tuple[int, int]:
 @register_block("frame_stack")
 @dataclass(frozen=True)
 class FrameStack(Block):
-    """``frames`` frames after each other become one with as many features; a remainder at the start is dropped.
+    """``frames`` frames after each other become one with as many features; a remainder at the end is dropped.
 
     From an image (frames, coefficients, channels) or a sequence it makes a sequence: with ``frames: 1`` of all frames.
     """
@@ -56,7 +56,7 @@ class FrameStack(Block):
         if len(shape) < 2 or shape[0] < self.frames:
             raise InputError(f"{self.kind}: {self.frames} frames cannot be stacked out of {tuple(shape)}")
         if dropped := shape[0] % self.frames:
-            out = builder.add("whole", Slice(dropped, shape[0] - dropped, 0), out)
+            out = builder.add("whole", Slice(0, shape[0] - dropped, 0), out)
         return builder.build(builder.add("stacked", Reshape((shape[0] // self.frames, -1)), out))
 
 

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from edgenas.spaces.block import Block, register_block
-from edgenas.spaces.blocks.pieces import check_activation, check_flag, check_whole, conv_bn_act, image_shape
+from edgenas.spaces.blocks.pieces import (
+    check_activation,
+    check_flag,
+    check_positive,
+    check_whole,
+    conv_bn_act,
+    image_shape,
+)
 from edgenas.spaces.graph import GraphBuilder, OpGraph
 from edgenas.spaces.ops import (
     Activation,
@@ -26,6 +33,7 @@ from edgenas.spaces.ops import (
     Reduce,
     Reshape,
     Shape,
+    SoundFeatures,
     pair,
 )
 
@@ -46,11 +54,10 @@ def windowed(
     (frames, bands), (down, right) = pair(conv.kernel), pair(conv.stride)
     if not causal or (frames == 1 and down == 1):
         return source, conv
-    height, width, _ = builder.shape(source)
-    # As many frames come out as with the padding "same", the last of them at the last frame.
-    above = (-(-height // down) - 1) * down + frames - height
+    _, width, _ = builder.shape(source)
+    # As many frames come out as with the padding "same", the first of them at the first frame.
     over = max(0, (-(-width // right) - 1) * right + bands - width)
-    pad = Pad(top=max(0, above), left=over // 2, right=over - over // 2)
+    pad = Pad(top=frames - 1, left=over // 2, right=over - over // 2)
     return builder.add(f"{name}_pad", pad, source), dataclasses.replace(conv, padding="valid")
 
 
@@ -209,3 +216,31 @@ class BroadcastedResidual(_Sound):
         if is_residual:
             out = builder.add("residual", Add(), source, out)
         return builder.build(builder.add("act", Activation("relu"), out))
+
+
+@register_block("sound_features")
+@dataclass(frozen=True)
+class Features(Block):
+    """Samples as features, see :class:`edgenas.spaces.ops.SoundFeatures`; it begins deployed networks only."""
+
+    rate: int
+    frame: int
+    hop: int
+    transform: int
+    bands: int = 40
+    coefficients: int = 10
+    low_hz: float = 20.0
+    high_hz: float = 4000.0
+
+    only_deployed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        wholes = {name: getattr(self, name) for name in ("rate", "frame", "hop", "transform", "bands")}
+        check_whole(self.kind, **wholes)
+        check_whole(self.kind, least=0, coefficients=self.coefficients)
+        check_positive(self.kind, low_hz=self.low_hz, high_hz=self.high_hz)
+
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        builder = GraphBuilder(*input_shapes)
+        op = SoundFeatures(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        return builder.build(builder.add("features", op, builder.inputs[0]))

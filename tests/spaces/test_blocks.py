@@ -21,6 +21,7 @@ from edgenas.spaces.blocks import (
     DenseLayer,
     DepthwiseSeparable,
     Edge,
+    Features,
     FrameStack,
     FusedInvertedBottleneck,
     Fusion,
@@ -180,6 +181,16 @@ def _sounds(cls, kernels, **options):
 class TestSoundConv(BlockConformance):
     blocks = _sounds(SoundConv, (3, 10), bands=(1, 4), band_stride=(0, 1))
     bad_options = (*SOUND, *BANDS, *({"band_stride": bad} for bad in (-1, 1.5, "2", None)))
+
+
+class TestFeatures(BlockConformance):
+    blocks = tuple((Features(8000, 320, 160, 512, 40, count), ((8000,),)) for count in (0, 10))
+    bad_options = (
+        *({name: bad} for name in ("rate", "frame", "hop", "transform", "bands") for bad in (0, 1.5, "8", None)),
+        {"frame": 600},
+        {"coefficients": 41},
+        {"high_hz": 0},
+    )
 
 
 class TestBandConv(BlockConformance):

@@ -55,7 +55,7 @@ class Detection(ImageTask):
 
     Attributes:
         classes: names of the classes that are kept, in the order of the outputs; empty: all.
-        anchors: ``generated`` as for SSD, or ``fitted`` to the sizes of the training boxes.
+        anchors: ``fitted`` to the sizes of the training boxes, or ``generated`` as for SSD.
         match: least intersection over union by which an anchor learns a box; a box's best anchor always does.
         focal_alpha: weight of what an anchor is, beside what it is not, in the focal loss.
         focal_gamma: how little what is told well counts.
@@ -69,7 +69,7 @@ class Detection(ImageTask):
     """
 
     classes: tuple[str, ...] = ()
-    anchors: str = GENERATED
+    anchors: str = FITTED
     match: float = 0.5
     focal_alpha: float = 0.75
     focal_gamma: float = 2.0

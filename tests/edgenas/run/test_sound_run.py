@@ -24,8 +24,8 @@ task: audio_classification
 input_shape: [24, 10, 1]
 classes: 5
 nodes:
-  - {name: stem, block: sound_conv, filters: [8, 16], kernel: 5, bands: 4, stride: 2, inputs: image}
-  - {name: next, block: bc_residual, filters: 16}
+  - {name: stem, block: sound_conv, filters: [8, 16], kernel: 5, bands: 4, stride: 2, causal: true, inputs: image}
+  - {name: next, block: bc_residual, filters: 16, causal: true}
 head: [{block: classifier}]
 """
 RECIPE = """\
@@ -77,6 +77,7 @@ def test_from_wav_files_to_a_program_that_names_them(folder: Path, monkeypatch: 
     assert "Which class is taken for which" in report
     assert metrics["metrics"]["tflite"]["top1"] == 1 or "data:image/jpeg;base64" in report
     _names(bundle, folder, metrics)
+    _streams(bundle, folder)
     _hears_what_the_training_heard(bundle, metrics["preprocessing"])
 
 
@@ -97,6 +98,19 @@ def _names(bundle: Path, folder: Path, metrics: dict) -> None:
     assert "bad.wav: is cut off" in told[0]
 
 
+def _streams(bundle: Path, folder: Path) -> None:
+    sounds = sorted((folder / "tones" / "test").glob("*/*.wav"))[:3]
+    for sound in sounds:
+        command = [sys.executable, bundle / "run.py", "--stream", sound, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        whole = subprocess.run([sys.executable, bundle / "run.py", sound, "--json"], capture_output=True, text=True)
+        (last,) = json.loads(done.stdout)[-1:]
+        (first,) = json.loads(whole.stdout)
+        shares = {entry["label"]: entry["probability"] for entry in last["classes"]}
+        assert shares[first["classes"][0]["label"]] == pytest.approx(first["classes"][0]["probability"], abs=0.1)
+
+
 def _hears_what_the_training_heard(bundle: Path, settings: dict) -> None:
     spec = importlib.util.spec_from_file_location("bundle_run", bundle / "run.py")
     assert spec is not None
@@ -107,3 +121,35 @@ def _hears_what_the_training_heard(bundle: Path, settings: dict) -> None:
     wanted = SoundPreprocessing.from_dict(settings).apply(sounds)
     for sound, features in zip(sounds, wanted, strict=True):
         np.testing.assert_array_equal(program.features_of(sound, settings), features)
+
+
+def test_the_ready_recipe_is_one() -> None:
+    recipe = Recipe.load(Path(__file__).parents[3] / "edgenas" / "recipes" / "tones.yaml")
+    assert (recipe.data.name, recipe.space.name) == ("generated_tones", "keyword_spotting")
+
+
+ONE_SHOT = """\
+name: one-shot
+data: {path: ./tones}
+task_options: {seconds: 0.5}
+space: {path: one_shot.yaml}
+device: {name: local-cpu}
+budget: {params: 5000}
+search: {algorithm: supernet}
+supernet: {max_steps: 8, batch_size: 16, scores: 9, trials: 2, check: 3, calibration_examples: 32, scored_examples: 40}
+training: {epochs: 1, batch_size: 16}
+export: {calibration_images: 40, accuracy_drop: 1.0}
+"""
+
+
+@pytest.mark.slow
+def test_one_shot_search_ships_and_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGENAS_HOME", str(folder / "home"))
+    (folder / "one_shot.yaml").write_text(SPACE.replace("filters: 16", "filters: [8, 16]"))
+    (folder / "one_shot_recipe.yaml").write_text(f"{ONE_SHOT}output: {folder / 'runs'}\n")
+    recipe = Recipe.load(folder / "one_shot_recipe.yaml")
+    found = run(recipe, quiet=True)
+    assert verify_bundle(found.run / "bundle") == []
+    assert (found.run / "bundle" / "stream.tflite").is_file()
+    again = run(recipe, quiet=True, resume=True)
+    assert again.run == found.run
