@@ -303,10 +303,12 @@ def _training(data: ReportData, placed: list[PlacedFigure]) -> str:
 def _details(data: ReportData) -> str:
     run = ""
     if data.shipped is not None:
+        is_table = data.answers is not None
         run = _panel_code(
             "Run the bundle",
-            "It needs NumPy and a LiteRT or TFLite runtime; Pillow to read picture files.",
-            f"pip install numpy pillow ai-edge-litert\npython {data.run_path}/bundle/run.py IMAGE",
+            f"It needs NumPy and a LiteRT or TFLite runtime{'' if is_table else '; Pillow to read picture files'}.",
+            f"pip install numpy {'' if is_table else 'pillow '}ai-edge-litert\n"
+            f"python {data.run_path}/bundle/run.py {'ROWS.csv' if is_table else 'IMAGE'}",
         )
     commands = "\n".join(
         [f"edgenas run {data.run_path}/recipe.yaml --output {data.run_path}-again", f"edgenas report {data.run_path}"]

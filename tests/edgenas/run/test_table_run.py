@@ -85,6 +85,7 @@ def test_a_regression_takes_raw_numbers_and_answers_in_its_unit(tmp_path: Path) 
     names = [operator.name for operator in read_operators((bundle / "model.tflite").read_bytes())]
     assert (names[0], names[-3:]) == ("SLICE", ["DEQUANTIZE", "MUL", "ADD"])
     assert "Residuals" in report
+    assert "run.py ROWS.csv" in report
     assert "linear regression" in report
     assert "RMSE (less is better)" in (bundle / "README.md").read_text()
     checked = subprocess.run([sys.executable, bundle / "run.py", "--verify"], capture_output=True, text=True)
