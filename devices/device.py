@@ -149,6 +149,10 @@ class Device(ABC):
     group_convolution: ClassVar[str] = "native"
     #: How the arg-max of a segmentation network is written: ``operator``, or ``chain`` of operators that it maps.
     arg_max: ClassVar[str] = "operator"
+    #: Where the boxes of a detector are decoded: ``operator``, TFLite's own in the file, or ``none``: by what reads it.
+    post_processing: ClassVar[str] = "none"
+    #: Whether an int8 model may begin and end with operators on real numbers, as those for the rows of tables do.
+    takes_reals: ClassVar[bool] = True
     #: Whether models are compiled ahead by a compiler that refuses sides that are left open.
     needs_known_shapes: ClassVar[bool] = False
 

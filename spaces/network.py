@@ -116,17 +116,20 @@ class Network:
     def learned(self) -> Network:
         """The part that is trained: without blocks that run in deployed networks only. Often the network itself."""
         passed: dict[str, str] = {}
+        specs = dict(self.inputs)
         kept = []
         for node in self.nodes:
             inputs = tuple(passed.get(source, source) for source in node.inputs)
             if node.block.only_deployed:
                 passed[node.name] = inputs[0]
+                if inputs[0] in specs and len(self.nodes) > len(passed):  # it begins the network
+                    specs[inputs[0]] = self.shapes[node.name]
             else:
                 kept.append(dataclasses.replace(node, inputs=inputs))
         if not passed:
             return self
         outputs = tuple(passed.get(name, name) for name in self.outputs)
-        return dataclasses.replace(self, nodes=tuple(kept), outputs=outputs)
+        return dataclasses.replace(self, inputs=tuple(specs.items()), nodes=tuple(kept), outputs=outputs)
 
     @property
     def macs(self) -> int:

@@ -13,7 +13,7 @@ from edgenas.spaces.block import Block, block_class, block_from_dict
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network, Node
-from edgenas.spaces.ops import BatchNorm, LayerNorm, Op, Shape
+from edgenas.spaces.ops import BatchNorm, Dense, LayerNorm, Op, Shape
 from edgenas.spaces.rounding import round_filters
 from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.yaml_files import REFERENCES, read_yaml
@@ -30,8 +30,9 @@ class PublishedFigures:
     """Figures from a network's authors, as printed there; None where nothing was published.
 
     ``counted`` says which parameters the source counts: ``trainable`` (as :attr:`edgenas.spaces.Network.params` does),
-    ``folded`` (batch norms folded into one bias per filter, as deployed), ``weights`` (no batch norms) or
-    ``variables`` (their moving statistics too).
+    ``folded`` (batch norms folded into one bias per filter, as deployed), ``weights`` (no batch norms), ``variables``
+    (their moving statistics too) or ``memory`` (``folded``, and the largest input and output of an op with weights:
+    bytes of 8-bit models as Hello Edge counts).
     ``exact_params`` is the number of trainable parameters that the source's code asserts or builds. ``params_digit``
     and ``macs_digit`` are the worth of the last digit printed: 100,000 where 5.4M is printed. ``disputed`` names the
     figures that do not describe the network which the source's own code builds; ``note`` says why.
@@ -149,6 +150,10 @@ def published_figures(name: str) -> PublishedFigures:
 def params_as_counted(network: Network, counted: str) -> int:
     """Parameters of a network as :class:`PublishedFigures` says that a source counts them."""
     graph = network.graph
+    if counted == "memory":
+        kernels = [node for node in graph.nodes if node.op.traits.has_kernel]
+        ends = ((*graph.input_shapes(node), graph.shapes[node.name]) for node in kernels)
+        return params_as_counted(network, "folded") + max(sum(map(math.prod, shapes)) for shapes in ends)
     norms = sum(node.op.params(*graph.input_shapes(node)) for node in graph.nodes if isinstance(node.op, BatchNorm))
     shares = {"trainable": 0.0, "folded": 0.5, "weights": 1.0, "variables": -1.0}
     if counted not in shares:
@@ -160,14 +165,19 @@ def macs_as_counted(network: Network, counted: str) -> int:
     """Multiply-accumulates of a network as :class:`PublishedFigures` says that a source counts them.
 
     ``products and norms`` is how fvcore counts, whose figures timm prints: each element of a batch norm counts as two
-    more, each of a layer norm as five.
+    more, each of a layer norm as five. ``half of operations`` is how Hello Edge counts: a product and an addition are
+    two operations, and each addition of a bias is one.
     """
-    shares: dict[str, Mapping[type[Op], int]] = {"products": {}, "products and norms": {BatchNorm: 2, LayerNorm: 5}}
+    shares: dict[str, Mapping[type[Op], float]] = {
+        "products": {},
+        "products and norms": {BatchNorm: 2, LayerNorm: 5},
+        "half of operations": {BatchNorm: 0.5, Dense: 0.5},
+    }
     if counted not in shares:
         raise InputError(f"unknown way to count {counted!r}: expected one of {', '.join(shares)}")
     graph = network.graph
-    norms = (math.prod(graph.shapes[node.name]) * shares[counted].get(type(node.op), 0) for node in graph.nodes)
-    return graph.macs + sum(norms)
+    added = (math.prod(graph.shapes[node.name]) * shares[counted].get(type(node.op), 0) for node in graph.nodes)
+    return graph.macs + round(sum(added))
 
 
 @cache

@@ -9,7 +9,14 @@ from edgenas.spaces.errors import InputError
 
 #: Packages that declare an entry point in this group bring a task of its name.
 ENTRY_POINT_GROUP = "edgenas.tasks"
-_NAMES = {"classification", "detection", "segmentation"}
+_NAMES = {
+    "audio_classification",
+    "classification",
+    "detection",
+    "regression",
+    "segmentation",
+    "tabular_classification",
+}
 
 
 def add_task_name(name: str) -> None:

@@ -99,7 +99,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     name = f"camvid-{size[0]}x{size[1]}-{options.images or 'all'}.npz"
     data = camvid(options.data_dir, size, work / name, options.images)
     table = work / f"table-{size[0]}x{size[1]}.csv"
-    return Plan(work, data, table, options.trials, options.short_epochs, options.epochs, options.batch)
+    shared = {"task": "segmentation", "data": {"path": str(data)}}
+    return Plan(work, shared, table, options.trials, options.short_epochs, options.epochs, options.batch)
 
 
 def quiet_settings(options: argparse.Namespace) -> QuietSettings | None:

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/environment.sh
-edgenas_environment dashboard,dev,docs,postgres,qat
+edgenas_environment dashboard,detection,dev,docs,postgres,qat
 edgenas_optional_extras ethos-u micro selective openvino fakes
 
 selection=(-m "not slow")

@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from edgenas.devices.device import (
     Device,
@@ -61,6 +61,8 @@ class AdbDevice(Device):
     Options: ``serial`` (of ``adb devices``), ``benchmark_model`` (a file of this computer that is pushed; without, the
     phone's ``/data/local/tmp/benchmark_model``), ``cpus`` (numbers to pin to), ``adb`` (the program).
     """
+
+    post_processing: ClassVar[str] = "operator"
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)

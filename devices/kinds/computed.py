@@ -33,6 +33,7 @@ class ComputedDevice(Device):
     """A device whose costs are a function of the file: the same file always costs the same, whoever else computes."""
 
     costing: ClassVar[CostingName] = "computed"
+    takes_reals: ClassVar[bool] = False
     #: So many files are computed at a time.
     at_once: ClassVar[int] = 1
 

@@ -62,6 +62,8 @@ class EdgeTpuDevice(LocalDevice):
 
     group_convolution: ClassVar[str] = "split"
     arg_max: ClassVar[str] = "chain"
+    post_processing: ClassVar[str] = "operator"
+    takes_reals: ClassVar[bool] = False
     needs_known_shapes: ClassVar[bool] = True
     option_names: ClassVar[tuple[str, ...]] = ("bus", "library", "compiler", "python")
 

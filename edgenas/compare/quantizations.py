@@ -56,10 +56,10 @@ class TrainedTrial:
         self.network: Network = space.decode(space.parse(self.trial.architecture))
         from edgenas.export.keras.builder import build_keras
 
-        self.task = self.context.task
-        self.preprocessing: Any = self.task.read_preprocessing(
+        self.preprocessing: Any = self.context.task.read_preprocessing(
             training_record(self.context, self.number)["preprocessing"]
         )
+        self.task = self.context.task.for_network(self.network, self.preprocessing)
         self.model = build_keras(self.network)
         load_trained(self.context, self.number, self.model)
 

@@ -92,6 +92,22 @@ class Converted(StreamedColumn):
         return np.asarray(self.change(np.asarray(self.column[indices])), self.dtype)
 
 
+class Joined(StreamedColumn):
+    """The rows of several columns, one behind the other."""
+
+    def __init__(self, columns: Sequence[Any]) -> None:
+        self.columns = tuple(columns)
+        self.starts = np.cumsum([0, *(len(column) for column in self.columns)])
+        super().__init__((int(self.starts[-1]), *self.columns[0].shape[1:]), self.columns[0].dtype)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        rows = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        for number, column in enumerate(self.columns):
+            mine = (indices >= self.starts[number]) & (indices < self.starts[number + 1])
+            rows[mine] = column[indices[mine] - self.starts[number]]
+        return rows
+
+
 def row_indices(rows: Any, count: int) -> np.ndarray:
     """Indices of a slice, a mask or indices; negative ones count from the end."""
     if isinstance(rows, slice):

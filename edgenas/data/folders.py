@@ -45,10 +45,10 @@ def load_folder(
     """
     if not check_path(root).is_dir():
         raise InputError(f"{root}: no such folder; expected train/<class>/ and test/<class>/ in it")
-    class_names = _class_names(root / "train")
+    class_names = class_folders(root / "train")
     parts = ("train", "test") if os.path.lexists(root / "test") else ("train",)
     if "test" in parts:
-        extra = sorted(set(_class_names(root / "test")) - set(class_names))
+        extra = sorted(set(class_folders(root / "test")) - set(class_names))
         if extra:
             raise InputError(f"{root / 'test' / extra[0]}: a class without training images; expected train/{extra[0]}/")
     files = {part: _files(root / part, class_names) for part in parts}
@@ -82,15 +82,16 @@ def _is_left_out(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
-def _class_names(folder: Path) -> tuple[str, ...]:
+def class_folders(folder: Path, content: str = "images") -> tuple[str, ...]:
+    """Names of the folders in a folder, sorted. Raises InputError where there are none, or none that name a class."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected one folder per class in it, with images")
+        raise InputError(f"{folder}: no such folder; expected one folder per class in it, with {content}")
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _is_left_out(entry.name))
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
     if not names:
-        raise InputError(f"{folder}: no class folders; expected one folder per class, with images")
+        raise InputError(f"{folder}: no class folders; expected one folder per class, with {content}")
     check_class_names(names, str(folder))
     return tuple(names)
 
@@ -109,7 +110,12 @@ def _files(folder: Path, class_names: tuple[str, ...]) -> list[tuple[Path, int]]
 
 
 def pictures_under(folder: Path) -> list[Path]:
-    """All pictures of a folder and its folders, sorted; each folder once, however links lead there."""
+    """All pictures of a folder and its folders, sorted."""
+    return files_under(folder, SUFFIXES)
+
+
+def files_under(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """All files of these endings in a folder and its folders, sorted; each folder once, however links lead there."""
 
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions or remove it")
@@ -123,7 +129,7 @@ def pictures_under(folder: Path) -> list[Path]:
         seen.add((state.st_dev, state.st_ino))
         folders[:] = sorted(name for name in folders if not _is_left_out(name))
         found += [
-            Path(place, name) for name in names if Path(name).suffix.lower() in SUFFIXES and not _is_left_out(name)
+            Path(place, name) for name in names if Path(name).suffix.lower() in suffixes and not _is_left_out(name)
         ]
     return sorted(found)
 

@@ -128,6 +128,11 @@ class ExportRecipe(Section):
         description="Only of segmentation: the arg-max in the shipped file, {resize: 1/4, argmax: auto}; null: at full "
         "resolution.",
     )
+    post_processing: Literal["auto", "operator", "none"] = Field(
+        default="auto",
+        description="Only of detection: operator: the file ends in TFLite_Detection_PostProcess, which decodes and "
+        "suppresses boxes; none: it ends in encodings and logits; auto: operator for Android and Coral, else none.",
+    )
     accuracy_drop: float = Field(
         default=0.05,
         ge=0,

@@ -135,10 +135,13 @@ class ClassPixels:
 
 @dataclass(frozen=True)
 class DrawnPicture:
-    """A test picture as it is, with its true classes over it, and with the predicted ones, each as a data URL."""
+    """A test picture as it is, with the truth over it, and with what was predicted, each as a data URL.
+
+    ``score`` says how far the two agree, from 0 to 1.
+    """
 
     index: int
-    miou: float
+    score: float
     picture: str
     truth: str
     predicted: str
@@ -151,6 +154,45 @@ class MaskEvidence:
     quantization: str
     examples: int
     classes: tuple[ClassPixels, ...]
+    pictures: tuple[DrawnPicture, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnswerEvidence:
+    """What the exported file answers to the test rows of a table: figures by model, itself first; of a regression
+    (true, predicted) values of some rows.
+    """
+
+    quantization: str
+    examples: int
+    target: str
+    figures: Mapping[str, Mapping[str, float]]
+    smaller_is_better: frozenset[str]
+    values: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class BoxRow:
+    """Figures of the boxes of a class or group, None where the test part has none; ``colour`` as CSS has it."""
+
+    name: str
+    ap: float | None
+    ap50: float | None
+    recall: float | None
+    boxes: int
+    images: int = 0
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class BoxEvidence:
+    """What the exported file finds in the test pictures of a detection; boxes of ``shown_score`` or more are drawn."""
+
+    quantization: str
+    examples: int
+    shown_score: float
+    classes: tuple[BoxRow, ...]
+    groups: tuple[BoxRow, ...] = ()
     pictures: tuple[DrawnPicture, ...] = ()
 
 
@@ -212,8 +254,12 @@ class ReportData:
     """Which of its layers cost accuracy in int8."""
     mistakes: ClassMistakes | None = None
     """Which class the shipped file takes for which; None for tasks without classes, and before there is a file."""
+    answers: AnswerEvidence | None = None
+    """What the shipped file answers to the test rows, of tables."""
     masks: MaskEvidence | None = None
     """What the shipped file makes of test pictures, of segmentation."""
+    boxes: BoxEvidence | None = None
+    """What the shipped file finds in test pictures, of detection."""
     files: Rows = ()
     """The run's files that a reader may want: what each is, and its path in the run folder."""
     bundles: Mapping[int, str] = field(default_factory=dict)

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from edgenas.report.answers import read_answers
 from edgenas.report.budgets import read_budgets
 from edgenas.report.data import QUANTIZATIONS, SENSITIVITY, VALIDATION, ReportData
 from edgenas.report.facts import settings_rows, version_rows
 from edgenas.report.files import run_bundles, run_files
 from edgenas.report.finalists import read_finalists
+from edgenas.report.found_boxes import read_boxes
 from edgenas.report.learning import read_learned
 from edgenas.report.load_model import with_bundle, with_training
 from edgenas.report.load_table import with_table
@@ -22,7 +24,9 @@ from edgenas.report.mistakes import read_mistakes
 from edgenas.report.quantizations import quantization_table
 from edgenas.report.sensitivity import sensitivity_tables
 from edgenas.report.supernet import SupernetData, read_supernet_data
+from edgenas.run.answers import answers_path
 from edgenas.run.folder import RunFolder
+from edgenas.run.found_boxes import boxes_path
 from edgenas.run.masks import masks_path
 from edgenas.run.mistakes import mistakes_path
 from edgenas.run.overhead import overhead_words
@@ -81,7 +85,16 @@ class _Reader:
         path = self.folder.path
         data = ReportData(name=path.resolve().name, run_path=str(path), versions=version_rows())
         parts = (self._recipe, self._state, self._study, self._learned, self._bundle, self._network, self._table)
-        rest = (self._validation, self._training, self._quantizations, self._supernet, self._mistakes, self._masks)
+        rest = (
+            self._validation,
+            self._training,
+            self._quantizations,
+            self._supernet,
+            self._mistakes,
+            self._answers,
+            self._masks,
+            self._boxes,
+        )
         for part in (*parts, *rest, self._files):
             data = part(data)
         return dataclasses.replace(with_kinds(data), missing=tuple(self.missing))
@@ -292,6 +305,16 @@ class _Reader:
         checksums = data.shipped.checksums
         return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
 
+    def _answers(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial answered to the test rows."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = answers_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, answers=self._try(path.name, lambda: read_answers(path, checksums)))
+
     def _masks(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial saw in the test pictures."""
         if data.shipped is None or data.best_trial is None:
@@ -301,6 +324,16 @@ class _Reader:
             return data
         checksums = data.shipped.checksums
         return dataclasses.replace(data, masks=self._try(path.name, lambda: read_masks(path, checksums)))
+
+    def _boxes(self, data: ReportData) -> ReportData:
+        """What the export of the shipped trial found in the test pictures."""
+        if data.shipped is None or data.best_trial is None:
+            return data
+        path = boxes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+        if not path.is_file():
+            return data
+        checksums = data.shipped.checksums
+        return dataclasses.replace(data, boxes=self._try(path.name, lambda: read_boxes(path, checksums)))
 
     def _files(self, data: ReportData) -> ReportData:
         shipped = data.best_trial if data.shipped is not None else None

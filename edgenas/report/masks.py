@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,11 @@ def _drawn(one: Mapping[str, Any]) -> DrawnPicture:
 
 def masks_html(masks: MaskEvidence) -> str:
     """Panels with the classes and the pictures."""
-    return f'<div class="grid mistakes">{_classes(masks)}{_pictures(masks)}</div>'
+    caption = (
+        "From the worst to the best of the test images, each beside the truth and what the file predicts; void is "
+        "black."
+    )
+    return f'<div class="grid mistakes">{_classes(masks)}{pictures_html(masks.pictures, caption, "mean IoU")}</div>'
 
 
 def _classes(masks: MaskEvidence) -> str:
@@ -67,22 +71,23 @@ def _share(value: float | None) -> str:
     return "-" if value is None else percent(value)
 
 
-def _pictures(masks: MaskEvidence) -> str:
-    if not masks.pictures:
+def pictures_html(pictures: Sequence[DrawnPicture], caption: str, figure: str) -> str:
+    """A panel with pictures, each beside the truth and what was predicted; ``figure`` names the number of each."""
+    if not pictures:
         return ""
     head = "".join(f"<span>{name}</span>" for name in ("picture", "truth", "predicted"))
     rows = ""
-    for one in masks.pictures:
+    for one in pictures:
         shown = "".join(
             f'<img src="{escape(source)}" alt="test image {one.index}: {name}">'
             for name, source in (("picture", one.picture), ("truth", one.truth), ("predicted", one.predicted))
         )
         rows += (
-            f'<figure><div class="drawn">{shown}</div><figcaption>test image {one.index}: mean IoU '
-            f'<span class="number">{percent(one.miou)}</span></figcaption></figure>'
+            f'<figure><div class="drawn">{shown}</div><figcaption>test image {one.index}: {figure} '
+            f'<span class="number">{percent(one.score)}</span></figcaption></figure>'
         )
     return (
-        '<div class="panel"><h3>Pictures</h3><p class="caption">From the worst to the best of the test images, each '
-        f'beside the truth and what the file predicts; void is black.</p><div class="drawn heads">{head}</div>'
+        f'<div class="panel"><h3>Pictures</h3><p class="caption">{escape(caption)}</p>'
+        f'<div class="drawn heads">{head}</div>'
         f'<div class="drawn-pictures">{rows}</div></div>'
     )

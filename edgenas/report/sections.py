@@ -7,11 +7,13 @@ from typing import Any
 
 from edgenas.export.figure import UNKNOWN, known
 from edgenas.report import evidence_figures, search_figures, supernet_figures
+from edgenas.report.answers import answers_html
 from edgenas.report.budgets import budgets_html
 from edgenas.report.cards import cards_html, device_cards_html, headline
 from edgenas.report.data import VALIDATION, ReportData, Rows
 from edgenas.report.drawing import draw_network
 from edgenas.report.files import files_html
+from edgenas.report.found_boxes import boxes_html
 from edgenas.report.front import front_html
 from edgenas.report.learning import learned_html
 from edgenas.report.masks import masks_html
@@ -47,7 +49,9 @@ def body(data: ReportData, placed: list[PlacedFigure]) -> str:
         _architecture(data, placed),
         _trust(data, placed),
         _mistakes(data),
+        "" if data.answers is None else _section("answers", "Answers", "", answers_html(data.answers)),
         "" if data.masks is None else _section("masks", "What it sees", "", masks_html(data.masks)),
+        "" if data.boxes is None else _section("boxes", "What it finds", "", boxes_html(data.boxes)),
         _quantizations(data),
         _training(data, placed),
         "" if data.is_fixed else _section("trials", "Trials", "", trials_html(data)),

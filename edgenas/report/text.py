@@ -115,4 +115,6 @@ def metric_title(metric: str) -> str:
     >>> metric_title("top1"), metric_title("mean_error")
     ('top-1', 'mean error')
     """
-    return {"top1": "top-1", "miou": "mIoU", "map": "mAP", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    known = {"top1": "top-1", "miou": "mIoU", "map": "mAP", "f1": "F1", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
+    known |= {"d2_log_loss": "D² of the log loss", "d2_absolute_error": "D² of the absolute error"}
+    return known.get(metric, metric.replace("_", " "))

@@ -128,6 +128,7 @@ def measure_untrained(context: RunContext, study: StudyStore, trial: Trial) -> U
     """Measures a trial's network with random weights on the devices of the run, and keeps that in the study."""
     from edgenas.export.tflite.flatbuffer import write_tflite
     from edgenas.export.tflite.group_split import split_group_convolutions
+    from edgenas.run.post_processing import with_tail
 
     network = context.space.decode(context.space.parse(trial.architecture))
     model = write_tflite(network.graph, context.precision)
@@ -136,6 +137,7 @@ def measure_untrained(context: RunContext, study: StudyStore, trial: Trial) -> U
     words = []
     for device in context.devices:
         lowered = split_group_convolutions(model) if device.device.group_convolution == "split" else model
+        lowered = with_tail(context, device, lowered, network)
         measurement = measure_deployed(context, device, lowered, device.budget.get("latency_ms"))
         found[device.name] = measurement
         study.record_measured(trial.number, _measured(context, device, measurement))

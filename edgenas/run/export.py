@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgenas.export.quantization.selective.choice import Mixed
     from edgenas.export.verify import Agreement
     from edgenas.run.context import RunContext
+    from edgenas.run.found_boxes import BoxFigures
     from edgenas.tasks.mistakes import Mistakes
     from edgenas.training.compress import Quantized
 
@@ -44,6 +45,7 @@ def export(context: RunContext, trial: Trial, network: Network, destination: Pat
 
 def _export(context: RunContext, trial: Trial, network: Network, destination: Path) -> ExportRecord | str:
     from edgenas.export.bundle.bundle import write_bundle
+    from edgenas.run.post_processing import post_processing_costs
 
     record = training_record(context, trial.number)
     made = _make(context, trial, network, context.task.read_preprocessing(record["preprocessing"]))
@@ -53,10 +55,13 @@ def _export(context: RunContext, trial: Trial, network: Network, destination: Pa
     if isinstance(tested, str):
         return tested
     figures = [with_quiet(context, one) for one in made.figures]
+    tails = {one.name: post_processing_costs(context, one, network, made.preprocessing) for one in figures}
     uses = _budget_uses(context, trial, figures) if context.keeps_budget else []
     for words in made.over:
         context.progress.say(f"  {words}; it was asked for by name, so it is written")
-    write_bundle(destination, _contents(context, trial, network, made, tested, figures, uses, record))
+    contents = _contents(context, trial, network, made, tested, figures, uses, record)
+    tails = {name: found for name, found in tails.items() if found}
+    write_bundle(destination, replace(contents, post_processing=tails))
     shipped = _record(context, trial, made, tested, figures)
     context.log.event("exported", **shipped.to_json())
     metric = context.task.metric
@@ -124,16 +129,21 @@ class _Tested:
     tflite_metrics: Mapping[str, float]
     mistakes: Mistakes | None
     class_iou: Mapping[str, float]
+    boxes: BoxFigures
+    baselines: Mapping[str, Mapping[str, float]]
 
 
 def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _Tested | str:
     """Verifies the files; a text says what they are short of."""
+    from edgenas.run.answers import save_answers
+    from edgenas.run.found_boxes import save_boxes
     from edgenas.run.masks import save_masks
     from edgenas.run.mistakes import save_mistakes
     from edgenas.tasks.files import file_outputs, in_memory
     from edgenas.training import evaluate
 
-    task, test, preprocessing = context.task, context.dataset.test, made.preprocessing
+    test, preprocessing = context.dataset.test, made.preprocessing
+    task = context.task.for_network(network, preprocessing)
     equality = float_equality(context, network, made.model, preprocessing)
     float_metrics = evaluate(made.model, test, task=task, preprocessing=preprocessing, outputs=network.outputs)
     of_files = []
@@ -145,7 +155,9 @@ def _test(context: RunContext, trial: Trial, network: Network, made: _Made) -> _
         return f"the exported file's {short}"
     mistakes = save_mistakes(context, trial.number, worst, answers)
     ious = save_masks(context, trial.number, worst, answers)
-    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious)
+    boxes = save_boxes(context, task, trial.number, worst, answers)
+    baselines = save_answers(context, trial.number, worst, answers, tflite_metrics, preprocessing)
+    return _Tested(equality, float_metrics, tflite_metrics, mistakes, ious, boxes, baselines)
 
 
 def _contents(
@@ -169,7 +181,7 @@ def _contents(
         model=made.converted,
         network=network,
         labels=context.labels,
-        preprocessing=made.preprocessing,
+        preprocessing=task.bundle_preprocessing(network, made.preprocessing),
         quantization=recipe.export.quantization,
         words=task.words(dataset, network, made.preprocessing),
         metric=task.metric,
@@ -188,11 +200,16 @@ def _contents(
         budget_use=nested({use.name: use.to_json() for use in uses}),
         worst_classes=worst_classes(context, tested.mistakes),
         class_iou=tested.class_iou,
+        baselines=tested.baselines,
+        decoding=task.decoding(),
+        class_ap=tested.boxes.classes,
+        group_ap=tested.boxes.groups,
         training=record["settings"] | {"seed": recipe.seed},
         float_equality=tested.equality,
         group_convolution=context.first.device.group_convolution,
         files=names if several else {},
         board_files=board_files(context, made.files),
+        further_files=task.further_files(network, made.model),
         other_models={names[device]: file for device, file in made.files.items() if names[device] != "model.tflite"},
     )
 

@@ -60,10 +60,12 @@ def shipped_file(
     from edgenas.export.finishing import finished
     from edgenas.export.tflite.group_split import split_group_convolutions
     from edgenas.export.tflite.metadata import with_metadata
+    from edgenas.run.post_processing import with_tail
 
-    model = finished(converted, network)
+    model = finished(converted, network, context.task.constants(preprocessing))
     if device.device.group_convolution == "split":
         model = split_group_convolutions(model)
+    model = with_tail(context, device, model, network, preprocessing)
     described = context.task.metadata(context.dataset, preprocessing)
     if described is None:
         return model

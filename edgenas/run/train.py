@@ -170,5 +170,6 @@ def run_training(
             on_epoch=show,
             on_step=show,
         )
-    metrics = evaluate(result.model, validation, task=learned, preprocessing=preprocessing, outputs=network.outputs)
+    judge = learned.for_network(network, preprocessing)
+    metrics = evaluate(result.model, validation, task=judge, preprocessing=preprocessing, outputs=network.outputs)
     return DoneTraining(result, learned.metric, metrics, len(training), len(validation), preprocessing, initial)

@@ -194,22 +194,35 @@ def _read(number: int, found: Any) -> Outcome:
 def _metrics(metrics: Any) -> dict[str, float]:
     if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
         raise _WrongAnswerError(f"the evaluator returned {_shown(metrics)} as metrics, expected numbers by name")
-    return {name: _accuracy(value, f"as {printable(name)}") for name, value in metrics.items()}
+    return {name: _figure(value, f"as {printable(name)}") for name, value in metrics.items()}
 
 
 def _accuracy(value: Any, role: str) -> float:
-    """A plain number in [0, 1]. Scalars of NumPy or TensorFlow count as the numbers that they hold."""
+    """A plain number in [0, 1]."""
+    plain = _plain(value)
+    if not 0.0 <= plain <= 1.0:
+        raise _WrongAnswerError(f"the evaluator returned {_shown(value)} {role}, expected a number from 0 to 1")
+    return plain
+
+
+def _figure(value: Any, role: str) -> float:
+    """A plain finite number: errors, of which less is better, have any unit."""
+    plain = _plain(value)
+    if not math.isfinite(plain):
+        raise _WrongAnswerError(f"the evaluator returned {_shown(value)} {role}, expected a finite number")
+    return plain
+
+
+def _plain(value: Any) -> float:
+    """A plain number, NaN for what is none. Scalars of NumPy or TensorFlow count as the numbers that they hold."""
     scalar = value
     if not isinstance(value, numbers.Real) and getattr(value, "shape", None) == ():
         scalar = value.item() if hasattr(value, "item") else value.numpy().item()
     real = isinstance(scalar, numbers.Real) and not isinstance(scalar, bool)
     try:
-        plain = float(scalar) if real else math.nan
+        return float(scalar) if real else math.nan
     except OverflowError:
-        plain = math.inf
-    if not 0.0 <= plain <= 1.0:
-        raise _WrongAnswerError(f"the evaluator returned {_shown(value)} {role}, expected a number from 0 to 1")
-    return plain
+        return math.inf
 
 
 def _shown(value: Any) -> str:

@@ -57,7 +57,8 @@ def outcome_checksum(attributes: Mapping[str, Any], state: str, reward: float | 
 def _metric_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
     metrics, metric = attributes["metrics"], attributes.get("metric")
     fine = _is_number if metric == VALUE else _is_share
-    if not isinstance(metrics, dict) or not all(fine(value) for value in metrics.values()):
+    is_fine = isinstance(metrics, dict) and all(_is_number(value) for value in metrics.values())
+    if not is_fine or not fine(metrics.get(metric, 0)):
         yield f"its metrics cannot be {_short(metrics)}"
     elif metric not in metrics:
         yield f"its metrics lack the primary one, {_short(metric)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from edgenas.study.learning import Learning, judged
 
 if TYPE_CHECKING:
     from edgenas.data.task_data import TaskData
+    from edgenas.spaces.block import Block
     from edgenas.spaces.network import Network
     from edgenas.tasks import Task
     from edgenas.training import TrainingProgress, TrainingResult
@@ -47,7 +49,18 @@ def load_task(recipe: Recipe) -> Task:
     """The task of a recipe: the one it names, else that of its space. Raises InputError when nobody knows it."""
     from edgenas.tasks import get_task
 
-    return get_task(recipe.task or _task_of_space(recipe), recipe.task_options)
+    return get_task(recipe.task or _task_of_space(recipe), recipe.task_options).for_devices(_take_reals(recipe))
+
+
+def _take_reals(recipe: Recipe) -> bool:
+    """Whether all devices of a recipe compute on real numbers, too; those are passed over that a worker lacks."""
+    from edgenas.devices import get_device
+
+    found = []
+    for device in recipe.budgeted_devices:
+        with suppress(InputError):
+            found.append(get_device(device.name).takes_reals)
+    return all(found)
 
 
 def _task_of_space(recipe: Recipe) -> str:
@@ -76,10 +89,27 @@ def load_data(recipe: Recipe, task: Task) -> TaskData:
 def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
     """The space of a recipe, with what of it follows the data; of one network, a space of one.
 
-    Its networks end as they are deployed; ``learned`` is the space of what is trained. Raises InputError.
+    Its networks begin and end as they are deployed; ``learned`` is the space of what is trained. Raises InputError.
     """
     space = _load_learned_space(recipe, task, data)
+    if recipe.export.post_processing == "operator" and not task.decoding():
+        raise InputError(
+            f"export.post_processing is for tasks whose outputs are decoded, such as detection, not for {task.kind}; "
+            "remove it"
+        )
+    ending, beginning = _ending(recipe, task, data), task.beginning(data)
+    if ending is not None:
+        space = space.ending_in(ending)
+    if beginning is not None:
+        ((_, shape),) = task.inputs(data).items()
+        space = space.beginning_with(beginning, shape)
+    return space
+
+
+def _ending(recipe: Recipe, task: Task, data: TaskData) -> Block | None:
     given = recipe.export.finalize
+    if not task.is_finalized:
+        return task.ending(data, None if given is None else given.settings(()))
     if given is None or given.argmax == "auto":  # only then is a device asked: workers may not know it
         from edgenas.devices import get_device
 
@@ -89,8 +119,7 @@ def load_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
         settings = None if given is None and not wanted else (given or FinalizeRecipe()).settings(wanted)
     else:
         settings = given.settings(())
-    ending = task.ending(data, settings)
-    return space if ending is None else space.ending_in(ending)
+    return task.ending(data, settings)
 
 
 def _load_learned_space(recipe: Recipe, task: Task, data: TaskData) -> SearchSpace:
@@ -143,7 +172,8 @@ class ShortTrainingEvaluator:
             return learning.start(candidate) if inherited is None else inherited
 
         def judge(model: Any, network: Network) -> tuple[dict[str, float], float]:
-            return judged(model, validation, task=task, preprocessing=preprocessing, outputs=network.outputs)
+            judge = task.for_network(network, preprocessing)
+            return judged(model, validation, task=judge, preprocessing=preprocessing, outputs=network.outputs)
 
         def evaluate_epochs(candidate: Candidate) -> Evaluation:
             network = decode(candidate.architecture)

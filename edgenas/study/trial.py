@@ -31,7 +31,7 @@ class Trial:
         error: why it failed.
         curve: accuracy after each epoch, where the search stops early.
         metric: name of the primary one of the metrics.
-        metrics: figures in [0, 1] on the validation split after the short training, by name.
+        metrics: figures on the validation split after the short training, by name; the primary one in [0, 1].
         expected_reward: of a stopped one, the reward at the accuracy that its curve was heading for.
         files: folder with what its evaluation left, relative to the run's folder; empty when it left nothing.
         worker: who evaluates or evaluated it; empty: the search itself.

@@ -32,7 +32,7 @@ def _op(variant: Variant) -> Any:
 
 @shared_layer_for(
     Convolution,
-    fixed=lambda op: (op.stride, op.dilation, op.use_bias, op.groups > 1),
+    fixed=lambda op: (op.stride, op.dilation, op.padding, op.use_bias, op.groups > 1),
     # Dense and group convolutions of a place share a kernel; pointwise ones, whose role differs by block, do not.
     family=lambda op: "window" if op.taps > 1 and not op.use_bias else None,
 )
@@ -65,7 +65,7 @@ def _convolution(variants: Sequence[Variant]) -> SharedLayer:
         else:
             kernel, *bias = dense(op, weights, numbers)
             kernel = _without_crossings(kernel, numbers[-1])
-        out = tf.nn.conv2d(inputs[0], kernel, pair(op.stride), "SAME", dilations=pair(op.dilation))
+        out = tf.nn.conv2d(inputs[0], kernel, pair(op.stride), op.padding.upper(), dilations=pair(op.dilation))
         return (tf.nn.bias_add(out, bias[0]) if bias else out), None
 
     return SharedLayer(tuple(weights), numbers, view, compute)
@@ -90,7 +90,7 @@ def _without_crossings(kernel: Any, groups: Any) -> Any:
     return kernel * tf.cast(rows[:, None] == columns[None, :], kernel.dtype)
 
 
-@shared_layer_for(DepthwiseConvolution, fixed=lambda op: (op.stride, op.dilation, op.use_bias))
+@shared_layer_for(DepthwiseConvolution, fixed=lambda op: (op.stride, op.dilation, op.padding, op.use_bias))
 def _depthwise_convolution(variants: Sequence[Variant]) -> SharedLayer:
     sides = _sides(variants)
     channels = max(variant.inputs[0][-1] for variant in variants)
@@ -114,7 +114,7 @@ def _depthwise_convolution(variants: Sequence[Variant]) -> SharedLayer:
             input=inputs[0],
             filter=kernel,
             strides=[1, *pair(op.stride), 1],
-            padding="SAME",
+            padding=op.padding.upper(),
             dilations=[1, *pair(op.dilation), 1],
         )
         return (tf.nn.bias_add(out, bias[0]) if bias else out), None

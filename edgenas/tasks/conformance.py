@@ -35,7 +35,7 @@ class TaskConformance:
         return Dataset("made", images, labels, images, labels, ("a", "b", "c"), "none", "made here")
 
     def network(self, dataset: Dataset) -> Network:
-        """A network that fits the data set."""
+        """A network that fits the data set, as it is deployed."""
         blocks = {"stem": ConvBnAct(8), "head": ClassifierHead(self.units(dataset))}
         return chain("fits", dataset.image_shape, blocks)
 
@@ -92,7 +92,13 @@ class TaskConformance:
         assert task.metric in perfect
         assert task.score(targets, self.perfect_outputs(dataset)) == perfect[task.metric] == 1
         worse = task.metrics(targets, self.wrong_outputs(dataset))
-        assert all(0 <= value <= 1 for value in (*perfect.values(), *worse.values()))
+        assert task.metric not in task.smaller_is_better
+        for name in perfect:
+            assert np.isfinite([perfect[name], worse[name]]).all()
+            if name in task.smaller_is_better:
+                assert 0 <= perfect[name] < worse[name]
+            else:
+                assert all(0 <= found[name] <= 1 for found in (perfect, worse))
         assert worse[task.metric] < 1
 
     def test_metrics_of_nothing_are_refused(self) -> None:
@@ -119,7 +125,7 @@ class TaskConformance:
         preprocessing = task.fit(dataset.train)
         inputs, _ = dataset.train.batch(slice(0, 2))
         prepared = task.prepare(inputs, preprocessing)
-        task.check_examples(dataset.train, self.network(dataset), preprocessing)
+        task.check_examples(dataset.train, self.network(dataset).learned, preprocessing)
         again = task.read_preprocessing(preprocessing.to_dict())
         for name, values in task.prepare(inputs, again).items():
             np.testing.assert_array_equal(values, prepared[name])

@@ -54,6 +54,7 @@ class Segmentation(ImageTask):
     scale: tuple[float, float] = (0.5, 2.0)
 
     metric: ClassVar[str] = "miou"
+    is_finalized: ClassVar[bool] = True
     output_hint: ClassVar[str] = "set the classes of the space to those of the data"
 
     def __post_init__(self) -> None:

@@ -41,11 +41,19 @@ class Task(ABC):
     kind: ClassVar[str] = ""
     #: Name of the figure among :meth:`metrics` that networks are compared by, such as ``top1``.
     metric: ClassVar[str] = ""
+    #: Those of :meth:`metrics` of which less is better: errors of at least 0, in any unit. Never the primary one.
+    smaller_is_better: ClassVar[frozenset[str]] = frozenset()
+    #: Whether ``export.finalize`` says how its networks end.
+    is_finalized: ClassVar[bool] = False
     #: Whether its augmentation knows RandAugment, mixup, cutmix and smaller images.
     all_augmentations: ClassVar[bool] = False
     #: What to change in a recipe when a network does not fit the data at its inputs, or at its outputs.
     input_hint: ClassVar[str] = "set the inputs of the space to those of the data"
     output_hint: ClassVar[str] = "set the outputs of the space to those of the data"
+
+    def for_devices(self, take_reals: bool) -> Task:
+        """The task as it is for what a recipe ships to; ``take_reals``: its devices compute on real numbers, too."""
+        return self
 
     # Data ----------------------------------------------------------------------------------------------------------
 
@@ -102,6 +110,13 @@ class Task(ABC):
                 f"{listed(shapes)}; {self.input_hint}"
             )
 
+    def for_network(self, network: Network, preprocessing: Any) -> Task:
+        """The task as it is learned and judged with one network: itself, unless its outputs are told by the network.
+
+        Detection takes the anchors of the network's levels. Whoever asks for a loss or metrics asks for this first.
+        """
+        return self
+
     # What a network eats -------------------------------------------------------------------------------------------
 
     def fit(self, examples: Examples) -> Any:
@@ -119,6 +134,18 @@ class Task(ABC):
             for name, values in inputs.items()
         }
 
+    def file_inputs(self, inputs: Mapping[str, np.ndarray], preprocessing: Any) -> dict[str, np.ndarray]:
+        """What the shipped file is given: as the network, unless the file begins with :meth:`beginning`."""
+        return self.prepare(inputs, preprocessing)
+
+    def file_answers(self, outputs: Mapping[str, np.ndarray], preprocessing: Any) -> dict[str, np.ndarray]:
+        """What a network would have put out where the shipped file puts out this; the inverse of :meth:`ending`."""
+        return dict(outputs)
+
+    def constants(self, preprocessing: Any) -> Mapping[str, tuple[np.ndarray, ...]]:
+        """Arrays of the deployed parts of a network that are not trained, by the kind of block."""
+        return {}
+
     def prepare_tensors(self, inputs: Mapping[str, Any], preprocessing: Any) -> dict[str, Any] | None:
         """:meth:`prepare` in TensorFlow ops, as part of the training step; None: it is done in NumPy before."""
         return None
@@ -134,6 +161,10 @@ class Task(ABC):
     ) -> tuple[dict[str, np.ndarray], Tree]:
         """Random changes of a training batch, before :meth:`prepare`; the same for the same generator state."""
         return inputs, targets
+
+    def initial_weights(self, model: Any, network: Network) -> Mapping[str, np.ndarray]:
+        """Values that some variables of a new Keras model begin with, by path, where no initialiser knows them."""
+        return {}
 
     @abstractmethod
     def loss(self, targets: Tree, outputs: Mapping[str, Any], *, label_smoothing: float = 0.0) -> Any:
@@ -154,7 +185,9 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, targets: Tree, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Figures in [0, 1] by name, higher is better; :attr:`metric` is one of them.
+        """Figures in [0, 1] by name, higher is better, but for those of :attr:`smaller_is_better`.
+
+        :attr:`metric` is one of them.
 
         ``outputs`` are those of a whole set of examples, of the trained model or of the shipped file. Raises
         InputError when there are none.
@@ -176,11 +209,31 @@ class Task(ABC):
         """
         return None
 
+    def predicted_values(
+        self, targets: Tree, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """(true, predicted) values, each ``(N,)`` in their unit, of tasks that predict one: for the report's plots."""
+        return None
+
+    def baselines(self, train: Examples, test: Examples, preprocessing: Any) -> dict[str, dict[str, float]]:
+        """:meth:`metrics` on the test examples of what needs no search, by its name; empty where nothing is told."""
+        return {}
+
+    def boxes_found(self, outputs: Mapping[str, np.ndarray]) -> Any:
+        """The boxes of each example (:class:`edgenas.tasks.detection.detections.Found`), of tasks that find some: for
+        the report's pictures and figures. None for other tasks.
+        """
+        return None
+
     def pictures(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """(N, height, width, 1 or 3) uint8 of the inputs of a batch, for people to look at; None where there are none.
 
         ``inputs`` are those of the data, before :meth:`prepare`.
         """
+        return None
+
+    def beginning(self, data: TaskData) -> Block | None:
+        """What runs before the trained part in deployed networks only: from :meth:`inputs` to :meth:`prepare`'s."""
         return None
 
     def ending(self, data: TaskData, settings: EndingSettings | None) -> Block | None:
@@ -203,9 +256,31 @@ class Task(ABC):
             return np.arange(count)
         return np.sort(np.random.default_rng(seed).choice(len(examples), count, replace=False))
 
+    def bundle_preprocessing(self, network: Network, preprocessing: Any) -> Any:
+        """The preprocessing as a bundle tells it: with what its program needs to know of the network."""
+        return preprocessing
+
+    def decoding(self) -> Mapping[str, Any]:
+        """How outputs become answers, for ``decoding`` of ``metrics.json``; empty where they are answers."""
+        return {}
+
+    def deployed(self, model: bytes, network: Network, preprocessing: Any = None) -> bytes:
+        """A file of the network that goes on to answers by an operator of its own; the same bytes where none does.
+
+        ``preprocessing`` is None for networks that have learned nothing yet.
+        """
+        return model
+
     def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
         """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""
         return None
+
+    def further_files(self, network: Network, model: Any) -> Mapping[str, bytes]:
+        """Other files of a bundle by name, such as the trained network (a Keras ``model``) in another form.
+
+        Names are those of :data:`edgenas.export.bundle.check.OPTIONAL_FILES`.
+        """
+        return {}
 
     def words(self, data: TaskData, network: Network, preprocessing: Any) -> TaskWords:
         """What the bundle says of the task: sentences of the model card and the program ``run.py``."""

@@ -154,6 +154,7 @@ def quantize(
 
     settings = settings or QuantizationSettings()
     network = network.learned
+    task = task.for_network(network, preprocessing)
     recipe = get_recipe(quantization)
     calibration = calibration_for(network, examples, settings, task=task, preprocessing=preprocessing, seed=seed)
     if len(network.inputs) > 1 and (settings.equalize or (recipe.fine_tuning and recipe.fine_tuning.quantize_aware)):

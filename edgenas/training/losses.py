@@ -127,6 +127,16 @@ def taught(task: Task, teacher: Distillation, label_smoothing: float, *, share: 
     return [TaskLoss(task, label_smoothing, weight=1.0 - share), dataclasses.replace(teacher, weight=share)]
 
 
+def of_task(losses: Sequence[Loss], task: Task) -> list[Loss]:
+    """The same losses, those of the task's kind with this one: as it is for the network that is trained."""
+    return [
+        dataclasses.replace(loss, task=task)  # type: ignore[type-var]
+        if getattr(getattr(loss, "task", None), "kind", None) == task.kind
+        else loss
+        for loss in losses
+    ]
+
+
 class Objective:
     """The losses of a training over the outputs of one network.
 

@@ -45,9 +45,9 @@ def mix_trained(
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_EXAMPLES, replace=False))
     some = held_out.take(rows)
     inputs = [np.asarray(values[:]) for values in network_inputs(task, some, network, preprocessing)]
-    targets = in_memory(some.targets)
+    targets, judge = in_memory(some.targets), task.for_network(network, preprocessing)
 
     def score(outputs: Sequence[np.ndarray]) -> float:
-        return task.score(targets, dict(zip(network.outputs, outputs, strict=True)))
+        return judge.score(targets, dict(zip(network.outputs, outputs, strict=True)))
 
     return mix(model, calibration, inputs, score, settings, all_of_them=all_of_them, known=known, on_layer=on_layer)

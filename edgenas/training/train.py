@@ -19,7 +19,7 @@ from edgenas.training.batches import Batches
 from edgenas.training.checkpoint import training_fingerprint
 from edgenas.training.evaluation import ModelScorer
 from edgenas.training.initial import InitialWeights, set_initial_weights
-from edgenas.training.losses import Loss, Objective, TaskLoss
+from edgenas.training.losses import Loss, Objective, TaskLoss, of_task
 from edgenas.training.packed import PackedModel
 from edgenas.training.precision import LossScale, compute_policy
 from edgenas.training.progressive import progressive_schedule
@@ -98,7 +98,8 @@ def train(
         InputError: the examples do not fit the network, or the checkpoint is another training's.
         TrainingDivergedError: a WorkError; the loss became infinite or not a number.
     """
-    task.check_examples(examples, network, preprocessing)
+    task.check_examples(examples, network.learned, preprocessing)
+    task = task.for_network(network, preprocessing)
     began = time.monotonic()
     if schedule is None:
         shapes = {name: tuple(column.shape[1:]) for name, column in examples.inputs.items()}
@@ -109,16 +110,17 @@ def train(
     release_graphs()
     with dtype_policy(policy):
         model = build_keras(network, seed=seed)
+    set_initial_weights(model, task.initial_weights(model, network))
     taken = None
     if initial is not None:
         taken = set_initial_weights(model, initial) if isinstance(initial, Mapping) else initial(model)
-    terms = tuple(losses) if losses is not None else (TaskLoss(task, settings.label_smoothing),)
+    terms = (TaskLoss(task, settings.label_smoothing),) if losses is None else tuple(of_task(losses, task))
     objective = Objective(terms, task, preprocessing, network.outputs, raw=batches.raw)
 
     def resized(shapes: Mapping[str, tuple[int, ...]]) -> Any:
-        inputs = tuple((name, TensorSpec.of(shapes.get(name, spec))) for name, spec in network.inputs)
+        inputs = tuple((name, TensorSpec.of(shapes.get(name, spec))) for name, spec in network.learned.inputs)
         with dtype_policy(policy):
-            return build_keras(replace(network, inputs=inputs), seed=seed)
+            return build_keras(replace(network.learned, inputs=inputs), seed=seed)
 
     if devices is None:
         devices = training_devices(settings.gpus, plan.batch_size)

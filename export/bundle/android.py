@@ -48,7 +48,9 @@ class Classifier(context: Context, accelerator: Accelerator = Accelerator.CPU) :
         outputs.forEach {{ it.close() }}
         model.close()
     }}
-
+{pixels}}}
+"""
+_PIXELS = """
     /** {height} x {width} pixels, {channels} channel(s), each (pixel / 255 - mean) / std{quantized}. */
     private fun pixels(bitmap: Bitmap): {array} {{
         val scaled = Bitmap.createScaledBitmap(bitmap, WIDTH, HEIGHT, true)
@@ -77,7 +79,6 @@ class Classifier(context: Context, accelerator: Accelerator = Accelerator.CPU) :
         val MEAN = floatArrayOf({mean})
         val STD = floatArrayOf({std})
     }}
-}}
 """
 _GREY = "            values[place++] = stored(0.299f * red + 0.587f * green + 0.114f * blue, 0)"
 _COLOUR = "\n".join(
@@ -95,15 +96,27 @@ def kotlin_classifier(model: bytes, preprocessing: Preprocessing) -> str | None:
     if len(ends.inputs) != 1 or len(ends.outputs) != 1 or len(ends.inputs[0].shape) != 4:
         raise InputError("an Android classifier is for models of one image and one output")
     source, result = ends.inputs[0], ends.outputs[0]
-    _, height, width, channels = source.shape
-    if channels not in (1, 3) or source.dtype not in ("INT8", "FLOAT32") or result.dtype not in ("INT8", "FLOAT32"):
+    pixels = pixel_fields(source, preprocessing)
+    if pixels is None or result.dtype not in ("INT8", "FLOAT32"):
         return None
-    integer = source.dtype == "INT8"
     return _TEMPLATE.format(
         version=LITERT_VERSION,
-        write="writeInt8" if integer else "writeFloat",
+        write="writeInt8" if source.dtype == "INT8" else "writeFloat",
         read="readInt8" if result.dtype == "INT8" else "readFloat",
         dequantize=_dequantize(result),
+        pixels=pixels,
+    )
+
+
+def pixel_fields(source: TfliteTensor, preprocessing: Preprocessing) -> str | None:
+    """The part of a class that makes a model's input of a bitmap; None but for float32 and int8 of 1 or 3 channels."""
+    if len(source.shape) != 4:
+        return None
+    _, height, width, channels = source.shape
+    if channels not in (1, 3) or source.dtype not in ("INT8", "FLOAT32"):
+        return None
+    integer = source.dtype == "INT8"
+    return _PIXELS.format(
         quantized=", quantized" if integer else "",
         array="ByteArray" if integer else "FloatArray",
         element="Byte" if integer else "Float",

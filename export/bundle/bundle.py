@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from edgenas.export.bundle.android import kotlin_classifier
+from edgenas.export.bundle.android_detector import kotlin_detector
 from edgenas.export.bundle.c_header import c_header
 from edgenas.export.bundle.check import (
     bundle_files,
@@ -115,6 +116,7 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
     files = {
         "model.tflite": contents.model,
         **contents.other_models,
+        **contents.further_files,
         **contents.board_files,
         "architecture.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode(),
         "labels.txt": "".join(f"{label}\n" for label in contents.labels).encode(),
@@ -139,6 +141,10 @@ def _files(contents: BundleContents) -> dict[str, bytes]:
         pictures = given is not None and contents.words.task == "classification"
         kotlin = kotlin_classifier(contents.model, given) if pictures and given is not None else None
         files |= {} if kotlin is None else {"Classifier.kt": kotlin.encode()}
+    with contextlib.suppress(EdgeNASError):
+        detects = given is not None and contents.words.task == "detection"
+        kotlin = kotlin_detector(contents.model, given) if detects and given is not None else None
+        files |= {} if kotlin is None else {"Detector.kt": kotlin.encode()}
     checksums = {name: file_checksum(content) for name, content in files.items()}
     files["README.md"] = model_card(contents, checksums).encode()
     checksums |= {"README.md": file_checksum(files["README.md"]), "metrics.json": metrics_checksum(metrics)}

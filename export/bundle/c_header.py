@@ -38,15 +38,17 @@ def c_header(
         preprocessing: of a model of images, what their pixels are normalised with.
         arena: what the microcontrollers' interpreter allocated for the model; without it, the size is an estimate.
 
-    Raises InputError when the model has several inputs or outputs or is larger than :data:`LARGEST_BYTES`.
+    Several outputs are ``MODEL_OUTPUT0_...``, ``MODEL_OUTPUT1_...`` in the file's order. Raises InputError when the
+    model has several inputs or is larger than :data:`LARGEST_BYTES`.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", prefix):
         raise InputError(f"the prefix of a C header must be an identifier, not {prefix!r}")
     if len(model) > LARGEST_BYTES:
         raise InputError(f"a C header is for models of up to {LARGEST_BYTES:,} bytes, this one has {len(model):,}")
     ends = model_io(model)
-    if len(ends.inputs) != 1 or len(ends.outputs) != 1:
-        raise InputError(f"a C header is for one input and one output, not {len(ends.inputs)} and {len(ends.outputs)}")
+    if len(ends.inputs) != 1:
+        raise InputError(f"a C header is for one input, not {len(ends.inputs)}")
+    several = len(ends.outputs) > 1
     estimate = estimate_arena(model)
     arena_bytes = estimate.total_bytes if arena is None else _aligned(arena.total_bytes)
     guard = f"{prefix.upper()}_H_"
@@ -69,7 +71,11 @@ def c_header(
         "#endif",
         "",
         *_end(prefix, "INPUT", ends.inputs[0]),
-        *_end(prefix, "OUTPUT", ends.outputs[0]),
+        *(
+            line
+            for number, end in enumerate(ends.outputs)
+            for line in _end(prefix, f"OUTPUT{number}" if several else "OUTPUT", end)
+        ),
         f"#define {prefix.upper()}_ARENA_BYTES {arena_bytes}",
         f"#define {prefix.upper()}_LENGTH {len(model)}",
         "",

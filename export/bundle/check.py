@@ -16,9 +16,13 @@ from edgenas.export.bundle.c_header import header_bytes
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.run import test_pixels
 from edgenas.export.bundle.run_arrays import test_values
+from edgenas.export.bundle.run_boxes import condensed as condensed_boxes
 from edgenas.export.bundle.run_masks import condensed
+from edgenas.export.bundle.run_table import features_of, test_row
+from edgenas.export.bundle.table_preprocessing import TablePreprocessing
 from edgenas.export.quantization import get_recipe, recipe_names
 from edgenas.export.tflite.metadata import read_metadata
+from edgenas.export.tflite.post_processing import ends_in_boxes, without_post_processing
 from edgenas.export.tflite.reader import ModelIO, check_integer, model_io
 from edgenas.export.verify import tflite_outputs
 from edgenas.spaces.errors import EdgeNASError, InputError
@@ -27,8 +31,9 @@ from edgenas.spaces.yaml_reading import parse_document
 
 #: Every file of a bundle. All but ``metrics.json`` have their SHA-256 in ``metrics.json``.
 FILES = ("model.tflite", "architecture.yaml", "labels.txt", "metrics.json", "README.md", "run.py")
-#: Files that a bundle has where they make sense: the header of a model that is small enough, the class for Android.
-OPTIONAL_FILES = ("model.h", "Classifier.kt")
+#: Files that a bundle has where they make sense: the header of a model that is small enough, the classes for Android, a
+#: model of sounds that takes a few frames at a time.
+OPTIONAL_FILES = ("model.h", "Classifier.kt", "Detector.kt", "stream.tflite")
 #: Models for devices that take the same network in other operators, where several devices need that.
 DEVICE_MODELS = "model-*.tflite"
 #: Files that a board needs beside its model: what its vendor's compiler made, and the settings that it was made with.
@@ -86,7 +91,7 @@ def verify_bundle(folder: Path | str) -> list[str]:
         problems += _check_model(contents, metrics)
     for name in contents:
         if fnmatch(name, DEVICE_MODELS) and not fnmatch(name, BOARD_FILES[0]):
-            problems += _check_device_model(name, contents[name], metrics)
+            problems += _check_device_model(name, contents, metrics)
     files = metrics.get("files")
     named = files.values() if isinstance(files, dict) else ()
     problems += [f"metrics.json: files names {name}, which is not there" for name in named if name not in contents]
@@ -150,7 +155,21 @@ def _of_images(metrics: Mapping[str, Any]) -> bool:
     if metrics.get("task") in (None, "classification"):  # None: written before there were other tasks
         return True
     preprocessing = metrics.get("preprocessing")
-    return isinstance(preprocessing, Mapping) and {"mean", "std"} == set(preprocessing)
+    if not isinstance(preprocessing, Mapping):
+        return False
+    return {"mean", "std"} == set(preprocessing) or (metrics.get("task") == "detection" and "mean" in preprocessing)
+
+
+def _is_table(metrics: Mapping[str, Any]) -> bool:
+    """Whether the file takes rows of raw numbers."""
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and "columns" in preprocessing
+
+
+def _has_real_ends(metrics: Mapping[str, Any]) -> bool:
+    """Whether the file prepares its input itself, on real numbers, before it computes on integers."""
+    preprocessing = metrics.get("preprocessing")
+    return isinstance(preprocessing, Mapping) and bool(preprocessing.get("inside"))
 
 
 def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -162,8 +181,10 @@ def _figure_problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     found, primary = metrics["metrics"], metrics.get("metric")
     for key in ("float", "tflite"):
         values = found.get(key) if isinstance(found, dict) else None
-        if not isinstance(values, dict) or not all(_is_number(v) and 0 <= v <= 1 for v in values.values()):
-            yield f"metrics.{key} must hold numbers between 0 and 1 by name, not {values!r}"
+        if not isinstance(values, dict) or not all(_is_number(v) for v in values.values()):
+            yield f"metrics.{key} must hold finite numbers by name, not {values!r}"
+        elif primary in values and not 0 <= values[primary] <= 1:
+            yield f"metrics.{key}.{primary} must be between 0 and 1, not {values[primary]!r}"
         elif primary not in values:
             yield f"metrics.{key} lacks the primary metric {primary!r}"
     if not _is_count(metrics.get("test_examples")):
@@ -223,7 +244,9 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
         yield f"model.tflite: {len(model)} bytes, but metrics.json says {metrics['size_bytes']}"
     quantization = metrics.get("quantization")
     if quantization in recipe_names() and get_recipe(quantization).integer_only:
-        yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in check_integer(model))
+        learned = without_post_processing(model)  # which takes real numbers
+        found = check_integer(learned, real_ends=_has_real_ends(metrics))
+        yield from (f"model.tflite: not {quantization} throughout: {problem}" for problem in found)
     if "labels.txt" in contents:
         labels = tuple(contents["labels.txt"].decode(errors="replace").splitlines())
         if classes not in (None, len(labels)) and (labels or metrics.get("task") in (None, "classification")):
@@ -231,24 +254,30 @@ def _check_model(contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> I
         elif metadata is not None and metadata.labels != labels:
             yield "labels.txt: other labels than in the metadata inside model.tflite"
     if "architecture.yaml" in contents:
-        shapes = [[tuple(end.shape[1:]) for end in group] for group in (ends.inputs, ends.outputs)]
+        learned_ends = model_io(without_post_processing(model))
+        shapes = [[tuple(end.shape[1:]) for end in group] for group in (learned_ends.inputs, learned_ends.outputs)]
         yield from _check_architecture(contents["architecture.yaml"], shapes, metrics)
 
 
 def _classes(shape: tuple[int, ...], metrics: Mapping[str, Any]) -> int | None:
-    """How many labels an output tells apart; None where it does not say, as a map of labels."""
+    """How many labels an output tells apart; None where it does not say, as a map of labels, or boxes."""
     is_map = metrics.get("task") == "segmentation" and len(shape) == 3
-    return None if is_map else shape[-1]
+    return None if is_map or metrics.get("task") == "detection" else shape[-1]
 
 
-def _check_device_model(name: str, model: bytes, metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Another form of the same network gives the same answer."""
+def _check_device_model(name: str, contents: Mapping[str, bytes], metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Another form of the same network gives the same answer; what only one of them has behind it is left out."""
+    model, first = contents[name], contents.get("model.tflite", b"")
+    expected = metrics.get("self_test")
     try:
+        if first and ends_in_boxes(model) != ends_in_boxes(first):
+            model = without_post_processing(model)
+            expected = run_self_test(without_post_processing(first), metrics)
         answer = run_self_test(model, metrics)["logits"]
     except (EdgeNASError, IndexError) as error:
         yield f"{name}: cannot be run: {error}"
         return
-    for problem in _check_answer(answer, metrics.get("self_test")):
+    for problem in _check_answer(answer, expected):
         yield problem.replace("model.tflite", name)
 
 
@@ -265,6 +294,9 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"expected an image as input, found the shapes {shapes}")
         constants = Preprocessing.from_dict(metrics.get("preprocessing") or {})
         inputs = [constants.apply(test_pixels(*shapes[0]))[np.newaxis]]
+    elif _is_table(metrics):
+        constants_of_columns = TablePreprocessing.from_dict(metrics["preprocessing"]).to_dict()
+        inputs = [features_of(test_row(constants_of_columns), constants_of_columns)[np.newaxis]]
     else:
         # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
         inputs = [
@@ -275,6 +307,8 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
     outputs = [output[0].astype(np.float64).ravel() for output in tflite_outputs(model, inputs, processes=1)]
     if metrics.get("task") == "segmentation":
         return _condensed_test(outputs, ends)
+    if metrics.get("task") == "detection" and (len(outputs) == 2 or ends_in_boxes(model)):
+        return _condensed_boxes(outputs, ends)
     step = max((end.scale[0] for end in ends.outputs if end.scale), default=0.0)
     values = np.concatenate(outputs)
     tolerance = max(4 * step, 0.01 * float(np.abs(values).max()), 1e-4)
@@ -287,6 +321,15 @@ def _condensed_test(outputs: list[np.ndarray], ends: ModelIO) -> dict[str, Any]:
     values = condensed(output.reshape(shape))
     step = ends.outputs[0].scale[0] if ends.outputs[0].scale else 0.0
     tolerance = 0.03 if len(shape) == 2 else max(step, 0.01 * float(np.abs(output).max()), 1e-4)
+    return {"logits": [round(float(value), 6) for value in values], "tolerance": round(tolerance, 6)}
+
+
+def _condensed_boxes(outputs: list[np.ndarray], ends: ModelIO) -> dict[str, Any]:
+    """The same of a detector: means of its encodings and logits, or the best scores of its boxes."""
+    shaped = [output.reshape(end.shape[1:]) for output, end in zip(outputs, ends.outputs, strict=True)]
+    values = condensed_boxes(shaped)
+    step = max((end.scale[0] for end in ends.outputs if end.scale), default=0.0)
+    tolerance = 0.05 if len(outputs) > 2 else max(4 * step, 0.01 * float(np.abs(values).max()), 1e-4)
     return {"logits": [round(float(value), 6) for value in values], "tolerance": round(tolerance, 6)}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from edgenas.export.bundle.check import metrics_problems
 from edgenas.export.bundle.words import TaskWords
+from edgenas.export.tflite.post_processing import ends_in_boxes
+from edgenas.export.tflite.reader import model_io
 from edgenas.export.verify import Agreement
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
@@ -59,7 +61,7 @@ class BundleContents:
     """The ``.tflite`` file."""
     network: Network
     labels: tuple[str, ...]
-    """Names of what is told apart, in the order of the first output; empty when nothing has one."""
+    """Names of what is told apart, in the order of the output that does; empty when nothing has one."""
     preprocessing: Any
     """What the task prepares inputs with: an object with ``to_dict()``."""
     quantization: str
@@ -69,7 +71,7 @@ class BundleContents:
     metric: str
     """Name of the primary one of the metrics."""
     metrics_float: Mapping[str, float]
-    """Of the float Keras model on the test examples, each in [0, 1]."""
+    """Of the float Keras model on the test examples, the primary one in [0, 1]."""
     metrics_tflite: Mapping[str, float]
     """Of ``model`` through the interpreter on the same examples."""
     test_examples: int
@@ -96,12 +98,24 @@ class BundleContents:
     """With several devices, the name of each one's model file."""
     other_models: Mapping[str, bytes] = field(default_factory=dict)
     """Model files beside ``model`` by name, for devices that take the same network in other operators."""
+    further_files: Mapping[str, bytes] = field(default_factory=dict)
+    """What the task ships beside the model, by name."""
     board_files: Mapping[str, bytes] = field(default_factory=dict)
     """What boards need beside a model, by name: what a vendor's compiler made, and the settings for it."""
     worst_classes: tuple[tuple[str, float, int], ...] = ()
     """Of classifiers, the classes that ``model`` tells worst: label, share of its test examples, and their number."""
     class_iou: Mapping[str, float] = field(default_factory=dict)
     """Of segmentation models, the intersection over union of each class of ``model``."""
+    class_ap: Mapping[str, float] = field(default_factory=dict)
+    """Of detectors, the average precision of each class of ``model``."""
+    group_ap: Mapping[str, float] = field(default_factory=dict)
+    """Of detectors, that of each group that the annotations name."""
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same metrics of models that need no search, by what they are."""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """Of detectors, how their outputs become boxes: ``overlap``, ``score_threshold``, ``most_boxes``, ..."""
+    post_processing: Mapping[str, Any] = field(default_factory=dict)
+    """By device, what the operators behind the trained part cost there: ``operator``, ``with_ms``, ``without_ms``."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training (epochs, seed, ...), for the model card."""
     float_equality: Agreement | None = None
@@ -111,9 +125,10 @@ class BundleContents:
     created_utc: str = ""
 
     def __post_init__(self) -> None:
-        classes = self.network.learned.graph.output_shapes[0][-1]
-        if self.labels and len(self.labels) != classes:
-            raise InputError(f"bundle: {len(self.labels)} labels for a network of {classes} outputs")
+        classes = [shape[-1] for shape in self.network.learned.graph.output_shapes]
+        if self.labels and len(self.labels) not in classes:
+            found = " and ".join(map(str, classes))
+            raise InputError(f"bundle: {len(self.labels)} labels for a network of {found} outputs")
         if problem := label_problem(self.labels):
             raise InputError(f"bundle: {problem}")
         if not self.created_utc:
@@ -134,6 +149,14 @@ class BundleContents:
             }
         }
 
+    def _outputs(self) -> dict[str, list[int]]:
+        """What the file puts out: the network's outputs, or what an operator behind them makes of them."""
+        with contextlib.suppress(InputError):  # a model that is none is named by the check of the bundle
+            if ends_in_boxes(self.model):
+                return {end.name: list(end.shape[1:]) for end in model_io(self.model).outputs}
+        ends = zip(self.network.outputs, self.network.graph.output_shapes, strict=True)
+        return {name: list(shape) for name, shape in ends}
+
     def metrics(self) -> dict[str, Any]:
         """``metrics.json`` without its checksums."""
         return {
@@ -145,12 +168,14 @@ class BundleContents:
             "metric": self.metric,
             "metrics": {"float": dict(self.metrics_float), "tflite": dict(self.metrics_tflite)},
             **({"class_iou": dict(self.class_iou)} if self.class_iou else {}),
+            **({"class_ap": dict(self.class_ap)} if self.class_ap else {}),
+            **({"group_ap": dict(self.group_ap)} if self.group_ap else {}),
+            **({"baselines": {name: dict(found) for name, found in self.baselines.items()}} if self.baselines else {}),
             "test_examples": self.test_examples,
             "inputs": {name: list(shape) for name, shape in self.network.inputs},
-            "outputs": {
-                name: list(shape)
-                for name, shape in zip(self.network.outputs, self.network.graph.output_shapes, strict=True)
-            },
+            "outputs": self._outputs(),
+            **({"decoding": dict(self.decoding)} if self.decoding else {}),
+            **({"post_processing": dict(self.post_processing)} if self.post_processing else {}),
             "latency_ms": {device: dict(statistics) for device, statistics in self.latency_ms.items()},
             "energy_mj": dict(self.energy_mj),
             "predicted": {device: dict(cost) for device, cost in self.predicted.items()},

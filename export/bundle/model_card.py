@@ -87,6 +87,10 @@ def _accuracy(contents: BundleContents) -> str:
         figures = [f"{metrics[name]:.4f}" for name in names]
         width = [f"± {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
         rows.append((label, figures[0], *width, *figures[1:]))
+    for label, metrics in contents.baselines.items():
+        figures = [f"{metrics[name]:.4f}" for name in names]
+        width = [f"± {_half_width(metrics['top1'], contents.test_examples):.4f}"] if share else []
+        rows.append((f"{label} (no search)", figures[0], *width, *figures[1:]))
     titles = [words.figure(name) for name in names]
     first = titles[0][:1].upper() + titles[0][1:]
     meaning = " (the share whose likeliest class is the right one)" if share else ""
@@ -104,6 +108,12 @@ def _worst_classes(contents: BundleContents) -> str:
     if contents.class_iou:
         rows = [(label, f"{value:.4f}") for label, value in contents.class_iou.items()]
         return f"\n{_table(('class', 'IoU of this file'), rows)}\n"
+    if contents.class_ap:
+        told = _table(
+            ("class", "AP of this file"), [(label, f"{value:.4f}") for label, value in contents.class_ap.items()]
+        )
+        groups = [(group, f"{value:.4f}") for group, value in contents.group_ap.items()]
+        return f"\n{told}\n" + (f"\n{_table(('group', 'AP of this file'), groups)}\n" if groups else "")
     if not contents.worst_classes:
         return ""
     told = ", ".join(f"{label} {100 * share:.1f} % of {count:,}" for label, share, count in contents.worst_classes)
@@ -153,9 +163,19 @@ of one ordinary run, with whatever disturbs it; a latency budget is held against
 inference, above what the idle device takes.
 
 {predictions or "Nothing was predicted."}
-
+{_tails(contents.post_processing)}
 What was asked for: {_budget(contents.budget) or "no budget"}.
 {_budget_use(contents.budget_use)}{_device_files(contents)}"""
+
+
+def _tails(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """What decoding and suppression by an operator of the file cost, by device."""
+    return "".join(
+        f"\nThe file with the operator that decodes and suppresses boxes: {_number(cost['with_ms'])} ms, without it "
+        f"{_number(cost['without_ms'])} ms ({known(cost['kind'])}, median) on {device}. "
+        f"{'This file has it.' if cost['in_file'] else 'This file does not have it.'} Predictions are without it.\n"
+        for device, cost in costs.items()
+    )
 
 
 def _budget(budget: Mapping[str, Any]) -> str:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import inspect
 from types import ModuleType
 
-from edgenas.export.bundle import changed, pictures, run, run_arrays, run_masks
+from edgenas.export.bundle import (
+    boxes,
+    changed,
+    pictures,
+    run,
+    run_arrays,
+    run_boxes,
+    run_masks,
+    run_sounds,
+    run_table,
+    sound_features,
+    sounds,
+)
 
-#: What follows in ``pictures.py`` and ``changed.py`` is part of the programs.
+#: What follows in ``boxes.py``, ``changed.py`` and ``pictures.py`` is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
 
 
@@ -19,6 +31,21 @@ def picture_program() -> str:
 def mask_program() -> str:
     """The program of a segmentation model: it draws over pictures."""
     return _whole(run_masks, (changed, pictures))
+
+
+def box_program() -> str:
+    """The program of a detector: it draws boxes over pictures."""
+    return _whole(run_boxes, (boxes, changed, pictures))
+
+
+def table_program() -> str:
+    """The program of a model for the rows of a table."""
+    return _whole(run_table, (changed,))
+
+
+def sound_program() -> str:
+    """The program of a classifier of sounds."""
+    return _whole(run_sounds, (changed, sound_features, sounds))
 
 
 def array_program() -> str:

@@ -184,7 +184,7 @@ def _convolution(op: Convolution, settings: LayerSettings) -> Any:
         op.filters,
         op.kernel,
         strides=op.stride,
-        padding="same",
+        padding=op.padding,
         dilation_rate=op.dilation,
         groups=op.groups,
         use_bias=op.use_bias,
@@ -199,7 +199,7 @@ def _depthwise_convolution(op: DepthwiseConvolution, settings: LayerSettings) ->
     return settings.layers.DepthwiseConv2D(
         op.kernel,
         strides=op.stride,
-        padding="same",
+        padding=op.padding,
         dilation_rate=op.dilation,
         use_bias=op.use_bias,
         depthwise_initializer=settings.normal(op.taps),

@@ -101,12 +101,13 @@ class ModelAssembler:
         *,
         version: int = 1,
         options: str | None = None,
+        in_place: bool = False,
         **values: Any,
     ) -> None:
         """Adds an operator such as ``CONV_2D``; ``options`` names its options table, ``values`` its fields.
 
         All operators of one kind share one version, the highest that any of them needs. Expansions of constants
-        (``DEQUANTIZE``) run before everything else, as the converter orders them.
+        (``DEQUANTIZE``) run before everything else, as the converter orders them, unless ``in_place``.
         """
         code = getattr(self._schema.BuiltinOperator, kind)
         index = self._codes.setdefault(code, len(self._codes))
@@ -117,7 +118,7 @@ class ModelAssembler:
         if options is not None:
             operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(self._schema, f"{options}T")(**values)
-        (self._expansions if kind == "DEQUANTIZE" else self._operators).append(operator)
+        (self._expansions if kind == "DEQUANTIZE" and not in_place else self._operators).append(operator)
 
     def build(self, inputs: list[int], outputs: list[int], description: str) -> bytes:
         """The finished file."""

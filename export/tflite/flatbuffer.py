@@ -15,7 +15,9 @@ from edgenas.export.tflite import label_writers as _label_writers  # noqa: F401 
 from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import sequence_writers as _sequence_writers  # noqa: F401  (registers writers)
-from edgenas.export.tflite.model_writer import ModelWriter, op_writer
+from edgenas.export.tflite import sound_writers as _sound_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite import table_writers as _table_writers  # noqa: F401  (registers writers)
+from edgenas.export.tflite.model_writer import Constants, ModelWriter, op_writer
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
@@ -27,12 +29,22 @@ __all__ = ["op_writer", "write_tflite"]
 MOST_PARAMS = 2**28
 
 
-def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0, given: Quantization | None = None) -> bytes:
+def write_tflite(
+    graph: OpGraph,
+    precision: str,
+    *,
+    seed: int = 0,
+    given: Quantization | None = None,
+    begins_with: Quantization | None = None,
+    constants: Constants | None = None,
+) -> bytes:
     """A TFLite model of a graph of ops with random weights, batch 1.
 
     ``precision`` is ``float32``, ``float16`` (float16 weights, expanded to float32 when loaded) or ``int8`` (integer
-    everywhere, inputs and outputs included). The same graph, precision and seed give the same bytes.
-    ``given`` is the scale of int8 inputs, instead of the one of normalised values.
+    everywhere, inputs and outputs included, but for ops that take or give real numbers). The same graph, precision and
+    seed give the same bytes. ``given`` is the scale of int8 inputs, instead of the one of normalised values, and
+    ``begins_with`` that of what an op that takes real numbers makes of them; ``constants`` are those of such ops, by
+    the name of the node.
 
     Raises InputError for an unknown precision, for an op class that has no writer, and for more than
     :data:`MOST_PARAMS` parameters.
@@ -50,4 +62,5 @@ def write_tflite(graph: OpGraph, precision: str, *, seed: int = 0, given: Quanti
             f"a model of {params:,} parameters is not written: expected at most {MOST_PARAMS:,}, a file of 1 GB in "
             "float32. Use fewer filters, a smaller expansion or fewer classes"
         )
-    return ModelWriter(deploy(graph), precision, np.random.default_rng(seed), given).write()
+    rng = np.random.default_rng(seed)
+    return ModelWriter(deploy(graph), precision, rng, given, begins_with, constants or {}).write()

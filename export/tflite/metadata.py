@@ -20,6 +20,7 @@ import numpy as np
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.tflite import metadata_tables as tables
 from edgenas.export.tflite.model_rewriting import rewrite
+from edgenas.export.tflite.post_processing import ends_in_boxes
 from edgenas.export.tflite.reader import model_io, read_subgraphs
 from edgenas.export.tflite.schema import schema
 from edgenas.spaces.errors import InputError
@@ -34,8 +35,32 @@ _GARBAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, Attr
 
 
 @dataclass(frozen=True)
+class _Output:
+    """What is said of an output; ``labels`` is the type of the file of labels that belongs to it, 0 for none."""
+
+    name: str
+    description: str
+    labels: int = 0
+    is_box: bool = False
+
+
+_LOGITS = (_Output("logits", "one logit per class; a softmax makes probabilities of them", tables.TENSOR_AXIS_LABELS),)
+_RAW = (
+    _Output("boxes", "ty, tx, th, tw of each anchor"),
+    _Output("classes", "one logit per class of each anchor; a sigmoid makes scores of them", tables.TENSOR_AXIS_LABELS),
+)
+#: Named as readers of the public schema expect them of object detectors.
+_FINISHED = (
+    _Output("location", "top, left, bottom, right as shares of the sides", is_box=True),
+    _Output("category", "numbers of the boxes' classes", tables.TENSOR_VALUE_LABELS),
+    _Output("score", "scores of the boxes"),
+    _Output("number of detections", "how many boxes there are"),
+)
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
-    """What a classifier's file tells about itself.
+    """What a classifier's or detector's file tells about itself.
 
     ``mean`` and ``std`` are of pixels from 0 to 255, as the schema has them: the float input is ``(pixel - mean) /
     std``; an integer input is that, quantized as the input tensor says. ``labels`` is empty when there are none.
@@ -66,16 +91,18 @@ def with_metadata(
 ) -> bytes:
     """The model with metadata and labels; what it had of both before is replaced.
 
-    Raises InputError on anything but a whole model of one image of 1 or 3 channels and one vector of logits.
+    Raises InputError on anything but a whole model of one image of 1 or 3 channels and one vector of logits, or of a
+    detector: encodings and logits, or the four outputs of TFLite's operator for boxes.
     """
     ends = model_io(model)
-    if len(ends.inputs) != 1 or len(ends.inputs[0].shape) != 4 or len(ends.outputs) != 1:
+    outputs = _FINISHED if ends_in_boxes(model) else _RAW if len(ends.outputs) == len(_RAW) else _LOGITS
+    if len(ends.inputs) != 1 or len(ends.inputs[0].shape) != 4 or len(ends.outputs) != len(outputs):
         shapes = [end.shape for end in ends.inputs], [end.shape for end in ends.outputs]
         raise InputError(f"metadata describes models of one image and one output, not {shapes[0]} to {shapes[1]}")
-    if len(labels) != ends.outputs[0].shape[-1]:
-        raise InputError(f"metadata: {len(labels)} labels for a model of {ends.outputs[0].shape[-1]} outputs")
+    if outputs is not _FINISHED and len(labels) != ends.outputs[-1].shape[-1]:
+        raise InputError(f"metadata: {len(labels)} labels for a model of {ends.outputs[-1].shape[-1]} outputs")
     texts = {"name": name, "description": description, "version": version, "author": author, "license": licence}
-    packed = _pack(texts, ends.inputs[0].shape, preprocessing)
+    packed = _pack(texts, ends.inputs[0].shape, preprocessing, outputs)
 
     def insert(unpacked: Any) -> None:
         unpacked.metadata = list(unpacked.metadata or ())
@@ -126,14 +153,16 @@ def _archive(files: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def _pack(texts: dict[str, str], shape: tuple[int, ...], preprocessing: Preprocessing) -> bytes:
+def _pack(
+    texts: dict[str, str], shape: tuple[int, ...], preprocessing: Preprocessing, outputs: Sequence[_Output]
+) -> bytes:
     builder = flatbuffers.Builder(1024)
-    source, result = _input(builder, shape, preprocessing), _output(builder)
+    source, results = _input(builder, shape, preprocessing), [_output(builder, output) for output in outputs]
     subgraph = tables.add_table(
         builder,
         tables.SUBGRAPH,
         input_tensor_metadata=tables.add_offsets(builder, [source]),
-        output_tensor_metadata=tables.add_offsets(builder, [result]),
+        output_tensor_metadata=tables.add_offsets(builder, results),
     )
     subgraphs = tables.add_offsets(builder, [subgraph])
     strings: dict[str, tables.Field] = {key: builder.CreateString(text) for key, text in texts.items()}
@@ -180,27 +209,42 @@ def _input(builder: flatbuffers.Builder, shape: tuple[int, ...], preprocessing: 
     )
 
 
-def _output(builder: flatbuffers.Builder) -> int:
-    file = tables.add_table(
-        builder,
-        tables.ASSOCIATED_FILE,
-        name=builder.CreateString(LABELS_FILE),
-        description=builder.CreateString("one class a line, in the order of the logits"),
-        type=tables.byte(tables.TENSOR_AXIS_LABELS),
-    )
+def _output(builder: flatbuffers.Builder, output: _Output) -> int:
+    kind, properties = tables.FEATURE_PROPERTIES, None
+    if output.is_box:
+        # Where left, top, right and bottom stand in a box.
+        index = tables.add_numbers(builder, (1, 0, 3, 2))
+        kind = tables.BOX_PROPERTIES
+        properties = tables.add_table(
+            builder,
+            tables.BOX,
+            index=index,
+            type=tables.byte(tables.BOUNDARIES),
+            coordinate_type=tables.byte(tables.RATIO),
+        )
     content = tables.add_table(
         builder,
         tables.CONTENT,
-        content_properties_type=tables.byte(tables.FEATURE_PROPERTIES),
-        content_properties=tables.add_table(builder, ()),
+        content_properties_type=tables.byte(kind),
+        content_properties=tables.add_table(builder, ()) if properties is None else properties,
     )
+    files: dict[str, tables.Field] = {}
+    if output.labels:
+        file = tables.add_table(
+            builder,
+            tables.ASSOCIATED_FILE,
+            name=builder.CreateString(LABELS_FILE),
+            description=builder.CreateString("one class a line, in their order"),
+            type=tables.byte(output.labels),
+        )
+        files["associated_files"] = tables.add_offsets(builder, [file])
     return tables.add_table(
         builder,
         tables.TENSOR,
-        name=builder.CreateString("logits"),
-        description=builder.CreateString("one logit per class; a softmax makes probabilities of them"),
+        name=builder.CreateString(output.name),
+        description=builder.CreateString(output.description),
         content=content,
-        associated_files=tables.add_offsets(builder, [file]),
+        **files,
     )
 
 
@@ -228,7 +272,7 @@ def _unpack(packed: bytes, files: dict[str, bytes]) -> ModelMetadata:
     root = tables.Reader.root(packed)
     (subgraph, *_) = root.tables("subgraph_metadata", tables.SUBGRAPH)
     (source, *_) = subgraph.tables("input_tensor_metadata", tables.TENSOR)
-    (result, *_) = subgraph.tables("output_tensor_metadata", tables.TENSOR)
+    results = subgraph.tables("output_tensor_metadata", tables.TENSOR)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     for unit in source.tables("process_units", tables.PROCESS_UNIT):
@@ -239,8 +283,8 @@ def _unpack(packed: bytes, files: dict[str, bytes]) -> ModelMetadata:
     image = content.table("content_properties", tables.IMAGE) if content is not None else None
     size = image.table("default_size", tables.IMAGE_SIZE) if image is not None else None
     labels: tuple[str, ...] = ()
-    for file in result.tables("associated_files", tables.ASSOCIATED_FILE):
-        if file.byte("type") == tables.TENSOR_AXIS_LABELS:
+    for file in (file for result in results for file in result.tables("associated_files", tables.ASSOCIATED_FILE)):
+        if file.byte("type") in (tables.TENSOR_AXIS_LABELS, tables.TENSOR_VALUE_LABELS):
             labels = tuple(files.get(file.text("name") or "", b"").decode().splitlines())
     return ModelMetadata(
         name=root.text("name") or "",

@@ -1,6 +1,7 @@
 """Tables of the TFLite metadata schema (tflite-support, ``metadata_schema.fbs``, version 1.1), by field.
 
-Only what a classifier needs. Field numbers and enumeration values are the schema's; the file identifier is ``M001``.
+Only what classifiers and detectors need. Field numbers and enumeration values are the schema's; the file
+identifier is ``M001``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from flatbuffers.table import Table
 #: Bytes 4 to 8 of the metadata.
 IDENTIFIER = b"M001"
 #: AssociatedFileType
-TENSOR_AXIS_LABELS = 2
+TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS = 2, 3
 #: ContentProperties
-FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2
+FEATURE_PROPERTIES, IMAGE_PROPERTIES, BOX_PROPERTIES = 1, 2, 3
+#: BoundingBoxType, CoordinateType
+BOUNDARIES, RATIO = 1, 0
 #: ColorSpaceType
 RGB, GRAYSCALE = 1, 2
 #: ProcessUnitOptions
@@ -28,6 +31,7 @@ NORMALIZATION = 1
 ASSOCIATED_FILE = ("name", "description", "type", "locale")
 IMAGE_SIZE = ("width", "height")
 IMAGE = ("color_space", "default_size")
+BOX = ("index", "type", "coordinate_type")
 CONTENT = ("content_properties_type", "content_properties", "range")
 NORMALIZATION_OPTIONS = ("mean", "std")
 PROCESS_UNIT = ("options_type", "options")
@@ -78,6 +82,14 @@ def add_floats(builder: flatbuffers.Builder, values: Sequence[float]) -> int:
     builder.StartVector(4, len(values), 4)
     for value in reversed(values):
         builder.PrependFloat32(value)
+    return int(builder.EndVector())
+
+
+def add_numbers(builder: flatbuffers.Builder, values: Sequence[int]) -> int:
+    """Writes a vector of uint."""
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependUint32(value)
     return int(builder.EndVector())
 
 

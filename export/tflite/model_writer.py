@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,6 +39,8 @@ _BIAS_REACH = 0.25
 #: Constants up to this size are looked up before they are stored again.
 _SHARED_BYTES = 16
 
+#: Arrays that are not drawn at random, by the name of their node.
+Constants = Mapping[str, tuple[np.ndarray, ...]]
 OpWriter = Callable[["ModelWriter", DeployedNode], None]
 WriterType = TypeVar("WriterType", bound=OpWriter)
 _WRITERS: dict[type[Op], OpWriter] = {}
@@ -61,12 +63,21 @@ class ModelWriter:
     """What op writers work with: the shapes, value ranges and tensors so far, and methods to add more."""
 
     def __init__(
-        self, graph: DeployedGraph, precision: str, rng: np.random.Generator, given: Quantization | None = None
+        self,
+        graph: DeployedGraph,
+        precision: str,
+        rng: np.random.Generator,
+        given: Quantization | None = None,
+        begins_with: Quantization | None = None,
+        constants: Constants | None = None,
     ) -> None:
         self.graph = graph
         self.precision = precision
         self.rng = rng
         self._given = given
+        self.begins_with = begins_with
+        self.constants: Constants = constants or {}
+        self._real = _real_tensors(graph)
         self.is_int8 = precision == "int8"
         self.ranges: dict[str, ActivationRange] = {}
         self._assembler = ModelAssembler("main")
@@ -80,7 +91,9 @@ class ModelWriter:
     def write(self) -> bytes:
         """The whole model. Raises InputError when an op has no writer."""
         if self.is_int8 and any(node.op.traits.same_scale for node in self.graph.nodes):
-            first = type(self)(self.graph, self.precision, copy.deepcopy(self.rng), self._given)
+            first = type(self)(
+                self.graph, self.precision, copy.deepcopy(self.rng), self._given, self.begins_with, self.constants
+            )
             first._write_nodes()
             self._tied = tied_quantizations(self.graph, first.ranges)
         self._write_nodes()
@@ -125,11 +138,12 @@ class ModelWriter:
         """The tensor of a node's output; its scale follows from the range unless one is given."""
         self.ranges[name] = values
         is_real = self.graph.shapes[name].is_real
-        if self.is_int8 and is_real:
+        is_int8 = self.is_int8 and name not in self._real
+        if is_int8 and is_real:
             self._quantizations[name] = quantization or self._tied.get(name) or values.quantization()
         else:
             self._quantizations[name] = None
-        dtype = self.graph.shapes[name].dtype if not is_real else "int8" if self.is_int8 else "float32"
+        dtype = self.graph.shapes[name].dtype if not is_real else "int8" if is_int8 else "float32"
         shape = (1, *self.graph.shapes[name])
         self._tensors[name] = self._assembler.add_tensor(name, shape, dtype, self._quantizations[name])
         return self._tensors[name]
@@ -186,6 +200,10 @@ class ModelWriter:
         """See :meth:`ModelAssembler.add_operator`."""
         self._assembler.add_operator(kind, inputs, output, **options)
 
+    def add_last_operator(self, kind: str, inputs: list[int], output: int, **options: Any) -> None:
+        """See :meth:`ModelAssembler.add_operator`; it stays where it is, also where it is an expansion elsewhere."""
+        self._assembler.add_operator(kind, inputs, output, in_place=True, **options)
+
     def fused(self, node: DeployedNode) -> int:
         """The schema's number of the node's fused activation."""
         return int(getattr(schema().ActivationFunctionType, _FUSED[node.activation]))
@@ -229,3 +247,9 @@ class ModelWriter:
         """The output of a node whose kernel :meth:`add_kernel` made."""
         variance = 1 + (_BIAS_REACH**2 / 3 if node.has_bias else 0)
         return self.add_activation(node.name, after_activation(node.activation, normal(node.bias_offset, variance)))
+
+
+def _real_tensors(graph: DeployedGraph) -> set[str]:
+    """Inputs and outputs that hold real numbers in every precision."""
+    taken = {name for node in graph.nodes if node.op.traits.takes_real for name in node.inputs}
+    return taken | {node.name for node in graph.nodes if node.op.traits.gives_real}

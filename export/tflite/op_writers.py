@@ -18,6 +18,7 @@ from edgenas.export.quantization.activation_ranges import (
     normal,
 )
 from edgenas.export.tflite.model_writer import ModelWriter, op_writer
+from edgenas.export.tflite.schema import schema
 from edgenas.spaces.ops import (
     Activation,
     Add,
@@ -47,9 +48,15 @@ def _write_convolution(writer: ModelWriter, node: DeployedNode) -> None:
         writer.add_weighted_output(node),
         version=version,
         options="Conv2DOptions",
+        **_padding(op.padding),
         **_window(op.stride, op.dilation),
         fusedActivationFunction=writer.fused(node),
     )
+
+
+def _padding(padding: str) -> dict[str, int]:
+    """The schema has SAME for its default."""
+    return {} if padding == "same" else {"padding": schema().Padding.VALID}
 
 
 def _window(stride: int | tuple[int, int], dilation: int | tuple[int, int] = 1) -> dict[str, int]:
@@ -71,6 +78,7 @@ def _write_depthwise_convolution(writer: ModelWriter, node: DeployedNode) -> Non
         writer.add_weighted_output(node),
         version=3 if writer.is_int8 else 1 if op.dilation in (1, (1, 1)) else 2,
         options="DepthwiseConv2DOptions",
+        **_padding(op.padding),
         **_window(op.stride, op.dilation),
         depthMultiplier=1,
         fusedActivationFunction=writer.fused(node),

@@ -123,11 +123,14 @@ def model_io(model: bytes) -> ModelIO:
     return ModelIO(main.inputs, main.outputs)
 
 
-def check_integer(model: bytes) -> list[str]:
+def check_integer(model: bytes, *, real_ends: bool = False) -> list[str]:
     """Why a model would not run on integers alone, one line per operator, input or output; empty when it would.
 
+    With ``real_ends``, real numbers may go in before the first quantization, and come out of the last dequantization.
     Raises as :func:`read_operators`.
     """
+    if real_ends:
+        return _integer_core(model)
     problems = []
     for number, subgraph in enumerate(read_subgraphs(model)):
         where = f"subgraph {number}, " if number else ""
@@ -138,6 +141,21 @@ def check_integer(model: bytes) -> list[str]:
                 problems.append(f"{where}operator {operator.index} {operator.name}: {', '.join(floats)}")
         for kind, ends in (("input", subgraph.inputs), ("output", subgraph.outputs)):
             problems += [f"{where}{kind} {end.name} is {end.dtype}" for end in ends if not end.is_integer]
+    return problems
+
+
+def _integer_core(model: bytes) -> list[str]:
+    """The same of the operators between the two ends."""
+    operators = read_operators(model)
+    begins = [place for place, operator in enumerate(operators) if operator.name == "QUANTIZE"][:1]
+    ends = [place for place, operator in enumerate(operators) if operator.name == "DEQUANTIZE"][-1:]
+    if not begins:
+        return ["nothing is quantized"]
+    problems = []
+    for operator in operators[begins[0] + 1 : ends[0] if ends else None]:
+        tensors = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None]
+        if floats := [f"{tensor.name} is {tensor.dtype}" for tensor in tensors if not tensor.is_integer]:
+            problems.append(f"operator {operator.index} {operator.name}: {', '.join(floats)}")
     return problems
 
 

@@ -22,26 +22,39 @@ from edgenas.spaces.blocks.merges import (
     Zeros,
 )
 from edgenas.spaces.blocks.pre_norm import PreNormInvertedBottleneck
+from edgenas.spaces.blocks.recurrent import FrameStack, GruLayer, LstmLayer, SequenceClassifier, Svdf
 from edgenas.spaces.blocks.relu_conv import NormAct, ReluConv, ResidualReduction
 from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassifier, SkipDecoder
+from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, Features, SoundConv
+from edgenas.spaces.blocks.tables import Columns, DenseHead, DenseLayer, Unit
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "AsppLite",
+    "BandConv",
     "BifpnNode",
     "BoxHead",
+    "BroadcastedResidual",
     "ClassHead",
     "ClassifierHead",
+    "Columns",
     "Concat",
     "ConvBnAct",
     "CroppedSum",
+    "DenseHead",
+    "DenseLayer",
+    "DepthwiseSeparable",
     "Edge",
+    "Features",
+    "FrameStack",
     "FusedInvertedBottleneck",
     "Fusion",
     "GroupConvInvertedBottleneck",
+    "GruLayer",
     "Identity",
     "InvertedBottleneck",
     "LabelMap",
+    "LstmLayer",
     "NormAct",
     "PixelClassifier",
     "Pooling",
@@ -51,9 +64,13 @@ __all__ = [
     "Resample",
     "ResidualReduction",
     "Separable",
+    "SequenceClassifier",
     "SkipDecoder",
+    "SoundConv",
     "Sum",
+    "Svdf",
     "Tucker",
+    "Unit",
     "UniversalInvertedBottleneck",
     "WeightedFusion",
     "Zeros",

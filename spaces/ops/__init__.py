@@ -21,6 +21,8 @@ from edgenas.spaces.ops.normalisation import BatchNorm, Dropout, LayerNorm, Soft
 from edgenas.spaces.ops.op import Op, Traits, op_class, op_classes, pair, register_op
 from edgenas.spaces.ops.reduction import ArgMax, GlobalAveragePool, Pool, Reduce
 from edgenas.spaces.ops.sequence import Embedding, Gru, Lstm, MatrixProduct, RelativeBias
+from edgenas.spaces.ops.sound import SoundFeatures
+from edgenas.spaces.ops.tables import ColumnFeatures, RestoreUnit
 from edgenas.spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "ArgMax",
     "BatchNorm",
     "ClassMap",
+    "ColumnFeatures",
     "Concatenate",
     "Convolution",
     "Dense",
@@ -52,11 +55,13 @@ __all__ = [
     "RelativeBias",
     "Reshape",
     "Resize",
+    "RestoreUnit",
     "Scale",
     "ScaleShift",
     "Shape",
     "Slice",
     "Softmax",
+    "SoundFeatures",
     "Subtract",
     "TensorSpec",
     "Traits",

@@ -1,7 +1,7 @@
 """Convolutions and matrix products with trained kernels.
 
-Sides pad as TensorFlow's ``SAME`` does, so an output side is ``ceil(input side / stride)``. Kernels, strides and
-dilations are one number for both sides, or a pair: first along the height.
+Sides pad as TensorFlow's ``SAME`` does, so an output side is ``ceil(input side / stride)``; with ``padding: valid``
+nothing is padded. Kernels, strides and dilations are one number for both sides, or a pair: first along the height.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.ops.op import Op, Traits, image_sides, pair, register_op, strided
+from edgenas.spaces.ops.op import Op, Traits, image_sides, pair, register_op, strided, windows
 from edgenas.spaces.tensor import Shape
 
 Sides = int | tuple[int, int]
+PADDINGS = ("same", "valid")
 
 
 def _check_sides(op: Op, **values: Sides) -> None:
@@ -23,6 +24,18 @@ def _check_sides(op: Op, **values: Sides) -> None:
             continue
         if any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in pair(value)):
             raise InputError(f"{type(op).__name__}: {name} must be one or two whole numbers above 0, not {value!r}")
+
+
+def _check_padding(op: Op, padding: str) -> None:
+    if padding not in PADDINGS:
+        raise InputError(f"{type(op).__name__}: padding must be one of {', '.join(PADDINGS)}, not {padding!r}")
+
+
+def _sides_after(op: Convolution | DepthwiseConvolution, shape: Shape) -> tuple[int, int]:
+    """Height and width of what comes out."""
+    if op.padding == "same":
+        return strided(shape, pair(op.stride))
+    return windows(op, shape, pair(op.kernel), pair(op.stride), pair(op.dilation))
 
 
 @register_op
@@ -36,6 +49,7 @@ class Convolution(Op):
     groups: int = 1
     use_bias: bool = False
     dilation: Sides = 1
+    padding: str = "same"
 
     traits: ClassVar[Traits] = Traits(has_kernel=True, always_biased=True, fuses_activation=True)
 
@@ -43,6 +57,9 @@ class Convolution(Op):
         _check_sides(self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
         if self.dilation != 1 and max(pair(self.stride)) > 1 and max(pair(self.dilation)) > 1:
             raise InputError(f"Convolution: stride {self.stride} and dilation {self.dilation} cannot both be above 1")
+        _check_padding(self, self.padding)
+        if self.groups > 1 and self.padding != "same":
+            raise InputError(f"Convolution: {self.groups} groups need the padding same, not {self.padding}")
 
     @property
     def taps(self) -> int:
@@ -53,7 +70,7 @@ class Convolution(Op):
         channels = image_sides(self, inputs[0])[2]
         if channels % self.groups or self.filters % self.groups:
             raise InputError(f"{self.groups} groups do not divide {channels} input channels and {self.filters} filters")
-        return (*strided(inputs[0], pair(self.stride)), self.filters)
+        return (*_sides_after(self, inputs[0]), self.filters)
 
     def weights(self, *inputs: Shape) -> int:
         return self.taps * (inputs[0][2] // self.groups) * self.filters
@@ -62,7 +79,7 @@ class Convolution(Op):
         return self.filters if self.use_bias else 0
 
     def macs(self, *inputs: Shape) -> int:
-        return math.prod(strided(inputs[0], pair(self.stride))) * self.weights(*inputs)
+        return math.prod(_sides_after(self, inputs[0])) * self.weights(*inputs)
 
 
 @register_op
@@ -74,6 +91,7 @@ class DepthwiseConvolution(Op):
     stride: Sides = 1
     use_bias: bool = False
     dilation: Sides = 1
+    padding: str = "same"
 
     traits: ClassVar[Traits] = Traits(has_kernel=True, kernel_axis=-2, always_biased=True, fuses_activation=True)
 
@@ -81,6 +99,7 @@ class DepthwiseConvolution(Op):
         _check_sides(self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
         if max(pair(self.stride)) > 1 and max(pair(self.dilation)) > 1:
             raise InputError(f"DepthwiseConvolution: stride {self.stride} and dilation {self.dilation} exclude another")
+        _check_padding(self, self.padding)
 
     @property
     def taps(self) -> int:
@@ -89,7 +108,7 @@ class DepthwiseConvolution(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         channels = image_sides(self, inputs[0])[2]
-        return (*strided(inputs[0], pair(self.stride)), channels)
+        return (*_sides_after(self, inputs[0]), channels)
 
     def weights(self, *inputs: Shape) -> int:
         return self.taps * inputs[0][2]
@@ -98,7 +117,7 @@ class DepthwiseConvolution(Op):
         return inputs[0][2] if self.use_bias else 0
 
     def macs(self, *inputs: Shape) -> int:
-        return math.prod(strided(inputs[0], pair(self.stride))) * self.weights(*inputs)
+        return math.prod(_sides_after(self, inputs[0])) * self.weights(*inputs)
 
 
 @register_op

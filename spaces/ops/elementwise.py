@@ -44,12 +44,16 @@ def _broadcast(op: Op, first: Shape, second: Shape) -> Shape:
 @register_op
 @dataclass(frozen=True)
 class Add(Op):
-    """Element-wise sum of two tensors of the same shape."""
+    """Element-wise sum of two tensors of the same shape; with ``broadcast``, of any that broadcast."""
+
+    broadcast: bool = False
 
     input_count: ClassVar[int | None] = 2
     traits: ClassVar[Traits] = Traits(fuses_activation=True, commutes=True)
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        if self.broadcast:
+            return _broadcast(self, *inputs)
         if tuple(inputs[0]) != tuple(inputs[1]):
             raise InputError(f"Add takes two equal shapes, not {inputs[0]} and {inputs[1]}")
         return inputs[0]

@@ -42,6 +42,8 @@ class Traits:
         folds_into_kernel: a scale, or a scale and shift, that the kernel before it takes up.
         only_deployed: it runs in deployed networks only, and no converter writes it.
         commutes: the order of its inputs makes no difference.
+        takes_real: it reads real numbers in every precision, at the beginning of a network.
+        gives_real: it puts out real numbers in every precision, at the end of a network.
     """
 
     has_kernel: bool = False
@@ -57,6 +59,8 @@ class Traits:
     folds_into_kernel: bool = False
     only_deployed: bool = False
     commutes: bool = False
+    takes_real: bool = False
+    gives_real: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,16 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
 def strided(shape: Shape, strides: tuple[int, int]) -> tuple[int, int]:
     """Height and width after padding as TensorFlow's ``SAME`` does: ``ceil(side / stride)``."""
     return -(-shape[0] // strides[0]), -(-shape[1] // strides[1])
+
+
+def windows(
+    op: Op, shape: Shape, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
+) -> tuple[int, int]:
+    """Height and width without any padding. Raises InputError when the window is larger than the image."""
+    spans = [(side - 1) * dilation + 1 for side, dilation in zip(kernel, dilations, strict=True)]
+    if spans[0] > shape[0] or spans[1] > shape[1]:
+        raise InputError(f"{type(op).__name__}: a window of {spans[0]}x{spans[1]} does not fit {tuple(shape)}")
+    return (shape[0] - spans[0]) // strides[0] + 1, (shape[1] - spans[1]) // strides[1] + 1
 
 
 def positive_axis(op: Op, axis: int, shape: Shape) -> int:

@@ -33,6 +33,10 @@ class SpaceBuilder:
         self._known: dict[str, int] = {}
         # The width that ``input_filters`` refers to; None where the block before does not say it.
         self._filters: Source | None = Source((first[-1],)) if len(self.inputs) == 1 else None
+        if self.spec.beginning:
+            self._single(self.spec.beginning.choice.block.kind, self.spec.beginning)
+            self._names[self.inputs[0][0]] = self._end
+            self._filters = None
         if self.spec.stem:
             self._single("stem", self.spec.stem)
         for number, stage in enumerate(self.spec.stages, start=1):

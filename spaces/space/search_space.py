@@ -19,7 +19,7 @@ from edgenas.spaces.network import Network, Node
 from edgenas.spaces.space.builder import SpaceBuilder
 from edgenas.spaces.space.decision import Architecture, Decision, check_canonical, parse_architecture
 from edgenas.spaces.space.encoding import Encoder
-from edgenas.spaces.space.ending import with_ending
+from edgenas.spaces.space.ending import with_beginning, with_ending
 from edgenas.spaces.space.frontier import AdditiveCost, cheapest_architecture, count_architectures
 from edgenas.spaces.space.given import fold_given
 from edgenas.spaces.space.liveness import fold_need
@@ -116,6 +116,21 @@ class SearchSpace:
         spec = with_ending(self._spec, block, self.positions[-1].name, self.outputs)
         shape = self.input_shape if len(self.inputs) == 1 else None
         found = SearchSpace(spec, input_shape=shape, classes=self.classes)
+        found.learned = self.learned if block.only_deployed else found
+        return found
+
+    def beginning_with(self, block: Block, input_shape: Sequence[int]) -> SearchSpace:
+        """The space whose networks take ``input_shape``, which ``block`` turns into what these here take.
+
+        It has the same architectures. Where the block runs in deployed networks only, ``learned`` of the result is
+        that of this space. Raises InputError for a block that does not fit.
+        """
+        (made,) = block.lower(TensorSpec(tuple(input_shape))).output_shapes
+        if len(self.inputs) == 1 and made != self.input_shape:
+            raise InputError(f"space {self.name!r} takes {self.input_shape}, {block.kind!r} makes {made}")
+        spec = with_beginning(self._spec, block, len(self.inputs))
+        spec = dataclasses.replace(spec, inputs=((self.inputs[0][0], TensorSpec(tuple(input_shape))),))
+        found = SearchSpace(spec, classes=self.classes)
         found.learned = self.learned if block.only_deployed else found
         return found
 

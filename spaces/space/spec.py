@@ -121,6 +121,8 @@ class SpaceSpec:
     head: tuple[Single, ...]
     #: Names of stages, nodes or positions; the last position when empty.
     outputs: tuple[Entry, ...]
+    #: A first block of every network, which no decision is about; None where there is none.
+    beginning: Single | None = None
     #: What the space is for, in a line; empty where the file does not say it.
     description: str = ""
 
@@ -166,9 +168,7 @@ def parse_spec(document: Any, file: str = "space") -> SpaceSpec:
         file=file,
         name=entries["name"].text(),
         task=_task(entries["task"]) if "task" in entries else "classification",
-        inputs=_inputs(entries["inputs"])
-        if "inputs" in entries
-        else (("image", _input_shape(entries["input_shape"])),),
+        inputs=_inputs(entries["inputs"]) if "inputs" in entries else (_only_input(entries["input_shape"]),),
         classes=entries["classes"].whole() if "classes" in entries else 0,
         stem=_single(entries["stem"], "conv") if "stem" in entries else None,
         stages=tuple(parse_stage(entry) for entry in entries["stages"].items()) if "stages" in entries else (),
@@ -205,11 +205,11 @@ def _inputs(entry: Entry) -> tuple[tuple[str, TensorSpec], ...]:
     return tuple(found)
 
 
-def _input_shape(entry: Entry) -> TensorSpec:
+def _only_input(entry: Entry) -> tuple[str, TensorSpec]:
     sides = tuple(item.whole() for item in entry.items())
-    if len(sides) != 3:
-        entry.fail("[height, width, channels]")
-    return TensorSpec(sides)
+    if len(sides) not in (1, 3):
+        entry.fail("[height, width, channels], or [features]")
+    return "image" if len(sides) == 3 else "features", TensorSpec(sides)
 
 
 def parse_stage(entry: Entry, place_keys: tuple[str, ...] = ()) -> Stage:
@@ -219,9 +219,11 @@ def parse_stage(entry: Entry, place_keys: tuple[str, ...] = ()) -> Stage:
         tuple(block_choice(choice, ()) for choice in layer.mapping(("blocks",))["blocks"].items())
         for layer in entries["layers"].items()
     )
+    strided = "stride" in entries and entries["stride"].whole() > 1
     for choice in (choice for layer in layers for choice in layer):
-        if not (choice.has("filters") and choice.has("stride")):
-            choice.entry.refuse(f"block {choice.block.kind!r} has no filters and stride, which a stage decides")
+        if not choice.has("filters") or (strided and not choice.has("stride")):
+            missing = "stride" if choice.has("filters") else "filters"
+            choice.entry.refuse(f"block {choice.block.kind!r} has no {missing}, which a stage decides")
     depth = entries["depth"].wholes(most=MOST_LAYERS)
     if len(layers) > max(depth):
         entries["layers"].refuse(f"{len(layers)} layers are described but the depth is at most {max(depth)}")

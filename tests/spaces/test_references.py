@@ -27,6 +27,7 @@ EXPECTED = {
     *(f"efficientnet_v2_{size}" for size in ("b0", "b1", "b2", "b3", "s", "m")),
     *(f"mobilenet_v4_conv_{size}" for size in ("small", "medium")),
     *(f"coatnet_{number}" for number in (0, 1)),
+    *(f"ds_cnn_{size}" for size in ("s", "m", "l")),
     *(f"spaghetti_{size}" for size in ("s", "m", "l")),
     "mobiledet_edgetpu",
     "ssdlite_mobilenet_v2",

@@ -77,7 +77,7 @@ def test_a_file_loads(tmp_path):
         ("block: ibn", "block: ibm", r"stages\[0\].layers\[0\].blocks\[0\].block: unknown block 'ibm'"),
         ("block: ibn", "block: classifier", r"blocks\[0\].kernel: unknown key 'kernel'"),
         ("{block: ibn, kernel: [3, 5], expansion: [2, 4]}", "{kernel: 3}", r"blocks\[0\]: the key 'block' is missing"),
-        ("{block: ibn, kernel: [3, 5], expansion: [2, 4]}", "{block: pool}", "block 'pool' has no filters and stride"),
+        ("{block: ibn, kernel: [3, 5], expansion: [2, 4]}", "{block: pool}", "block 'pool' has no filters, which"),
         (
             "kernel: [3, 5]",
             "kernel: [3, 4]",

@@ -56,8 +56,13 @@ def camvid(data_dir: Path, size: tuple[int, int], path: Path, images: int | None
 def deeplab(width: float, input_shape: tuple[int, ...], classes: int) -> Network:
     """MobileNetV2 with DeepLabV3+ at any width."""
     whole = resized(reference_network("deeplab_v3_plus_mobilenet_v2_1.0"), input_shape, classes)
-    nodes = tuple(dataclasses.replace(node, block=_scaled(node.block, width)) for node in whole.nodes)
-    return dataclasses.replace(whole, name=f"deeplab_v3_plus_mobilenet_v2_{width:g}", nodes=nodes)
+    return scaled(whole, width, f"deeplab_v3_plus_mobilenet_v2_{width:g}")
+
+
+def scaled(network: Network, width: float, name: str) -> Network:
+    """A network whose filters are multiplied, rounded as its family does."""
+    nodes = tuple(dataclasses.replace(node, block=_scaled(node.block, width)) for node in network.nodes)
+    return dataclasses.replace(network, name=name, nodes=nodes)
 
 
 def _scaled(block: Any, width: float) -> Any:

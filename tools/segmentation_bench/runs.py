@@ -1,7 +1,8 @@
-"""Runs of EdgeNAS on CamVid: a search under a latency, and one network trained the same way."""
+"""Runs of EdgeNAS for benchmarks: a search under a budget, and one network trained the same way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from edgenas.run.pipeline import run
 
 @dataclass(frozen=True)
 class Plan:
-    """Where everything is, and how long is trained and searched."""
+    """Where everything is, what all recipes share (task, data), and how long is trained and searched."""
 
     work: Path
-    data: Path
+    shared: Mapping[str, Any]
     table: Path
     trials: int
     short_epochs: int
@@ -51,8 +52,7 @@ def _shipped(plan: Plan, name: str, parts: dict[str, Any], seed: int) -> dict[st
             "name": name,
             "seed": seed,
             "output": str(plan.work / "runs"),
-            "task": "segmentation",
-            "data": {"path": str(plan.data)},
+            **plan.shared,
             "device": {"name": "local-cpu", **({"table": str(plan.table)} if "budget" in parts else {})},
             "training": plan.training(plan.epochs),
             "export": {"accuracy_drop": 1.0, "calibration_images": 100},

@@ -43,7 +43,7 @@ def _pictures(rng: np.random.Generator, count: int, size: tuple[int, int], chann
             label = int(rng.integers(1, len(CLASSES)))
             radius = rng.uniform(0.12, 0.28) * min(size)
             centre = rng.uniform(radius, np.array(size) - radius)
-            depth = _depth(label, rows - centre[0], columns - centre[1], radius)
+            depth = shape_depth(label, rows - centre[0], columns - centre[1], radius)
             image[depth > 0] = rng.uniform(0, 255, channels)
             masks[index][depth > 0] = label
             masks[index][np.abs(depth) < 0.5] = VOID
@@ -51,7 +51,7 @@ def _pictures(rng: np.random.Generator, count: int, size: tuple[int, int], chann
     return images, masks
 
 
-def _depth(label: int, down: np.ndarray, right: np.ndarray, radius: float) -> np.ndarray:
+def shape_depth(label: int, down: np.ndarray, right: np.ndarray, radius: float) -> np.ndarray:
     """How many pixels inside the shape each place is; below 0 outside of it."""
     if label == 1:
         return np.asarray(radius - np.hypot(down, right))

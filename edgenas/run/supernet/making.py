@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgenas.recipe.supernet import SupernetRecipe
 from edgenas.spaces.errors import InputError
 from edgenas.study.evaluation import derived_seed
@@ -44,12 +46,14 @@ def seed(context: RunContext, purpose: int) -> int:
 def make_lesson(context: RunContext) -> Lesson:
     """Weights learn from the training examples; networks are rewarded and scored on the validation examples."""
     training, validation = context.dataset.split(context.recipe.data.validation_fraction, context.recipe.seed)
+    space, preprocessing = context.space.learned, context.task.fit(training)
+    first = space.decode(space.sample(np.random.default_rng(0), 1)[0])  # all networks of a space answer alike
     return Lesson(
-        task=context.task,
-        space=context.space.learned,
+        task=context.task.for_network(first, preprocessing),
+        space=space,
         training=training,
         held_out=validation,
-        preprocessing=context.task.fit(training),
+        preprocessing=preprocessing,
         augmentation=make_settings(context, len(training)).augmentation,
         seed=seed(context, LESSON),
     )

@@ -6,7 +6,6 @@ over union (Redmon and Farhadi, arXiv 1612.08242).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from edgenas.spaces.errors import InputError
 #: Width by height of the first, second, ... anchor of a cell.
 ASPECT_RATIOS = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 MIN_SCALE, MAX_SCALE = 0.2, 0.95
+#: How many cells of its level a box spans, of those that anchors are fitted to: about as many as SSD's own.
+BOX_CELLS = 3.0
 #: Scale of the square anchor of the finest level, where it has three and coarser levels more.
 _SMALLEST_SCALE = 0.1
 _ROUNDS = 50
@@ -113,18 +114,33 @@ def generate_anchors(
 
 
 def fit_anchors(
-    levels: Sequence[Level], per_cell: int | Sequence[int], sizes: np.ndarray, weights: np.ndarray | None = None
+    levels: Sequence[Level],
+    per_cell: int | Sequence[int],
+    image_shape: Sequence[int],
+    sizes: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> AnchorGrid:
-    """Anchors that overlap boxes of these ``sizes`` (N, 2) of (height, width) best; small ones on the finest levels.
+    """Anchors that overlap boxes of these ``sizes`` (N, 2) of (height, width) best.
 
-    ``weights`` (N,) say how many boxes each stands for. Raises InputError when there are fewer different sizes than
-    anchors of a cell in all levels.
+    A box belongs to the level of whose cells it is :data:`BOX_CELLS` wide, or nearest to that; each level's anchors are
+    the centres of its boxes. A level of fewer different boxes than anchors keeps the generated ones: its cells are too
+    large, or too small, for what is in the data. ``weights`` (N,) say how many boxes each size stands for.
     """
-    counts = _counts(levels, per_cell)
-    centres = cluster_sizes(np.asarray(sizes, np.float64), sum(counts), weights)
-    ends = np.cumsum([0, *counts])
-    parts = tuple(tuple((float(h), float(w)) for h, w in centres[start:end]) for start, end in itertools.pairwise(ends))
-    return AnchorGrid(tuple((int(rows), int(columns)) for rows, columns in levels), parts)
+    generated = generate_anchors(levels, per_cell, image_shape)
+    sizes = np.asarray(sizes, np.float64)
+    weights = np.ones(len(sizes)) if weights is None else np.asarray(weights, np.float64)
+    cells = np.array([1 / math.sqrt(rows * columns) for rows, columns in generated.levels])
+    across = np.sqrt(sizes.prod(axis=1))[:, None] / cells[None]
+    nearest = np.abs(np.log(across / BOX_CELLS)).argmin(axis=1)
+    fitted = []
+    for level, before in enumerate(generated.sizes):
+        mine = nearest == level
+        if len(np.unique(sizes[mine], axis=0)) < len(before):
+            fitted.append(before)
+            continue
+        centres = cluster_sizes(sizes[mine], len(before), weights[mine])
+        fitted.append(tuple((float(h), float(w)) for h, w in centres))
+    return AnchorGrid(generated.levels, tuple(fitted))
 
 
 def cluster_sizes(sizes: np.ndarray, count: int, weights: np.ndarray | None = None) -> np.ndarray:

@@ -105,7 +105,18 @@ def test_decoded_networks_with_attention_compute_the_same(attention_space: Searc
     check_decoded(attention_space, 6)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3", "mobilenet_v4", "efficientnet_v2", "coatnet", "coatnet_tiny"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v3",
+        "mobilenet_v4",
+        "efficientnet_v2",
+        "coatnet",
+        "coatnet_tiny",
+        "keyword_spotting",
+        "keyword_spotting_recurrent",
+    ],
+)
 def test_spaces_of_the_catalog_have_a_supernet(name: str) -> None:
     space = SearchSpace.load(name)
     places = Places(space)
@@ -119,6 +130,12 @@ def test_without_kernels_for_trained_group_convolutions(space: SearchSpace, monk
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["keyword_spotting", "keyword_spotting_recurrent"])
+def test_decoded_networks_of_sounds_compute_the_same(name: str) -> None:
+    check_decoded(SearchSpace.load(name, input_shape=(13, 6, 1), classes=3), 6)
+
+
 @pytest.mark.parametrize(
     "name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201", "mobilenet_v4", "coatnet_tiny"]
 )

@@ -26,7 +26,7 @@ class TestClassification(TaskConformance):
 
 
 def test_unknown_task_names_the_known():
-    with pytest.raises(InputError, match="'detect': expected one of classification"):
+    with pytest.raises(InputError, match="'detect': expected one of audio_classification, classification"):
         get_task("detect")
 
 

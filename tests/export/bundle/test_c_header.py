@@ -14,9 +14,10 @@ from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.tflite.arena import estimate_arena
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.export.tflite.reader import model_io
-from edgenas.spaces.blocks import ClassifierHead, ConvBnAct
+from edgenas.spaces.blocks import BoxHead, ClassHead, ClassifierHead, ConvBnAct
 from edgenas.spaces.errors import InputError
-from edgenas.spaces.network import chain
+from edgenas.spaces.network import Network, Node, chain
+from edgenas.spaces.tensor import TensorSpec
 
 GRAPH = chain("two", (8, 6, 3), {"stem": ConvBnAct(16, 3), "head": ClassifierHead(4)}).graph
 MODEL = write_tflite(GRAPH, "int8")
@@ -124,6 +125,19 @@ def test_names_cannot_break_out_of_the_comment() -> None:
     assert not header.splitlines()[1].startswith("#")
     with pytest.raises(InputError, match="identifier"):
         c_header(MODEL, name="x", prefix="1; x")
+
+
+def test_several_outputs_are_numbered() -> None:
+    nodes = (
+        Node("stem", ConvBnAct(8, stride=4), ("image",)),
+        Node("boxes", BoxHead(2), ("stem",)),
+        Node("classes", ClassHead(2, classes=3), ("stem",)),
+    )
+    network = Network("d", (("image", TensorSpec((8, 8, 3))),), nodes, ("boxes", "classes"))
+    header = c_header(write_tflite(network.graph, "int8"), name="a detector")
+    for number, size in ((0, 8 * 4), (1, 8 * 3)):
+        assert f"#define MODEL_OUTPUT{number}_SIZE {size}\n" in header
+        assert f"#define MODEL_OUTPUT{number}_SCALE" in header
 
 
 def test_what_fits_no_microcontroller_is_refused() -> None:

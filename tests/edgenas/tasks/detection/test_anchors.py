@@ -41,15 +41,24 @@ def test_every_number_of_a_cell(count: int) -> None:
 
 def test_fitted_anchors_overlap_more_than_generated() -> None:
     rng = np.random.default_rng(0)
-    sizes = np.concatenate([rng.normal(mean, 0.01, (40, 2)) for mean in ((0.1, 0.3), (0.12, 0.12), (0.5, 0.2))])
-    fitted = fit_anchors([(4, 4), (2, 2)], (2, 1), sizes)
-    generated = generate_anchors([(4, 4), (2, 2)], (2, 1), (96, 96))
+    sizes = np.concatenate([rng.normal(mean, 0.01, (40, 2)) for mean in ((0.3, 0.7), (0.3, 0.3), (0.9, 0.6))])
+    levels, image_shape = [(10, 10), (5, 5)], (96, 96)
+    fitted = fit_anchors(levels, (1, 2), image_shape, sizes)
+    generated = generate_anchors(levels, (1, 2), image_shape)
 
     def mean_best(grid: AnchorGrid) -> float:
         return float(size_overlaps(sizes, np.array([size for some in grid.sizes for size in some])).max(axis=1).mean())
 
-    assert mean_best(fitted) > 0.85 > 0.6 > mean_best(generated)
-    assert np.prod(fitted.sizes[0], axis=1).max() < np.prod(fitted.sizes[1], axis=1).min()
+    assert mean_best(fitted) > 0.9 > 0.8 > mean_best(generated)
+
+
+def test_levels_whose_cells_do_not_suit_the_boxes_keep_the_generated_anchors() -> None:
+    sizes = np.random.default_rng(0).uniform(0.15, 0.3, (200, 2))
+    levels = [(12, 12), (3, 3), (1, 1)]
+    fitted = fit_anchors(levels, (3, 6, 6), (96, 96), sizes)
+    generated = generate_anchors(levels, (3, 6, 6), (96, 96))
+    assert fitted.sizes[1:] == generated.sizes[1:]
+    assert all(0.15 < side < 0.3 for size in fitted.sizes[0] for side in size)
 
 
 def test_weights_count_as_repeated_sizes() -> None:
@@ -69,7 +78,7 @@ def test_what_is_written_is_read_back() -> None:
     [
         (lambda: generate_anchors(LEVELS, (3, 6), (96, 96)), "5 levels"),
         (lambda: generate_anchors(LEVELS, 7, (96, 96)), "at most 6"),
-        (lambda: fit_anchors([(2, 2)], 3, np.full((9, 2), 0.2)), "1 different sizes"),
+        (lambda: cluster_sizes(np.full((9, 2), 0.2), 3), "1 different sizes"),
         (lambda: AnchorGrid(((2, 2),), ()), "1 levels"),
         (lambda: AnchorGrid(((2, 2),), (((0.0, 1.0),),)), "above 0"),
         (lambda: AnchorGrid.from_dict({"levels": 3}), "expected"),
