@@ -300,7 +300,7 @@ def run_self_test(model: bytes, metrics: Mapping[str, Any]) -> dict[str, Any]:
     else:
         # What integers mean is not in the file where they are no quantized reals: token ids are all 0.
         inputs = [
-            test_values(shape, bool(end.scale) or "float" in str(end.dtype))
+            test_values(shape, bool(end.scale) or "float" in str(end.dtype).lower())
             for shape, end in zip(shapes, ends.inputs, strict=True)
         ]
         inputs = [values[np.newaxis] for values in inputs]

@@ -101,6 +101,8 @@ def check(network):
         assert kinds[0] == Counter(operator.name for part in parts for operator in part)
         if precision == "int8":
             assert check_integer(theirs) == check_integer(ours) == []
+            lists = [o for o in read_operators(theirs) if o.name == "CONCATENATION" and len(o.output_shapes[0]) == 3]
+            assert all(source.scale == o.outputs[0].scale for o in lists for source in o.inputs if source is not None)
         else:
             found = run(theirs, images[:1])
             for wanted, output in zip(model(images[:1]), found, strict=True):

@@ -7,6 +7,7 @@ boxes, is read for accuracy by group; ``iscrowd`` marks what is neither learned 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.text import one_line
 
 _KEYS = ("images", "annotations", "categories")
+_MOST_PIXELS = 10**6
 #: From a record of an image and its place in the list to what the image is read from.
 Locate = Callable[[Mapping[str, Any], int], Any]
 
@@ -81,7 +83,7 @@ def _box(
         shown = repr(numbers)[:60]
         order = "[left, top, right, bottom]" if corners else "[x, y, width, height]"
         raise InputError(one_line(f"{path}: {place}: bbox is {shown}; expected four numbers {order} in pixels"))
-    left, top, right, bottom = map(float, numbers)
+    left, top, right, bottom = map(_real, numbers)
     if not corners:
         right, bottom = left + right, top + bottom
     group = record.get("group", image.get("group", ""))
@@ -95,11 +97,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _real(value: float) -> float:
+    """The number; infinite where it is larger than any."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def _size(path: Path, index: int, record: Mapping[str, Any]) -> tuple[int, int] | None:
     sides = record.get("height"), record.get("width")
     if None in sides or 0 in sides:
         return None
-    if not all(_is_number(side) for side in sides):
+    if not all(_is_number(side) and 0 < (side or 0) < _MOST_PIXELS for side in sides):
         raise InputError(f"{path}: images[{index}]: height and width are {sides!r}; expected numbers of pixels")
     return int(sides[0] or 0), int(sides[1] or 0)
 

@@ -56,7 +56,7 @@ def load_packed(
     rows: dict[str, list[int]] = {}
     for index, record in enumerate(document["images"]):
         split = record.get("split", "train")
-        if split not in SPLITS:
+        if not isinstance(split, str) or split not in SPLITS:
             raise InputError(f"{path}: images[{index}]: split is {split!r}; expected one of {', '.join(SPLITS)}")
         rows.setdefault(SPLITS[split], []).append(index)
     if "train" not in rows:

@@ -43,6 +43,8 @@ from edgenas.tasks.registry import register_task
 
 #: Score that every anchor begins with (arXiv 1708.02002): most of them are no box of any class.
 PRIOR = 0.01
+#: A threshold that leaves nothing to suppress.
+_NOTHING = 0.9999
 GENERATED, FITTED = "generated", "fitted"
 
 
@@ -237,8 +239,10 @@ class Detection(ImageTask):
 
     def deployed(self, model: bytes, network: Network, preprocessing: Any = None) -> bytes:
         given = DetectionPreprocessing((0.0,), (1.0,)) if preprocessing is None else preprocessing
+        # A network that has learned nothing scores every anchor about 0.5, and its suppression would take very long.
+        threshold = _NOTHING if preprocessing is None else self.score_threshold
         anchors = self.for_network(network, given).known_grid.boxes()
-        settings = PostProcessing(anchors, self.overlap, self.score_threshold, self.most_boxes, BOX_SCALES)
+        settings = PostProcessing(anchors, self.overlap, threshold, self.most_boxes, BOX_SCALES)
         return with_post_processing(model, settings)
 
     def metadata(self, data: ExampleSet, preprocessing: Any) -> Described | None:  # type: ignore[override]

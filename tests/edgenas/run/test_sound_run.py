@@ -121,3 +121,35 @@ def _hears_what_the_training_heard(bundle: Path, settings: dict) -> None:
     wanted = SoundPreprocessing.from_dict(settings).apply(sounds)
     for sound, features in zip(sounds, wanted, strict=True):
         np.testing.assert_array_equal(program.features_of(sound, settings), features)
+
+
+def test_the_ready_recipe_is_one() -> None:
+    recipe = Recipe.load(Path(__file__).parents[3] / "edgenas" / "recipes" / "tones.yaml")
+    assert (recipe.data.name, recipe.space.name) == ("generated_tones", "keyword_spotting")
+
+
+ONE_SHOT = """\
+name: one-shot
+data: {path: ./tones}
+task_options: {seconds: 0.5}
+space: {path: one_shot.yaml}
+device: {name: local-cpu}
+budget: {params: 5000}
+search: {algorithm: supernet}
+supernet: {max_steps: 8, batch_size: 16, scores: 9, trials: 2, check: 3, calibration_examples: 32, scored_examples: 40}
+training: {epochs: 1, batch_size: 16}
+export: {calibration_images: 40, accuracy_drop: 1.0}
+"""
+
+
+@pytest.mark.slow
+def test_one_shot_search_ships_and_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGENAS_HOME", str(folder / "home"))
+    (folder / "one_shot.yaml").write_text(SPACE.replace("filters: 16", "filters: [8, 16]"))
+    (folder / "one_shot_recipe.yaml").write_text(f"{ONE_SHOT}output: {folder / 'runs'}\n")
+    recipe = Recipe.load(folder / "one_shot_recipe.yaml")
+    found = run(recipe, quiet=True)
+    assert verify_bundle(found.run / "bundle") == []
+    assert (found.run / "bundle" / "stream.tflite").is_file()
+    again = run(recipe, quiet=True, resume=True)
+    assert again.run == found.run

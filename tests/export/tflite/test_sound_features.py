@@ -69,3 +69,18 @@ def test_devices_without_real_numbers_are_refused():
 def test_settings_travel():
     _, _, preprocessing = task_and_block()
     assert SoundPreprocessing.from_dict(preprocessing.to_dict()).inside
+
+
+def test_the_self_test_of_a_file_of_samples_is_that_of_run_py(tmp_path):
+    from edgenas.export.bundle import run_sounds
+    from edgenas.export.bundle.check import run_self_test
+
+    task, block, preprocessing = task_and_block()
+    network = chain("features", (2000,), {"begin": block})
+    constants = {"begin.features": task.constants(preprocessing)["sound_features"]}
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_tflite(network.graph, "float32", constants=constants))
+    found = run_self_test(path.read_bytes(), {"task": task.kind, "preprocessing": preprocessing.to_dict()})
+    answer = run_sounds.logits_of(run_sounds.load_model(path), run_sounds.test_values((2000,)))
+    np.testing.assert_allclose(answer.ravel(), found["logits"], atol=found["tolerance"])
+    assert np.abs(found["logits"]).max() > 0.1

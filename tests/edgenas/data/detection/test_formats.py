@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from edgenas.data.detection import load_detection
@@ -281,6 +284,28 @@ def test_broken_documents(tmp_path: Path, change, words: str) -> None:
         load(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+JUNK = [None, True, -1, 0, 10**400, 1e308, float("nan"), "", "x", [], [1], {}, {"a": 1}, [[]], "../x"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(JUNK))
+def test_no_document_ends_in_a_traceback(random, junk) -> None:
+    """One value anywhere in a document is replaced: it is read, or one line says what is wrong."""
+    document = packed_document()
+    place, key = document, random.choice(list(document))
+    while isinstance(place[key], (dict, list)) and place[key] and random.random() < 0.8:
+        place = place[key]
+        key = random.choice(list(place) if isinstance(place, dict) else range(len(place)))
+    place[key] = junk
+    with tempfile.TemporaryDirectory() as folder:
+        path = packed(Path(folder))
+        path.write_text(json.dumps(document))
+        try:
+            load(path)
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
 
 
 @pytest.mark.parametrize(
