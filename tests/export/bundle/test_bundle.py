@@ -30,7 +30,7 @@ LABELS = ("0 degrees", "30", "60", "90 | upright", "120", "150°")
 ORIGIN = {"kind": "measured", "device": "local-cpu", "runtime": "ai-edge-litert", "runtime_version": "2.3", "runs": 50}
 
 #: Of a classifier.
-OPTIONAL = [name for name in OPTIONAL_FILES if name != "Detector.kt"]
+OPTIONAL = [name for name in OPTIONAL_FILES if name not in ("Detector.kt", "stream.tflite")]
 
 
 def top1(logits: np.ndarray, labels: np.ndarray) -> float:
