@@ -162,6 +162,12 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--short-epochs", type=int, default=2, help="of a short training (default 2)")
     parser.add_argument("--short-images", type=int, default=4000, help="of a short training (default 4,000)")
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs; a second call goes on")
+    parser.add_argument(
+        "--slack",
+        type=float,
+        default=1.0,
+        help="on a busy machine, the measured median may be so many times the budget; predictions may not (default 1)",
+    )
 
 
 def add_equal_options(parser: argparse.ArgumentParser) -> None:

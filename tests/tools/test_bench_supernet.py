@@ -126,3 +126,22 @@ def test_references_are_made_narrower(tool: Any) -> None:
     found = widths.widest(make, lambda model: float(len(model)), limit_ms=float(max(sizes)))
     assert found == make(0.4)
     assert widths.widest(make, lambda model: 2.0, limit_ms=1.0) is None
+
+
+def test_an_interrupted_part_goes_on_counting_and_others_get_as_many_seconds(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    equal, spent = (importlib.import_module(f"supernet_bench.{name}") for name in ("equal", "spent"))
+    clock = iter([0.0, 10.0, 20.0, 25.0])
+    monkeypatch.setattr(spent, "_processor_seconds", lambda: next(clock))
+    with pytest.raises(KeyboardInterrupt), spent.Spent(tmp_path / "spent").on("search probe-1"):
+        raise KeyboardInterrupt
+    with spent.Spent(tmp_path / "spent").on("search probe-1"):
+        pass
+    book = spent.Spent(tmp_path / "spent")
+    assert book.seconds("search probe-1") == 15.0
+    assert book.seconds("search probe-4") is None
+    (tmp_path / "spent" / "search-probe-4.seconds").write_text("60.0\n")
+    options = tool._parser().parse_args(["equal", "--work", str(tmp_path), "--json", str(tmp_path / "out.json")])
+    # One trial takes 15 seconds, and so does each of three more.
+    assert equal._trials_for(options, tmp_path / "images.npz", 90.0) == 6

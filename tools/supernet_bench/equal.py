@@ -35,6 +35,8 @@ ALGORITHMS = (ONE_SHOT, "auto", "random")
 #: References as published, and with the first two strides taken out, as small images need it.
 _FIRST_STRIDES = (0, 2)
 _POINT = 0.01
+#: Share of the budget that predictions keep free.
+_MARGIN = 0.05
 #: Trials of the searches that tell what one costs.
 _PROBES = (1, 4)
 
@@ -184,13 +186,18 @@ def _recipe(
         return Recipe.parse(dump_yaml(values), "the recipe of this benchmark")
     short = {"epochs": options.short_epochs, "images": options.short_images, "batch_size": 64}
     values["device"] = device_section(options)
-    values["budget"] = {"latency_ms": options.latency_ms}
-    values["search"] = {"algorithm": algorithm, "finalists": 1, "training": short}
+    values["budget"] = {"latency_ms": options.latency_ms * options.slack}
+    values["search"] = {"algorithm": algorithm, "finalists": 1, "training": short, "latency_margin": margin(options)}
     if algorithm == ONE_SHOT:
         values["supernet"] = {"trials": trials, "max_steps": options.steps, "epochs": 10_000, "scores": options.scores}
     else:
         values["search"]["trials"] = trials
     return Recipe.parse(dump_yaml(values), "the recipe of this benchmark")
+
+
+def margin(options: argparse.Namespace) -> float:
+    """The share of a budget that predictions keep free, so that they are held against the same with any slack."""
+    return 1 - (1 - _MARGIN) / float(options.slack)
 
 
 def float_top1(folder: RunFolder) -> float:
