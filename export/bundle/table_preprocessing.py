@@ -83,7 +83,7 @@ class TablePreprocessing:
         """float32 ``(N, features)``: numbers standardised, places as one-hot. The beginning of the file does the same.
 
         >>> both = TablePreprocessing((TableColumn("age", 40, 10, 38), TableColumn("sex", values=("f", "m"))))
-        >>> both.features(np.array([[50, 2], [np.nan, 0]], np.float32)).round(1).tolist()
+        >>> both.features(np.array([[50, 2], [np.nan, 0]], np.float32)).astype(float).round(1).tolist()
         [[1.0, 0.0, 0.0, 1.0], [-0.2, 1.0, 0.0, 0.0]]
         """
         filled = self.filled(rows)

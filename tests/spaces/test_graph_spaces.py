@@ -248,7 +248,7 @@ def test_a_stage_may_stand_among_nodes():
             "    filters: [8, 24]\n",
             "share the decision 'body.filters' offer different options",
         ),
-        ("block: separable", "block: sum", "block 'sum' has no filters and stride, which a stage decides"),
+        ("block: separable", "block: sum", "block 'sum' has no filters, which a stage decides"),
         ("    depth: [1, 2]\n", "", "missing"),
     ],
 )

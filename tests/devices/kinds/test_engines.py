@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,8 @@ def test_openvino_answers_as_litert_does(tmp_path, precision):
     litert.invoke()
     detail = litert.get_output_details()[0]
     expected, found = litert.get_tensor(detail["index"]), other._request.get_output_tensor(0).data
+    if precision == "int8" and "vnni" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("without VNNI the int8 sums of OpenVINO saturate")
     if precision == "float32":
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     else:

@@ -82,6 +82,7 @@ def test_half_precision_is_float32_but_for_rounding() -> None:
     supernet = Supernet(space(IMAGE), seed=1)
     images = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype(np.float32)
     plan = supernet.plan(supernet.space.architecture(supernet.space.sample(np.random.default_rng(1), 1)[0]))
+    supernet.prepare("bfloat16")
     for dtype in ("float32", "bfloat16"):
         with tf.GradientTape() as tape:
             (answer,) = supernet.outputs(

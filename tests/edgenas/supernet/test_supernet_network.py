@@ -45,8 +45,8 @@ def traced(supernet: Supernet) -> tuple[Callable[..., Any], Callable[..., Any]]:
     )
 
 
-def check_decoded(space: SearchSpace, count: int) -> None:
-    """Random architectures, and both ends of the space."""
+def check_decoded(space: SearchSpace, count: int, relative: float = 0.0) -> None:
+    """Random architectures, and both ends of the space; differences to 1e-5, or a share of the largest output."""
     supernet = Supernet(space, seed=1)
     keep, infer = traced(supernet)
     rng = np.random.default_rng(5)
@@ -71,7 +71,8 @@ def check_decoded(space: SearchSpace, count: int) -> None:
                 layers_with_weights[name].set_weights(arrays)
             expected = model(images, training=False).numpy()
             telling.append(bool(np.abs(expected).max() > 1e-3))  # not where nothing leads to the output
-            assert np.abs(found - expected).max() <= TOLERANCE, str(architecture)
+            allowed = max(TOLERANCE, relative * np.abs(expected).max())
+            assert np.abs(found - expected).max() <= allowed, str(architecture)
     assert sum(telling) > len(telling) / 2, "the outputs tell nothing"
 
 
@@ -130,17 +131,18 @@ def test_without_kernels_for_trained_group_convolutions(space: SearchSpace, monk
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["keyword_spotting", "keyword_spotting_recurrent"])
 def test_decoded_networks_of_sounds_compute_the_same(name: str) -> None:
     check_decoded(SearchSpace.load(name, input_shape=(13, 6, 1), classes=3), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["tiny_edge", "mobilenet_v2", "mobilenet_edgetpu_v2", "nas_bench_201", "mobilenet_v4", "coatnet_tiny"]
 )
 def test_decoded_networks_of_the_catalog(name: str) -> None:
-    check_decoded(SearchSpace.load(name, input_shape=(32, 32, 3), classes=10), 6)
+    # Many layers sum in another order, and the outputs are large.
+    check_decoded(SearchSpace.load(name, input_shape=(32, 32, 3), classes=10), 6, relative=1e-4)
 
 
 def test_one_graph_for_all_architectures(space: SearchSpace) -> None:
