@@ -209,6 +209,8 @@ class ReportData:
     """Name of the task's primary metric, such as ``top1``."""
     example: str = "image"
     """What an example of the task is called."""
+    errors: frozenset[str] = frozenset()
+    """The task's metrics of which less is better."""
     dataset: str = ""
     budget_ms: float | None = None
     """What the median of the shipped model must not exceed."""

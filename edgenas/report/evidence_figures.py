@@ -128,8 +128,11 @@ def accuracy_figure(data: ReportData) -> go.Figure | None:
 
 def training_figure(data: ReportData) -> go.Figure | None:
     """Accuracy and loss per epoch of the final training; None without a history."""
-    losses = {name: values for name, values in data.training_history.items() if values and "loss" in name}
-    shares = {name: values for name, values in data.training_history.items() if values and "loss" not in name}
+    curves = {name: values for name, values in data.training_history.items() if values}
+    losses = {name: values for name, values in curves.items() if _is_loss(name, data.errors)}
+    # Errors in a unit of their own have no place on an axis of shares.
+    others = {name for name in curves if name.partition(" ")[2] in data.errors} | set(losses)
+    shares = {name: values for name, values in curves.items() if name not in others}
     if not shares and not losses:
         return None
     figure = empty_figure(360, "epoch", "")
@@ -160,6 +163,11 @@ def training_figure(data: ReportData) -> go.Figure | None:
         if not shares:
             figure.update_yaxes(title_text="loss")
     return figure
+
+
+def _is_loss(name: str, errors: frozenset[str]) -> bool:
+    before, _, metric = name.partition(" ")
+    return before == "training" or metric == "loss" or (metric in errors and metric.endswith("loss"))
 
 
 def _curve_title(name: str) -> str:

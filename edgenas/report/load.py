@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgenas.report.answers import read_answers
 from edgenas.report.budgets import read_budgets
@@ -120,6 +120,16 @@ class _Reader:
 
     # Parts, in the order in which a run makes them -----------------------------------------------------------------
 
+    def _of_task(self, recipe: Recipe) -> dict[str, Any]:
+        """How the task speaks; one that is not here tells nothing."""
+        from edgenas.study.evaluation import load_task
+
+        try:
+            task = load_task(recipe)
+        except EdgeNASError:
+            return {"example": "example"}
+        return {"example": task.example, "errors": task.smaller_is_better}
+
     def _recipe(self, data: ReportData) -> ReportData:
         self.recipe = self._try("recipe.yaml", self.folder.read_recipe)
         if self.recipe is None:
@@ -130,6 +140,7 @@ class _Reader:
             recipe_text=self.folder.recipe_path.read_text(encoding="utf-8"),
             settings=settings_rows(self.recipe),
             space=str(self.recipe.space.spec),
+            **self._of_task(self.recipe),
             dataset=self.recipe.data.spec,
             device=self.device.name,
             budget_ms=self.device.limits.get("latency_ms"),

@@ -22,8 +22,6 @@ class ClassLabelTask(Task):
     """Targets are labels ``(N,)`` from 0 to classes - 1; the output is logits ``(N, classes)``."""
 
     output_hint: ClassVar[str] = "set the classes of the space to those of the data"
-    #: What an example is called in messages.
-    example: ClassVar[str] = "example"
 
     def check_examples(self, examples: Examples, network: Network, preprocessing: Any) -> None:
         super().check_examples(examples, network, preprocessing)

@@ -27,7 +27,6 @@ class Classification(ClassLabelTask, ImageTask):
 
     metric: ClassVar[str] = "top1"
     all_augmentations: ClassVar[bool] = True
-    example: ClassVar[str] = "image"
 
     def load(self, request: DataRequest) -> Dataset:
         return load_dataset(

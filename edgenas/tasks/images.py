@@ -17,6 +17,7 @@ from edgenas.tasks.task import Task
 class ImageTask(Task):
     """Base of tasks whose only input is ``image``, uint8 NHWC before the normalisation."""
 
+    example: ClassVar[str] = "image"
     input_hint: ClassVar[str] = "set image_size and channels of the data, or the space's input_shape"
 
     def fit(self, examples: Examples) -> Preprocessing:

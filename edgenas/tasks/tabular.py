@@ -53,6 +53,7 @@ class TabularTask(Task):
     most_values: int = 64
     inside: Any = AUTO
 
+    example: ClassVar[str] = "row"
     is_regression: ClassVar[bool] = False
     input_hint: ClassVar[str] = "set the inputs of the space to one vector, such as the space mlp takes"
 

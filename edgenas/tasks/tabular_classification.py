@@ -32,7 +32,6 @@ class TabularClassification(ClassLabelTask, TabularTask):
     metric: str = "top1"  # type: ignore[misc]
 
     smaller_is_better: ClassVar[frozenset[str]] = frozenset({"log_loss"})
-    example: ClassVar[str] = "row"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,6 +43,8 @@ class Task(ABC):
     metric: ClassVar[str] = ""
     #: Those of :meth:`metrics` of which less is better: errors of at least 0, in any unit. Never the primary one.
     smaller_is_better: ClassVar[frozenset[str]] = frozenset()
+    #: What one of its examples is called in messages and reports.
+    example: ClassVar[str] = "example"
     #: Whether ``export.finalize`` says how its networks end.
     is_finalized: ClassVar[bool] = False
     #: Whether its augmentation knows RandAugment, mixup, cutmix and smaller images.

@@ -121,6 +121,8 @@ def test_a_search_for_a_microcontroller_leaves_the_ends_outside(tmp_path: Path) 
     assert metrics["metrics"]["tflite"]["log_loss"] > 0
     assert {operator.name for operator in read_operators((bundle / "model.tflite").read_bytes())} == {"FULLY_CONNECTED"}
     assert "Which class is taken for which" in report
+    assert "test rows" in report
+    assert "test images" not in report
     row, *_ = json.loads(answered(bundle, tmp_path / "rows.csv", "--json").stdout)
     assert row["label"] in ("yes", "no")
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
