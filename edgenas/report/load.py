@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -308,43 +308,35 @@ class _Reader:
 
     def _mistakes(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial found on the test examples."""
-        if data.shipped is None or data.best_trial is None:
-            return data
-        path = mistakes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
-        if not path.is_file():
-            return data
-        checksums = data.shipped.checksums
-        return dataclasses.replace(data, mistakes=self._try(path.name, lambda: read_mistakes(path, checksums)))
+        found = self._of_export(data, mistakes_path, read_mistakes)
+        return data if found is None else dataclasses.replace(data, mistakes=found)
 
     def _answers(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial answered to the test rows."""
-        if data.shipped is None or data.best_trial is None:
-            return data
-        path = answers_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
-        if not path.is_file():
-            return data
-        checksums = data.shipped.checksums
-        return dataclasses.replace(data, answers=self._try(path.name, lambda: read_answers(path, checksums)))
+        found = self._of_export(data, answers_path, read_answers)
+        return data if found is None else dataclasses.replace(data, answers=found)
 
     def _masks(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial saw in the test pictures."""
-        if data.shipped is None or data.best_trial is None:
-            return data
-        path = masks_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
-        if not path.is_file():
-            return data
-        checksums = data.shipped.checksums
-        return dataclasses.replace(data, masks=self._try(path.name, lambda: read_masks(path, checksums)))
+        found = self._of_export(data, masks_path, read_masks)
+        return data if found is None else dataclasses.replace(data, masks=found)
 
     def _boxes(self, data: ReportData) -> ReportData:
         """What the export of the shipped trial found in the test pictures."""
+        found = self._of_export(data, boxes_path, read_boxes)
+        return data if found is None else dataclasses.replace(data, boxes=found)
+
+    def _of_export(
+        self, data: ReportData, place: Callable[[Path, str], Path], read: Callable[[Path, Mapping[str, str]], Value]
+    ) -> Value | None:
+        """What the export of the shipped trial left in a file of its own; None without one, or with a broken one."""
         if data.shipped is None or data.best_trial is None:
-            return data
-        path = boxes_path(self.folder.trial_path(data.best_trial), data.shipped.quantization)
+            return None
+        path = place(self.folder.trial_path(data.best_trial), data.shipped.quantization)
         if not path.is_file():
-            return data
+            return None
         checksums = data.shipped.checksums
-        return dataclasses.replace(data, boxes=self._try(path.name, lambda: read_boxes(path, checksums)))
+        return self._try(path.name, lambda: read(path, checksums))
 
     def _files(self, data: ReportData) -> ReportData:
         shipped = data.best_trial if data.shipped is not None else None
