@@ -18,7 +18,7 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("store", ["postgres", "grpc"])
+@pytest.mark.parametrize("store", ["postgres", pytest.param("grpc", marks=pytest.mark.slow)])
 def test_nothing_is_lost_under_fire(store: str, tmp_path: Path) -> None:
     from studies.chaos import chaos
     from studies.postgres import postgres_programs

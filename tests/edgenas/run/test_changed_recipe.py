@@ -139,7 +139,18 @@ def test_more_trials_go_on_from_those_that_are_there(make_recipe: Make, table_pa
     assert len(trials(folder)) == 9, "fewer trials delete none"
 
 
-@pytest.mark.parametrize("algorithm", [name for name in algorithm_names() if name not in ("gp", "hypervolume")])
+#: Those that keep most of their state in what they have seen; the others are slow tests.
+FEW = ("auto", "layernas", "reinforce")
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        pytest.param(name, marks=[] if name in FEW else pytest.mark.slow)
+        for name in algorithm_names()
+        if name not in ("gp", "hypervolume")
+    ],
+)
 def test_every_algorithm_goes_on_with_more_trials(make_recipe: Make, table_path: Path, algorithm: str):
     go(recipe_of(make_recipe, table_path, f"trials: 5, algorithm: {algorithm}"), resume=False)
     folder = go(recipe_of(make_recipe, table_path, f"trials: 12, algorithm: {algorithm}"))
@@ -202,7 +213,8 @@ def test_the_recipe_in_the_run_folder_can_be_edited(make_recipe: Make, table_pat
     folder = go(recipe_of(make_recipe, table_path), resume=False)
     text = folder.recipe_path.read_text()
     folder.recipe_path.write_text("# mine\n" + text.replace("trials: 6", "trials: 8"))
-    run_folder = RunFolder(run(folder.read_recipe(), resume=True, quiet=True, ship=False, output=folder.path).run)
+    options: dict[str, Any] = {"evaluator": ByNumber(), "quiet": True, "ship": False}
+    run_folder = RunFolder(run(folder.read_recipe(), resume=True, output=folder.path, **options).run)
     assert run_folder.read(SearchRecord).trials == 6 or len(trials(folder)) == 8
     assert folder.recipe_path.read_text().startswith("# mine\n")
     folder.recipe_path.write_text(text.replace("seed: 1", "seed: 2"))

@@ -87,6 +87,7 @@ def test_every_point_of_the_front_gets_a_bundle_once(searched: RunFolder, tmp_pa
     assert new.count("exported") == 1, "only the damaged one is made again"
 
 
+@pytest.mark.slow
 def test_another_quantization_leaves_the_bundle_and_says_what_it_lacks(
     searched: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

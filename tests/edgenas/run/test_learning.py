@@ -53,6 +53,7 @@ class Interrupted(InProcess):
         super().run(some(), on_outcome)
 
 
+@pytest.mark.slow
 def test_a_search_with_transfer_resumes_to_the_same_and_keeps_few_weights(
     make_recipe: Make, table_path: Path, tmp_path: Path
 ) -> None:

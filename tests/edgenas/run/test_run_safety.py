@@ -525,6 +525,7 @@ def test_a_damaged_table_of_a_run_is_made_again_when_it_is_deleted(make_recipe: 
 # Exporting a trial -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_trial_that_the_user_chooses_has_a_bundle_of_its_own(
     make_recipe: Make, table_path: Path, tmp_path: Path
 ) -> None:

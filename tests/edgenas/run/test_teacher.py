@@ -92,6 +92,7 @@ def test_the_long_training_learns_from_a_file(make_recipe: Make, tmp_path: Path,
     assert (labels.weight(1.0), distance.weight(1.0), distance.weight(0.5)) == (0.75, 0.25, 0.125)
 
 
+@pytest.mark.slow
 def test_candidates_learn_from_the_best_trial_so_far(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
     text = """
     search: {trials: 3, algorithm: random, training: {epochs: 1, images: 64, batch_size: 32}}

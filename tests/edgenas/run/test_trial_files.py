@@ -23,10 +23,12 @@ Make = Callable[..., Recipe]
 
 
 class Leaving:
-    """Larger networks are better; each leaves a file. ``wait``: until another has ended one."""
+    """Larger networks are better; each leaves a file. ``wait``: until another is at one, which ``told`` tells."""
 
-    def __init__(self, wait: threading.Event | None = None, megabytes: float = 0.0) -> None:
-        self.wait, self.megabytes = wait, megabytes
+    def __init__(
+        self, wait: threading.Event | None = None, told: threading.Event | None = None, megabytes: float = 0.0
+    ) -> None:
+        self.wait, self.told, self.megabytes = wait, told, megabytes
 
     def __call__(self) -> Evaluator:
         return self.evaluate
@@ -34,6 +36,8 @@ class Leaving:
     def evaluate(self, candidate: Candidate) -> float:
         if self.wait is not None:
             self.wait.wait(60)
+        if self.told is not None:
+            self.told.set()
         folder = Path(candidate.folder)
         (folder / "deep").mkdir(parents=True, exist_ok=True)
         (folder / "deep" / "weights").write_bytes(candidate.architecture.encode() + bytes(int(self.megabytes * 1e6)))
@@ -87,9 +91,8 @@ def test_a_workers_files_arrive_through_the_store(make_recipe: Make, table_path:
         recipe = make_recipe(extra, table=table_path).with_study(url)
 
         def help_out() -> None:
-            options: dict[str, Any] = {"evaluator": Leaving(), "scheduler": InProcess, "quiet": True}
+            options: dict[str, Any] = {"evaluator": Leaving(told=helped), "scheduler": InProcess, "quiet": True}
             assert work(url, name="helper", folder=tmp_path / "helper", wait_seconds=60, **options).trials >= 1
-            helped.set()
 
         helper = threading.Thread(target=help_out)
         helper.start()

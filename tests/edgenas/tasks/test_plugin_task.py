@@ -159,6 +159,7 @@ def _write_table(folder: Path) -> None:
     ).save(folder / "table.csv")
 
 
+@pytest.mark.slow
 def test_from_recipe_to_report_by_plugin_alone(recipe: Recipe, tmp_path: Path) -> None:
     from edgenas.export.bundle.bundle import read_metrics, verify_bundle
 
