@@ -22,6 +22,10 @@ Floats = npt.NDArray[np.float64]
 #: one network. Nearer ones come when there are no others.
 APART = 1 / 12
 _LEAST_APART = 2
+#: The last trial is one that takes at most this share of the budgets that are measured, when all before take more: on a
+#: device that is busy at the end of a search, those at the budget cannot be shipped.
+SPARE = 0.85
+_MEASURED = ("latency_ms", "energy_mj")
 
 
 class BestScored(Algorithm):
@@ -50,6 +54,7 @@ class BestScored(Algorithm):
         self._counts = np.array(option_counts(problem.space))
         self._matrix = np.concatenate([features.matrix(rows), rewards[:, None]], axis=1)
         self._place = {tuple(row.tolist()): number for number, row in enumerate(rows)}
+        self._used = _used(problem, rows)
 
     def propose(self, rng: np.random.Generator) -> Population | None:
         seen = self.seen
@@ -61,6 +66,9 @@ class BestScored(Algorithm):
             rows = random_feasible(self.problem, rng, seen)
             return rows[0] if len(rows) else None
         expected = np.where(fresh, self.expected(), -np.inf)
+        spare = fresh & (self._used <= SPARE)
+        if self._lacks_spare() and spare.any():
+            return self._rows[int(np.argmax(np.where(spare, expected, -np.inf)))]
         far = fresh & self._far()
         return self._rows[int(np.argmax(np.where(far, expected, -np.inf) if far.any() else expected))]
 
@@ -73,6 +81,12 @@ class BestScored(Algorithm):
         differences = np.array([reward for _, reward in known]) - self._rewards[places]
         return self._rewards + fit_ridge(self._matrix[places], differences).predict(self._matrix)
 
+    def _lacks_spare(self) -> bool:
+        """Whether only one trial is left, and all before are near their budget."""
+        if not 1 < self.problem.trials == len(self.history) + 1:
+            return False
+        return bool((_used(self.problem, self.history.population) > SPARE).all())
+
     def _far(self) -> npt.NDArray[np.bool_]:
         """(N,) which networks are unlike all that were suggested."""
         if not len(self.history):
@@ -81,3 +95,12 @@ class BestScored(Algorithm):
         own, taken = (marked_options(space, counts, rows) for rows in (self._rows, self.history.population))
         different = (own[:, None, :] != taken[None, :, :]).sum(axis=2)
         return np.asarray((different >= max(_LEAST_APART, APART * len(counts))).all(axis=1))
+
+
+def _used(problem: Problem, rows: Population) -> Floats:
+    """(N,) the largest share that networks take of the budgets that are measured."""
+    names = [name for name in problem.limits if name.partition("@")[0] in _MEASURED]
+    if not names or not len(rows):
+        return np.zeros(len(rows))
+    costs = problem.costs(rows)
+    return np.asarray(np.max([np.asarray(costs[name]) / problem.limits[name] for name in names], axis=0))

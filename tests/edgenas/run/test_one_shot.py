@@ -356,6 +356,39 @@ def test_scores_are_corrected_by_trainings() -> None:
     assert last[0] == 0, "the trainings told otherwise"
 
 
+def test_the_last_trial_keeps_room_in_the_budget_where_all_others_are_at_it() -> None:
+    from edgenas.search import Observation
+    from edgenas.search.problem import Problem
+    from edgenas.supernet.best_scored import SPARE, BestScored
+
+    class Features:
+        def matrix(self, rows: np.ndarray) -> np.ndarray:
+            return rows.astype(float)
+
+    class Space:
+        option_counts = (2,) * 10
+        size = 2**10
+
+        def active(self, rows: np.ndarray) -> np.ndarray:
+            return np.ones(rows.shape, bool)
+
+    def latency(rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {"latency_ms": 0.1 * rows.sum(axis=1), "params": 0.1 * rows.sum(axis=1)}
+
+    def last_of(limits: dict[str, float]) -> float:
+        rows = np.unique(np.random.default_rng(0).integers(0, 2, (300, 10)), axis=0).astype(np.int16)
+        problem = Problem(Space(), 4, costs=latency, limits=limits)  # type: ignore[arg-type]
+        algorithm = BestScored(problem, 0, Features(), rows, 0.1 * rows.sum(axis=1), rows[:0])  # type: ignore[arg-type]
+        for number in range(4):
+            (last,) = algorithm.suggest(1)
+            algorithm.update([Observation(number, last, "complete", 0.1 * sum(last))])
+        return float(latency(np.array([last]))["latency_ms"][0])
+
+    assert SPARE - 0.12 < last_of({"latency_ms": 0.9}) / 0.9 <= SPARE
+    assert last_of({"latency_ms": 2.0}) == last_of({}), "there is room as it is"
+    assert last_of({"params": 0.9}) == last_of({}), "nothing is measured at the end"
+
+
 def test_short_trainings_begin_with_the_weights_of_the_supernet(one_shot: Path) -> None:
     context = context_of(one_shot)
     values = context.recipe.model_dump(mode="json")
