@@ -191,14 +191,16 @@ class LatencyTable:
 
     # Files ---------------------------------------------------------------------------------------------------------
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: str | Path) -> Path:
         """Writes the file whole or not at all. Raises WorkError when the disk does not take it."""
+        path = Path(path)
         write_atomically(path, self.to_text())
         return path
 
     @classmethod
-    def load(cls, path: Path, *, device: str | None = None, precision: str | None = None) -> LatencyTable:
+    def load(cls, path: str | Path, *, device: str | None = None, precision: str | None = None) -> LatencyTable:
         """Reads a table, and refuses one of another device or precision than asked for. Raises InputError."""
+        path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
