@@ -36,7 +36,7 @@ _REFERENCE = "float32"
 class TrainedTrial:
     """A trial of a run with its final training: network, float model, data and preprocessing."""
 
-    def __init__(self, folder: Path, trial: int | None, data_dir: Path | None) -> None:
+    def __init__(self, folder: Path, trial: int | None = None, data_dir: Path | None = None) -> None:
         run = RunFolder(folder)
         recipe = run.read_recipe()
         if data_dir is not None:
