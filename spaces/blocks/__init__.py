@@ -28,6 +28,7 @@ from edgenas.spaces.blocks.segmentation import AsppLite, BifpnNode, PixelClassif
 from edgenas.spaces.blocks.sound import BandConv, BroadcastedResidual, DepthwiseSeparable, Features, SoundConv
 from edgenas.spaces.blocks.tables import Columns, DenseHead, DenseLayer, Unit
 from edgenas.spaces.blocks.universal_bottleneck import UniversalInvertedBottleneck
+from edgenas.spaces.blocks.whole_network import WholeNetwork, register_network
 
 __all__ = [
     "AsppLite",
@@ -73,5 +74,7 @@ __all__ = [
     "Unit",
     "UniversalInvertedBottleneck",
     "WeightedFusion",
+    "WholeNetwork",
     "Zeros",
+    "register_network",
 ]
