@@ -37,8 +37,8 @@ def register_network(name: str, network: Network | str | Path) -> None:
     found = resolve_architecture(str(network)).network if isinstance(network, str | Path) else network
     if len(found.inputs) != 1 or len(found.outputs) != 1:
         raise InputError(
-            f"network {name!r} has {len(found.inputs)} inputs and {len(found.outputs)} outputs: as a block it needs one "
-            "of each"
+            f"network {name!r} has {len(found.inputs)} inputs and {len(found.outputs)} outputs: as a block it needs "
+            "one of each"
         )
     if name in reference_names() or _REGISTERED.get(name, found) != found:
         raise InputError(f"network {name!r} is already known: call it something else")
