@@ -7,6 +7,7 @@ comes before and after it has no weights that are trained, so it is written dire
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from edgenas.export.tflite.model_writer import Constants
 from edgenas.export.tflite.reader import TfliteTensor, model_io
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
-from edgenas.spaces.network import Network, Node
+from edgenas.spaces.network import Network, Node, op_name
 from edgenas.spaces.tensor import TensorSpec
 
 _PRECISIONS = {"INT8": "int8", "FLOAT32": "float32"}
@@ -75,12 +76,7 @@ def _graph(network: Network, nodes: list[Node], spec: TensorSpec, source: str) -
     builder = GraphBuilder(spec, input_names=(source,))
     (end,) = builder.inputs
     for node in nodes:
-        lowered = network.blocks_lowered[node.name]
-        names = {lowered.inputs[0][0]: end}
-        for op_node in lowered.nodes:
-            sources = (names[name] for name in op_node.inputs)
-            names[op_node.name] = builder.add(f"{node.name}.{op_node.name}", op_node.op, *sources)
-        end = names[lowered.outputs[0]]
+        end = builder.include(network.blocks_lowered[node.name], (end,), partial(op_name, node.name))
     return builder.build(end)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -97,6 +97,32 @@ class GraphBuilder:
         self._shapes[name] = op.output_of(specs)
         self._nodes.append(OpNode(name, op, inputs, weights))
         return name
+
+    def include(
+        self,
+        graph: OpGraph,
+        sources: Iterable[str],
+        named: Callable[[str], str],
+        owned: Callable[[str], str] | None = None,
+    ) -> str:
+        """Appends the nodes of a graph with one output, and returns the name of that.
+
+        Args:
+            graph: whose nodes.
+            sources: what stands here for each of its inputs.
+            named: the name here of one of its nodes.
+            owned: the name of the node here whose parameters one of its nodes uses; None: they are its own.
+        """
+        inside = {name: source for (name, _), source in zip(graph.inputs, sources, strict=True)}
+        for node in graph.nodes:
+            owner: str | None = None
+            if node.weights is not None:
+                owner = (owned or named)(node.weights)
+            elif owned is not None:
+                owner = owned(node.name)
+            inputs = (inside[source] for source in node.inputs)
+            inside[node.name] = self.add(named(node.name), node.op, *inputs, weights=owner)
+        return inside[graph.outputs[0]]
 
     def _check_owner(self, name: str, op: Op, inputs: tuple[str, ...], owner: str) -> None:
         node = next((node for node in self._nodes if node.name == owner), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from edgenas.spaces.block import Block, block_from_dict
@@ -14,7 +14,13 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
 from edgenas.spaces.tensor import Shape, TensorSpec
 
-_SEPARATOR = "."
+#: What stands between node and op in the names of a network's graph.
+SEPARATOR = "."
+
+
+def op_name(node: str, op: str) -> str:
+    """The name of a node's op in the graph of a network."""
+    return f"{node}{SEPARATOR}{op}"
 
 
 @dataclass(frozen=True)
@@ -97,19 +103,12 @@ class Network:
         builder = GraphBuilder(*(shape for _, shape in self.inputs), input_names=tuple(name for name, _ in self.inputs))
         ends = {name: name for name, _ in self.inputs}
         for node in self.nodes:
-            lowered = self.blocks_lowered[node.name]
-            inner = {name: ends[source] for (name, _), source in zip(lowered.inputs, node.inputs, strict=True)}
-            for op_node in lowered.nodes:
-                owner = None if node.weights is None else f"{node.weights}{_SEPARATOR}{op_node.name}"
-                if op_node.weights is not None:
-                    owner = f"{node.weights or node.name}{_SEPARATOR}{op_node.weights}"
-                inner[op_node.name] = builder.add(
-                    f"{node.name}{_SEPARATOR}{op_node.name}",
-                    op_node.op,
-                    *(inner[source] for source in op_node.inputs),
-                    weights=owner,
-                )
-            ends[node.name] = inner[lowered.outputs[0]]
+            ends[node.name] = builder.include(
+                self.blocks_lowered[node.name],
+                (ends[source] for source in node.inputs),
+                partial(op_name, node.name),
+                None if node.weights is None else partial(op_name, node.weights),
+            )
         return builder.build(*(ends[name] for name in self.outputs))
 
     @cached_property

@@ -6,20 +6,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from edgenas.spaces.block import Block, register_block
 from edgenas.spaces.blocks.pieces import check_whole
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
+from edgenas.spaces.network import SEPARATOR, Network
 from edgenas.spaces.ops import Shape
 
-if TYPE_CHECKING:
-    from edgenas.spaces.network import Network
-
 _REGISTERED: dict[str, Network] = {}
-#: What :attr:`Network.graph` puts between node and op, and what stands there in this block's graph.
-_SEPARATOR, _WITHIN = ".", "__"
+#: What stands between node and op in this block's graph, where the network's own has a dot.
+_WITHIN = "__"
 
 
 def register_network(name: str, network: Network | str | Path) -> None:
@@ -65,18 +63,9 @@ class WholeNetwork(Block):
 
     def lower(self, *input_shapes: Shape) -> OpGraph:
         (shape,) = input_shapes
-        graph = self._network(shape).graph
         builder = GraphBuilder(shape)
-        inside = {name: builder.inputs[0] for name, _ in graph.inputs}
-        for node in graph.nodes:
-            inside[node.name] = builder.add(
-                node.name.replace(_SEPARATOR, _WITHIN),
-                node.op,
-                *(inside[source] for source in node.inputs),
-                weights=None if node.weights is None else inside[node.weights],
-            )
-        (end,) = graph.outputs
-        return builder.build(inside[end])
+        graph = self._network(shape).graph
+        return builder.build(builder.include(graph, builder.inputs, lambda name: name.replace(SEPARATOR, _WITHIN)))
 
     def describe(self, *, cost_only: bool = False) -> str:
         """With what tells networks of one name apart, so that no table takes one for another."""
