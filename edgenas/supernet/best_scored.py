@@ -13,6 +13,7 @@ from edgenas.search.algorithm import Algorithm
 from edgenas.search.models.encoding import marked_options, option_counts
 from edgenas.search.problem import Population, Problem
 from edgenas.search.sampling import random_feasible
+from edgenas.study.cost_names import split_name
 from edgenas.supernet.features import NetworkFeatures
 from edgenas.supernet.ridge import fit_ridge
 
@@ -99,7 +100,7 @@ class BestScored(Algorithm):
 
 def _used(problem: Problem, rows: Population) -> Floats:
     """(N,) the largest share that networks take of the budgets that are measured."""
-    names = [name for name in problem.limits if name.partition("@")[0] in _MEASURED]
+    names = [name for name in problem.limits if split_name(name)[0] in _MEASURED]
     if not names or not len(rows):
         return np.zeros(len(rows))
     costs = problem.costs(rows)

@@ -321,28 +321,34 @@ def test_the_disk_is_asked_for_the_supernet_too(
     assert asked[0] - asked[1] == 32 * parameters
 
 
+class Features:
+    """What a network is made of: its choices."""
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        return rows.astype(float)
+
+
+class Space:
+    """Decisions between two options each."""
+
+    def __init__(self, decisions: int) -> None:
+        self.option_counts = (2,) * decisions
+        self.size = 2**decisions
+
+    def active(self, rows: np.ndarray) -> np.ndarray:
+        return np.ones(rows.shape, bool)
+
+
 def test_scores_are_corrected_by_trainings() -> None:
     from edgenas.search import Observation
-    from edgenas.supernet.best_scored import BestScored
-
-    class Features:
-        def matrix(self, rows: np.ndarray) -> np.ndarray:
-            return rows.astype(float)
-
-    class Space:
-        option_counts = (2,) * 12
-        size = 2**12
-
-        def active(self, rows: np.ndarray) -> np.ndarray:
-            return np.ones(rows.shape, bool)
-
     from edgenas.search.problem import Problem
+    from edgenas.supernet.best_scored import BestScored
 
     rng = np.random.default_rng(0)
     rows = np.unique(rng.integers(0, 2, (200, 12)), axis=0).astype(np.int16)
     # With shared weights, networks with the first option seem better than they are.
     rewards = 0.5 + 0.1 * rows[:, 0] + 0.02 * rows[:, 1]
-    problem = Problem(Space(), 20)  # type: ignore[arg-type]
+    problem = Problem(Space(12), 20)  # type: ignore[arg-type]
     algorithm = BestScored(problem, 0, Features(), rows, rewards, rows[:6])  # type: ignore[arg-type]
     assert algorithm.suggest(6) == [tuple(row.tolist()) for row in rows[:6]]
     first = algorithm.suggest(1)[0]
@@ -361,23 +367,12 @@ def test_the_last_trial_keeps_room_in_the_budget_where_all_others_are_at_it() ->
     from edgenas.search.problem import Problem
     from edgenas.supernet.best_scored import SPARE, BestScored
 
-    class Features:
-        def matrix(self, rows: np.ndarray) -> np.ndarray:
-            return rows.astype(float)
-
-    class Space:
-        option_counts = (2,) * 10
-        size = 2**10
-
-        def active(self, rows: np.ndarray) -> np.ndarray:
-            return np.ones(rows.shape, bool)
-
     def latency(rows: np.ndarray) -> dict[str, np.ndarray]:
         return {"latency_ms": 0.1 * rows.sum(axis=1), "params": 0.1 * rows.sum(axis=1)}
 
     def last_of(limits: dict[str, float]) -> float:
         rows = np.unique(np.random.default_rng(0).integers(0, 2, (300, 10)), axis=0).astype(np.int16)
-        problem = Problem(Space(), 4, costs=latency, limits=limits)  # type: ignore[arg-type]
+        problem = Problem(Space(10), 4, costs=latency, limits=limits)  # type: ignore[arg-type]
         algorithm = BestScored(problem, 0, Features(), rows, 0.1 * rows.sum(axis=1), rows[:0])  # type: ignore[arg-type]
         for number in range(4):
             (last,) = algorithm.suggest(1)
