@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trials", type=int, help="of a search (default 40, with --quick 12 or 8)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a smaller version of the same")
+    parser.add_argument("--short-epochs", type=int, help="of trials (default 3, with --quick or of ensemble 1)")
+    parser.add_argument("--short-images", type=int, help="that they see (default 4,000, with --quick 600)")
+    parser.add_argument("--finals", type=int, help="long trainings that transfer compares (default 20, with --quick 8)")
     parser.add_argument("--transfer", default="best", help="search.transfer where it is on (default best)")
     parser.add_argument("--device", default="local-cpu", help="of ensemble (default local-cpu)")
     parser.add_argument("--latency-ms", type=float, default=0.1, help="budget of ensemble (default 0.1)")
@@ -88,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cost", metavar="COL", default="macs")
     parser.add_argument("--budget-fraction", type=float, default=0.5, help="of shape (default 0.5)")
     parser.add_argument("--table-seeds", type=int, default=20, help="searches of shape (default 20)")
-    parser.add_argument("--work", help="folder for runs; by default a temporary one")
+    parser.add_argument("--work", help="folder for runs and finished seeds; by default a temporary one")
     parser.add_argument("--json", metavar="OUT", help="where the figures go")
     return parser
 

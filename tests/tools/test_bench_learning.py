@@ -50,3 +50,25 @@ def test_rank_correlation_and_claims(tool) -> None:
     assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
     assert claim("a", None, 0.0)["met"] is False
     assert claim("a", 0.4, 0.5)["met"] is True
+
+
+def test_a_finished_seed_is_not_done_again_unless_asked_otherwise(tool, tmp_path: Path) -> None:
+    from learning_bench.ground import Ground
+
+    options = tool._parser().parse_args(["progressive", "--seeds", "2", "--epochs", "3"])
+    done: list[int] = []
+
+    def one_seed(seed: int) -> dict[str, int]:
+        done.append(seed)
+        return {"seed": seed, "count": len(done)}
+
+    def seeds() -> list[dict[str, int]]:
+        return Ground(None, tmp_path, tmp_path, tmp_path, 3, options).seeds(one_seed)
+
+    first = seeds()
+    assert first == seeds() == [{"seed": 0, "count": 1}, {"seed": 1, "count": 2}]
+    options.seeds = 3
+    assert seeds()[:2] == first
+    assert done == [0, 1, 2]
+    options.epochs = 4
+    assert [one["count"] for one in seeds()] == [4, 5, 6]

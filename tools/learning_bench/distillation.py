@@ -18,7 +18,7 @@ _SHARE = 0.5
 
 def run_distillation(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ground = make_ground(options, folder)
-    found = [_one_seed(ground, seed) for seed in range(options.seeds)]
+    found = ground.seeds(lambda seed: _one_seed(ground, seed))
     figures = {
         name: spread([one[name]["top1"] - one["labels, equal time"]["top1"] for one in found])
         for name in ("fixed", "ramp")

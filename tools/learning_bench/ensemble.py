@@ -18,7 +18,7 @@ from learning_bench.ground import Ground, claim, make_ground, spread
 def run_ensemble(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ground = make_ground(options, folder)
     methods = [name for name in options.methods.split(",") if name] or list(METHODS)
-    found = [_one_seed(ground, methods, seed) for seed in range(options.seeds)]
+    found = ground.seeds(lambda seed: _one_seed(ground, methods, seed))
     figures, claims = {}, []
     for method in methods:
         gains = [one[method]["top1"] - one["single"]["top1"] for one in found if "top1" in one[method]]
@@ -37,10 +37,9 @@ def run_ensemble(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _one_seed(ground: Ground, methods: list[str], seed: int) -> dict[str, Any]:
     options = ground.options
     trials = options.trials or (8 if options.quick else 40)
-    images = 600 if options.quick else 4000
     text = (
         f"device: {{name: {options.device}}}\nbudget: {{latency_ms: {options.latency_ms}}}\n"
-        f"search:\n  trials: {trials}\n  finalists: 1\n  training: {{epochs: 1, images: {images}, batch_size: 64}}\n"
+        f"search:\n  trials: {trials}\n  finalists: 1\n  {ground.short_training(epochs=1)}\n"
         f"training: {{epochs: {ground.epochs}, batch_size: 64}}\nexport: {{accuracy_drop: 1}}\n"
     )
     recipe = ground.recipe(f"ensemble-{seed}", seed, text)

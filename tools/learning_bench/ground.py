@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from image_sets import load_set
 
 from edgenas.data.dataset import Dataset, Split
 from edgenas.data.loading import load_dataset
+from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
@@ -93,6 +95,26 @@ class Ground:
         seconds = time.process_time() - start
         metrics = evaluate(done.model, self.data.test, task=task, preprocessing=preprocessing)
         return Trained(metrics["top1"], seconds, done.steps, done.model)
+
+    def seeds(self, one_seed: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+        """What each seed found. A finished one is kept in the folder, and not done again with the same settings."""
+        without = ("seeds", "work", "json")
+        settings = {name: str(value) for name, value in vars(self.options).items() if name not in without}
+        found = []
+        for seed in range(self.options.seeds):
+            path = self.folder / f"{self.options.part}-{seed}.json"
+            kept = json.loads(path.read_text()) if path.is_file() else {}
+            if kept.get("settings") != settings:
+                kept = {"settings": settings, "found": one_seed(seed)}
+                write_atomically(path, json.dumps(kept, indent=1, default=float) + "\n")
+            found.append(kept["found"])
+        return found
+
+    def short_training(self, epochs: int) -> str:
+        """The trainings of a search's trials in a recipe, for so many epochs unless asked for otherwise."""
+        options = self.options
+        images = options.short_images or (600 if options.quick else 4000)
+        return f"training: {{epochs: {options.short_epochs or epochs}, images: {images}, batch_size: 64}}"
 
     def recipe(self, name: str, seed: int, text: str) -> Recipe:
         """A recipe on this data and space; ``text`` is its budget, device and search."""

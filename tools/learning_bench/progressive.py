@@ -15,7 +15,7 @@ from learning_bench.ground import Ground, claim, make_ground, spread
 
 def run_progressive(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ground = make_ground(options, folder)
-    found = [_one_seed(ground, seed) for seed in range(options.seeds)]
+    found = ground.seeds(lambda seed: _one_seed(ground, seed))
     share = spread([one["stages"]["cpu_seconds"] / one["plain"]["cpu_seconds"] for one in found])
     same = spread([one["stages"]["top1"] - one["plain"]["top1"] for one in found])
     equal = spread([one["stages, equal time"]["top1"] - one["plain"]["top1"] for one in found])

@@ -19,8 +19,6 @@ from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from learning_bench.ground import Ground, claim, make_ground, spearman, spread
 
-SHORT = "training: {{epochs: {epochs}, images: {images}, batch_size: 64}}"
-
 
 @dataclass
 class Timed:
@@ -45,7 +43,7 @@ class Timed:
 def run_transfer(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ground = make_ground(options, folder)
     trials = options.trials or (12 if options.quick else 40)
-    found = [_one_seed(ground, options.transfer, trials, seed) for seed in range(options.seeds)]
+    found = ground.seeds(lambda seed: _one_seed(ground, options.transfer, trials, seed))
     shares = [one["trials_share"] for one in found]
     seconds = [one["seconds_share"] for one in found]
     figures: dict[str, Any] = {"trials_share": spread(shares), "seconds_share": spread(seconds)}
@@ -70,7 +68,7 @@ def run_transfer(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _short(ground: Ground) -> str:
-    return SHORT.format(epochs=1 if ground.options.quick else 3, images=600 if ground.options.quick else 4000)
+    return ground.short_training(epochs=1 if ground.options.quick else 3)
 
 
 def _one_seed(ground: Ground, transfer: str, trials: int, seed: int) -> dict[str, Any]:
@@ -113,7 +111,7 @@ def _searched(ground: Ground, transfer: str, trials: int, seed: int) -> tuple[li
 def _final_accuracies(ground: Ground, trials: list[Trial], seed: int) -> dict[str, float]:
     """Test accuracy after a training from random weights, of some of the architectures."""
     texts = sorted({trial.architecture for trial in trials})
-    count = min(len(texts), 8 if ground.options.quick else 20)
+    count = min(len(texts), ground.options.finals or (8 if ground.options.quick else 20))
     chosen = np.random.default_rng(seed).choice(len(texts), count, replace=False)
     space, found = ground.space, {}
     for place in sorted(chosen):
