@@ -48,6 +48,7 @@ def test_rank_correlation_and_claims(tool) -> None:
 
     assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
     assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert spearman([1, 1, 1], [3, 2, 1]) == 0
     assert claim("a", None, 0.0)["met"] is False
     assert claim("a", 0.4, 0.5)["met"] is True
 

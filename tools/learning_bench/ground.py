@@ -96,13 +96,13 @@ class Ground:
         metrics = evaluate(done.model, self.data.test, task=task, preprocessing=preprocessing)
         return Trained(metrics["top1"], seconds, done.steps, done.model)
 
-    def seeds(self, one_seed: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+    def seeds(self, one_seed: Callable[[int], dict[str, Any]], name: str = "") -> list[dict[str, Any]]:
         """What each seed found. A finished one is kept in the folder, and not done again with the same settings."""
         without = ("seeds", "work", "json")
-        settings = {name: str(value) for name, value in vars(self.options).items() if name not in without}
+        settings = {key: str(value) for key, value in vars(self.options).items() if key not in without}
         found = []
         for seed in range(self.options.seeds):
-            path = self.folder / f"{self.options.part}-{seed}.json"
+            path = self.folder / f"{name or self.options.part}-{seed}.json"
             kept = json.loads(path.read_text()) if path.is_file() else {}
             if kept.get("settings") != settings:
                 kept = {"settings": settings, "found": one_seed(seed)}
@@ -159,9 +159,9 @@ def claim(text: str, value: float | None, goal: float, *, least: bool = False) -
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Rank correlation; ties get the mean of their ranks."""
+    """Rank correlation; ties get the mean of their ranks. 0 where all of one side are equal: they rank nothing."""
     ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if all(np.ptp(one) for one in ranks) else 0.0
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -19,6 +19,9 @@ from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
 from learning_bench.ground import Ground, claim, make_ground, spearman, spread
 
+#: An architecture of a search and its short score.
+Scored = tuple[str, float]
+
 
 @dataclass
 class Timed:
@@ -43,12 +46,12 @@ class Timed:
 def run_transfer(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ground = make_ground(options, folder)
     trials = options.trials or (12 if options.quick else 40)
-    found = ground.seeds(lambda seed: _one_seed(ground, options.transfer, trials, seed))
-    shares = [one["trials_share"] for one in found]
-    seconds = [one["seconds_share"] for one in found]
-    figures: dict[str, Any] = {"trials_share": spread(shares), "seconds_share": spread(seconds)}
-    for name in ("rank_plain", "rank_transfer"):
-        figures[name] = spread([one[name] for one in found])
+    searches = ground.seeds(lambda seed: _two_searches(ground, options.transfer, trials, seed))
+    finals = ground.seeds(lambda seed: _final_accuracies(ground, searches[seed]["trials"], seed), "transfer-finals")
+    found = [one | {"final": final} for one, final in zip(searches, finals, strict=True)]
+    figures: dict[str, Any] = {name: spread([one[name] for one in found]) for name in ("trials_share", "seconds_share")}
+    for name, search in (("rank_plain", "off"), ("rank_transfer", options.transfer)):
+        figures[name] = spread([_rank(one["trials"][search], one["final"]) for one in found])
     level = f"to the plain search's best short score after {trials} trials"
     return {
         "settings": {"trials": trials, "transfer": options.transfer, "short": _short(ground)},
@@ -71,7 +74,7 @@ def _short(ground: Ground) -> str:
     return ground.short_training(epochs=1 if ground.options.quick else 3)
 
 
-def _one_seed(ground: Ground, transfer: str, trials: int, seed: int) -> dict[str, Any]:
+def _two_searches(ground: Ground, transfer: str, trials: int, seed: int) -> dict[str, Any]:
     plain, plain_seconds = _searched(ground, "off", trials, seed)
     helped, helped_seconds = _searched(ground, transfer, trials, seed)
     level = max(trial.score or 0.0 for trial in plain)
@@ -79,17 +82,14 @@ def _one_seed(ground: Ground, transfer: str, trials: int, seed: int) -> dict[str
     # One that never reaches it counts as if it had with the trial after the last.
     count = trials + 1 if reached is None else reached + 1
     spent = sum(list(helped_seconds.values())[:count]) / sum(plain_seconds.values())
-    final = _final_accuracies(ground, [*plain, *helped], seed)
+    searches = (("off", plain), (transfer, helped))
     return {
         "seed": seed,
         "level": level,
         "trials_share": count / trials,
         "reached": reached is not None,
         "seconds_share": spent,
-        "rank_plain": _rank(plain, final),
-        "rank_transfer": _rank(helped, final),
-        "final": final,
-        "scores": {"off": [one.score for one in plain], transfer: [one.score for one in helped]},
+        "trials": {name: [(one.architecture, one.score or 0.0) for one in found] for name, found in searches},
     }
 
 
@@ -108,20 +108,19 @@ def _searched(ground: Ground, transfer: str, trials: int, seed: int) -> tuple[li
         return [trial for trial in study.trials if trial.state == "complete"], timed.seconds
 
 
-def _final_accuracies(ground: Ground, trials: list[Trial], seed: int) -> dict[str, float]:
-    """Test accuracy after a training from random weights, of some of the architectures."""
-    texts = sorted({trial.architecture for trial in trials})
-    count = min(len(texts), ground.options.finals or (8 if ground.options.quick else 20))
-    chosen = np.random.default_rng(seed).choice(len(texts), count, replace=False)
-    space, found = ground.space, {}
-    for place in sorted(chosen):
-        network = space.decode(space.parse(texts[place]))
-        found[texts[place]] = ground.train(network, ground.settings(), seed).top1
-    return found
+def _final_accuracies(ground: Ground, searches: dict[str, list[Scored]], seed: int) -> dict[str, float]:
+    """Test accuracy after a training from random weights, of as many architectures of either search."""
+    count = ground.options.finals or (8 if ground.options.quick else 20)
+    rng = np.random.default_rng(seed)
+    texts: set[str] = set()
+    for trials in searches.values():
+        some = sorted({architecture for architecture, _ in trials})
+        texts.update(rng.choice(some, min(len(some), count // 2), replace=False).tolist())
+    space = ground.space
+    networks = {text: space.decode(space.parse(text)) for text in sorted(texts)}
+    return {text: ground.train(network, ground.settings(), seed).top1 for text, network in networks.items()}
 
 
-def _rank(trials: list[Trial], final: dict[str, float]) -> float:
-    pairs = [(trial.score or 0.0, final[trial.architecture]) for trial in trials if trial.architecture in final]
-    if len(pairs) < 3:
-        return float("nan")
+def _rank(trials: list[Scored], final: dict[str, float]) -> float:
+    pairs = [(score, final[architecture]) for architecture, score in trials if architecture in final]
     return spearman(*zip(*pairs, strict=True))
