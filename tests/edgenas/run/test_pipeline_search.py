@@ -188,7 +188,7 @@ def test_killed_search_continues_as_if_nothing_had_happened(
 
 
 def _wait_for(log: Path, name: str, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if log.is_file() and sum(event["event"] == name for event in read_log(log)) >= count:
             return
@@ -322,7 +322,7 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(make_recipe: Make, table_
         os.killpg(process.pid, signal.SIGINT)
         words = process.communicate(timeout=60)[1]
         assert process.returncode == 1
-        assert "Traceback" not in words
+        assert "Traceback" not in words, words
         assert words.splitlines()[-1].startswith("error: interrupted; everything finished so far is saved in")
         shutil.rmtree(log.parent)
 
