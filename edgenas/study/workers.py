@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -243,6 +244,8 @@ def _inherited(threads: int) -> Iterator[None]:
     between starting a process and telling it what to do: it would end with a traceback of its own.
     """
     numbers = (signal.SIGINT, *ENDING_SIGNALS)
+    # Python starts its tracker of resources with the first process, and unblocks signals in doing so: before, then.
+    resource_tracker.ensure_running()
     # Blocked, not ignored: what arrives meanwhile reaches this process afterwards, and the child inherits the block.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

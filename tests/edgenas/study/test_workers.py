@@ -183,6 +183,25 @@ def test_signals_wait_while_a_worker_starts_and_workers_hear_them(evaluators) ->
     assert run(WorkerPool(evaluators.make), "blocked")[0].score == 0.0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_the_first_worker_of_a_process_starts_deaf_to_signals(tmp_path: Path) -> None:
+    """Python's tracker of resources, which starts with it, unblocks them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import signal, sys\n"
+        "if __name__ != '__main__':\n"
+        "    print(sorted(int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, [])), file=sys.stderr)\n"
+        "    raise SystemExit\n"
+        "from edgenas.study.workers import _CONTEXT, _inherited\n"
+        "with _inherited(1):\n"
+        "    process = _CONTEXT.Process(target=print)\n"
+        "    process.start()\n"
+        "process.join()\n"
+    )
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True).stderr
+    assert said.splitlines() == [str(sorted(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))))]
+
+
 def test_an_evaluator_that_cannot_be_sent_is_told() -> None:
     with pytest.raises(WorkError, match="top level of a module"):
         run(WorkerPool(lambda: lambda candidate: 0.5), "fine")
