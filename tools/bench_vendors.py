@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser
 from vendors_bench import search as searching
 
 from edgenas.cli.check import check_target
@@ -149,67 +152,62 @@ def _files(models: Path | None) -> dict[str, bytes]:
 def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
     """One for each figure that was asked for."""
     made: list[dict[str, Any]] = []
-
-    def claim(text: str, value: float, goal: float, *, at_most: bool) -> None:
-        met = value <= goal if at_most else value >= goal
-        made.append({"claim": text, "value": value, "goal": goal, "met": bool(met)})
-
     for name, figures in found.get("prediction", {}).items():
-        claim(f"{name}: mean error of predictions against Vela", figures["mape"], 0.03, at_most=True)
-        claim(f"{name}: share within 10 %", figures["within_10pct"], 1.0, at_most=False)
-        claim(f"{name}: Spearman", figures["spearman"], 0.995, at_most=False)
-        claim(f"{name}: seconds for 1,000 signatures", figures["seconds_per_1000_signatures"], 60.0, at_most=True)
         seconds = figures["processor_seconds_per_1000_signatures"]
-        claim(f"{name}: processor seconds for 1,000 signatures", seconds, 60.0, at_most=True)
+        made += [
+            claim(f"{name}: mean error of predictions against Vela", figures["mape"], 0.03),
+            claim(f"{name}: share within 10 %", figures["within_10pct"], 1.0, least=True),
+            claim(f"{name}: Spearman", figures["spearman"], 0.995, least=True),
+            claim(f"{name}: seconds for 1,000 signatures", figures["seconds_per_1000_signatures"], 60.0),
+            claim(f"{name}: processor seconds for 1,000 signatures", seconds, 60.0),
+        ]
     rows = [row for row in found.get("arena", []) if "problem" not in row]
     if rows:
-        exact = np.mean([row["takes_it"] and row["refuses_less"] for row in rows])
-        claim(
-            "share of networks whose arena the interpreter takes, and refuses with 1 % less",
-            float(exact),
-            1.0,
-            at_most=False,
-        )
+        exact = float(np.mean([row["takes_it"] and row["refuses_less"] for row in rows]))
+        words = "share of networks whose arena the interpreter takes, and refuses with 1 % less"
+        made.append(claim(words, exact, 1.0, least=True))
     if "microcontrollers" in found:
         error = found["microcontrollers"]["stm32h747"]["errors"]["networks"]["median"]
-        claim("stm32h747: median error of networks left out", error, 0.25, at_most=True)
+        made.append(claim("stm32h747: median error of networks left out", error, 0.25))
     if "search" in found:
-        for text, value, goal, at_most in searching.claims(found["search"]):
-            claim(text, value, goal, at_most=at_most)
+        made += searching.claims(found["search"])
     return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write figures and settings here")
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help="separated by commas")
     parser.add_argument("--models", type=Path, help="folder of .tflite files of others")
-    parser.add_argument("--data-dir", type=Path, help="folder of full data sets, for the part search")
-    parser.add_argument("--seeds", type=int, default=1, help="of the random networks: the last of so many")
-    parser.add_argument("--quick", action="store_true", help="fewer networks")
+    parser.add_argument("--networks", type=int, default=200, help="networks that a table is checked on (default 200)")
+    parser.add_argument("--arenas", type=int, default=20, help="networks whose arena is checked (default 20)")
     parser.add_argument("--work", type=Path, help="folder that finished trainings are kept in")
-    options = parser.parse_args()
+    parser.add_common(
+        seeds_help="of the random networks: the last of so many",
+        quick={"networks": 20, "arenas": 5},
+        data_dir="folder of full data sets, for the part search",
+    )
+    return conduct(bench, parser.parse_args(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The figures after each part."""
     wanted, seed = options.parts.split(","), options.seeds
-    found: dict[str, Any] = {}
-    if "prediction" in wanted:
-        found["prediction"] = prediction(20 if options.quick else 200, seed)
-    if "arena" in wanted:
-        found["arena"] = arena(5 if options.quick else 20, seed, options.models)
-    if "microcontrollers" in wanted:
-        found["microcontrollers"] = microcontrollers()
-    if "check" in wanted:
-        found["check"] = check(options.models)
-    if "search" in wanted:
-        with tempfile.TemporaryDirectory() as folder:
-            work = options.work or Path(folder)
-            work.mkdir(parents=True, exist_ok=True)
-            found["search"] = searching.search(work, options.data_dir, seed, quick=options.quick)
-    document = {"settings": {"quick": options.quick, "seed": seed, "parts": wanted}, "claims": claims(found), **found}
-    for one in document["claims"]:
-        print(f"{'met' if one['met'] else 'NOT MET'}: {one['claim']}: {one['value']:.4g} (goal {one['goal']:g})")
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    found: dict[str, Any] = {"settings": {"seed": seed, "parts": wanted}}
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {
+            "prediction": lambda: prediction(options.networks, seed),
+            "arena": lambda: arena(options.arenas, seed, options.models),
+            "microcontrollers": microcontrollers,
+            "check": lambda: check(options.models),
+            "search": lambda: searching.search(
+                options.work or Path(folder), options.data_dir, seed, quick=options.quick
+            ),
+        }
+        for name, part in parts.items():
+            if name in wanted:
+                found[name] = part()
+                yield found | {"claims": claims(found)}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

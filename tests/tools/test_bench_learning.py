@@ -44,7 +44,8 @@ def test_a_part_without_its_table_is_told(tool, capsys: pytest.CaptureFixture[st
 
 
 def test_rank_correlation_and_claims(tool) -> None:
-    from learning_bench.ground import claim, spearman
+    from benchmarking.claims import claim
+    from learning_bench.ground import spearman
 
     assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
     assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -140,22 +139,6 @@ def make_ground(options: argparse.Namespace, folder: Path) -> Ground:
     space.write_text(SMALL_SPACE)
     epochs = options.epochs or (6 if quick else 30)
     return Ground(load_dataset(str(path)), path, Path(options.space or space), folder, epochs, options)
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (null of one), and the values."""
-    found = [float(value) for value in values]
-    return {
-        "mean": statistics.fmean(found),
-        "deviation": statistics.stdev(found) if len(found) > 1 else None,
-        "values": found,
-    }
-
-
-def claim(text: str, value: float | None, goal: float, *, least: bool = False) -> dict[str, Any]:
-    """A figure with its goal: the most it may be, or the least; one that could not be found misses it."""
-    met = value is not None and (value >= goal if least else value <= goal)
-    return {"claim": text, "value": value, "goal": goal, "met": bool(met)}
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
@@ -17,7 +18,7 @@ from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 from edgenas.study.evaluation import ShortTrainingEvaluator
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
-from learning_bench.ground import Ground, claim, make_ground, spearman, spread
+from learning_bench.ground import Ground, make_ground, spearman
 
 
 @dataclass
