@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The figures, network by network, then those of group convolutions."""
     parts = options.parts.split(",")
-    found: dict[str, Any] = {"networks": [], "claims": []}
+    found: dict[str, Any] = {key: getattr(options, key) for key in ("space", "device", "seed", "repeats")}
+    found |= {"networks": [], "claims": []}
     if "convert" in parts or "quantizations" in parts:
         for seed in seeds_of(options):
             for row in measure_networks(options, parts, seed):

@@ -14,6 +14,7 @@ Where no table is given, and ``--data-dir`` holds none of ``--device``, one of `
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from benchmarking.claims import claim
 from benchmarking.document import conduct
 from benchmarking.options import BenchParser, seeds_of
-from benchmarking.tables import TABLES, table_of
+from benchmarking.tables import TABLES, quiet_settings, table_of
 
 from edgenas.devices import get_device
 from edgenas.export.tflite.flatbuffer import write_tflite
@@ -41,10 +42,6 @@ NETWORKS = (
 )
 
 
-#: Small ones, for ``--quick``.
-FEW = "mobilenet_v2_0.35,mobilenet_v2_0.5,mobilenet_v3_small_minimalistic,mobilenet_edgetpu_v2_tiny"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = BenchParser(description=__doc__)
     parser.add_argument("--table", type=Path)
@@ -55,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--visits", type=int, default=4, help="quiet visits of each network")
     parser.add_common(
         seeds_help="random weights of each network",
-        quick={"networks": FEW, "sizes": "96", "visits": 2},
+        quick={"sizes": "96", "visits": 2},
         data_dir=TABLES,
     )
     return conduct(bench, parser.parse_args(arguments), show)
@@ -65,14 +62,14 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     """Predicted and measured latencies of all networks, and how the two compare."""
     settings = QuietSettings(visits=options.visits)
     space = SearchSpace.load(options.space)
-    table, words = table_of(options.table, options.data_dir, space, options.device, "int8", settings)
+    table, words = table_of(options.table, options.data_dir, space, options.device, "int8", quiet_settings(options))
     rows = [row for seed in seeds_of(options) for row in measured_rows(options, table, settings, seed)]
     if len(rows) < 2:
         raise WorkError(f"{len(rows)} networks could be measured on {table.device}: two are needed to compare")
     found = figures(rows)
     error, naive = found["predicted"]["mape"], found["macs_only"]["mape"]
     claims = [claim("mean error of predictions; the goal is that of multiply-accumulates alone", error, naive)]
-    return {"table": words, **found, "rows": rows, "claims": claims}
+    return {"table": words, "load_average": os.getloadavg(), **found, "rows": rows, "claims": claims}
 
 
 def measured_rows(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,7 @@ def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "device": device.name,
             "precision": options.precision,
             "protocol": (quiet_settings(options) or QuietSettings()).protocol,
+            "load_average": os.getloadavg(),
             "runs": runs,
             "claims": claims(runs),
         }

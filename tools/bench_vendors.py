@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from benchmarking.claims import claim
 from benchmarking.document import conduct
-from benchmarking.options import BenchParser
+from benchmarking.options import BenchParser, seeds_of
 from vendors_bench import search as searching
 
 from edgenas.cli.check import check_target
@@ -32,7 +32,7 @@ from edgenas.devices import get_device
 from edgenas.export.micro.agreement import check_micro
 from edgenas.export.micro.interpreter import NotTakenError, allocate
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.latency.check.validation import validate
+from edgenas.latency.check.validation import Accuracy, validate
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.spaces.errors import EdgeNASError
 from edgenas.spaces.space.search_space import SearchSpace
@@ -43,7 +43,7 @@ SPACES = {"tiny_edge": None, "mobilenet_edgetpu_v2": (96, 96, 3)}
 TARGETS = ("coral", "ethos-u55-128", "tflm", "cpu")
 
 
-def prediction(networks: int, seed: int) -> dict[str, Any]:
+def prediction(networks: int, seeds: Sequence[int]) -> dict[str, Any]:
     """A table of each space, made here, against whole networks of it that the compiler saw for the first time."""
     device, found = get_device(DEVICE), {}
     for name, shape in SPACES.items():
@@ -52,9 +52,18 @@ def prediction(networks: int, seed: int) -> dict[str, Any]:
             start, cpu = time.monotonic(), _processor_seconds()
             profiled = profile_space(space, device, precision="int8", table_path=Path(folder) / "table.csv")
             seconds, cpu = time.monotonic() - start, _processor_seconds() - cpu
-        told = validate(space, device, profiled.table, networks=networks, seed=seed).to_json()
-        figures = ("networks", "mape", "max_error", "within_10pct", "spearman")
-        found[name] = {key: told[key] for key in figures} | {
+        rows = [
+            row for seed in seeds for row in validate(space, device, profiled.table, networks=networks, seed=seed).rows
+        ]
+        accuracy = Accuracy.of(
+            np.array([row.predicted_ms for row in rows]), np.array([row.measured_ms for row in rows])
+        )
+        found[name] = {
+            "networks": len(rows),
+            "mape": accuracy.mape,
+            "max_error": accuracy.max_error,
+            "within_10pct": accuracy.within_10pct,
+            "spearman": accuracy.spearman,
             "signatures": profiled.signatures,
             "profile_seconds": round(seconds, 1),
             "seconds_per_1000_signatures": round(1000 * seconds / profiled.signatures, 1),
@@ -81,10 +90,10 @@ def _processor_seconds() -> float:
     return total
 
 
-def arena(networks: int, seed: int, models: Path | None) -> list[dict[str, Any]]:
+def arena(networks: int, seeds: Sequence[int], models: Path | None) -> list[dict[str, Any]]:
     """What the interpreter reports, whether it takes that, and whether it refuses 1 % less."""
     space = SearchSpace.load("tiny_edge")
-    population = space.sample(np.random.default_rng(seed), networks)
+    population = np.concatenate([space.sample(np.random.default_rng(seed), networks) for seed in seeds])
     contents = {str(space.architecture(row)): write_tflite(space.decode(row).graph, "int8") for row in population}
     contents |= _files(models)
     rows = []
@@ -178,11 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = BenchParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help="separated by commas")
     parser.add_argument("--models", type=Path, help="folder of .tflite files of others")
-    parser.add_argument("--networks", type=int, default=200, help="networks that a table is checked on (default 200)")
-    parser.add_argument("--arenas", type=int, default=20, help="networks whose arena is checked (default 20)")
+    parser.add_argument("--networks", type=int, default=200, help="networks of a seed that tables are checked on")
+    parser.add_argument("--arenas", type=int, default=20, help="networks of a seed whose arena is checked")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1); that of the search")
     parser.add_argument("--work", type=Path, help="folder that finished trainings are kept in")
     parser.add_common(
-        seeds_help="of the random networks: the last of so many",
+        seeds_help="draws of random networks",
         quick={"networks": 20, "arenas": 5},
         data_dir="folder of full data sets, for the part search",
     )
@@ -191,17 +201,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The figures after each part."""
-    wanted, seed = options.parts.split(","), options.seeds
-    found: dict[str, Any] = {"settings": {"seed": seed, "parts": wanted}}
+    wanted, seeds = options.parts.split(","), seeds_of(options)
+    found: dict[str, Any] = {"settings": {"parts": wanted}}
     with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
         parts = {
-            "prediction": lambda: prediction(options.networks, seed),
-            "arena": lambda: arena(options.arenas, seed, options.models),
+            "prediction": lambda: prediction(options.networks, seeds),
+            "arena": lambda: arena(options.arenas, seeds, options.models),
             "microcontrollers": microcontrollers,
             "check": lambda: check(options.models),
-            "search": lambda: searching.search(
-                options.work or Path(folder), options.data_dir, seed, quick=options.quick
-            ),
+            "search": lambda: searching.search(work, options.data_dir, seeds[0], quick=options.quick),
         }
         for name, part in parts.items():
             if name in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import doctest
 import importlib
 import json
 from collections.abc import Iterator
@@ -31,6 +32,13 @@ def test_every_benchmark_takes_the_common_options(name: str, part: str, capsys: 
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert [option for option in COMMON if f"\n  {option}" not in shown] == []
+
+
+@pytest.mark.parametrize("name", ["options", "claims"])
+def test_examples(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"benchmarking.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def parser(**common: Any) -> Any:

@@ -85,12 +85,12 @@ def seed_list(text: str) -> tuple[int, ...]:
     >>> seed_list("3"), seed_list("4,7"), seed_list("5,")
     ((0, 1, 2), (4, 7), (5,))
     """
-    if "," not in text:
-        return tuple(range(count(text)))
     words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words or not all(word.isdecimal() for word in words):
-        raise argparse.ArgumentTypeError(f"expected a number of seeds, or seeds with commas (0,1,2), found {text!r}")
-    return tuple(map(int, words))
+    numbers = [int(word) for word in words if word.isdecimal()]
+    if not words or len(numbers) < len(words) or ("," not in text and numbers == [0]):
+        expected = "expected how many seeds, or the seeds themselves with commas (0,1,2; one alone: 0,)"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}")
+    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
 
 
 def seeds_of(options: argparse.Namespace) -> list[int]:

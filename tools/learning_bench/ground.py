@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,13 +139,3 @@ def make_ground(options: argparse.Namespace, folder: Path) -> Ground:
     space.write_text(SMALL_SPACE)
     epochs = options.epochs or (6 if quick else 30)
     return Ground(load_dataset(str(path)), path, Path(options.space or space), folder, epochs, options)
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Rank correlation; ties get the mean of their ranks."""
-    ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.array([(values < one).sum() + ((values == one).sum() - 1) / 2 for one in values])
