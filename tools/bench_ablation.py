@@ -16,9 +16,8 @@ recordings: only the use of what was seen is switched off.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,12 @@ import numpy as np
 from ablation.mechanisms import EVERYTHING_ON, MECHANISMS, Mechanism
 from ablation.recording import Recording, record
 from ablation.replay import Replay
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 
 from edgenas.devices import get_device
+from edgenas.spaces.errors import InputError
 
 #: Points of error that a mechanism must bring on average.
 EARNS_POINTS = 0.3
@@ -67,7 +70,7 @@ def deployed_percent(replays: Sequence[Replay]) -> tuple[float, float]:
     return (float(np.mean(with_ratio)), float(np.mean(without))) if with_ratio else (0.0, 0.0)
 
 
-def bench(recordings: Sequence[Recording], mechanisms: Sequence[Mechanism]) -> dict[str, Any]:
+def errors_by_set(recordings: Sequence[Recording], mechanisms: Sequence[Mechanism]) -> dict[str, Any]:
     """Errors with everything on and without each mechanism, by set."""
     sets: dict[str, list[Recording]] = {}
     for recording in recordings:
@@ -119,60 +122,61 @@ def _words(errors: dict[str, float]) -> str:
     return f"{errors['own']:.2f} %{others}"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Records, or prints the table of mechanisms."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, default=Path("recordings"), help="the folder of recordings")
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--record", metavar="SPACE:SIZE:PRECISION", action="append", help="measure and add a recording")
     parser.add_argument("--device", default="local-cpu")
     parser.add_argument("--networks", type=int, default=24, help="networks that a recording validates")
-    parser.add_argument("--seeds", type=int, default=1, help="recordings to make, each of other networks")
-    parser.add_argument("--quick", action="store_true", help="at most two recordings of each set")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    for job in options.record or ():
-        space, size, precision = job.split(":")
-        for seed in range(options.seeds):
-            folder = record(
-                get_device(options.device),
-                space,
-                int(size),
-                precision,
-                options.data_dir,
-                seed=seed,
-                networks=options.networks,
-            )
-            print(folder)
+    parser.add_argument("--most", type=int, help="most recordings of each set")
+    parser.add_common(
+        seeds_help="recordings to make, each of other networks",
+        quick={"most": 2},
+        data_dir="the folder of recordings (default recordings)",
+    )
+    parser.set_defaults(data_dir=Path("recordings"))
+    options = parser.parse_args(arguments)
     if options.record:
-        return 0
+        return conduct(made, options)
+    return conduct(bench, options, show)
+
+
+def made(options: argparse.Namespace) -> dict[str, Any]:
+    """New recordings."""
+    folders = []
+    for job in options.record:
+        space, size, precision = job.split(":")
+        for seed in seeds_of(options):
+            device, networks = get_device(options.device), options.networks
+            folder = record(device, space, int(size), precision, options.data_dir, seed=seed, networks=networks)
+            folders.append(str(folder))
+            print(folder)
+    return {"recordings": folders, "claims": []}
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """Errors by set, and what each mechanism brings."""
     recordings = [Recording.load(path.parent) for path in sorted(options.data_dir.glob("*/recording.json"))]
     if not recordings:
-        print(f"{options.data_dir} holds no recording: make one with --record tiny_edge:28:int8", file=sys.stderr)
-        return 2
-    if options.quick:
-        names = [each.set_name for each in recordings]
-        recordings = [each for place, each in enumerate(recordings) if names[:place].count(each.set_name) < 2]
-    sets = bench(recordings, MECHANISMS)
+        raise InputError(f"{options.data_dir} holds no recording: make one with --record tiny_edge:28:int8")
+    names = [each.set_name for each in recordings]
+    most = options.most or len(names)
+    recordings = [each for place, each in enumerate(recordings) if names[:place].count(each.set_name) < most]
+    sets = errors_by_set(recordings, MECHANISMS)
     rows = verdicts(sets, [*(each.name for each in MECHANISMS), "deployed ratio"])
-    for row in rows:
+    claims = [
+        claim(f"points of error that {row['mechanism']} brings", row["points"], EARNS_POINTS, least=True)
+        for row in rows
+    ]
+    return {"sets": sets, "mechanisms": rows, "claims": claims}
+
+
+def show(found: Mapping[str, Any]) -> None:
+    for row in found["mechanisms"]:
         print(
             f"{row['mechanism']:28} {row['points']:+6.2f} points on average over {row['sets']} sets: "
             f"{'keep' if row['keep'] else 'remove'}"
         )
-    if options.json:
-        claims = [
-            {
-                "claim": f"points of error that {row['mechanism']} brings",
-                "value": row["points"],
-                "goal": EARNS_POINTS,
-                "met": row["keep"],
-            }
-            for row in rows
-        ]
-        settings = {key: str(value) for key, value in vars(options).items()}
-        document = {"settings": settings, "sets": sets, "mechanisms": rows, "claims": claims}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

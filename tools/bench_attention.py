@@ -11,13 +11,14 @@ Nothing is downloaded; ``--data-dir`` is not needed.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-from pathlib import Path
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from benchmarking.document import conduct, machine
+from benchmarking.options import BenchParser, counts, seeds_of
 
 from edgenas.cli.check import check_target
 from edgenas.devices import Measurement, MeasureSettings, get_device
@@ -128,11 +129,11 @@ def targets(side: int, filters: int) -> list[dict[str, Any]]:
     return found
 
 
-def precision(sides: tuple[int, ...], filters: int, seeds: int) -> list[dict[str, Any]]:
+def precision(sides: tuple[int, ...], filters: int, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Root of the mean square of integer minus float, over that of float, at each number of pixels."""
     found = []
     for side in sides:
-        runs = [_errors(side, filters, seed) for seed in range(seeds)]
+        runs = [_errors(side, filters, seed) for seed in seeds]
         row: dict[str, Any] = {"side": side, "pixels": side * side, "filters": filters}
         row["error"] = {kind: statistics.median(run[kind] for run in runs) for kind in QUANTIZATIONS}
         row["steps_of_a_mean_share"] = 256 / row["pixels"]
@@ -192,42 +193,43 @@ def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         text = f"{device}: latency of {RIVALS[1]} over that of {RIVALS[0]}, by side"
         found.append({"claim": text, "value": ratios or None, "goal": None, "met": bool(ratios)})
-        if ratios:
-            print(device, {side: round(ratio, 2) for side, ratio in ratios.items()}, "attention / MBConv")
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the figures, and writes them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--devices", default="local-cpu,ethos-u85-256,edgetpu-sim")
-    parser.add_argument("--sides", default=",".join(map(str, SIDES)))
+    parser.add_argument("--sides", type=counts, default=",".join(map(str, SIDES)))
     parser.add_argument("--filters", type=int, default=64, help="width of the blocks: a multiple of 32")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5, help="fresh processes on a device that is measured")
-    parser.add_argument("--seeds", type=int, default=3, help="random weights of the part precision")
-    parser.add_argument("--data-dir", type=Path, help="not needed: nothing is read")
-    parser.add_argument("--quick", action="store_true", help="three sides, two rounds, one seed")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    sides = tuple(int(side) for side in options.sides.split(","))
-    if options.quick:
-        sides, options.rounds, options.seeds = sides[::2], 2, 1
+    parser.add_common(
+        seeds=3,
+        seeds_help="random weights of the part precision",
+        quick={"sides": ",".join(map(str, SIDES[::2])), "rounds": 2, "seeds": 1},
+    )
+    return conduct(bench, parser.parse_args(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The figures after each part."""
     parts = options.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         raise InputError(f"--parts: unknown part {sorted(unknown)[0]!r}: expected one of {', '.join(PARTS)}")
-    result: dict[str, Any] = {"settings": {key: str(value) for key, value in vars(options).items()}, "claims": []}
-    result["load_average"] = os.getloadavg()[0]
+    result: dict[str, Any] = {"load_average": machine()["load_average"][0], "claims": []}
     if "latency" in parts:
-        result["latency"] = latency(options.devices.split(","), sides, options.filters, options.rounds, seed=0)
-        result["claims"] += claims(result["latency"])
+        devices = options.devices.split(",")
+        result["latency"] = latency(devices, options.sides, options.filters, options.rounds, seed=0)
+        result["claims"] = claims(result["latency"])
+        yield result
     if "targets" in parts:
         result["targets"] = targets(8, options.filters)
+        yield result
     if "precision" in parts:
-        result["precision"] = precision(sides, options.filters, options.seeds)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
+        result["precision"] = precision(options.sides, options.filters, seeds_of(options))
+        yield result
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

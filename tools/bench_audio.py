@@ -17,18 +17,20 @@ What is finished is kept in ``--work`` and not done again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from audio_bench.runs import Plan, Shipped, searched, trained
-from supernet_bench.claims import claim, claim_line
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import quiet_settings
 
 from edgenas.compare.side_by_side import measure_side_by_side
 from edgenas.devices import get_device
-from edgenas.export.files import write_atomically
-from edgenas.latency.measure.visits import QuietSettings
 from edgenas.spaces.references import reference_network
 
 BASELINE = "ds_cnn_s"
@@ -36,29 +38,25 @@ BASELINE = "ds_cnn_s"
 SEARCHES = {"searched": "auto", "random": "random"}
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(arguments: Sequence[str] | None = None) -> int:
+    return conduct(bench, parse_arguments(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Rows and claims after each seed."""
     plan = make_plan(options)
     limit = int(options.share * reference_network(BASELINE, classes=12).params)
     rows = []
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         rows.append(compared(options, plan, limit, seed))
         for name, figures in rows[-1]["models"].items():
             print(row_line(seed, name, figures), flush=True)
-        claims = claims_of(rows, options.share)
-        if options.json:
-            settings = {name: str(value) for name, value in vars(options).items()} | {"limit": limit}
-            write_atomically(options.json, json.dumps({"settings": settings, "claims": claims, "rows": rows}, indent=1))
-    for found in claims:
-        print(claim_line(found), flush=True)
+        yield {"settings": {"limit": limit}, "rows": rows, "claims": claims_of(rows, options.share)}
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of the data set")
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--data", default="speech_commands12_8k")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one seed, few trials, short trainings")
     parser.add_argument("--space", default="keyword_spotting")
     parser.add_argument("--share", type=float, default=0.6, help="of the baseline's parameters")
     parser.add_argument("--device", default="cortex-m4", help="that latency is modelled for")
@@ -66,11 +64,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--short-epochs", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--work", type=Path, default=Path("audio"), help="folder that finished work is kept in")
-    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
-    options = parser.parse_args()
-    if options.quick:
-        options.seeds, options.trials, options.short_epochs, options.epochs = 1, 4, 1, 6
-    return options
+    parser.add_common(
+        seeds=3,
+        seeds_help="searches",
+        quick={"seeds": 1, "trials": 4, "short_epochs": 1, "epochs": 6},
+        data_dir="folder of the data set",
+        needs_data=True,
+    )
+    return parser.parse_args(arguments)
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -93,7 +94,7 @@ def compared(options: argparse.Namespace, plan: Plan, limit: int, seed: int) -> 
     shipped: dict[str, Shipped] = {BASELINE: trained(plan, BASELINE, BASELINE, seed)}
     for name, algorithm in SEARCHES.items():
         shipped[name] = searched(plan, name, algorithm, limit, seed)
-    settings = QuietSettings(visits=4, max_visits=8) if options.quick else None
+    settings = quiet_settings(options)
     models = {name: one.model for name, one in shipped.items()}
     quiet = measure_side_by_side(get_device("local-cpu"), models, settings=settings)
     found = {name: one.figures() | {"quiet_ms": quiet[name]["quiet_ms"]} for name, one in shipped.items()}
@@ -131,4 +132,4 @@ def claims_of(rows: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,22 +10,21 @@ are trained alike: the same images, epochs, rate, augmentation and seeds. Which 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser
 from image_sets import load_set
-from learning_bench.ground import claim, spread
 
 from edgenas.data.dataset import Dataset
 from edgenas.devices import Measurement, MeasureSettings, get_device
-from edgenas.export.files import write_atomically
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
+from edgenas.spaces.errors import WorkError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.tasks import get_task
@@ -129,43 +128,27 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    for name, small, large in (("images", 4000, 20_000), ("tests", 2000, 10_000), ("epochs", 6, 30), ("drawn", 24, 60)):
-        if getattr(options, name) is None:
-            setattr(options, name, small if options.quick else large)
-    start = time.monotonic()
-    try:
-        result = run(options)
-    except EdgeNASError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    for found in result["claims"]:
-        print(
-            f"{found['claim']}: {found['value']:.4g} (goal {found['goal']:g}, {'met' if found['met'] else 'not met'})"
-        )
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    document = result | {"settings": settings, "seconds": round(time.monotonic() - start, 1)}
-    if options.json:
-        write_atomically(Path(options.json), json.dumps(document, indent=1) + "\n")
-    return 0
+    return conduct(run, _parser().parse_args(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+def _parser() -> BenchParser:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
     parser.add_argument("--latency-ms", type=float, default=0.35, help="the common latency (default 0.35)")
     parser.add_argument("--device", default="local-cpu", help="where latency is measured (default local-cpu)")
-    parser.add_argument("--drawn", type=int, help="networks drawn of each space (default 60, with --quick 24)")
+    parser.add_argument("--drawn", type=int, default=60, help="networks drawn of each space (default 60)")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes that measure each network (default 3)")
-    parser.add_argument("--images", type=int, help="training images (default 20,000, with --quick 4,000)")
-    parser.add_argument("--tests", type=int, help="test images (default 10,000, with --quick 2,000)")
-    parser.add_argument("--epochs", type=int, help="default 30, with --quick 6")
+    parser.add_argument("--images", type=int, default=20_000, help="training images (default 20,000)")
+    parser.add_argument("--tests", type=int, default=10_000, help="test images (default 10,000)")
+    parser.add_argument("--epochs", type=int, default=30, help="(default 30)")
     parser.add_argument("--learning-rate", type=float, default=0.004)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
-    parser.add_argument("--quick", action="store_true", help="a smaller version of the same")
-    parser.add_argument("--json", type=Path, help="write figures, settings and claims to this file")
+    parser.add_common(
+        seeds=3,
+        seeds_help="trainings of each network",
+        quick={"drawn": 24, "images": 4000, "tests": 2000, "epochs": 6},
+        data_dir="folder of the data sets",
+    )
     return parser
 
 

@@ -21,30 +21,33 @@ What is finished is kept in ``--work`` and not done again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import quiet_settings
 from detection_bench.compared import decoding, energy_at, figures
 from detection_bench.ground import SMALL_SPACE, cpu_with_watts, ssdlite
 from segmentation_bench.ground import write_network
 from segmentation_bench.runs import Plan, searched, trained
-from supernet_bench.claims import claim, claim_line
 
 from edgenas.compare.side_by_side import measure_side_by_side
 from edgenas.devices import get_device
 from edgenas.export.bundle.bundle import read_metrics
-from edgenas.export.files import write_atomically
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency import LatencyTable
 from edgenas.latency.check.validation import validate
-from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.space.search_space import SearchSpace
 
@@ -56,31 +59,26 @@ WIDTHS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
 _TASK_OPTIONS = {"anchors": "fitted", "crop": [0.3, 1.0]}
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(arguments: Sequence[str] | None = None) -> int:
+    return conduct(bench, parse_arguments(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Figures and claims after each part."""
     options.work.mkdir(parents=True, exist_ok=True)
     parts: dict[str, Any] = {}
     claims: list[dict[str, Any]] = []
     for part in PARTS:
-        if part not in options.parts.split(","):
-            continue
-        parts[part], found = RUN[part](options)
-        claims += found
-        for one in found:
-            print(claim_line(one), flush=True)
-        if options.json:
-            settings = {name: str(value) for name, value in vars(options).items()}
-            document = {"settings": settings, "claims": claims, "parts": parts}
-            write_atomically(options.json, json.dumps(document, indent=1))
+        if part in options.parts.split(","):
+            parts[part], found = RUN[part](options)
+            claims += found
+            yield {"parts": parts, "claims": claims}
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of det_bccd.json and det_cards.json")
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--sets", default=",".join(CLASSES), help="which data sets")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="small pictures, one set, short trainings, one seed")
     parser.add_argument("--size", type=int, default=128, help="sides of the pictures")
     parser.add_argument("--latency-ms", type=float, default=1.5, help="budget of the searches")
     parser.add_argument("--ladder", default="0.2,0.35,0.5", help="widths of SSDLite for its energy at equal precision")
@@ -90,12 +88,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--networks", type=int, default=30, help="random networks that the table is checked on")
     parser.add_argument("--work", type=Path, default=Path("detection"), help="folder that finished work is kept in")
-    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
-    options = parser.parse_args()
-    if options.quick:
-        quick = {"seeds": 1, "sets": "det_bccd", "size": 96, "latency_ms": 0.8, "trials": 3, "short_epochs": 2}
-        for name, value in (quick | {"ladder": "", "epochs": 12, "networks": 10}).items():
-            setattr(options, name, value)
+    parser.add_common(
+        seeds=3,
+        seeds_help="searches of each data set",
+        quick={"seeds": 1, "sets": "det_bccd", "size": 96, "latency_ms": 0.8, "trials": 3, "short_epochs": 2}
+        | {"ladder": "", "epochs": 12, "networks": 10},
+        data_dir="folder of det_bccd.json and det_cards.json",
+        needs_data=True,
+    )
+    options = parser.parse_args(arguments)
     options.work, options.data_dir = options.work.resolve(), options.data_dir.resolve()
     return options
 
@@ -110,10 +111,6 @@ def plan_of(options: argparse.Namespace, data: str) -> Plan:
     work = options.work / data
     work.mkdir(parents=True, exist_ok=True)
     return Plan(work, shared, table, options.trials, options.short_epochs, options.epochs, options.batch)
-
-
-def quiet_settings(options: argparse.Namespace) -> QuietSettings | None:
-    return QuietSettings(visits=4, max_visits=8) if options.quick else None
 
 
 def space_for(options: argparse.Namespace, data: str) -> SearchSpace:
@@ -172,7 +169,7 @@ def accuracy(options: argparse.Namespace) -> tuple[Any, list[dict[str, Any]]]:
     rows = []
     for data in options.sets.split(","):
         profile_table(options, data)
-        for seed in range(options.seeds):
+        for seed in seeds_of(options):
             plan = plan_of(options, data)
             searched(plan, "searched", SMALL_SPACE, options.latency_ms, seed)
             ours = figures(plan.work / "runs" / f"searched-{seed}")
@@ -221,7 +218,7 @@ def decode(options: argparse.Namespace) -> tuple[Any, list[dict[str, Any]]]:
     for data in options.sets.split(","):
         folder = plan_of(options, data).work / "runs" / "searched-0"
         if not (folder / "bundle").is_dir():
-            raise SystemExit(f"{folder}: no finished search; run the part accuracy first")
+            raise InputError(f"{folder}: no finished search; run the part accuracy first")
         rows[data] = decoding(folder)
     shown = min(row["images"] for row in rows.values())
     claims = [
@@ -272,4 +269,4 @@ def faces(options: argparse.Namespace) -> tuple[Any, list[dict[str, Any]]]:
 RUN = {"table": table, "accuracy": accuracy, "decode": decode, "faces": faces}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,13 +1,17 @@
 """The Edge TPU check against compiled twins, and the simulated Edge TPU against published latencies.
 
-    python tools/bench_edgetpu.py --pairs DIR --latencies CSV --json OUT
+    python tools/bench_edgetpu.py --pairs PAIRS --latencies CSV --json OUT
+    python tools/bench_edgetpu.py --data-dir DIR --quick --json OUT
 
-``DIR`` holds models ``X.tflite`` beside ``X_edgetpu.tflite``, what the real compiler made of them. The check is right
-about a pair when exactly the operators that it leaves to the CPU are left in the twin. ``CSV`` has published latencies
-(columns model, device, latency_ms, source). Networks are split at random in two halves; the constants are fitted on
-one and judged on the other, beside two baselines fitted on the same half: a line through MACs and one through
-parameters. The split of ``--seed`` is the one that the device's YAML was fitted on; the spread over ``--splits`` other
-splits is reported too. Networks are written down from their papers (``edgetpu_models``), shapes only.
+``PAIRS`` (by default ``DIR/edgetpu_pairs``) holds models ``X.tflite`` beside ``X_edgetpu.tflite``, what the real
+compiler made of them. The check is right about a pair when exactly the operators that it leaves to the CPU are left in
+the twin. ``CSV`` (by default ``DIR/published_model_latency.csv``) has published latencies (columns model, device,
+latency_ms, source). With ``--quick``, the part of an input that is not there is left out.
+
+Networks are split at random in two halves; the constants are fitted on one and judged on the other, beside two
+baselines fitted on the same half: a line through MACs and one through parameters. The split of ``--seed`` is the one
+that the device's YAML was fitted on; the spread over the other splits is reported too. Networks are written down from
+their papers (``edgetpu_models``), shapes only.
 """
 
 from __future__ import annotations
@@ -17,11 +21,14 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, quantiles
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 from edgetpu_models.builder import parameters
 from edgetpu_models.fitting import FITTED, Score, fit_latency, fit_line, map_fit
 from edgetpu_models.published import CYCLES, NETWORKS, POSENET_CYCLES, POSENET_FILE, PublishedRow, read_rows
@@ -31,9 +38,8 @@ from edgenas.devices.kinds.edgetpu_model import EdgeTpuConstants, Work, macs_of,
 from edgenas.devices.kinds.simulated import SimulatedEdgeTpu
 from edgenas.export.compilers.edgetpu.check import check_edgetpu
 from edgenas.export.compilers.edgetpu.compiled import CUSTOM_OPERATOR, compiled_parts
-from edgenas.export.files import write_atomically
 from edgenas.export.tflite.reader import TfliteOperator, read_operators
-from edgenas.spaces.errors import EdgeNASError, InputError
+from edgenas.spaces.errors import InputError
 
 #: What sources say of each constant before anything is fitted; see ``devices/catalog/edgetpu-sim.yaml``.
 PRIORS = {
@@ -54,25 +60,34 @@ PRIORS = {
 _EMBEDDED = 0.2821 / 0.0635
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--latencies", type=Path, required=True, metavar="CSV")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the split")
-    parser.add_argument("--splits", type=int, default=200, help="other splits, for the spread")
-    parser.add_argument("--json", type=Path, required=True, metavar="OUT")
-    settings = parser.parse_args()
-    try:
-        result = bench(settings)
-    except EdgeNASError as error:
-        sys.exit(f"error: {error}")
-    write_atomically(settings.json, json.dumps(result, indent=1) + "\n")
-    print(json.dumps(_short(result), indent=1))
+GOAL_SPEARMAN = 0.9
 
 
-def bench(settings: argparse.Namespace) -> dict[str, Any]:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = BenchParser(description=__doc__)
+    parser.add_argument("--pairs", type=Path, help="folder of models beside their compiled twins")
+    parser.add_argument("--latencies", type=Path, metavar="CSV", help="published latencies")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first split")
+    parser.add_argument("--splits", type=int, help="other splits, for the spread: one less than --seeds")
+    parser.add_common(
+        seeds=201,
+        seeds_help="splits in all",
+        quick={"seeds": 11},
+        data_dir="folder of edgetpu_pairs and published_model_latency.csv",
+    )
+    options = parser.parse_args(arguments)
+    if options.splits is not None:
+        options.seeds = options.splits + 1
+    return conduct(bench, options, lambda found: print(json.dumps(_short(found), indent=1)))
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as they are written to the JSON file."""
-    cycles = fit_cycles(settings.pairs)
+    pairs = _given(options, "pairs", "edgetpu_pairs")
+    latencies = _given(options, "latencies", "published_model_latency.csv")
+    if pairs is None and latencies is None:
+        raise InputError("neither --pairs nor --latencies is there: give them, or --data-dir with both")
+    cycles = fit_cycles(pairs)
     prior = EdgeTpuConstants(**{**PRIORS, **cycles["constants"]})
     board = dataclasses.replace(
         prior,
@@ -80,11 +95,14 @@ def bench(settings: argparse.Namespace) -> dict[str, Any]:
         cpu_ms_per_melement=prior.cpu_ms_per_melement * _EMBEDDED,
     )
     networks = {name: build() for name, (build, _) in NETWORKS.items()}
-    return {
-        "pairs": check_pairs(settings.pairs),
-        "cycles": cycles,
-        "usb": bench_host("usb", networks, prior, settings) | {"shipped_device": "edgetpu-sim"},
-        "dev-board": bench_host("dev-board", networks, board, settings),
+    found: dict[str, Any] = {"cycles": cycles}
+    if pairs is not None:
+        found["pairs"] = check_pairs(pairs)
+    if latencies is not None:
+        seeds = seeds_of(options)
+        found["usb"] = bench_host("usb", networks, prior, latencies, seeds) | {"shipped_device": "edgetpu-sim"}
+        found["dev-board"] = bench_host("dev-board", networks, board, latencies, seeds)
+    return found | {
         "networks": {
             name: {
                 "from": NETWORKS[name][1],
@@ -94,8 +112,38 @@ def bench(settings: argparse.Namespace) -> dict[str, Any]:
             }
             for name, operators in networks.items()
         },
-        "settings": {"seed": settings.seed, "splits": settings.splits, "fitted": list(FITTED)},
+        "settings": {"pairs": pairs, "latencies": latencies, "splits": options.seeds - 1, "fitted": list(FITTED)},
+        "claims": claims(found),
     }
+
+
+def _given(options: argparse.Namespace, name: str, usual: str) -> Path | None:
+    """The input of an option, by default that of the data folder; only with ``--quick`` may it be missing."""
+    path: Path | None = getattr(options, name) or (options.data_dir / usual if options.data_dir else None)
+    if path is not None and path.exists():
+        return path
+    if getattr(options, name) is not None or not options.quick:
+        found = "nothing was given" if path is None else f"{path} is not there"
+        raise InputError(f"--{name}: {found}; expected {usual} in --data-dir, or the path itself")
+    print(f"{name}: left out, there is none", file=sys.stderr)
+    return None
+
+
+def claims(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The check against the compiler, and the shipped device on latencies that it was not fitted to."""
+    made = []
+    if "pairs" in found:
+        pairs = len(found["pairs"]["rows"])
+        made.append(
+            claim(f"pairs that the check is right about, of {pairs}", found["pairs"]["right"], pairs, least=True)
+        )
+    if "usb" in found:
+        text = "edgetpu-sim: rank correlation with published latencies it was not fitted to"
+        made.append(claim(text, found["usb"]["shipped"]["spearman"], GOAL_SPEARMAN, least=True))
+        for host in ("usb", "dev-board"):
+            text = f"{host}: the same of a model fitted to one half, median over splits"
+            made.append(claim(text, found[host]["spread"]["model"]["spearman"]["median"], GOAL_SPEARMAN, least=True))
+    return made
 
 
 # The check ---------------------------------------------------------------------------------------------------------
@@ -145,11 +193,11 @@ def _name(operator: TfliteOperator) -> tuple[str, ...]:
 # The compiler's cycles ---------------------------------------------------------------------------------------------
 
 
-def fit_cycles(pairs: Path) -> dict[str, Any]:
+def fit_cycles(pairs: Path | None) -> dict[str, Any]:
     """Cycles per step, from the compiler's estimates; errors with each network left out in turn."""
     works = {name: work_of(NETWORKS[name][0]()) for name in CYCLES}
     estimates = dict(CYCLES)
-    if (pairs / POSENET_FILE).exists():
+    if pairs is not None and (pairs / POSENET_FILE).exists():
         works["posenet"] = work_of(read_operators((pairs / POSENET_FILE).read_bytes()))
         estimates["posenet"] = POSENET_CYCLES
     names = list(works)
@@ -179,10 +227,14 @@ def _steps(work: Work) -> list[float]:
 
 
 def bench_host(
-    host: str, networks: Mapping[str, list[TfliteOperator]], prior: EdgeTpuConstants, settings: argparse.Namespace
+    host: str,
+    networks: Mapping[str, list[TfliteOperator]],
+    prior: EdgeTpuConstants,
+    latencies: Path,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """Fit and held-out errors for one host, on the split of the seed and on many others."""
-    rows, unknown = read_rows(settings.latencies, host)
+    """Fit and held-out errors for one host, on the split of the first seed and on those of the others."""
+    rows, unknown = read_rows(latencies, host)
     works = {row.network: work_of(networks[row.network]) for row in rows}
     free = [*FITTED] if host == "usb" else [*FITTED, "cpu_ms_per_melement"]
     costs = {
@@ -203,9 +255,9 @@ def bench_host(
             scores[name] = Score.of(predicted, published)
         return {"fitted": fitted, "train": train, "test": test, "scores": scores}
 
-    first = judge(settings.seed)
+    first = judge(seeds[0])
     spread: dict[str, list[Score]] = {"model": [], "macs": [], "parameters": []}
-    for other in range(settings.seed + 1, settings.seed + 1 + settings.splits):
+    for other in seeds[1:] or seeds:
         for name, score in judge(other)["scores"].items():
             spread[name].append(score)
     result: dict[str, Any] = {
@@ -248,13 +300,8 @@ def _shipped(works: Mapping[str, Work], test: list[PublishedRow]) -> dict[str, A
 
 def _spread(scores: list[Score]) -> dict[str, Any]:
     """Quantiles over splits."""
-    if not scores:
-        return {}
     return {
-        key: {
-            name: round(float(np.quantile([getattr(score, key) for score in scores], share)), 4)
-            for name, share in (("p10", 0.1), ("median", 0.5), ("p90", 0.9))
-        }
+        key: quantiles([getattr(score, key) for score in scores], "p10", "median", "p90")
         for key in ("spearman", "median_relative_error")
     }
 
@@ -276,15 +323,16 @@ def _macs(operators: list[TfliteOperator]) -> int:
     return sum(map(macs_of, operators))
 
 
-def _short(result: dict[str, Any]) -> dict[str, Any]:
-    pairs = {key: result["pairs"][key] for key in ("right", "wrong")}
-    hosts = {
-        host: {key: result[host][key] for key in ("rows", "networks", "held_out", "spread", "constants")}
-        for host in ("usb", "dev-board")
-    }
-    hosts["usb"]["shipped"] = result["usb"]["shipped"]
-    return {"pairs": pairs, "cycles": result["cycles"], **hosts}
+def _short(result: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"cycles": result["cycles"]}
+    if "pairs" in result:
+        shown["pairs"] = {key: result["pairs"][key] for key in ("right", "wrong")}
+    for host in ("usb", "dev-board"):
+        if host in result:
+            keys = ("rows", "networks", "held_out", "spread", "constants", "shipped")
+            shown[host] = {key: result[host][key] for key in keys if key in result[host]}
+    return shown
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """What exporting costs: conversion time against a plain converter call, quantizations side by side, groups both ways.
 
-    python tools/bench_export.py [--space tiny_edge] [--networks 3] [--seed 0] [--repeats 3] --json OUT
+    python tools/bench_export.py [--space tiny_edge] [--networks 3] [--seeds 1] [--repeats 3] [--quick] --json OUT
 
 For each random network of the space (random weights, random calibration images, so that nothing is trained):
 
@@ -16,67 +16,74 @@ device side by side.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import quiet_settings
 
 CALIBRATION_IMAGES = 100
+GOAL_RATIO = 1.0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; see the module."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--device", default="local-cpu")
-    parser.add_argument("--networks", type=int, default=3)
+    parser.add_argument("--networks", type=int, default=3, help="random networks of each seed")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--parts", default="convert,quantizations,groups")
-    parser.add_argument("--json", type=Path, default=None)
-    arguments = parser.parse_args()
-    parts = arguments.parts.split(",")
-    document: dict[str, Any] = {key: getattr(arguments, key) for key in ("space", "device", "seed", "repeats")}
+    parser.add_common(seeds_help="draws of networks and weights", quick={"networks": 1, "repeats": 1})
+    return conduct(bench, parser.parse_args(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The figures, network by network, then those of group convolutions."""
+    parts = options.parts.split(",")
+    found: dict[str, Any] = {key: getattr(options, key) for key in ("space", "device", "seed", "repeats")}
+    found |= {"networks": [], "claims": []}
     if "convert" in parts or "quantizations" in parts:
-        document["networks"] = measure_networks(arguments, parts)
+        for seed in seeds_of(options):
+            for row in measure_networks(options, parts, seed):
+                found["networks"].append(row)
+                if "convert" in parts:
+                    ratios = [each["convert"]["ratio"] for each in found["networks"]]
+                    found["mean_ratio"] = round(float(np.mean(ratios)), 4)
+                    words = f"processor time of a conversion by one plain converter call, mean of {len(ratios)}"
+                    found["claims"] = [claim(words, found["mean_ratio"], GOAL_RATIO)]
+                yield found
     if "groups" in parts:
-        document["groups"] = measure_groups(arguments.device, arguments.seed)
-    if "convert" in parts:
-        ratios = [row["convert"]["ratio"] for row in document["networks"]]
-        document["mean_ratio"] = round(float(np.mean(ratios)), 4)
-        print(f"conversion takes {document['mean_ratio']:.3f} times one plain converter call (mean of {len(ratios)})")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0
+        yield found | {"groups": measure_groups(options)}
 
 
-def measure_networks(arguments: argparse.Namespace, parts: list[str]) -> list[dict[str, Any]]:
+def measure_networks(options: argparse.Namespace, parts: list[str], seed: int) -> Iterator[dict[str, Any]]:
     """One row per random network."""
     from edgenas.export.keras.builder import build_keras
     from edgenas.spaces.space.search_space import SearchSpace
 
-    space = SearchSpace.load(arguments.space)
-    rng = np.random.default_rng(arguments.seed)
-    rows = []
-    for row in space.sample(rng, arguments.networks):
+    space = SearchSpace.load(options.space)
+    rng = np.random.default_rng(seed)
+    for row in space.sample(rng, options.networks):
         network = space.decode(row)
-        model = build_keras(network, seed=arguments.seed)
+        model = build_keras(network, seed=seed)
         shape = (CALIBRATION_IMAGES, *network.inputs[0][1])
         images = rng.normal(size=shape).astype(np.float32)
-        found: dict[str, Any] = {"architecture": str(space.architecture(row)), "macs": network.macs}
+        found: dict[str, Any] = {"architecture": str(space.architecture(row)), "seed": seed, "macs": network.macs}
         if "convert" in parts:
-            found["convert"] = time_conversion(model, images, arguments.repeats)
+            found["convert"] = time_conversion(model, images, options.repeats)
             print(f"{found['architecture']}: {found['convert']}", flush=True)
         if "quantizations" in parts:
-            found["quantizations"] = compare_quantizations(model, images, arguments.device, arguments.seed)
+            found["quantizations"] = compare_quantizations(model, images, options, seed)
             for name, figures in found["quantizations"].items():
                 print(f"  {name}: {figures}", flush=True)
-        rows.append(found)
-    return rows
+        yield found
 
 
 def time_conversion(model: Any, images: np.ndarray, repeats: int) -> dict[str, float]:
@@ -127,22 +134,29 @@ def plain_conversion(model: Any, images: np.ndarray) -> bytes:
         return bytes(converter.convert())
 
 
-def compare_quantizations(model: Any, images: np.ndarray, device: str, seed: int) -> dict[str, dict[str, Any]]:
+def compare_quantizations(
+    model: Any, images: np.ndarray, options: argparse.Namespace, seed: int
+) -> dict[str, dict[str, Any]]:
     """Size and quiet latency of every recipe that needs no training."""
-    from edgenas.compare.side_by_side import known_anchor_ms, measure_side_by_side
-    from edgenas.devices import get_device
     from edgenas.export.quantization import convert, get_recipe, recipe_names
 
     names = [name for name in recipe_names() if get_recipe(name).fine_tuning is None]
     files = {name: convert(model, quantization=name, calibration=images) for name in names}
-    measured = measure_side_by_side(get_device(device), files, seed=seed, anchor_ms=known_anchor_ms(device))
+    measured = side_by_side(files, options, seed)
     return {name: {"size_bytes": len(files[name])} | measured[name] for name in names}
 
 
-def measure_groups(device: str, seed: int) -> list[dict[str, Any]]:
-    """Blocks with group convolutions: one operator against its parts, in the same quiet rounds."""
+def side_by_side(models: dict[str, bytes], options: argparse.Namespace, seed: int) -> dict[str, dict[str, Any]]:
+    """The quiet latency of each model on the device, all in the same rounds."""
     from edgenas.compare.side_by_side import known_anchor_ms, measure_side_by_side
     from edgenas.devices import get_device
+
+    device, anchor_ms = get_device(options.device), known_anchor_ms(options.device)
+    return measure_side_by_side(device, models, seed=seed, anchor_ms=anchor_ms, settings=quiet_settings(options))
+
+
+def measure_groups(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Blocks with group convolutions: one operator against its parts, in the same quiet rounds."""
     from edgenas.export.tflite.flatbuffer import write_tflite
     from edgenas.export.tflite.group_split import split_group_convolutions
     from edgenas.spaces.blocks import GroupConvInvertedBottleneck
@@ -151,17 +165,17 @@ def measure_groups(device: str, seed: int) -> list[dict[str, Any]]:
     models: dict[str, bytes] = {}
     for side, channels, groups in ((28, 32, 2), (14, 64, 2), (14, 64, 4), (14, 64, 8), (7, 128, 4)):
         block = GroupConvInvertedBottleneck(filters=channels, expansion=4, groups=groups)
-        native = write_tflite(block.lower((side, side, channels)), "int8", seed=seed)
+        native = write_tflite(block.lower((side, side, channels)), "int8", seed=options.seed)
         name = f"{side}x{side}x{channels} groups={groups}"
         models |= {f"{name} native": native, f"{name} split": split_group_convolutions(native)}
         rows.append({"block": name})
-    measured = measure_side_by_side(get_device(device), models, seed=seed, anchor_ms=known_anchor_ms(device))
+    measured = side_by_side(models, options, options.seed)
     for row in rows:
         times = {how: measured[f"{row['block']} {how}"] for how in ("native", "split")}
         row |= times
         if all("quiet_ms" in found for found in times.values()):
             row["ratio"] = round(times["split"]["quiet_ms"] / times["native"]["quiet_ms"], 4)
-        print(f"{row['block']} on {device}: split takes {row.get('ratio')} times as long as native", flush=True)
+        print(f"{row['block']} on {options.device}: split takes {row.get('ratio')} times as long as native", flush=True)
     return rows
 
 

@@ -11,18 +11,20 @@ steps; needs root, for small disks of its own), ``hang`` (candidates that sleep 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim, claim_line
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 from faults.fuzzing import KINDS, fuzz
 from faults.runner import Limits
 from faults.scene import Scene
@@ -55,33 +57,27 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options, only, out = _parse(arguments)
+    return conduct(bench, _parse(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The figures after each kind. Claims are printed with their kind, and once more at the end."""
     import faults.warm
 
     faults.warm.load()
-    document: dict[str, Any] = {
-        "settings": {
-            "seeds": list(options.seeds),
-            "quick": options.quick,
-            "parallel": options.parallel,
-            "limits": vars(options.limits),
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-        },
-        "kinds": {},
-        "claims": [],
-    }
-    start = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="edgenas-faults-"))
+    plan = Options(
+        tuple(seeds_of(options)), options.quick, options.cases, options.parallel, Limits(), folder, options.keep
+    )
+    settings = {"limits": vars(plan.limits), "python": platform.python_version(), "cores": os.cpu_count()}
+    found: dict[str, Any] = {"settings": settings, "kinds": {}, "claims": []}
     try:
-        for kind in only:
-            _run_and_print(kind, options, document)
+        for kind in options.only.split(","):
+            if kind:
+                _run_and_print(kind, plan, found)
+                yield found
     finally:
-        shutil.rmtree(options.folder, ignore_errors=True)
-    document["seconds"] = round(time.monotonic() - start, 1)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return 0
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_and_print(kind: str, options: Options, document: dict[str, Any]) -> None:
@@ -92,8 +88,8 @@ def _run_and_print(kind: str, options: Options, document: dict[str, Any]) -> Non
     document["kinds"][kind] = found
     document["claims"] += claims
     print(f"  {found.pop('summary')} ({found['seconds']:.0f} s)", flush=True)
-    for claim in claims:
-        print(f"  {'met' if claim['met'] else 'NOT MET'}: {claim['claim']}: {claim['value']}", flush=True)
+    for one in claims:
+        print(f"  {claim_line(one)}", flush=True)
 
 
 def run_kind(kind: str, options: Options) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -142,31 +138,19 @@ def _fuzz(kind: str, options: Options) -> tuple[dict[str, Any], list[dict[str, A
     return totals, [claim(f"{kind}: {name} in {cases} cases", value, 0) for name, value in goals]
 
 
-def claim(text: str, value: float, goal: float) -> dict[str, Any]:
-    """A figure that was asked for: met when it is no more than the goal."""
-    return {"claim": text, "value": value, "goal": goal, "met": value <= goal}
-
-
-def _parse(arguments: Sequence[str] | None) -> tuple[Options, list[str], Path | None]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer cases of each kind: at most 10 minutes")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0: each does all cases anew")
-    parser.add_argument("--first-seed", type=int, default=0)
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = BenchParser(description=__doc__)
+    parser.add_argument("--first-seed", type=int, default=0, dest="seed")
     parser.add_argument("--only", default=",".join(CASES), help="kinds, with commas")
     parser.add_argument("--cases", type=int, help="cases of each kind instead of the usual number")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1, help="commands at once")
-    parser.add_argument("--data-dir", type=Path, help="not needed: the data of this bench are made up")
     parser.add_argument("--keep", type=Path, help="copy the files of wrong cases here")
-    parser.add_argument("--json", type=Path, help="write figures, settings and claims here")
+    parser.add_common(seeds_help="each does all cases anew", quick={})
     found = parser.parse_args(arguments)
-    only = [kind for kind in found.only.split(",") if kind]
-    for kind in only:
-        if kind not in CASES:
+    for kind in found.only.split(","):
+        if kind and kind not in CASES:
             parser.error(f"--only: unknown kind {kind!r}: expected some of {', '.join(CASES)}")
-    folder = Path(tempfile.mkdtemp(prefix="edgenas-faults-"))
-    seeds = tuple(range(found.first_seed, found.first_seed + found.seeds))
-    options = Options(seeds, found.quick, found.cases, found.parallel, Limits(), folder, found.keep)
-    return options, only, found.json
+    return found
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
     python tools/bench_fidelity.py --data-dir DIR --sets fashion_mnist,cifar10_jpeg --recipes int8,int8-qat \
         --work fidelity --json fidelity.json
+    python tools/bench_fidelity.py --quick --json fidelity.json
 
 Draws different random networks of a space near a budget of multiply-accumulates (group convolutions among them),
 trains each on a subset of each data set, and then, for every recipe: accuracy of the exported file through the
 interpreter on all test images beside the float model's, size, and CPU seconds of the conversion (which other jobs on
 the machine disturb least) beside those of one plain ``tf.lite.TFLiteConverter.from_keras_model`` call with the same
-options. Whatever is finished is kept in ``--work``
-and never done again there, so that the benchmark can be interrupted and continued.
+options. Each seed draws and trains other networks. Whatever is finished is kept in ``--work`` and never done again
+there, so that the benchmark can be interrupted and continued.
 
 A data set is ``DIR/NAME.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test``, or with the images as JPEG files:
 ``train_jpeg`` (all of them one after the other, uint8) and ``train_len`` (bytes of each), likewise ``test_*``.
@@ -23,10 +24,14 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 from image_sets import load_set
 
 from edgenas.data import Dataset
@@ -39,6 +44,7 @@ from edgenas.export.keras.builder import build_keras
 from edgenas.export.quantization import get_recipe
 from edgenas.export.quantization.recipes import calibrated
 from edgenas.spaces.blocks import ClassifierHead, ConvBnAct, GroupConvInvertedBottleneck
+from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.network import Network, chain
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.tasks import get_task
@@ -52,47 +58,73 @@ _DRAWN = 20_000
 TASK = get_task("classification")
 
 
-def main() -> None:
-    options = parse_arguments()
-    datasets = {name: load_set(name, options.data_dir) for name in options.sets.split(",")}
-    networks = {name: choose_networks(dataset, options) for name, dataset in datasets.items()}
-    warm_up()
-    rows = []
-    for index in range(options.networks):
-        for name, dataset in datasets.items():
-            found = trained(options, name, index, *networks[name][index], dataset)
-            for recipe in filter(None, options.recipes.split(",")):
-                rows.append(compare(options, name, index, networks[name][index][1], recipe, dataset, *found))
-                if options.json:
-                    write_atomically(options.json, json.dumps(document(options, rows), indent=1))
-    print_summary(rows)
+#: Points of accuracy that a recipe may lose, and its conversion's CPU time by that of a plain call.
+GOAL_POINTS, GOAL_RATIO = 0.5, 1.0
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+def main(arguments: Sequence[str] | None = None) -> int:
+    return conduct(bench, parse_arguments(arguments), print_summary)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--sets", default="fashion_mnist", help="names of data sets, separated by commas")
     parser.add_argument("--recipes", default="float32,float16,dynamic,int8,int16x8,int8-qat")
     parser.add_argument("--space", default="tiny_edge")
-    parser.add_argument("--networks", type=int, default=5, help="networks per data set")
+    parser.add_argument("--networks", type=int, default=5, help="networks of each seed and data set")
     parser.add_argument("--macs", type=float, default=2e6, help="budget that the networks come close to")
     parser.add_argument("--images", type=int, default=20_000, help="training images")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=128, help="images per training step")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--tuning-epochs", type=int, default=2, help="of recipes that fine-tune")
     parser.add_argument("--tuning-steps", type=int, help="most steps of a fine-tuning")
     parser.add_argument("--equalize", action="store_true", help="try cross-layer equalisation for int8")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that run the test images")
     parser.add_argument("--work", type=Path, default=Path("fidelity"), help="folder that finished work is kept in")
-    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
-    return parser.parse_args()
+    parser.add_common(
+        seeds_help="draws of networks",
+        quick={"recipes": "int8,int8-qat", "networks": 2, "macs": 1e6, "images": 4000, "epochs": 3, "batch": 64}
+        | {"tuning_epochs": 1, "tuning_steps": 20, "work": Path("fidelity-quick")},
+        data_dir="folder of the data sets",
+    )
+    return parser.parse_args(arguments)
 
 
-def choose_networks(dataset: Dataset, options: argparse.Namespace) -> list[tuple[str, Network]]:
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The document after each file that was compared."""
+    datasets = {name: load_set(name, options.data_dir) for name in options.sets.split(",")}
+    warm_up()
+    rows: list[dict[str, Any]] = []
+    for seed in seeds_of(options):
+        networks = {name: choose_networks(dataset, options, seed) for name, dataset in datasets.items()}
+        for index in range(options.networks):
+            for name, dataset in datasets.items():
+                case = Case(name, index, seed, "" if seed == options.seed else f"seed-{seed}")
+                architecture, network = networks[name][index]
+                found = trained(options, case, architecture, network, dataset)
+                for recipe in filter(None, options.recipes.split(",")):
+                    rows.append(compare(options, case, network, recipe, dataset, *found))
+                    yield document(options, rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A network of a data set. Seeds after the first keep their work in a folder of their own (``later``)."""
+
+    set: str
+    index: int
+    seed: int
+    later: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.later, f"{self.set}-{self.index}")))
+
+
+def choose_networks(dataset: Dataset, options: argparse.Namespace, seed: int) -> list[tuple[str, Network]]:
     """Random networks of 75 to 100 % of the budget; every other one has group convolutions, as far as there are."""
     space = SearchSpace.load(options.space, input_shape=dataset.image_shape, classes=dataset.classes)
-    drawn = space.sample(np.random.default_rng(options.seed), _DRAWN)
+    drawn = space.sample(np.random.default_rng(seed), _DRAWN)
     macs = space.population_cost(drawn, space.cost_arrays(lambda entry: entry.graph.macs))
     near = drawn[(macs <= options.macs) & (macs >= 0.75 * options.macs)]
     decoded = [(str(space.architecture(row)), space.decode(row)) for row in near]
@@ -103,7 +135,7 @@ def choose_networks(dataset: Dataset, options: argparse.Namespace) -> list[tuple
         turn = (grouped, plain) if len(chosen) % 2 == 0 else (plain, grouped)
         chosen.append((turn[0] or turn[1]).pop(0))
     if len(chosen) < options.networks:
-        sys.exit(f"only {len(chosen)} networks of {options.space} come close to {options.macs:,.0f} MACs")
+        raise WorkError(f"only {len(chosen)} networks of {options.space} come close to {options.macs:,.0f} MACs")
     return chosen
 
 
@@ -112,11 +144,11 @@ def has_group_convolution(network: Network) -> bool:
 
 
 def trained(
-    options: argparse.Namespace, name: str, index: int, architecture: str, network: Network, dataset: Dataset
+    options: argparse.Namespace, case: Case, architecture: str, network: Network, dataset: Dataset
 ) -> tuple[Any, Preprocessing, Split, dict[str, Any]]:
     """The float model (trained, or read from the work folder), its preprocessing, its training images, its record."""
-    folder = options.work / f"{name}-{index}"
-    split = dataset.train.subset(options.images, options.seed)
+    folder = options.work / str(case)
+    split = dataset.train.subset(options.images, case.seed)
     preprocessing = Preprocessing.fit(split.images)
     settings = TrainingSettings(
         epochs=options.epochs, batch_size=options.batch, augmentation=Augmentation(shift=2, flip=True)
@@ -125,7 +157,7 @@ def trained(
         "set": dict(dataset.describe()) | {"source": Path(dataset.source).name, "used_images": len(split)},
         "architecture": architecture,
         "settings": settings.to_dict(),
-        "seed": options.seed,
+        "seed": case.seed,
         "macs": network.macs,
         "params": network.params,
         "group_convolutions": has_group_convolution(network),
@@ -135,7 +167,7 @@ def trained(
     if record_path.is_file():
         record = json.loads(record_path.read_text())
         if {key: record.get(key) for key in identity} != identity:
-            sys.exit(f"{record_path}: was made with other settings; choose another --work folder")
+            raise InputError(f"{record_path}: was made with other settings; choose another --work folder")
         model = build_keras(network)
         model.load_weights(weights_path)
         return model, preprocessing, split, record
@@ -146,7 +178,7 @@ def trained(
         split,
         settings,
         task=TASK,
-        seed=options.seed + index,
+        seed=case.seed + case.index,
         preprocessing=preprocessing,
         checkpoint_dir=folder,
     )
@@ -157,7 +189,7 @@ def trained(
     record = identity | {"top1": top1, "seconds": time.monotonic() - start}
     write_atomically(record_path, json.dumps(record, indent=1))
     print(
-        f"{name} {index}: {architecture}: {network.macs:,} MACs, float {top1:.4f}, {record['seconds']:.0f} s",
+        f"{case}: {architecture}: {network.macs:,} MACs, float {top1:.4f}, {record['seconds']:.0f} s",
         flush=True,
     )
     return result.model, preprocessing, split, record
@@ -165,8 +197,7 @@ def trained(
 
 def compare(
     options: argparse.Namespace,
-    name: str,
-    index: int,
+    case: Case,
     network: Network,
     recipe: str,
     dataset: Dataset,
@@ -179,7 +210,7 @@ def compare(
     tuning = FineTuningSettings(epochs=options.tuning_epochs, max_steps=options.tuning_steps)
     settings = QuantizationSettings(equalize=options.equalize, fine_tuning=tuning)
     suffix = "-equalized" if options.equalize else ""
-    path = options.work / f"{name}-{index}" / f"{recipe}{suffix}.json"
+    path = options.work / str(case) / f"{recipe}{suffix}.json"
     used = dataclasses.asdict(settings)
     if get_recipe(recipe).fine_tuning is None:
         used = {key: value for key, value in used.items() if key not in ("fine_tuning", "compression")}
@@ -187,7 +218,7 @@ def compare(
     if path.is_file():
         row: dict[str, Any] = json.loads(path.read_text())
         if {key: row.get(key) for key in identity} != identity:
-            sys.exit(f"{path}: was made with other settings; choose another --work folder")
+            raise InputError(f"{path}: was made with other settings; choose another --work folder")
         return row
     began = time.process_time()
     made = quantize(
@@ -197,14 +228,14 @@ def compare(
         examples=split,
         task=TASK,
         preprocessing=preprocessing,
-        seed=options.seed,
+        seed=case.seed,
         settings=settings,
     )
     cpu_seconds = plain_cpu_seconds = None
     if get_recipe(recipe).fine_tuning is None:
         cpu_seconds = time.process_time() - began
-        images = calibration_inputs(split, settings, task=TASK, preprocessing=preprocessing, seed=options.seed)["image"]
-        plain_cpu_seconds = plain_conversion(model, recipe, images)
+        fed = calibration_inputs(split, settings, task=TASK, preprocessing=preprocessing, seed=case.seed)
+        plain_cpu_seconds = plain_conversion(model, recipe, fed["image"])
     top1 = file_metrics(
         made.model,
         dataset.test,
@@ -214,8 +245,9 @@ def compare(
         processes=options.processes,
     )["top1"]
     row = identity | {
-        "set": name,
-        "index": index,
+        "set": case.set,
+        "index": case.index,
+        "seed": case.seed,
         "recipe": recipe + suffix,
         "architecture": record["architecture"],
         "tflite_top1": top1,
@@ -230,7 +262,7 @@ def compare(
     write_atomically(path, json.dumps(row, indent=1))
     ratio = f", {cpu_seconds / plain_cpu_seconds:.2f} of a plain call" if cpu_seconds and plain_cpu_seconds else ""
     print(
-        f"{name} {index} {row['recipe']}: {top1:.4f} ({row['difference_points']:+.2f} points), {len(made.model):,} "
+        f"{case} {row['recipe']}: {top1:.4f} ({row['difference_points']:+.2f} points), {len(made.model):,} "
         f"bytes, converted in {made.conversion_seconds:.1f} s{ratio}, fine-tuned {made.training_seconds:.0f} s",
         flush=True,
     )
@@ -262,10 +294,10 @@ def plain_conversion(model: Any, recipe: str, calibration: np.ndarray) -> float:
         return time.process_time() - start
 
 
-def print_summary(rows: list[dict[str, Any]]) -> None:
+def print_summary(found: Mapping[str, Any]) -> None:
     """Means over the networks of each set, by recipe."""
     print("set, recipe: networks, float, tflite, difference in points (mean, lowest, highest), bytes, ratio of seconds")
-    for line in summary(rows):
+    for line in found["summary"]:
         print(
             f"{line['set']}, {line['recipe']}: {line['networks']}, {line['float_top1']:.4f}, "
             f"{line['tflite_top1']:.4f}, "
@@ -302,14 +334,30 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def document(options: argparse.Namespace, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What ``--json`` writes."""
+    """What ``--json`` writes, but for what all benchmarks write."""
+    lines = summary(rows)
     return {
         "command": {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()},
         "load_average": os.getloadavg(),
-        "summary": summary(rows),
+        "summary": lines,
         "rows": rows,
+        "claims": claims(lines),
     }
 
 
+def claims(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each set, what int8 files lose, and what converting them takes."""
+    made = []
+    for line in lines:
+        words = f"{line['set']}, {line['recipe']}"
+        if line["recipe"].startswith("int8"):
+            lost = round(-line["mean_points"], 4)
+            made.append(claim(f"{words}: points of top-1 lost, mean of {line['networks']}", lost, GOAL_POINTS))
+        ratio = line["conversion_ratio"]
+        if ratio is not None:
+            made.append(claim(f"{words}: CPU time of a conversion by a plain call's", ratio, GOAL_RATIO))
+    return made
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

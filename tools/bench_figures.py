@@ -5,19 +5,24 @@
 A simulated device plays the one that nobody can reach: it is asked for all networks, and the first ``--networks`` of
 them are the given figures. ``--source`` is the table whose shape is taken; without it, the amounts of work are. Beside
 the error on the other networks stand what leave-one-out had said, and the order (Spearman). ``--true-table`` takes the
-figures from the table of another device instead.
+figures from the table of another device instead. Each seed draws other networks.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
+import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, located, seeds_of
+from benchmarking.tables import TABLES
 from numpy.typing import NDArray
 
 from edgenas.devices import Measurement, get_device
@@ -29,45 +34,73 @@ from edgenas.latency.transfer.from_figures import profile_from_figures
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.search_space import SearchSpace
 
+GOAL_SPEARMAN = 0.9
 
-def main() -> None:
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the figures, and writes them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--space", default="nas_bench_201")
     parser.add_argument("--source", type=Path)
     parser.add_argument("--device", default="edgetpu-sim")
     parser.add_argument("--true-table", type=Path)
     parser.add_argument("--networks", type=int, default=10)
     parser.add_argument("--held-out", type=int, default=100)
-    parser.add_argument("--choices", type=int, default=20, help="how many times figures are chosen at random")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    parser.add_argument("--choices", type=int, default=20, help="how many times a seed chooses figures at random")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_common(
+        seeds_help="draws of networks",
+        quick={"held_out": 40, "choices": 5},
+        data_dir=f"{TABLES}; --source and --true-table are looked up in it",
+    )
+    return conduct(bench, parser.parse_args(arguments), show)
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """The runs of all seeds and choices, their medians, and the claim."""
     space = SearchSpace.load(options.space)
-    rng = np.random.default_rng(options.seed)
+    source, true_table = (
+        None if path is None else LatencyTable.load(located(path, options.data_dir))
+        for path in (options.source, options.true_table)
+    )
+    runs = [found for seed in seeds_of(options) for found in one_seed(options, space, source, true_table, seed)]
+    middle = {name: statistics.median(found[name] for found in runs) for name in ("spearman", "mape", "leave_one_out")}
+    return {
+        "median": middle,
+        "worst_spearman": min(found["spearman"] for found in runs),
+        "runs": runs,
+        "claims": [claim("median Spearman on the other networks", middle["spearman"], GOAL_SPEARMAN, least=True)],
+    }
+
+
+def one_seed(
+    options: argparse.Namespace,
+    space: SearchSpace,
+    source: LatencyTable | None,
+    true_table: LatencyTable | None,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Networks of one seed: each choice makes some of them figures, and is judged on the rest."""
+    rng = np.random.default_rng(seed)
     population = np.unique(space.sample(rng, 2 * (options.networks + options.held_out)), axis=0)
     population = rng.permutation(population)[: options.networks + options.held_out]
-    if options.true_table is None:
+    if true_table is None:
         true_ms = simulated(space, population, options.device)
     else:
-        true_ms = Predictor(LatencyTable.load(options.true_table)).population(space, population)
-    source = None if options.source is None else LatencyTable.load(options.source)
+        true_ms = Predictor(true_table).population(space, population)
     runs = []
     for _ in range(options.choices):
         order = rng.permutation(len(population))
-        runs.append(run(space, population[order], true_ms[order], options.networks, source))
-    middle = {name: statistics.median(found[name] for found in runs) for name in runs[0]}
-    worst = min(found["spearman"] for found in runs)
+        runs.append({"seed": seed} | run(space, population[order], true_ms[order], options.networks, source))
+    return runs
+
+
+def show(found: Mapping[str, Any]) -> None:
+    middle = found["median"]
     print(
-        f"{options.networks} figures, {len(population) - options.networks} other networks, {options.choices} choices: "
-        f"Spearman {middle['spearman']:.3f} (worst {worst:.3f}), error {middle['mape']:.1%}, leave-one-out said "
-        f"{middle['leave_one_out']:.1%}"
+        f"{len(found['runs'])} choices: Spearman {middle['spearman']:.3f} (worst {found['worst_spearman']:.3f}), error "
+        f"{middle['mape']:.1%}, leave-one-out said {middle['leave_one_out']:.1%}"
     )
-    if options.json:
-        settings = {name: str(value) for name, value in vars(options).items()}
-        claim = {"claim": "median Spearman on the other networks", "value": middle["spearman"], "goal": 0.9}
-        claims = [claim | {"met": middle["spearman"] >= 0.9}]
-        options.json.write_text(json.dumps({"settings": settings, "median": middle, "runs": runs, "claims": claims}))
 
 
 def simulated(space: SearchSpace, population: Population, device: str) -> NDArray[np.float64]:
@@ -92,4 +125,4 @@ def run(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

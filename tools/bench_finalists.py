@@ -10,8 +10,6 @@ which is always the same. A random network within the budget gets the same final
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
 import tempfile
 import time
@@ -21,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser
 from image_sets import load_set
 
-from edgenas.export.files import write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.context import RunContext
 from edgenas.run.finalists import finalist_settings, train_finalist
@@ -32,7 +32,6 @@ from edgenas.run.pipeline import run
 from edgenas.run.progress import Progress
 from edgenas.run.train import run_training
 from edgenas.search.sampling import random_feasible
-from edgenas.spaces.errors import EdgeNASError, InputError
 from edgenas.spaces.network import Network
 from edgenas.study.evaluation import derived_seed
 from edgenas.study.study import Trial
@@ -43,17 +42,8 @@ _RANDOM = -1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            result = measure(options, Path(options.work or folder))
-    except EdgeNASError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    for claim in result["claims"]:
-        print(f"{claim['claim']}: {claim['value']:+.4f} (goal {claim['goal']:+.4f})")
-    if options.json:
-        write_atomically(Path(options.json), json.dumps(result, indent=1) + "\n")
-    return 0
+    with tempfile.TemporaryDirectory() as folder:
+        return conduct(lambda options: measure(options, Path(options.work or folder)), options)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -61,26 +51,15 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sizes = _sizes(options)
     data = _subset(options, sizes, folder)
     runs = [_one_seed(options, sizes, data, folder, seed) for seed in range(options.seeds)]
-    means = {name: statistics.fmean(one["top1"][name] for one in runs) for name in runs[0]["top1"]}
-    deviations = {
-        name: statistics.stdev(one["top1"][name] for one in runs) if len(runs) > 1 else None for name in means
-    }
+    spreads = {name: spread([one["top1"][name] for one in runs]) for name in runs[0]["top1"]}
+    means, deviations = ({name: one[key] for name, one in spreads.items()} for key in ("mean", "deviation"))
     for name, mean in means.items():
-        spread = "" if deviations[name] is None else f" +- {deviations[name]:.4f}"
-        print(f"{name}: top1 {mean:.4f}{spread} on test images, {len(runs)} seed(s)")
-    claims = [
-        _claim(f"{few} finalists over 1, mean top1", means[f"finalists_{few}"] - means["finalists_1"])
-        for few in FINALISTS[1:]
-    ]
-    claims.append(_claim("3 finalists over a random network, mean top1", means["finalists_3"] - means["random"]))
+        wide = "" if deviations[name] is None else f" +- {deviations[name]:.4f}"
+        print(f"{name}: top1 {mean:.4f}{wide} on test images, {len(runs)} seed(s)")
+    claims = [_above(means, f"finalists_{few}", "finalists_1") for few in FINALISTS[1:]]
+    claims.append(_above(means, "finalists_3", "random"))
     return {
-        "settings": {
-            **sizes,
-            "set": options.set,
-            "space": options.space,
-            "seeds": options.seeds,
-            "quick": options.quick,
-        },
+        "settings": sizes,
         "mean": means,
         "deviation": deviations,
         "runs": runs,
@@ -88,19 +67,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def _claim(claim: str, value: float) -> dict[str, Any]:
-    return {"claim": claim, "value": value, "goal": 0.0, "met": value >= 0}
+def _above(means: dict[str, float], way: str, other: str) -> dict[str, Any]:
+    return claim(f"mean top1 of {way} above that of {other}", means[way] - means[other], 0.0, least=True)
 
 
 def _sizes(options: argparse.Namespace) -> dict[str, int | float]:
-    quick = options.quick
     return {
-        "train_images": options.images or (2_000 if quick else 10_000),
-        "test_images": 1_000 if quick else 5_000,
-        "trials": options.trials or (14 if quick else 60),
-        "short_images": 800 if quick else 4_000,
+        "train_images": options.images,
+        "test_images": options.test_images,
+        "trials": options.trials,
+        "short_images": options.short_images,
         "short_epochs": 2,
-        "epochs": options.epochs or (6 if quick else 30),
+        "epochs": options.epochs,
         "share": 0.2,
     }
 
@@ -119,7 +97,7 @@ def trials_with(few: int, sizes: dict[str, int | float], trained_images: int) ->
 
 
 def _subset(options: argparse.Namespace, sizes: dict[str, int | float], folder: Path) -> Path:
-    data = load_set(options.set, None if options.data_dir is None else Path(options.data_dir))
+    data = load_set(options.set, options.data_dir)
     train = data.train.subset(int(sizes["train_images"]), seed=0)
     test = data.test.subset(int(sizes["test_images"]), seed=0)
     path = folder / "subset.npz"
@@ -220,19 +198,23 @@ class _Finals:
         return float(found[context.task.metric]), done.result.seconds
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", help="folder with full data sets")
+def _parser() -> BenchParser:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--set", default="cifar10_jpeg", help="name of a data set in it")
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--macs", type=float, default=4e6, help="the budget")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", type=int, help="of the search without finalists")
-    parser.add_argument("--epochs", type=int, help="of the final training")
-    parser.add_argument("--images", type=int, help="training images")
+    parser.add_argument("--trials", type=int, default=60, help="of the search without finalists (default 60)")
+    parser.add_argument("--epochs", type=int, default=30, help="of the final training (default 30)")
+    parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
+    parser.add_argument("--short-images", type=int, default=4000, help="of a trial (default 4,000)")
+    parser.add_argument("--test-images", type=int, default=5000, help="(default 5,000)")
     parser.add_argument("--work", help="folder to keep the runs in, so that a second call goes on")
-    parser.add_argument("--quick", action="store_true", help="fewer images, trials and epochs")
-    parser.add_argument("--json", metavar="OUT")
+    parser.add_common(
+        seeds=3,
+        seeds_help="searches",
+        quick={"trials": 14, "epochs": 6, "images": 2000, "short_images": 800, "test_images": 1000},
+        data_dir="folder of the data sets",
+    )
     return parser
 
 

@@ -1,71 +1,99 @@
 """Written models against converted ones: how long writing takes, whether the operators are equal, how fast they run.
 
-    python tools/bench_flatbuffer.py --signatures 20 --json OUT
+    python tools/bench_flatbuffer.py --signatures 20 [--seeds 1] [--quick] --json OUT
 
-For random signatures of a search space, the block is written directly and also built in Keras and converted. Reported
-are milliseconds a model, the equality of the operator lists (names, versions, shapes, types, options), and the ratio
-of latencies, in two statistics. Each round is a fresh process that visits both files of every signature in turn,
-several times, in random order. ``minima`` compares the fastest run of either file over all rounds; ``paired`` is the
-median over visits of the ratio of two neighbours, which a machine that changes its speed disturbs less.
+For random signatures of a search space, other ones for each seed, the block is written directly and also built in Keras
+and converted. Reported are milliseconds a model, the equality of the operator lists (names, versions, shapes, types,
+options), and the ratio of latencies, in two statistics. Each round is a fresh process that visits both files of every
+signature in turn, several times, in random order. ``minima`` compares the fastest run of either file over all rounds;
+``paired`` is the median over visits of the ratio of two neighbours, which a machine that changes its speed disturbs
+less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, quantiles
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 
 from edgenas.devices.device import MeasurementError, MeasureSettings, get_device
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.blocks import InvertedBottleneck
-from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.errors import WorkError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.space.search_space import SearchSpace
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--space", default="tiny_edge", help="search space to draw signatures from")
     parser.add_argument("--signatures", type=int, default=20)
     parser.add_argument("--precision", choices=PRECISIONS, default="int8")
     parser.add_argument("--rounds", type=int, default=8, help="fresh processes that measure all models")
     parser.add_argument("--visits", type=int, default=4, help="how often a round comes to each model")
     parser.add_argument("--seconds", type=float, default=0.025, help="measuring time of a visit")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, required=True, metavar="OUT")
-    settings = parser.parse_args()
-    try:
-        result = bench(settings)
-    except EdgeNASError as error:
-        sys.exit(f"error: {error}")
-    partial = settings.json.with_suffix(".part")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(partial, settings.json)
-    print(json.dumps({key: value for key, value in result.items() if key not in ("rows", "provenance")}, indent=1))
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_common(seeds_help="draws of signatures", quick={"signatures": 6, "rounds": 2, "visits": 2})
+    return conduct(
+        bench,
+        parser.parse_args(arguments),
+        lambda found: print(json.dumps({key: value for key, value in found.items() if key in SHOWN}, indent=1)),
+    )
 
 
-def bench(settings: argparse.Namespace) -> dict[str, Any]:
+#: What is printed.
+SHOWN = ("operators_equal", "signatures", "write_ms_median", "write_ms_ibn", "convert_ms_median", "latency_ratio")
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
     """All figures, as they are written to the JSON file."""
-    rng = np.random.default_rng(settings.seed)
-    entries = SearchSpace.load(settings.space).signatures(settings.precision)
-    count = min(settings.signatures, len(entries))
+    rows: list[dict[str, Any]] = []
+    provenance: dict[str, Any] = {}
+    for seed in seeds_of(options):
+        more, provenance = one_seed(options, seed)
+        rows += more
+    equal = sum(row["operators_equal"] for row in rows)
+    return {
+        "operators_equal": equal,
+        "signatures": len(rows),
+        "write_ms_median": round(statistics.median(row["write_ms"] for row in rows), 3),
+        "write_ms_ibn": round(_write_ibn_ms(options.precision), 3),
+        "convert_ms_median": round(statistics.median(row["convert_ms"] for row in rows), 1),
+        "latency_ratio": {
+            name: quantiles([row[name] for row in rows], "min", "p10", "median", "p90", "max")
+            for name in ("minima", "paired")
+        },
+        "provenance": provenance,
+        "rows": rows,
+        "claims": [claim(f"signatures with equal operators both ways, of {len(rows)}", equal, len(rows), least=True)],
+    }
+
+
+def one_seed(options: argparse.Namespace, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One row for each signature that the seed draws, and where it was measured."""
+    rng = np.random.default_rng(seed)
+    entries = SearchSpace.load(options.space).signatures(options.precision)
+    count = min(options.signatures, len(entries))
     chosen = [list(entries)[index] for index in sorted(rng.choice(len(entries), count, replace=False))]
     graphs = {signature: entries[signature].graph for signature in chosen}
-    written, write_ms = _timed(graphs, lambda graph: write_tflite(graph, settings.precision, seed=settings.seed))
-    converted, convert_ms = _timed(graphs, lambda graph: _convert(graph, settings.precision, settings.seed))
-    latencies, provenance = _measure(written, converted, settings, rng)
+    written, write_ms = _timed(graphs, lambda graph: write_tflite(graph, options.precision, seed=seed))
+    converted, convert_ms = _timed(graphs, lambda graph: _convert(graph, options.precision, seed))
+    latencies, provenance = _measure(written, converted, options, rng)
     rows = [
         {
             "signature": signature,
+            "seed": seed,
             "write_ms": round(write_ms[signature], 3),
             "convert_ms": round(convert_ms[signature], 1),
             "written_latency_ms": round(float(latencies[signature][:, 0].min()), 6),
@@ -77,20 +105,7 @@ def bench(settings: argparse.Namespace) -> dict[str, Any]:
         }
         for signature in chosen
     ]
-    return {
-        "operators_equal": sum(row["operators_equal"] for row in rows),
-        "signatures": len(rows),
-        "write_ms_median": round(statistics.median(write_ms.values()), 3),
-        "write_ms_ibn": round(_write_ibn_ms(settings.precision), 3),
-        "convert_ms_median": round(statistics.median(convert_ms.values()), 1),
-        "latency_ratio": {name: _spread([row[name] for row in rows]) for name in ("minima", "paired")},
-        "settings": {
-            name: getattr(settings, name)
-            for name in ("space", "precision", "rounds", "visits", "seconds", "seed", "signatures")
-        },
-        "provenance": provenance,
-        "rows": rows,
-    }
+    return rows, provenance
 
 
 def _timed(graphs: dict[str, OpGraph], make: Any) -> tuple[dict[str, bytes], dict[str, float]]:
@@ -116,12 +131,6 @@ def _convert(graph: OpGraph, precision: str, seed: int) -> bytes:
             variable.assign(rng.normal(0, 0.2, variable.shape))
     images = rng.normal(size=(8, *graph.inputs[0][1])).astype(np.float32)
     return convert(model, quantization=precision, calibration=images)
-
-
-def _spread(ratios: list[float]) -> dict[str, float]:
-    """How the written over the converted latency spreads over the signatures."""
-    shares = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-    return {name: round(float(np.quantile(ratios, share)), 4) for name, share in shares.items()}
 
 
 def _measure(
@@ -184,4 +193,4 @@ def _write_ibn_ms(precision: str, runs: int = 50) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,22 +20,18 @@ Times are of the processor, graphs and all, so that other work on the machine co
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser
 from learning_bench.distillation import run_distillation
 from learning_bench.ensemble import run_ensemble
 from learning_bench.progressive import run_progressive
 from learning_bench.shape import run_shape
 from learning_bench.transfer import run_transfer
-
-from edgenas.export.files import write_atomically
-from edgenas.spaces.errors import EdgeNASError, InputError
 
 PARTS = {
     "transfer": run_transfer,
@@ -48,36 +44,21 @@ PARTS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    start = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(options.work or folder)
-            work.mkdir(parents=True, exist_ok=True)
-            result = PARTS[options.part](options, work)
-    except EdgeNASError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    for found in result["claims"]:
-        value = "none" if found["value"] is None else f"{found['value']:.4g}"
-        print(f"{found['claim']}: {value} (goal {found['goal']:g}, {'met' if found['met'] else 'not met'})")
-    settings = {"part": options.part, "set": options.set, "seeds": options.seeds, "quick": options.quick}
-    document = result | {"settings": settings | result["settings"], "seconds": round(time.monotonic() - start, 1)}
-    if options.json:
-        write_atomically(Path(options.json), json.dumps(document, indent=1, default=float) + "\n")
-    return 0
+    options.seeds = options.seeds or (options.table_seeds if options.part == "shape" else 5)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(options.work or folder)
+        work.mkdir(parents=True, exist_ok=True)
+        return conduct(lambda options: PARTS[options.part](options, work), options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _parser() -> BenchParser:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
     parser.add_argument("--space", help="name or file of a space; by default a small one of the benchmark's own")
     parser.add_argument("--images", type=int, help="training images (default 10,000, with --quick 1,500)")
     parser.add_argument("--epochs", type=int, help="of long trainings (default 30, with --quick 6)")
     parser.add_argument("--trials", type=int, help="of a search (default 40, with --quick 12 or 8)")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a smaller version of the same")
     parser.add_argument("--short-epochs", type=int, help="of trials (default 3, with --quick or of ensemble 1)")
     parser.add_argument("--short-images", type=int, help="that they see (default 4,000, with --quick 600)")
     parser.add_argument("--finals", type=int, help="long trainings that transfer compares (default 20, with --quick 8)")
@@ -90,9 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accuracy", metavar="COL", default="accuracy")
     parser.add_argument("--cost", metavar="COL", default="macs")
     parser.add_argument("--budget-fraction", type=float, default=0.5, help="of shape (default 0.5)")
-    parser.add_argument("--table-seeds", type=int, default=20, help="searches of shape (default 20)")
+    parser.add_argument("--table-seeds", type=int, default=20, help="seeds of shape where --seeds is not given")
     parser.add_argument("--work", help="folder for runs and finished seeds; by default a temporary one")
-    parser.add_argument("--json", metavar="OUT", help="where the figures go")
+    parser.add_common(
+        seeds=None,
+        seeds_help="searches or trainings (default 5, of shape 20)",
+        quick={},
+        data_dir="folder of the data sets",
+    )
     return parser
 
 

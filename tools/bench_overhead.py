@@ -11,15 +11,18 @@ beside it, as trainings do.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.log import read_log
@@ -42,7 +45,7 @@ def make_formula() -> Evaluator:
     return formula
 
 
-def bench(algorithm: str, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
+def one_search(algorithm: str, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
     """One search; the cost of its trials by how many there were."""
     with tempfile.TemporaryDirectory(prefix="edgenas-overhead-") as folder:
         recipe = Recipe.parse(
@@ -100,39 +103,17 @@ def claims(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
     if not late:
         return []
-    value = round(sum(late) / len(late), 5)
-    return [
-        {
-            "claim": "CPU seconds for a suggestion of auto inside a run, 300 to 500 trials",
-            "value": value,
-            "goal": GOAL_SECONDS,
-            "met": value <= GOAL_SECONDS,
-        }
-    ]
+    words = "CPU seconds for a suggestion of auto inside a run, 300 to 500 trials"
+    return [claim(words, round(sum(late) / len(late), 5), GOAL_SECONDS)]
 
 
-def main() -> int:
-    """Prints the figures, and writes them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", default="tiny_edge")
-    parser.add_argument("--latency-ms", type=float, default=1.05, help="budget on the simulated device")
-    parser.add_argument("--algorithms", default="auto,random")
-    parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the search")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="300 trials of auto")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.algorithms, arguments.trials, arguments.seeds = "auto", min(arguments.trials, 300), 1
-    algorithms = arguments.algorithms.split(",")
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in algorithms}
-    with busy(arguments.busy):
-        for name in algorithms:
-            for seed in range(arguments.seeds):
-                found[name].append(bench(name, arguments, seed))
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of all searches."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in options.algorithms.split(",")}
+    with busy(options.busy):
+        for name in found:
+            for seed in seeds_of(options):
+                found[name].append(one_search(name, options, seed))
                 for after, place in found[name][-1].items():
                     if int(after) in SHOWN_AFTER:
                         print(
@@ -140,14 +121,24 @@ def main() -> int:
                             f"{place['bookkeeping']:.4f} s to keep the record",
                             flush=True,
                         )
-    result = claims(found)
-    for claim in result:
-        print(f"{claim['claim']}: {claim['value']} (goal {claim['goal']}, {'met' if claim['met'] else 'not met'})")
-    if arguments.json:
-        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        document = {"settings": settings, "algorithms": found, "claims": result}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0
+    return {"algorithms": found, "claims": claims(found)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the figures, and writes them with ``--json``."""
+    parser = BenchParser(description=__doc__)
+    parser.add_argument("--space", default="tiny_edge")
+    parser.add_argument("--latency-ms", type=float, default=1.05, help="budget on the simulated device")
+    parser.add_argument("--algorithms", default="auto,random")
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--busy", type=int, default=0, help="processes that compute beside the search")
+    parser.add_common(
+        seeds_help="searches of each algorithm",
+        quick={"algorithms": "auto", "trials": 300, "seeds": 1},
+        data_dir="folder of full data sets; without it, the images that come with EdgeNAS",
+    )
+    return conduct(bench, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,39 @@
 """How well a table predicts models that were never in its space: predicted against measured, whole files.
 
     python tools/bench_predict.py --table ~/.edgenas/tables/local-cpu-int8.csv --json predict.json
+    python tools/bench_predict.py --quick --json predict.json
 
 Takes reference networks (at ``--sizes``), writes them untrained, predicts each as ``edgenas predict`` does, and
 measures its quiet latency at the table's reference clock. Beside the prediction stands the naive one, latency
 proportional to multiply-accumulates at the rate that fits the other networks (leave-one-out), and how often the stated
-error held.
+error held. Each seed gives the networks other weights.
+
+Where no table is given, and ``--data-dir`` holds none of ``--device``, one of ``--space`` is made first.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import TABLES, quiet_settings, table_of
 
 from edgenas.devices import get_device
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency import LatencyTable, QuietLatency, QuietSettings, measure_quiet
 from edgenas.latency.check.validation import Accuracy
 from edgenas.latency.predict.model_prediction import predict_model
+from edgenas.spaces.errors import WorkError
 from edgenas.spaces.references import reference_network
+from edgenas.spaces.space.search_space import SearchSpace
 
 NETWORKS = (
     "mobilenet_v2_0.35,mobilenet_v2_0.5,mobilenet_v2_1.0,mobilenet_v3_large_minimalistic,"
@@ -33,25 +42,50 @@ NETWORKS = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, required=True)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = BenchParser(description=__doc__)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--space", default="tiny_edge", help="whose blocks a table is made of where none is given")
+    parser.add_argument("--device", default="local-cpu", help="that it is made on")
     parser.add_argument("--networks", default=NETWORKS, help="names of reference networks, separated by commas")
     parser.add_argument("--sizes", default="96,160", help="sides of the input image")
-    parser.add_argument("--json", type=Path, help="write figures and settings here")
-    options = parser.parse_args()
-    table = LatencyTable.load(options.table)
-    device = get_device(table.device)
+    parser.add_argument("--visits", type=int, default=4, help="quiet visits of each network")
+    parser.add_common(
+        seeds_help="random weights of each network",
+        quick={"sizes": "96", "visits": 2},
+        data_dir=TABLES,
+    )
+    return conduct(bench, parser.parse_args(arguments), show)
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """Predicted and measured latencies of all networks, and how the two compare."""
+    settings = QuietSettings(visits=options.visits)
+    space = SearchSpace.load(options.space)
+    table, words = table_of(options.table, options.data_dir, space, options.device, "int8", quiet_settings(options))
+    rows = [row for seed in seeds_of(options) for row in measured_rows(options, table, settings, seed)]
+    if len(rows) < 2:
+        raise WorkError(f"{len(rows)} networks could be measured on {table.device}: two are needed to compare")
+    found = figures(rows)
+    error, naive = found["predicted"]["mape"], found["macs_only"]["mape"]
+    claims = [claim("mean error of predictions; the goal is that of multiply-accumulates alone", error, naive)]
+    return {"table": words, "load_average": os.getloadavg(), **found, "rows": rows, "claims": claims}
+
+
+def measured_rows(
+    options: argparse.Namespace, table: LatencyTable, settings: QuietSettings, seed: int
+) -> list[dict[str, Any]]:
+    """One row for each network that could be measured, with the weights of a seed."""
     models, macs = {}, {}
     for name in options.networks.split(","):
         for size in map(int, options.sizes.split(",")):
             network = reference_network(name, (size, size, 3))
-            models[f"{name}@{size}"] = write_tflite(network.graph, table.precision)
+            models[f"{name}@{size}"] = write_tflite(network.graph, table.precision, seed=seed)
             macs[f"{name}@{size}"] = network.macs
     outcomes = measure_quiet(
-        device,
+        get_device(table.device),
         models,
-        settings=table.visit_settings(QuietSettings(visits=4)),
+        settings=table.visit_settings(settings),
         threads=table.threads,
         anchor_ms=table.anchor_ms,
     )
@@ -65,6 +99,7 @@ def main() -> None:
         rows.append(
             {
                 "network": name,
+                "seed": seed,
                 "predicted_ms": found.latency_ms,
                 "measured_ms": outcome.latency_ms,
                 "macs": macs[name],
@@ -73,16 +108,17 @@ def main() -> None:
                 "stated_mape": found.error["mape"],
             }
         )
-    document = {"table": str(options.table), "load_average": os.getloadavg(), **figures(rows), "rows": rows}
-    for row in rows:
+    return rows
+
+
+def show(found: Mapping[str, Any]) -> None:
+    for row in found["rows"]:
         print(
             f"{row['network']:40s} predicted {row['predicted_ms']:8.3f} ms, measured {row['measured_ms']:8.3f} ms, "
             f"{row['predicted_ms'] / row['measured_ms'] - 1:+.1%}; from measured blocks {row['measured_share']:.0%}, "
             f"unknown operators {row['unknown_share']:.0%}"
         )
-    print({name: figure for name, figure in document.items() if name != "rows"})
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1))
+    print({name: found[name] for name in ("table", "predicted", "macs_only", "within_stated")})
 
 
 def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -102,4 +138,4 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """How fast a space is profiled, and how well its networks are then predicted.
 
-    python tools/bench_profile.py --space tiny_edge --seeds 0,1,2 --json profile.json
+    python tools/bench_profile.py --space tiny_edge --seeds 3 --json profile.json
 
 Builds a table from nothing in a temporary place (the user's own is left alone), then validates it on random networks
 of each seed. Run it while nothing else does, or say so beside the figures.
@@ -13,16 +13,25 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import quiet_settings
+
 from edgenas.devices import get_device
+from edgenas.export.files import write_atomically
 from edgenas.latency import QuietSettings, profile_space, validate
 from edgenas.spaces.space.search_space import SearchSpace
 
+GOAL_ERROR = 0.03
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--device", default="local-cpu")
     parser.add_argument("--precision", default="int8")
@@ -30,27 +39,49 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="height and width of the input, instead of the space's own")
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--fast", type=int, default=0, help="so many of the fastest networks for each seed as well")
-    parser.add_argument("--seeds", default="0,1,2", help="seeds of the validations, separated by commas")
     parser.add_argument("--repeats", type=int, default=1, help="how many tables to build and validate")
     parser.add_argument("--keep", type=Path, help="a folder that keeps tables and each network's figures")
-    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
-    options = parser.parse_args()
+    parser.add_common(
+        seeds=3,
+        seeds_help="validations of each table",
+        lists=True,
+        quick={"networks": 10, "seeds": "1"},
+    )
+    return conduct(bench, parser.parse_args(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """All runs, as each is done."""
     space, device = SearchSpace.load(options.space), get_device(options.device)
     if options.size:
         space = SearchSpace.load(options.space, input_shape=(options.size, options.size, space.input_shape[2]))
-    seeds = [int(seed) for seed in options.seeds.split(",")]
-    runs = [run(space, device, options, seeds) for _ in range(options.repeats)]
-    document = {
-        "space": space.name,
-        "input_shape": list(space.input_shape),
-        "device": device.name,
-        "precision": options.precision,
-        "protocol": QuietSettings().protocol,
-        "load_average": os.getloadavg(),
-        "runs": runs,
-    }
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1))
+    runs: list[dict[str, Any]] = []
+    for _ in range(options.repeats):
+        runs.append(run(space, device, options, seeds_of(options)))
+        yield {
+            "space": space.name,
+            "input_shape": list(space.input_shape),
+            "device": device.name,
+            "precision": options.precision,
+            "protocol": (quiet_settings(options) or QuietSettings()).protocol,
+            "load_average": os.getloadavg(),
+            "runs": runs,
+            "claims": claims(runs),
+        }
+
+
+def claims(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of all random networks that the tables were validated on."""
+    found = [one for each in runs for one in each["validations"] if not one["fast"]]
+    networks = sum(one["networks"] for one in found)
+
+    def mean(figure: str) -> float:
+        return float(sum(one["networks"] * one[figure] for one in found) / networks)
+
+    return [
+        claim(f"mean error of predictions on {networks} random networks", mean("mape"), GOAL_ERROR),
+        claim("share of them within 10 %", mean("within_10pct"), 1.0, least=True),
+    ]
 
 
 def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: list[int]) -> dict[str, Any]:
@@ -64,6 +95,7 @@ def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: lis
             precision=options.precision,
             threads=options.threads,
             table_path=table_path,
+            settings=quiet_settings(options),
             fresh=True,
         )
         rate = result.measured / result.seconds
@@ -75,10 +107,13 @@ def run(space: SearchSpace, device: Any, options: argparse.Namespace, seeds: lis
         samples = [(seed, False, options.networks) for seed in seeds]
         samples += [(seed, True, options.fast) for seed in seeds if options.fast]
         for seed, fast, networks in samples:
-            found = validate(space, device, result.table, networks=networks, seed=seed, fast=fast).to_json()
+            quiet = quiet_settings(options)
+            found = validate(
+                space, device, result.table, networks=networks, seed=seed, fast=fast, settings=quiet
+            ).to_json()
             rows = found.pop("rows")
             validations.append(found | {"median_ms": sorted(row["measured_ms"] for row in rows)[len(rows) // 2]})
-            (table_path.with_suffix(f".{seed}{'.fast' * fast}.json")).write_text(json.dumps(rows, indent=1))
+            write_atomically(table_path.with_suffix(f".{seed}{'.fast' * fast}.json"), json.dumps(rows, indent=1))
             drift = "unknown" if found["drift"] is None else f"{found['drift']:.3f}"
             print(
                 f"{networks} {'fast' if fast else 'random'} networks of seed {seed}: "

@@ -16,10 +16,14 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.report import build_report
@@ -112,29 +116,31 @@ def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any], numbe
     database.execute(f"insert into {table} ({', '.join(row)}) values ({places})", tuple(row.values()))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Prints seconds and MB, and writes them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3000)
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="one report of one study")
     parser.add_argument("--keep", type=Path, help="leave the run folder of the last seed here")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.repeats = arguments.seeds = 1
-    space = SearchSpace.load(arguments.space)
+    parser.add_common(
+        seeds_help="studies", quick={"repeats": 1, "seeds": 1}, data_dir="folder of full data sets, for test pictures"
+    )
+    return conduct(bench, parser.parse_args(arguments))
+
+
+def bench(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of all studies."""
+    space = SearchSpace.load(options.space)
+    seeds = seeds_of(options)
     found = []
-    for seed in range(arguments.seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="edgenas-report-") as scratch:
-            last = arguments.keep is not None and seed == arguments.seeds - 1
-            folder = arguments.keep if last else Path(scratch) / "run"
-            make_run(folder, space, arguments.trials, seed, arguments.data_dir)
+            last = options.keep is not None and seed == seeds[-1]
+            folder = options.keep if last else Path(scratch) / "run"
+            make_run(folder, space, options.trials, seed, options.data_dir)
             seconds, cpu_seconds = [], []
-            for _ in range(arguments.repeats):
+            for _ in range(options.repeats):
                 start, cpu_start = time.perf_counter(), time.process_time()
                 path = build_report(folder)
                 seconds.append(round(time.perf_counter() - start, 3))
@@ -142,24 +148,16 @@ def main() -> int:
             mb = round(path.stat().st_size / 1e6, 3)
             found.append({"seed": seed, "seconds": seconds, "cpu_seconds": cpu_seconds, "mb": mb})
         print(
-            f"seed {seed}: {arguments.trials} trials, {max(seconds):.1f} s at most ({max(cpu_seconds):.1f} s of CPU), "
+            f"seed {seed}: {options.trials} trials, {max(seconds):.1f} s at most ({max(cpu_seconds):.1f} s of CPU), "
             f"{mb:.2f} MB",
             flush=True,
         )
-    slowest = max(max(one["seconds"]) for one in found)
-    largest = max(one["mb"] for one in found)
-    what = f"report of {arguments.trials:,} trials"
+    what = f"report of {options.trials:,} trials"
     claims = [
-        {"claim": f"seconds for a {what}", "value": slowest, "goal": GOAL_SECONDS, "met": slowest < GOAL_SECONDS},
-        {"claim": f"MB of a {what}", "value": largest, "goal": GOAL_MB, "met": largest < GOAL_MB},
+        claim(f"seconds for a {what}", max(max(one["seconds"]) for one in found), GOAL_SECONDS),
+        claim(f"MB of a {what}", max(one["mb"] for one in found), GOAL_MB),
     ]
-    for claim in claims:
-        print(f"{claim['claim']}: {claim['value']} (goal {claim['goal']}, {'met' if claim['met'] else 'not met'})")
-    if arguments.json:
-        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-        document = {"settings": settings, "reports": found, "claims": claims}
-        arguments.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0
+    return {"reports": found, "claims": claims}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ Every algorithm searches the table under a budget (a share of the largest cost i
 the best accuracy found after 20, 50, 100, ... samples: mean, standard error and quartiles over the seeds, in the
 table's own unit. The same curves for every sample go to OUT.csv and, as a picture, to OUT.html.
 
+    python tools/bench_search.py --quick --json OUT.json
+
+does the same with a synthetic table (``tools/synthetic_table.py``) where none is given, and fewer searches.
+
     python tools/bench_search.py --suggest-latency --json OUT.json
 
 times a suggestion instead, after 1,000 and 10,000 finished trials on real spaces (no table is needed).
@@ -22,8 +26,8 @@ import functools
 import io
 import json
 import os
-import platform
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -32,13 +36,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from benchmarking.claims import claim
+from benchmarking.document import conduct, machine
+from benchmarking.options import BenchParser, count, counts, located
+from synthetic_table import KINDS, table_csv
 
 from edgenas.export.files import write_atomically
 from edgenas.search import algorithm_class, algorithm_names
 from edgenas.search.benchmark.replay import Replay, replay_pool, replay_seeds
 from edgenas.search.benchmark.tabular import load_table
 from edgenas.search.models.suggest_latency import suggest_latency
-from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 
 CHECKPOINTS = (10, 20, 50, 100, 200, 300, 500, 1000)
@@ -54,38 +62,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.suggest_latency:
-        for name in ("table", "architecture", "accuracy", "cost"):
+        needed = () if options.table is None and options.kind else ("table", "architecture", "accuracy", "cost")
+        for name in needed:
             if getattr(options, name) is None:
-                parser.error(f"--{name} is needed (or --suggest-latency)")
-    try:
-        if options.suggest_latency:
-            latencies = suggest_latencies(options)
-            _write(Path(options.json), latencies)
-            print(latency_table(latencies))
-            return 0
+                parser.error(f"--{name} is needed (or --suggest-latency, or --quick)")
+    if options.suggest_latency:
+        return conduct(suggest_latencies, options, lambda found: print(latency_table(found)))
+    return conduct(replayed, options, lambda found: print(text_table(found)))
+
+
+def replayed(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures, on a synthetic table where none is given. Curves go to files beside that of ``--json``."""
+    if options.table is not None:
         result, curves = run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except WorkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    out = Path(options.json)
-    _write(out, result)
-    write_atomically(out.with_suffix(".csv"), curves_csv(curves))
-    write_atomically(out.with_suffix(".html"), plot(curves, result))
-    print(text_table(result))
-    return 0
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.csv"
+            write_atomically(path, table_csv(options.kind, 0))
+            columns = {"table": str(path), "architecture": "arch", "accuracy": "accuracy", "cost": "cost"}
+            result, curves = run(argparse.Namespace(**vars(options) | columns))
+        result["table"] = f"synthetic_table.py --kind {options.kind} --seed 0"
+    if options.json:
+        write_atomically(options.json.with_suffix(".csv"), curves_csv(curves))
+        write_atomically(options.json.with_suffix(".html"), plot(curves, result))
+    return result | {"claims": claims(result)}
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(document, indent=2) + "\n")
+def claims(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """At each number of samples, ``auto`` beside ``random``, where both have searched."""
+    found = result["algorithms"]
+    if not {"auto", "random"} <= set(found):
+        return []
+    return [
+        claim(
+            f"mean accuracy of auto above that of random after {place} samples",
+            mean - found["random"]["mean"][place],
+            0.0,
+            least=True,
+        )
+        for place, mean in found["auto"]["mean"].items()
+        if place in found["random"]["mean"]
+    ]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--table", help="csv file with one architecture per row")
+def _parser() -> BenchParser:
+    parser = BenchParser(description=__doc__)
+    parser.add_argument("--table", help="csv file with one architecture per row; looked up in --data-dir too")
     parser.add_argument("--architecture", metavar="COL", help="text column: 2101 or 8:16:8")
     parser.add_argument("--accuracy", metavar="COL", help="column to maximise")
     parser.add_argument("--cost", metavar="COL", help="column under the budget")
@@ -99,23 +121,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--suggest-latency", action="store_true", help="time suggestions instead of replaying a table")
     parser.add_argument("--spaces", default="tiny_edge,mobilenet_edgetpu_v2", help="for --suggest-latency")
-    parser.add_argument("--finished", default="1000,10000", help="finished trials, for --suggest-latency")
-    parser.add_argument("--samples", type=_count, default=200, help="architectures per search (default 200)")
-    parser.add_argument("--seeds", type=_count, default=100, help="searches per algorithm (default 100)")
+    parser.add_argument("--finished", type=counts, default="1000,10000", help="finished trials, for --suggest-latency")
+    parser.add_argument("--kind", choices=KINDS, help="make a synthetic table of this kind where none is given")
+    parser.add_argument("--samples", type=count, default=200, help="architectures per search (default 200)")
     parser.add_argument(
         "--until-best",
         action="store_true",
         help="end a search at the best possible architecture: the same figures sooner, but for times and trials",
     )
-    parser.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="default: all cores")
-    parser.add_argument("--json", required=True, metavar="OUT", help="where the figures go; OUT.csv and OUT.html too")
+    parser.add_argument("--processes", type=count, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_common(
+        seeds=100,
+        seeds_help="searches per algorithm",
+        quick={"kind": "rugged", "algorithms": "cheap", "samples": 50, "seeds": 8, "finished": "300"},
+        data_dir="folder of the table",
+    )
     return parser
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
-    return int(text)
 
 
 def _fraction(text: str) -> float:
@@ -135,14 +156,15 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDAr
         algorithm_options = json.loads(options.options)
     except ValueError as error:
         raise InputError(f"--options: expected JSON, found {options.options!r} ({error})") from None
+    path = located(options.table, options.data_dir)
     load = functools.partial(
-        load_table, options.table, options.architecture, options.accuracy, (options.cost,), options.train_seconds
+        load_table, str(path), options.architecture, options.accuracy, (options.cost,), options.train_seconds
     )
     table = load()
     limits = {options.cost: options.budget_fraction * float(np.nanmax(table.costs[options.cost]))}
     table.problem(options.samples, limits)
     result: dict[str, Any] = {
-        "table": options.table,
+        "table": str(path),
         "best_feasible": table.best(limits),
         "architectures": table.space.size,
         "feasible": int(table.feasible(limits).sum()),
@@ -155,7 +177,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDAr
             "options": algorithm_options,
             "until_best": options.until_best,
         },
-        "provenance": _provenance(options.processes),
+        "provenance": machine() | {"processes": options.processes},
         "note": NOTE,
         "algorithms": {},
     }
@@ -179,30 +201,20 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, npt.NDAr
     return result, curves
 
 
-def _provenance(processes: int) -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "processes": processes,
-        "time_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
 def suggest_latencies(options: argparse.Namespace) -> dict[str, Any]:
     """The JSON document: milliseconds by space, number of finished trials and algorithm."""
     names = [name for name in chosen_algorithms(options.algorithms) if options.algorithms != "all" or name not in SLOW]
-    finished = [_count(text) for text in options.finished.split(",")]
     figures: dict[str, Any] = {}
     for space_name in options.spaces.split(","):
         space = SearchSpace.load(space_name)
-        for count in finished:
-            found = {name: asdict(suggest_latency(space, name, count)) for name in names}
-            figures.setdefault(space_name, {})[str(count)] = found
+        for trials in options.finished:
+            found = {name: asdict(suggest_latency(space, name, trials)) for name in names}
+            figures.setdefault(space_name, {})[str(trials)] = found
     return {
         "suggest_latency": figures,
         "settings": {"budget": "macs, median of random ones"},
-        "provenance": _provenance(1),
+        "provenance": machine() | {"processes": 1},
+        "claims": [],
     }
 
 
@@ -211,10 +223,10 @@ def latency_table(document: Mapping[str, Any]) -> str:
     lines = [f"{'ms per suggestion':24}{'finished':>10}{'rebuilt':>10}{'median':>10}{'worst':>10}{'cpu':>10}"]
     for space, by_count in document["suggest_latency"].items():
         lines.append(space)
-        for count, by_name in by_count.items():
+        for trials, by_name in by_count.items():
             for name, found in by_name.items():
                 cells = "".join(f"{found[key]:10.1f}" for key in ("rebuilt_ms", "median_ms", "worst_ms", "cpu_ms"))
-                lines.append(f"  {name:22}{count:>10}{cells}")
+                lines.append(f"  {name:22}{trials:>10}{cells}")
     return "\n".join(lines)
 
 
@@ -246,25 +258,25 @@ def summary(replays: Sequence[Replay]) -> dict[str, Any]:
     """Statistics over the seeds at every checkpoint."""
     best = np.stack([replay.best for replay in replays])
     samples = best.shape[1]
-    places = [count for count in CHECKPOINTS if count <= samples]
+    places = [place for place in CHECKPOINTS if place <= samples]
     if samples not in places:
         places.append(samples)
     statistics: dict[str, dict[str, float]] = {"mean": {}, "standard_error": {}, "q25": {}, "median": {}, "q75": {}}
-    for count in places:
-        column = best[:, count - 1]
+    for place in places:
+        column = best[:, place - 1]
         column = column[np.isfinite(column)]
         if not len(column):
             continue
         error = column.std(ddof=1) / np.sqrt(len(column)) if len(column) > 1 else 0.0
         values = (column.mean(), error, *np.quantile(column, (0.25, 0.5, 0.75)))
         for name, value in zip(("mean", "standard_error", "q25", "median", "q75"), values, strict=True):
-            statistics[name][str(count)] = float(value)
+            statistics[name][str(place)] = float(value)
     document: dict[str, Any] = dict(statistics)
     document["seconds"] = round(sum(replay.seconds for replay in replays), 2)
     document["trials"] = float(np.mean([replay.trials for replay in replays]))
     if replays[0].train_seconds is not None:
         totals = np.mean([replay.train_seconds for replay in replays if replay.train_seconds is not None], axis=0)
-        document["train_seconds"] = {str(count): float(totals[count - 1]) for count in places}
+        document["train_seconds"] = {str(place): float(totals[place - 1]) for place in places}
     return document
 
 

@@ -21,24 +21,26 @@ What is finished is kept in ``--work`` and not done again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, seeds_of
+from benchmarking.tables import quiet_settings
 from segmentation_bench.fused import ENDS, latencies, scores
 from segmentation_bench.ground import SMALL_SPACE, camvid, deeplab, fixed_neck, write_network
 from segmentation_bench.runs import Plan, searched, trained
-from supernet_bench.claims import claim, claim_line
 
 from edgenas.compare.side_by_side import measure_side_by_side
 from edgenas.devices import get_device
-from edgenas.export.files import write_atomically
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.latency import LatencyTable
 from edgenas.latency.check.validation import validate
-from edgenas.latency.measure.visits import QuietSettings
 from edgenas.latency.profile.profiler import profile_space
 from edgenas.spaces.blocks import LabelMap
 from edgenas.spaces.network import Network
@@ -50,30 +52,25 @@ PARTS = ("fused", "table", "accuracy", "bifpn")
 WIDTHS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
 
 
-def main() -> None:
-    options = parse_arguments()
+def main(arguments: Sequence[str] | None = None) -> int:
+    return conduct(bench, parse_arguments(arguments))
+
+
+def bench(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Figures and claims after each part."""
     parts: dict[str, Any] = {}
     claims: list[dict[str, Any]] = []
     plan = make_plan(options)
     for part in PARTS:
-        if part not in options.parts.split(","):
-            continue
-        parts[part], found = RUN[part](options, plan)
-        claims += found
-        for one in found:
-            print(claim_line(one), flush=True)
-        if options.json:
-            settings = {name: str(value) for name, value in vars(options).items()}
-            document = {"settings": settings, "claims": claims, "parts": parts}
-            write_atomically(options.json, json.dumps(document, indent=1))
+        if part in options.parts.split(","):
+            parts[part], found = RUN[part](options, plan)
+            claims += found
+            yield {"parts": parts, "claims": claims}
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of camvid_320x240.npz")
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="small pictures, few of them, short trainings, one seed")
     parser.add_argument("--height", type=int, default=96)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--latency-ms", type=float, default=1.0, help="budget of the searches, deployed")
@@ -84,13 +81,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="at most so many of each part of CamVid")
     parser.add_argument("--networks", type=int, default=30, help="random networks that the table is checked on")
     parser.add_argument("--work", type=Path, default=Path("segmentation"), help="folder that finished work is kept in")
-    parser.add_argument("--json", type=Path, help="write figures, seeds and settings here")
-    options = parser.parse_args()
-    if options.quick:
-        quick = {"seeds": 1, "height": 48, "width": 64, "latency_ms": 0.4, "trials": 3, "short_epochs": 1, "epochs": 4}
-        for name, value in (quick | {"images": 60, "networks": 10}).items():
-            setattr(options, name, value)
-    return options
+    parser.add_common(
+        seeds=3,
+        seeds_help="searches",
+        quick={"seeds": 1, "height": 48, "width": 64, "latency_ms": 0.4, "trials": 3, "short_epochs": 1, "epochs": 4}
+        | {"images": 60, "networks": 10},
+        data_dir="folder of camvid_320x240.npz",
+        needs_data=True,
+    )
+    return parser.parse_args(arguments)
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -101,10 +100,6 @@ def make_plan(options: argparse.Namespace) -> Plan:
     table = work / f"table-{size[0]}x{size[1]}.csv"
     shared = {"task": "segmentation", "data": {"path": str(data)}}
     return Plan(work, shared, table, options.trials, options.short_epochs, options.epochs, options.batch)
-
-
-def quiet_settings(options: argparse.Namespace) -> QuietSettings | None:
-    return QuietSettings(visits=4, max_visits=8) if options.quick else None
 
 
 def fused(options: argparse.Namespace, plan: Plan) -> tuple[Any, list[dict[str, Any]]]:
@@ -175,7 +170,7 @@ def quiet_ms(metrics: dict[str, Any]) -> float:
 def accuracy(options: argparse.Namespace, plan: Plan) -> tuple[Any, list[dict[str, Any]]]:
     profile_table(options, plan, space_of(options, SMALL_SPACE))
     rows = []
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         ours = searched(plan, "searched", SMALL_SPACE, options.latency_ms, seed)
         network, untrained_ms = nearest_width(options, quiet_ms(ours))
         path = write_network(network, plan.work / f"{network.name}.yaml")
@@ -219,7 +214,7 @@ def bifpn(options: argparse.Namespace, plan: Plan) -> tuple[Any, list[dict[str, 
     profile_table(options, plan, space_of(options, SMALL_SPACE))
     profile_table(options, plan, space_of(options, path))
     rows = []
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         free = searched(plan, "searched", SMALL_SPACE, options.latency_ms, seed)
         fixed = searched(plan, "fixed", path, options.latency_ms, seed)
         rows.append(
@@ -237,4 +232,4 @@ def bifpn(options: argparse.Namespace, plan: Plan) -> tuple[Any, list[dict[str, 
 RUN = {"fused": fused, "table": table, "accuracy": accuracy, "bifpn": bifpn}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

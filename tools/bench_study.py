@@ -20,11 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.document import conduct
+from benchmarking.options import BenchParser, counts, seeds_of
 from studies.postgres import PostgresServer, postgres_programs
 from studies.worker import SPACE, table_value
 
@@ -167,7 +171,7 @@ def report(length: int, seed: int, data_dir: Path | None) -> float:
 def bench(options: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     found: dict[str, Any] = {"throughput": {}, "overhead": {}, "resume": {}}
-    lengths = [int(length) for length in options.lengths.split(",")]
+    lengths = options.lengths
     with ExitStack() as ending:
         scratch = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="edgenas-study-")))
         for store in options.stores.split(","):
@@ -183,7 +187,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
 
             rates = [
                 throughput(url(f"rate-{seed}"), options.trials, options.workers, seed, scratch)
-                for seed in range(options.seeds)
+                for seed in seeds_of(options)
             ]
             found["throughput"][store] = rates
             middle = {key: statistics.median(one[key] for one in rates) for key in rates[0]}
@@ -204,7 +208,9 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
             print(f"{store}, {lengths[-1]} trials: resumed in {one['seconds']:.1f} s, {one['mb']:.0f} MB", flush=True)
     found["report_seconds"] = report(lengths[-1], 0, options.data_dir)
     print(f"report of {lengths[-1]} trials: {found['report_seconds']:.1f} s", flush=True)
-    return found
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    load = os.getloadavg()[0]
+    return {"load": load, "mb": memory, **found, "claims": claims_of(found, lengths[-1], options.workers)}
 
 
 def claims_of(found: dict[str, Any], length: int, workers: int) -> list[dict[str, Any]]:
@@ -212,9 +218,7 @@ def claims_of(found: dict[str, Any], length: int, workers: int) -> list[dict[str
     claims = []
     for store, rates in found["throughput"].items():
         rate = statistics.median(one["trials_per_s"] for one in rates)
-        claims.append(
-            _claim(f"{store}: finished trials/s, {workers} workers", rate, GOALS[store], rate >= GOALS[store])
-        )
+        claims.append(_claim(f"{store}: finished trials/s, {workers} workers", rate, GOALS[store], least=True))
     for store, by_length in found["overhead"].items():
         shortest, longest = min(by_length), max(by_length)
         if shortest == longest:
@@ -222,48 +226,36 @@ def claims_of(found: dict[str, Any], length: int, workers: int) -> list[dict[str
         growth = by_length[longest]["wall_ms"] / by_length[shortest]["wall_ms"]
         logarithmic = math.log(longest) / math.log(shortest)
         words = f"{store}: overhead of a trial at {longest} over that at {shortest} (logarithmic: at most the goal)"
-        claims.append(_claim(words, growth, logarithmic, growth <= logarithmic))
+        claims.append(_claim(words, growth, logarithmic))
     for store, one in found["resume"].items():
-        claims.append(
-            _claim(
-                f"{store}: s to resume {length} trials", one["seconds"], RESUME_SECONDS, one["seconds"] < RESUME_SECONDS
-            )
-        )
-        claims.append(_claim(f"{store}: MB with {length} trials", one["mb"], MEMORY_MB, one["mb"] < MEMORY_MB))
-    seconds = found["report_seconds"]
-    claims.append(_claim(f"s of a report of {length} trials", seconds, REPORT_SECONDS, seconds < REPORT_SECONDS))
+        claims.append(_claim(f"{store}: s to resume {length} trials", one["seconds"], RESUME_SECONDS))
+        claims.append(_claim(f"{store}: MB with {length} trials", one["mb"], MEMORY_MB))
+    claims.append(_claim(f"s of a report of {length} trials", found["report_seconds"], REPORT_SECONDS))
     return claims
 
 
-def _claim(words: str, value: float, goal: float, met: bool) -> dict[str, Any]:
-    return {"claim": words, "value": round(value, 3), "goal": round(goal, 3), "met": met}
+def _claim(words: str, value: float, goal: float, *, least: bool = False) -> dict[str, Any]:
+    return claim(words, round(value, 3), round(goal, 3), least=least)
 
 
-def main() -> int:
-    """Prints the figures, and writes them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the figures, and writes them with ``--json``. Exit code 1 where a claim is not met."""
+    parser = BenchParser(description=__doc__)
     parser.add_argument("--stores", default="postgres,sqlite")
     parser.add_argument("--trials", type=int, default=600)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--lengths", default="100,1000,10000", help="finished trials, for the overhead")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="200 trials, lengths 100 and 1000")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    if options.quick:
-        options.trials, options.lengths, options.seeds = 200, "100,1000", 1
-    found = bench(options)
-    claims = claims_of(found, int(options.lengths.split(",")[-1]), options.workers)
-    if options.json:
-        settings = {key: str(value) for key, value in vars(options).items()}
-        load = os.getloadavg()[0]
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        document = {"settings": settings, "load": load, "mb": memory, **found, "claims": claims}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
-    for claim in claims:
-        print(f"{'met' if claim['met'] else 'NOT MET'}: {claim['claim']}: {claim['value']} (goal {claim['goal']})")
-    return 0 if all(claim["met"] for claim in claims) else 1
+    parser.add_argument("--lengths", type=counts, default="100,1000,10000", help="finished trials, for the overhead")
+    parser.add_common(
+        seeds_help="studies that are shared",
+        quick={"trials": 200, "lengths": "100,1000", "seeds": 1},
+        data_dir="folder of full data sets, for the report",
+    )
+    met = []
+
+    def show(found: Mapping[str, Any]) -> None:
+        met.extend(one["met"] for one in found["claims"])
+
+    return conduct(bench, parser.parse_args(arguments), show) or (0 if all(met) else 1)
 
 
 if __name__ == "__main__":

@@ -37,14 +37,14 @@ supernet. ``--work`` is that of ``equal``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarking.document import conduct
+from benchmarking.options import NOT_USED, BenchParser
 from supernet_bench.begin import run_begin
 from supernet_bench.budgets import run_budgets
-from supernet_bench.claims import claim_line
 from supernet_bench.cost import run_cost
 from supernet_bench.equal import run_equal
 from supernet_bench.ranking import VARIANTS, run_rank
@@ -52,27 +52,35 @@ from supernet_bench.tables import REWARDS, run_tables
 from supernet_bench.target import run_target
 from supernet_bench.truth import run_truth
 
-from edgenas.export.files import write_atomically
-from edgenas.spaces.errors import InputError, WorkError
 from edgenas.supernet.settings import SupernetSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        result = options.run(options)
-    except (InputError, WorkError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    if result is not None:
-        write_atomically(Path(options.json), json.dumps(result, indent=2) + "\n")
-        for found in result["claims"]:
-            print(claim_line(found))
-    return 0
+    return conduct(options.run, options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+#: What ``--quick`` sets where images are needed; ``truth`` and ``rank`` must agree.
+QUICK_IMAGES = {"images": 600, "held_out": 200, "test_images": 300, "networks": 6}
+QUICK_SEARCH = {"images": 800, "test_images": 500, "epochs": 1, "steps": 20, "scores": 8, "trials": 2} | {
+    "short_epochs": 1,
+    "short_images": 300,
+}
+#: By part, how many seeds there are usually, what a seed is, and the quick settings.
+COMMON = {
+    "tables": (20, "searches per reward", {"seeds": 5}),
+    "truth": (2, "trainings of each network", QUICK_IMAGES | {"seeds": 1, "epochs": 2}),
+    "rank": (1, "supernets of each variant", QUICK_IMAGES | {"epochs": 2, "supernet_batches": 200}),
+    "cost": (1, "measurements, of which the median counts", QUICK_IMAGES | {"batch_size": 16, "steps": 5}),
+    "target": (5, "searches of each reward", QUICK_IMAGES | {"rewards": "absolute", "steps": 60, "seeds": 1}),
+    "equal": (3, "searches of each way", QUICK_SEARCH | {"seeds": 1}),
+    "begin": (1, "seeds of equal; three networks each", {"epochs": "1"}),
+    "budgets": (1, "supernets", QUICK_SEARCH),
+}
+
+
+def _parser() -> BenchParser:
+    parser = BenchParser(description=__doc__)
     parts = parser.add_subparsers(required=True, metavar="PART")
     for name, run, adders in (
         ("tables", run_tables, (add_table_options,)),
@@ -87,14 +95,14 @@ def _parser() -> argparse.ArgumentParser:
         part = parts.add_parser(name)
         for add in adders:
             add(part)
-        if name != "truth":
-            part.add_argument("--json", required=True, metavar="OUT", help="where the figures go")
+        seeds, words, quick = COMMON[name]
+        what = {"tables": "folder of the table", "begin": NOT_USED}.get(name, "folder of the data sets")
+        part.add_common(seeds=seeds, seeds_help=words, quick=quick, data_dir=what)
         part.set_defaults(run=run)
     return parser
 
 
 def add_ground_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--images", type=int, default=10_000, help="training images (default 10,000)")
@@ -110,8 +118,6 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", metavar="COL", required=True, help="column under the budget")
     parser.add_argument("--budget-fraction", type=float, default=0.5, help="share of the largest cost (default 0.5)")
     parser.add_argument("--samples", type=int, default=4000, help="architectures per search (default 4,000)")
-    parser.add_argument("--seeds", type=int, default=20, help="searches per reward (default 20)")
-    parser.add_argument("--quick", action="store_true", help="5 seeds")
 
 
 def add_truth_options(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +133,6 @@ def add_rank_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="examples in each of them (default 32)")
     parser.add_argument("--random-networks", type=int, default=defaults.random_networks, help="of a step")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate, help="of the supernet")
-    parser.add_argument("--seeds", type=int, default=1, help="supernets of each variant (default 1)")
     parser.add_argument(
         "--variants", default="default", help=f"separated by commas, the first is judged: {', '.join(VARIANTS)}"
     )
@@ -142,13 +147,11 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
 def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-table", type=Path, help="of `edgenas profile`; without it, multiply-accumulates")
     parser.add_argument("--rewards", default=",".join(REWARDS), help="separated by commas (default all)")
-    parser.add_argument("--seeds", type=int, default=5, help="searches of each reward (default 5)")
     parser.add_argument("--steps", type=int, default=600, help="of supernet and controller (default 600)")
     parser.add_argument("--batch-size", type=int, default=32)
 
 
 def add_search_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument("--set", default="cifar10_jpeg", help="name of the data set (default cifar10_jpeg)")
     parser.add_argument("--space", default="tiny_edge")
     parser.add_argument("--device", default="local-cpu", help="that latencies are measured on (default local-cpu)")
@@ -172,7 +175,6 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
 
 def add_equal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-ms", type=float, default=0.25, help="the budget (default 0.25)")
-    parser.add_argument("--seeds", type=int, default=3, help="(default 3)")
 
 
 def add_budgets_options(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +184,6 @@ def add_budgets_options(parser: argparse.ArgumentParser) -> None:
 
 def add_begin_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs of `equal`; a second call goes on")
-    parser.add_argument("--seeds", type=int, default=1, help="of `equal`; three networks each (default 1)")
     parser.add_argument(
         "--epochs", default="3,6,9", help="of the shorter trainings, separated by commas (default 3,6,9)"
     )

@@ -104,6 +104,8 @@ def check_tool(words: list[str]) -> None:
     assert tool.is_file(), f"no file {words[0]}"
     if tool.suffix == ".py":
         text = tool.read_text(encoding="utf-8")
+        if "benchmarking.options" in text:
+            text += (ROOT / "tools" / "benchmarking" / "options.py").read_text(encoding="utf-8")
         for word in words[1:]:
             if word.startswith("--"):
                 assert f'"{word}"' in text, f"{words[0]} has no option {word}"

@@ -53,12 +53,12 @@ def test_packed_jpegs_are_read(bench, tmp_path: Path) -> None:
 
 def test_networks_are_near_the_budget_and_every_other_one_has_groups(bench) -> None:
     dataset = bench.load_set("fashion_mnist", None)
-    options = argparse.Namespace(space="tiny_edge", seed=1, macs=2e6, networks=4)
-    networks = bench.choose_networks(dataset, options)
+    options = argparse.Namespace(space="tiny_edge", macs=2e6, networks=4)
+    networks = bench.choose_networks(dataset, options, 1)
     assert len({architecture for architecture, _ in networks}) == 4
     assert all(1.5e6 <= network.macs <= 2e6 for _, network in networks)
     assert [bench.has_group_convolution(network) for _, network in networks] == [True, False, True, False]
-    assert [name for name, _ in bench.choose_networks(dataset, options)] == [name for name, _ in networks]
+    assert [name for name, _ in bench.choose_networks(dataset, options, 1)] == [name for name, _ in networks]
 
 
 def test_means_and_extremes_by_recipe(bench) -> None:
@@ -71,3 +71,13 @@ def test_means_and_extremes_by_recipe(bench) -> None:
     assert (line["lowest_points"], line["highest_points"], line["conversion_ratio"]) == (-0.3, 0.1, 0.5)
     (trained,) = bench.summary([rows[0] | {"plain_cpu_seconds": None}])
     assert trained["conversion_ratio"] is None
+    lost, ratio = bench.claims([line])
+    assert (lost["value"], lost["goal"], lost["met"]) == (pytest.approx(0.1), 0.5, True)
+    assert (ratio["value"], ratio["met"]) == (0.5, True)
+    (lost,) = bench.claims([trained | {"mean_points": -0.6}])
+    assert not lost["met"]
+
+
+def test_later_seeds_keep_their_work_apart(bench) -> None:
+    assert str(bench.Case("a", 2, 0, "")) == "a-2"
+    assert str(bench.Case("a", 2, 1, "seed-1")) == "seed-1/a-2"

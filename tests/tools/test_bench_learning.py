@@ -43,16 +43,6 @@ def test_a_part_without_its_table_is_told(tool, capsys: pytest.CaptureFixture[st
     assert "needs --table" in capsys.readouterr().err
 
 
-def test_rank_correlation_and_claims(tool) -> None:
-    from learning_bench.ground import claim, spearman
-
-    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
-    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
-    assert spearman([1, 1, 1], [3, 2, 1]) == 0
-    assert claim("a", None, 0.0)["met"] is False
-    assert claim("a", 0.4, 0.5)["met"] is True
-
-
 def test_a_finished_seed_is_not_done_again_unless_asked_otherwise(tool, tmp_path: Path) -> None:
     from learning_bench.ground import Ground
 

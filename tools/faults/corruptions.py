@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
 
 from faults.mutations import mutate_bytes
 from faults.outcomes import WRONG, Outcome
@@ -67,8 +68,6 @@ def corruptions(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any
 
 
 def _summary(counts: dict[str, Counter[str]], wrong: list[Outcome]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from bench_faults import claim
-
     total = sum(counts["report"].values())
     text = "; ".join(
         f"{command}: {', '.join(f'{number} {kind}' for kind, number in found.most_common())}"

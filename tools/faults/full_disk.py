@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim
+
 from faults.filling import Filling
 from faults.scene import Scene
 from faults.searching import Search
@@ -30,8 +32,6 @@ TRIALS = 3
 
 def full_disk(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A run for each point, on a disk of its own that is filled there and has room again for the resume."""
-    from bench_faults import claim
-
     if reason := _cannot_mount(folder / "probe"):
         return {"skipped": reason, "summary": f"skipped: {reason}"}, []
     rows = []

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim
+
 from faults.scene import Scene
 from faults.searching import Search
 
@@ -20,8 +22,6 @@ FAULTS = ("sleep", "stop", "nan", "negative", "text", "error", "kill", "crash")
 
 def hangs(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One search for each fault of a candidate; what the limit is, is left to its default."""
-    from bench_faults import claim
-
     faults = FAULTS[: options.count("hang")]
     with ThreadPoolExecutor(max(2, options.parallel)) as pool:  # they mostly wait
         rows = list(pool.map(lambda fault: _one(scene, folder / fault, fault), faults))

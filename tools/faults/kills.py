@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
 
 from faults.processes import end_session
 from faults.scene import Scene
@@ -50,8 +51,6 @@ class _Counts:
         }
 
     def claims(self) -> list[dict[str, Any]]:
-        from bench_faults import claim
-
         of = f"in {self.kills} kills"
         return [
             claim(f"kills: finished trials lost {of}", self.lost, 0),

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim
+
 from faults.processes import end_session, session_of
 from faults.scene import Scene
 from faults.searching import Search
@@ -30,8 +32,6 @@ PIPES = ("standard output closed", "both closed")
 
 def signals(scene: Scene, folder: Path, options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A search for each signal and pipe, interrupted in its middle and then resumed."""
-    from bench_faults import claim
-
     undisturbed = Search(scene, folder / "undisturbed", TRIALS, 2, FORMULA)
     undisturbed()
     wanted = undisturbed.trials_found()

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
 
 from edgenas.spaces.network import Network
 from edgenas.tasks import get_task
 from edgenas.training.losses import Distillation, taught
-from learning_bench.ground import Ground, claim, make_ground, spread
+from learning_bench.ground import Ground, make_ground
 
 _SHARE = 0.5
 

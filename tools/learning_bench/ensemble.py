@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim, spread
+
 from edgenas.run.ensemble.settings import METHODS, EnsembleSettings
 from edgenas.run.ensemble.ship import ship_ensemble
 from edgenas.run.opening import open_searched, working
 from edgenas.run.pipeline import go_on, run
 from edgenas.spaces.errors import WorkError
 from edgenas.study.scheduler import InProcess
-from learning_bench.ground import Ground, claim, make_ground, spread
+from learning_bench.ground import Ground, make_ground
 
 
 def run_ensemble(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,29 +139,3 @@ def make_ground(options: argparse.Namespace, folder: Path) -> Ground:
     space.write_text(SMALL_SPACE)
     epochs = options.epochs or (6 if quick else 30)
     return Ground(load_dataset(str(path)), path, Path(options.space or space), folder, epochs, options)
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (null of one), and the values."""
-    found = [float(value) for value in values]
-    return {
-        "mean": statistics.fmean(found),
-        "deviation": statistics.stdev(found) if len(found) > 1 else None,
-        "values": found,
-    }
-
-
-def claim(text: str, value: float | None, goal: float, *, least: bool = False) -> dict[str, Any]:
-    """A figure with its goal: the most it may be, or the least; one that could not be found misses it."""
-    met = value is not None and (value >= goal if least else value <= goal)
-    return {"claim": text, "value": value, "goal": goal, "met": bool(met)}
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Rank correlation; ties get the mean of their ranks. 0 where all of one side are equal: they rank nothing."""
-    ranks = [_ranks(np.asarray(values, np.float64)) for values in (first, second)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if all(np.ptp(one) for one in ranks) else 0.0
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.array([(values < one).sum() + ((values == one).sum() - 1) / 2 for one in values])

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
 
 from edgenas.training import Augmentation
 from edgenas.training.settings import Progressive
-from learning_bench.ground import Ground, claim, make_ground, spread
+from learning_bench.ground import Ground, make_ground
 
 
 def run_progressive(options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.options import located
 
 from edgenas.search.benchmark.replay import replay_one
 from edgenas.search.benchmark.tabular import load_table
 from edgenas.spaces.errors import InputError
-from learning_bench.ground import claim
 
 _OTHERS = ("random", "reinforce")
 _TRIALS = 100
@@ -20,14 +21,16 @@ _TRIALS = 100
 def run_shape(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if not (options.table and options.architecture and options.accuracy and options.cost):
         raise InputError("shape: needs --table, --architecture, --accuracy and --cost")
-    table = load_table(options.table, options.architecture, options.accuracy, (options.cost,))
+    table = load_table(
+        str(located(options.table, options.data_dir)), options.architecture, options.accuracy, (options.cost,)
+    )
     limits = {options.cost: options.budget_fraction * float(np.nanmax(table.costs[options.cost]))}
     samples = 1000 if options.quick else 4000
     curves = {
         name: np.mean(
             [
                 replay_one(table, limits, name, {}, samples if name in _OTHERS else _TRIALS, seed).best
-                for seed in range(options.table_seeds)
+                for seed in range(options.seeds)
             ],
             axis=0,
         )
@@ -46,7 +49,7 @@ def run_shape(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             words += f" (not reached with {samples}: at least)"
         claims.append(claim(words, (count or samples) / _TRIALS, goal, least=True))
     return {
-        "settings": {"table": options.table, "limits": limits, "seeds": options.table_seeds, "samples": samples},
+        "settings": {"table": options.table, "limits": limits, "samples": samples},
         "level": level,
         "trials": reached,
         "claims": claims,

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim, spread
 
+from edgenas.latency.check.validation import spearman
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
 from edgenas.study.candidates import Candidate, Evaluation, Evaluator
 from edgenas.study.evaluation import ShortTrainingEvaluator
 from edgenas.study.scheduler import InProcess
 from edgenas.study.study import Study, Trial
-from learning_bench.ground import Ground, claim, make_ground, spearman, spread
+from learning_bench.ground import Ground, make_ground
 
 #: An architecture of a search and its short score.
 Scored = tuple[str, float]

@@ -29,6 +29,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarking.claims import claim
+
 from edgenas.search.option_space import OptionSpace
 from edgenas.study.store import open_study
 from studies.postgres import PostgresServer, postgres_programs
@@ -272,18 +274,13 @@ def main() -> int:
                 flush=True,
             )
     claims = [
-        {
-            "claim": f"{one.store}: problems after {one.worker_kills} + {one.server_kills} kills",
-            "value": len(one.problems),
-            "goal": 0,
-            "met": not one.problems,
-        }
+        claim(f"{one.store}: problems after {one.worker_kills} + {one.server_kills} kills", len(one.problems), 0)
         for one in results
     ]
     if options.json:
         document: dict[str, Any] = {"runs": [vars(one) for one in results], "claims": claims}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
-    return 0 if all(claim["met"] for claim in claims) else 1
+    return 0 if all(one["met"] for one in claims) else 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from benchmarking.claims import claim
+from benchmarking.options import seeds_of
+
 from edgenas.export.files import write_atomically
 from edgenas.run.context import RunContext
 from edgenas.run.folder import RunFolder
@@ -23,7 +26,6 @@ from edgenas.run.supernet import inherited_weights
 from edgenas.spaces.errors import InputError
 from edgenas.training.evaluation import evaluate
 from edgenas.training.train import train
-from supernet_bench.claims import claim
 from supernet_bench.equal import ALGORITHMS, ONE_SHOT, float_top1
 
 _GOAL = 0.5
@@ -34,13 +36,12 @@ def run_begin(options: argparse.Namespace) -> dict[str, Any]:
     kept = options.work / "begin.json"
     found: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else {}
     epochs = sorted(int(text) for text in options.epochs.split(","))
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         lender = _context(options.work / f"{ONE_SHOT}-{seed}")
         for algorithm in ALGORITHMS:
             _one_network(lender, _context(options.work / f"{algorithm}-{seed}"), epochs, found, kept)
     median = statistics.median(one["share"] for one in found.values())
     return {
-        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "networks": found,
         "claims": [claim(f"steps to the accuracy from scratch, median share of {len(found)} networks", median, _GOAL)],
     }

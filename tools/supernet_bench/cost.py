@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarking.claims import claim
+from benchmarking.options import seeds_of
 
 from edgenas.supernet.families import Families
 from edgenas.supernet.network import Supernet
@@ -18,7 +22,6 @@ from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import SupernetTraining
 from edgenas.training.settings import TrainingSettings
 from edgenas.training.train import train
-from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, make_ground
 from supernet_bench.ranking import lesson_of
 
@@ -27,15 +30,22 @@ _KIB = 1024
 
 
 def run_cost(options: argparse.Namespace) -> dict[str, Any]:
-    """The JSON document."""
-    found = {name: _alone(measure, options) for name, measure in (("supernet", _supernet), ("largest", _largest))}
+    """The JSON document. Of several seeds, the median of each figure."""
+    runs = {
+        name: [_alone(measure, options) for _ in seeds_of(options)]
+        for name, measure in (("supernet", _supernet), ("largest", _largest))
+    }
+    found = {
+        name: {figure: statistics.median(one[figure] for one in each) for figure in each[0]}
+        for name, each in runs.items()
+    }
     supernet, largest = found["supernet"], found["largest"]
     step = supernet["step_seconds"] / largest["step_seconds"]
     whole = supernet["peak_mib"] / largest["peak_mib"]
     own = supernet["own_mib"] / largest["own_mib"]
     return {
-        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "measured": found,
+        "runs": runs,
         "claims": [
             claim("processor time of a step over that of the largest network", step, 2.5),
             claim("peak memory over that of the largest network's training", whole, 3.0),

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.options import seeds_of
 from image_sets import load_set
 
 from edgenas.devices import get_device
@@ -26,7 +28,6 @@ from edgenas.run.records import ExportRecord
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.yaml_reading import dump_yaml
-from supernet_bench.claims import claim
 from supernet_bench.spent import Spent
 from supernet_bench.widths import REFERENCES, scaled, widest
 
@@ -43,12 +44,12 @@ _PROBES = (1, 4)
 
 def run_equal(options: argparse.Namespace) -> dict[str, Any]:
     """The JSON document."""
-    if options.seeds < 1 or options.latency_ms <= 0:
-        raise InputError("--seeds and --latency-ms must be above 0")
+    if options.latency_ms <= 0:
+        raise InputError("--latency-ms must be above 0")
     options.work.mkdir(parents=True, exist_ok=True)
     data, shape, classes = image_file(options)
     references, runs = _references(options, shape, classes), list[dict[str, dict[str, float]]]()
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         runs.append(_one_seed(options, data, references, seed))
         references = _best_of_each(runs[0], references)
     common = [name for name in runs[0] if all(name in one for one in runs)]
@@ -65,7 +66,6 @@ def run_equal(options: argparse.Namespace) -> dict[str, Any]:
         above = means[ONE_SHOT] - means[best]
         claims.insert(0, claim(f"top1 above {best}, {options.seeds} seed(s)", above, _POINT, least=True))
     return {
-        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "runs": runs,
         "mean_top1": means,
         "claims": claims,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from benchmarking.claims import claim
+from benchmarking.options import seeds_of
 
 from edgenas.data.augmentation import Augmentation
 from edgenas.spaces.errors import InputError
@@ -19,7 +21,6 @@ from edgenas.supernet.lesson import Lesson
 from edgenas.supernet.network import Supernet
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import SupernetProgress, SupernetTraining
-from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, choose_architectures, make_ground
 from supernet_bench.inherited import CANDIDATES, SHORT, features_of, smoothed, train_inherited
 from supernet_bench.truth import Cache, open_cache, trainings
@@ -66,7 +67,6 @@ def run_rank(options: argparse.Namespace) -> dict[str, Any]:
     table = {name: way.figures(truth, inside) for name, way in ways.items()}
     print_table(table, len(rows), int(inside.sum()), truths)
     return {
-        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "networks": dict(zip(names, zip(truth.tolist(), inside.tolist(), strict=True), strict=True)),
         "truths": truths,
         "ways": table,
@@ -127,7 +127,7 @@ def _supernet(
     """What the variant's supernets of all seeds rank by: scores, short trainings, a regression over all of it."""
     settings = settings_of(options, ground.space, variant)
     ways = {}
-    for seed in range(options.seeds):
+    for seed in seeds_of(options):
         name = f"supernet {variant}, seed {seed}"
         path = options.work / f"{variant}_{seed}.json"
         cache = Cache(path, open_cache(options).facts | {"settings": settings.to_dict()})

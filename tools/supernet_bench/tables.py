@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from benchmarking.claims import claim
+from benchmarking.options import located, seeds_of
 
 from edgenas.search.benchmark.tabular import TabularBenchmark, load_table
 from edgenas.study.objectives import Objective
 from edgenas.supernet.controller import Controller, ControllerSettings
 from edgenas.supernet.quality_model import Floats, Population
-from supernet_bench.claims import claim
 
 REWARDS = ("absolute", "soft", "hard")
 SETTINGS = ControllerSettings(samples=4)
@@ -22,10 +23,11 @@ SETTINGS = ControllerSettings(samples=4)
 
 def run_tables(options: argparse.Namespace) -> dict[str, Any]:
     """The JSON document: each reward, and the absolute one with plain REINFORCE."""
-    table = load_table(options.table, options.architecture, options.accuracy, (options.cost,), None)
+    path = str(located(options.table, options.data_dir))
+    table = load_table(path, options.architecture, options.accuracy, (options.cost,), None)
     target = options.budget_fraction * float(np.nanmax(table.costs[options.cost]))
     best = table.best({options.cost: target})
-    seeds = range(5 if options.quick else options.seeds)
+    seeds = seeds_of(options)
     settings = {kind: (kind, SETTINGS) for kind in REWARDS}
     settings["absolute, nothing expected"] = ("absolute", dataclasses.replace(SETTINGS, expected=0))
     found = {}
@@ -34,10 +36,10 @@ def run_tables(options: argparse.Namespace) -> dict[str, Any]:
         found[name] = [searched.run(options.samples // chosen.samples, seed) for seed in seeds]
     scale = 1.0 if np.nanmax(table.accuracy) > 1 else 100.0
     return {
-        "table": options.table,
+        "table": path,
         "best_feasible": best,
         "target": target,
-        "settings": {"samples": options.samples, "seeds": list(seeds), "controller": SETTINGS.__dict__},
+        "settings": {"samples": options.samples, "controller": SETTINGS.__dict__},
         "rewards": found,
         "summary": {name: summary(runs, best, scale) for name, runs in found.items()},
         "claims": claims({name: summary(runs, best, scale) for name, runs in found.items()}),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
+from benchmarking.options import seeds_of
 
 from edgenas.latency.predict.predictor import Predictor
 from edgenas.latency.table.latency_table import LatencyTable
@@ -19,7 +21,6 @@ from edgenas.supernet.network import Supernet
 from edgenas.supernet.quality_model import Floats, Population
 from edgenas.supernet.settings import SupernetSettings
 from edgenas.supernet.training import SupernetTraining
-from supernet_bench.claims import claim
 from supernet_bench.ground import Ground, make_ground
 from supernet_bench.ranking import lesson_of
 
@@ -34,12 +35,11 @@ def run_target(options: argparse.Namespace) -> dict[str, Any]:
     target = float(np.median(drawn))
     runs: dict[str, list[dict[str, float]]] = {}
     for kind in options.rewards.split(","):
-        for seed in range(options.seeds):
+        for seed in seeds_of(options):
             found = search(ground, costs, target, kind, seed, options)
             runs.setdefault(kind, []).append(found)
             print(f"{kind}, seed {seed}: {found}", flush=True)
     return {
-        "settings": {name: str(value) for name, value in vars(options).items() if name != "run"},
         "target": target,
         "runs": runs,
         "claims": [

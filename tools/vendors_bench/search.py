@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from benchmarking.claims import claim
 
 from edgenas.cli.check import check_target
 from edgenas.export.bundle.bundle import read_metrics
@@ -120,18 +121,19 @@ def _figures(bundle: Path) -> dict[str, Any]:
     }
 
 
-def claims(found: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
-    """(claim, value, goal, whether the value must be at most the goal)."""
+def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the shipped file is, beside its budget and the best of the others."""
     shipped, best = found["found"], found["best"]
-    made = [
-        (f"search: {cost} of the shipped file", float(shipped[cost]), float(limit), True)
-        for cost, limit in found["budget"].items()
-    ]
     takes = shipped["tflm"]["mapped"] == shipped["tflm"]["operators"] and (shipped["micro"] or {}).get("agrees") is True
-    made.append(("search: operators left to the CPU by Vela", float(len(shipped["operators_on_cpu"])), 0.0, True))
-    made.append(("search: the compiled file is all NPU", float(shipped["fully_on_npu"]), 1.0, False))
-    made.append(("search: TFLM runs the file, as LiteRT does", float(takes), 1.0, False))
-    made.append(("search: top1 of the shipped file, target", shipped["top1"], found["target"], False))
     words = f"search: latency over that of {best['name']} ({best['top1']:.4f}, {best['latency_ms']:.4g} ms)"
-    made.append((words, shipped["latency_ms"] / best["latency_ms"], 1.0, True))
-    return made
+    return [
+        *(
+            claim(f"search: {cost} of the shipped file", float(shipped[cost]), float(limit))
+            for cost, limit in found["budget"].items()
+        ),
+        claim("search: operators left to the CPU by Vela", float(len(shipped["operators_on_cpu"])), 0.0),
+        claim("search: the compiled file is all NPU", float(shipped["fully_on_npu"]), 1.0, least=True),
+        claim("search: TFLM runs the file, as LiteRT does", float(takes), 1.0, least=True),
+        claim("search: top1 of the shipped file, target", shipped["top1"], found["target"], least=True),
+        claim(words, shipped["latency_ms"] / best["latency_ms"], 1.0),
+    ]

@@ -1,0 +1,1 @@
+"""What all ``tools/bench_*.py`` share: options, claims, the document that they write, and latency tables."""
