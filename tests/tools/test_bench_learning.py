@@ -63,3 +63,11 @@ def test_a_finished_seed_is_not_done_again_unless_asked_otherwise(tool, tmp_path
     assert done == [0, 1, 2]
     options.epochs = 4
     assert [one["count"] for one in seeds()] == [4, 5, 6]
+
+
+def test_scores_that_are_all_equal_rank_nothing(tool) -> None:
+    from learning_bench.transfer import _rank
+
+    final = {"a": 0.1, "b": 0.2, "c": 0.3}
+    assert _rank([("a", 0.5), ("b", 0.6), ("c", 0.7), ("d", 0.1)], final) == 1.0
+    assert _rank([("a", 0.5), ("b", 0.5), ("c", 0.5)], final) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -124,5 +125,7 @@ def _final_accuracies(ground: Ground, searches: dict[str, list[Scored]], seed: i
 
 
 def _rank(trials: list[Scored], final: dict[str, float]) -> float:
+    """0 where all scores are equal: they rank nothing."""
     pairs = [(score, final[architecture]) for architecture, score in trials if architecture in final]
-    return spearman(*zip(*pairs, strict=True))
+    found = spearman(*zip(*pairs, strict=True))
+    return 0.0 if math.isnan(found) else found
