@@ -27,6 +27,13 @@ def ensemble(
     combine: str = typer.Option("average", "--combine", help="average, or learned weights of the towers' outputs."),
     pool: int | None = typer.Option(None, "--pool", help="Trials that are trained, at most; by default 2 more."),
     distill: bool = typer.Option(False, "--distill", help="Ship one network that has learned from the ensemble."),
+    budget: list[str] | None = typer.Option(
+        None,
+        "--budget",
+        metavar="COST=LIMIT",
+        help="Of the ensemble, in place of the run's; may be given for several costs. Towers are as small as the run's "
+        "trials, so search with a part of it.",
+    ),
     data_dir: Path | None = DATA_DIR,
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the bundle; by default RUN/ensembles/NAME/bundle."
@@ -40,7 +47,7 @@ def ensemble(
     from edgenas.run.opening import open_searched, working
     from edgenas.run.pipeline import go_on
 
-    settings = EnsembleSettings(method, towers, combine, pool, distill)
+    settings = EnsembleSettings(method, towers, combine, pool, distill, tuple(budget or ()))
     context = open_searched(folder, data_dir)
     if output is not None:
         check_replaceable(output.absolute())

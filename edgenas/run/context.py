@@ -100,7 +100,11 @@ class RunContext:
         return (*smaller, self)
 
     def _at_budget(self, name: str, limit: float) -> RunContext:
-        context = RunContext(self.recipe.at_budget(limit), RunFolder(self.folder.path, name), self.progress)
+        return self.with_recipe(self.recipe.at_budget(limit), RunFolder(self.folder.path, name))
+
+    def with_recipe(self, recipe: Recipe, folder: RunFolder) -> RunContext:
+        """The run by a recipe with other budgets; what is loaded is shared."""
+        context = RunContext(recipe, folder, self.progress)
         for loaded in ("task", "dataset", "space"):
             context.__dict__[loaded] = getattr(self, loaded)
         if self.recipe.is_one_shot and "supernet" in self.__dict__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from edgenas.spaces.errors import InputError
@@ -22,6 +23,7 @@ class EnsembleSettings:
         combine: ``average``, or ``learned`` weights. Residual towers are added up.
         pool: trials that are trained, at most; None: two more than towers.
         distill: ship one network that has learned from the ensemble, instead of it.
+        budget: ``COST=LIMIT`` each, in place of the run's: a search for small networks makes towers of a larger whole.
     """
 
     method: str = "adaptive"
@@ -29,6 +31,7 @@ class EnsembleSettings:
     combine: str = "average"
     pool: int | None = None
     distill: bool = False
+    budget: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -39,6 +42,8 @@ class EnsembleSettings:
             raise InputError("--combine: residual towers are added up as they are; leave it out")
         if self.towers < 2:
             raise InputError(f"--towers: expected at least 2, found {self.towers}")
+        if any("," in text for text in self.budget):
+            raise InputError(f"--budget {' '.join(self.budget)}: expected one limit for the ensemble")
         if self.pool is not None and self.pool < self.towers:
             raise InputError(f"--pool: expected at least as many as --towers ({self.towers}), found {self.pool}")
 
@@ -50,4 +55,5 @@ class EnsembleSettings:
     @property
     def name(self) -> str:
         """Of its folder under ``ensembles``."""
-        return f"{self.method}-{self.towers}-{self.combine}" + ("-distilled" if self.distill else "")
+        found = f"{self.method}-{self.towers}-{self.combine}" + ("-distilled" if self.distill else "")
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([found, *self.budget]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgenas.export.files import write_atomically
+from edgenas.recipe.budget_options import with_budgets
 from edgenas.run.context import RunContext
 from edgenas.run.device import RunDevice
 from edgenas.run.ensemble.growing import Ensemble, Growing
@@ -117,6 +118,8 @@ def ship_ensemble(context: RunContext, settings: EnsembleSettings, destination: 
     towers fit into it.
     """
     folder = context.folder.path / "ensembles" / settings.name
+    if settings.budget:
+        context = context.with_recipe(with_budgets(context.recipe, settings.budget), context.folder)
     towers = Towers(context, settings, folder)
     growing = Growing(towers, settings)
     found = growing.grown()

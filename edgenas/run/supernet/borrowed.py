@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgenas.export.files import write_atomically
+from edgenas.recipe.budget_options import set_budgets
 from edgenas.recipe.recipe import Recipe
 from edgenas.recipe.supernet import ControllerRecipe
 from edgenas.run.fingerprints import data_fingerprint, space_fingerprint
@@ -19,7 +20,6 @@ from edgenas.run.supernet.making import folder, section
 from edgenas.run.supernet.trained import read_supernet, weights_path
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.yaml_reading import dump_yaml
-from edgenas.study.cost_names import COSTS, DEVICE_COSTS, split_name
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -56,15 +56,10 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
     """
     source = lender(str(run))
     recipe = source.read_recipe()
-    wanted: dict[tuple[str, str], list[float]] = {}
-    for text in budgets:
-        cost, device, limits = _budget(text)
-        wanted.setdefault((cost, device), []).extend(limits)
-    if not wanted:
+    if not budgets:
         raise InputError("--budget: expected one at least, such as --budget latency_ms=0.3")
     values = recipe.model_dump(mode="json")
-    for (cost, device), limits in wanted.items():
-        _set_budget(values, cost, device, limits)
+    set_budgets(values, budgets)
     for number, budgeted in enumerate(recipe.budgeted_devices):
         table = source.device_table_path(budgeted.name, number)
         if table.is_file():
@@ -75,38 +70,6 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
     values["supernet"]["check"] = 0  # the other run has told how well its supernet ranks
     found = Recipe.parse(dump_yaml(values), "--budget")
     return found.relative_to(Path.cwd())
-
-
-def _budget(text: str) -> tuple[str, str, list[float]]:
-    """(cost, device or nothing, limits) of ``latency_ms=0.3`` or ``latency_ms=0.1,0.2``."""
-    name, equals, value = text.partition("=")
-    cost, device = split_name(name.strip())
-    try:
-        limits = [float(part) for part in value.strip().strip("[]").split(",")]
-    except ValueError:
-        limits = []
-    if not equals or cost not in COSTS or not limits or not all(0 < limit < math.inf for limit in limits):
-        raise InputError(
-            f"--budget {text!r}: expected COST=LIMIT with a limit above 0, such as latency_ms=0.3, or several, such as "
-            f"latency_ms=0.1,0.2; costs are {', '.join(COSTS)}, and COST@DEVICE=LIMIT is for one of several devices"
-        )
-    return cost, device, limits
-
-
-def _set_budget(values: dict[str, Any], cost: str, device: str, limits: list[float]) -> None:
-    """Changes a recipe's plain values. A cost without a device is limited on all of them."""
-    devices = values["devices"]
-    known = [values["device"]["name"]] if devices is None else [one["name"] for one in devices]
-    if device and device not in known:
-        raise InputError(f"--budget: {device!r} is no device of that run, expected one of {', '.join(known)}")
-    plain = [int(limit) if cost not in DEVICE_COSTS and limit.is_integer() else limit for limit in limits]
-    number = plain[0] if len(plain) == 1 else plain
-    if devices is None:
-        values["budget"][cost] = number
-        return
-    for one in devices:
-        if device in ("", one["name"]):
-            one["budget"][cost] = number
 
 
 def check_borrowed(context: RunContext) -> None:
