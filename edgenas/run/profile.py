@@ -34,6 +34,7 @@ def profile(context: RunContext) -> None:
             folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
     for device in context.devices:
         if words := describe_behind(device):
+            context.log.event("post_processing", device=device.name, predicted_ms=device.behind_ms)
             context.progress.say(words)
     profile_steps(context)
     check_terms(context)
