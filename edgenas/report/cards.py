@@ -118,7 +118,8 @@ def _shipped_cards(data: ReportData, shipped: ShippedModel) -> Iterator[Card]:
         yield _energy_card(data, shipped.energy_mj, shipped.energy_kind, shipped.energy_meter, data.budget_mj)
     compared = measured.get(data.compared_statistic)
     if shipped.predicted_ms is not None:
-        note = milliseconds(shipped.predicted_ms) + " predicted"
+        told = f" ({shipped.predicted_note})" if shipped.predicted_note else ""
+        note = milliseconds(shipped.predicted_ms) + " predicted" + told
         if compared:
             note += f" · {milliseconds(compared)} {known(shipped.latency_kind)}, {data.compared_statistic}"
             error = shipped.predicted_ms / compared - 1

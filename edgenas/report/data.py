@@ -55,6 +55,8 @@ class ShippedModel:
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     """On the device of the report: ``min``, ``p10``, ``median``, ``mean``, ``p90``, ``runs``."""
     predicted_ms: float | None = None
+    predicted_note: str = ""
+    """What of the file that prediction knows nothing of, or what it holds beside the network; empty where neither."""
     energy_mj: float | None = None
     """Of one inference on the device of the report, above idle."""
     energy_kind: str = ""

@@ -11,6 +11,7 @@ from typing import Any
 from edgenas.export.figure import kind_of
 from edgenas.report.data import ReportData, ShippedModel
 from edgenas.report.facts import flat_rows
+from edgenas.report.text import milliseconds
 
 #: What a training's history holds besides figures of merit.
 _NO_CURVES = ("epoch", "step", "seconds", "learning_rate")
@@ -21,6 +22,7 @@ def with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
     scores = {kind: found[metric] for kind, found in _figures(metrics).items()}
     architecture = metrics.get("architecture") or data.architecture
     energy = (metrics.get("provenance", {}).get(data.device) or {}).get("energy") or {}
+    predicted = metrics.get("predicted", {}).get(data.device, {})
     shipped = ShippedModel(
         quantization=str(metrics["quantization"]),
         score_float=scores.get("float"),
@@ -31,7 +33,8 @@ def with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         macs=metrics.get("macs"),
         latency_kind=kind_of(metrics.get("provenance", {}).get(data.device)),
         latency_ms=statistics(metrics.get("latency_ms", {}).get(data.device, {})),
-        predicted_ms=metrics.get("predicted", {}).get(data.device, {}).get("latency_ms"),
+        predicted_ms=predicted.get("latency_ms"),
+        predicted_note=_post_processing(predicted),
         energy_mj=energy.get("energy_mj"),
         energy_kind=str(energy.get("kind") or ""),
         energy_meter=str(energy.get("meter") or ""),
@@ -46,6 +49,13 @@ def with_bundle(data: ReportData, metrics: Mapping[str, Any]) -> ReportData:
         dataset=str(metrics.get("data", {}).get("name") or data.dataset),
         measurement_facts=flat_rows(metrics.get("provenance", {}).get(data.device, {})),
     )
+
+
+def _post_processing(predicted: Mapping[str, Any]) -> str:
+    if "post_processing_ms" not in predicted:
+        return ""
+    tail_ms = predicted["post_processing_ms"]
+    return "without post-processing" if tail_ms is None else f"{milliseconds(tail_ms)} of it post-processing"
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.device import RunDevice, file_name
 from edgenas.run.folder import RunFolder
+from edgenas.run.post_processing import block_behind
 from edgenas.run.progress import Progress
 from edgenas.run.ranked import open_ranked
 from edgenas.run.records import StepRecord
@@ -82,7 +83,7 @@ class RunContext:
         """What the model is for, in the order of the recipe."""
         margin = self.recipe.search.latency_margin
         return tuple(
-            RunDevice(device, self.folder, self.precision, margin, number)
+            RunDevice(device, self.folder, self.precision, margin, number, partial(block_behind, self))
             for number, device in enumerate(self.recipe.budgeted_devices)
         )
 
@@ -134,9 +135,9 @@ class RunContext:
     def costs(self) -> CostModel:
         known = {device.name: device.predictor for device in self.devices if device.known_table is not None}
         measured = known_steps(self)
-        if len(self.devices) == 1:
-            return CostModel(self.space, self.precision, known.get(self.first.name), measured)
-        return CostModel(self.space, self.precision, known, measured)
+        behind = next((device.behind for device in self.devices if device.behind is not None), None)
+        predictors = known.get(self.first.name) if len(self.devices) == 1 else known
+        return CostModel(self.space, self.precision, predictors, measured, behind)
 
     @cached_property
     def supernet(self) -> TrainedSupernet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgenas.devices.device import Device
     from edgenas.latency.predict.predictor import Predictor
     from edgenas.latency.table.latency_table import LatencyTable
+    from edgenas.spaces.entry import SlotEntry
 
 #: A table that was made on a busy machine may hold any ratio of deployed to quiet latency; more is not believed.
 MAX_DEPLOYED_RATIO = 1.25
@@ -32,14 +34,24 @@ class RunDevice:
         precision: of the tables that predictions come from.
         margin: share of the latency and energy budgets that is kept free.
         number: its place among the run's devices; the table of the first is ``table.csv``.
+        behind: tells what its file has behind every network, as a latency table has it; None: nothing.
     """
 
-    def __init__(self, recipe: BudgetedDevice, folder: RunFolder, precision: str, margin: float, number: int) -> None:
+    def __init__(
+        self,
+        recipe: BudgetedDevice,
+        folder: RunFolder,
+        precision: str,
+        margin: float,
+        number: int,
+        behind: Callable[[RunDevice], SlotEntry | None] = lambda device: None,
+    ) -> None:
         self.recipe = recipe
         self.folder = folder
         self.precision = precision
         self.margin = margin
         self.number = number
+        self._behind = behind
 
     @property
     def name(self) -> str:
@@ -91,7 +103,19 @@ class RunDevice:
     def predictor(self) -> Predictor:
         from edgenas.latency.predict.predictor import Predictor
 
-        return Predictor(self.table)
+        return Predictor(self.table, "" if self.behind is None else self.behind.signature(self.precision))
+
+    @cached_property
+    def behind(self) -> SlotEntry | None:
+        """What its file has behind every network, such as the operator that makes boxes of a detector's outputs."""
+        return self._behind(self)
+
+    @property
+    def behind_ms(self) -> float | None:
+        """What that adds to every predicted latency, in ms; None where it is not known, or nothing is there."""
+        if self.behind is None or self.known_table is None or self.predictor.behind is None:
+            return None
+        return self.predictor.behind_ms
 
     @property
     def deployed_ratio(self) -> float:

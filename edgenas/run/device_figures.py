@@ -116,6 +116,8 @@ def measure_on(context: RunContext, device: RunDevice, model: bytes, network: Ne
         "energy_provenance": prediction.energy_provenance,
         **prediction.memory,
     }
+    if device.behind is not None:
+        predicted["post_processing_ms"] = device.behind_ms
     return DeviceFigures(device, model, measurement, costs, predicted, {})
 
 

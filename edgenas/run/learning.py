@@ -43,22 +43,32 @@ class TrialLearning:
         """What a candidate learns; weights that no candidate will need any more are deleted."""
         if not self.recipe.keeps_weights:
             return Lesson()
-        finished = [_finished(one) for number, one in sorted(self.feed.complete.items())]
-        oldest = min([trial.number, *self.feed.open])
-        kept = self._keeping.before(self._known(oldest), finished)
-        if oldest != trial.number:
-            needed = {one.number for one in kept}
-            kept = self._keeping.before(self._known(trial.number), finished)
-        else:
-            needed = set()
-        needed |= {one.number for one in kept}
-        needed |= {number for number in self.feed.complete if number >= self._known(trial.number)}
-        self.weights.prune(needed | set(self.feed.open))
+        kept = self._kept_for(trial.number)
         if self._shared:  # other workers' weights are elsewhere
             kept = tuple(one for one in kept if self.weights.has(one.number))
         transfer = self.recipe.search.transfer
         found = () if transfer == "off" else sources(transfer, trial.choices, kept)
         return Lesson(found, self._teacher(kept), trial.number / max(self.recipe.trials - 1, 1))
+
+    def finish(self) -> None:
+        """Deletes what the last candidate has left beyond the bound."""
+        if self.recipe.keeps_weights and self.feed.complete:
+            self._kept_for(max(self.feed.complete) + 1)
+
+    def _kept_for(self, number: int) -> tuple[Finished, ...]:
+        """The trials whose weights a candidate of this number may take; what nobody needs any more is deleted."""
+        finished = [_finished(one) for _, one in sorted(self.feed.complete.items())]
+        oldest = min([number, *self.feed.open])
+        kept = self._keeping.before(self._known(oldest), finished)
+        if oldest != number:
+            needed = {one.number for one in kept}
+            kept = self._keeping.before(self._known(number), finished)
+        else:
+            needed = set()
+        needed |= {one.number for one in kept}
+        needed |= {complete for complete in self.feed.complete if complete >= self._known(number)}
+        self.weights.prune(needed | set(self.feed.open))
+        return kept
 
     def _teacher(self, kept: Sequence[Finished]) -> tuple[int, str] | None:
         """Number and architecture of the trial that a candidate learns from."""

@@ -10,6 +10,7 @@ from edgenas.latency.predict.predictor import Predictor, unknown_energy
 from edgenas.latency.profile.reference_networks import table_for
 from edgenas.latency.table.latency_table import LatencyTable, default_table_path
 from edgenas.run.budget_range import budget_ranges, describe_ranges
+from edgenas.run.post_processing import describe_behind
 from edgenas.run.records import ProfileRecord
 from edgenas.run.step_times import check_terms, profile_steps
 from edgenas.spaces.errors import InputError, WorkError
@@ -31,6 +32,10 @@ def profile(context: RunContext) -> None:
             paths = {device.name: str(_profile(context, device)) for device in context.devices}
             record = folder.read(ProfileRecord)
             folder.write(replace(record, done=True, table=paths[context.first.name], tables=paths))
+    for device in context.devices:
+        if words := describe_behind(device):
+            context.log.event("post_processing", device=device.name, predicted_ms=device.behind_ms)
+            context.progress.say(words)
     profile_steps(context)
     check_terms(context)
     for view in context.budgets:
@@ -130,6 +135,8 @@ def measured_table(context: RunContext, device: RunDevice) -> Path:
     from edgenas.latency.profile.profiler import profile_space
     from edgenas.latency.profile.progress import StageProgress
 
+    behind = device.behind
+    further = {} if behind is None else {behind.signature(device.precision): behind}
     with context.progress.task(f"profile {device.name}, percent", 100) as task:
 
         def show(progress: StageProgress) -> None:
@@ -141,11 +148,13 @@ def measured_table(context: RunContext, device: RunDevice) -> Path:
             precision=device.precision,
             threads=device.threads,
             progress=show,
+            further=further,
         )
-    if result.failed:
-        signature, error = next(iter(result.failed.items()))
+    failed = {signature: error for signature, error in result.failed.items() if signature not in further}
+    if failed:
+        signature, error = next(iter(failed.items()))
         raise WorkError(
-            f"{len(result.failed)} blocks of space {context.space.name!r} do not run on {device.name!r}, such "
+            f"{len(failed)} blocks of space {context.space.name!r} do not run on {device.name!r}, such "
             f"as {signature}: {error}. The others are kept in {result.path}; take these blocks out of the space"
         )
     context.log.event(

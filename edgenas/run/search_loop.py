@@ -112,6 +112,7 @@ class SearchLoop:
             self.outcomes.again.extend(self.outcomes.retry(number) for number in interrupted)
             self.feed.update()  # what an interrupted trial learns from
             pool.run(self._candidates(total), tell)
+            self.learning.finish()
 
     def _best(self) -> Trial | None:
         """The best trial so far; where the budget has changed, of those that keep the present one."""

@@ -47,6 +47,7 @@ class CostModel:
         predictor: predicts ``latency_ms``, and ``energy_mj`` where its table knows energies; without one these costs
             are not available. Several devices: their predictors by name; costs are then called ``latency_ms@NAME``.
         measured: further costs that add up over blocks, by name: of a block, by its signature in float32.
+        behind: what the file has behind every network; predictors know what it takes on their device.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class CostModel:
         precision: str,
         predictor: Predictor | Mapping[str, Predictor] | None = None,
         measured: Mapping[str, Mapping[str, float]] | None = None,
+        behind: SlotEntry | None = None,
     ) -> None:
         self.space = space
         self.precision = precision
@@ -71,6 +73,7 @@ class CostModel:
         }
         self._sums = {name: space.cost_arrays(cost) for name, cost in counted.items()}
         self._measured = tuple(measured or ())
+        self._base_bytes = _FILE_BYTES + (0.0 if behind is None else _behind_bytes(behind.graph, precision))
         for name, table in (measured or {}).items():
             self._sums[name] = space.cost_arrays(partial(_looked_up, table))
 
@@ -177,7 +180,7 @@ class CostModel:
             total = self.space.population_cost(population, self._sums[name])
             if name == "arena_bytes":
                 return total + _ARENA_BYTES + self.space.population_peak(population, self.precision)
-            return total + _FILE_BYTES if name == "size_bytes" else total
+            return total + self._base_bytes if name == "size_bytes" else total
         if name == "peak_activation_bytes":
             return self.space.population_peak(population, self.precision)
         cost, device = split_name(name)
@@ -196,6 +199,11 @@ def _looked_up(table: Mapping[str, float], entry: SlotEntry) -> float:
 def _file_bytes(graph: OpGraph, precision: str) -> float:
     operators, filters = _counts(graph)
     return graph_weight_bytes(graph, precision) + operators * _OPERATOR_BYTES + filters * _FILTER_BYTES
+
+
+def _behind_bytes(graph: OpGraph, precision: str) -> float:
+    """As :func:`_file_bytes`; in integer files each of its inputs is made a real number first."""
+    return _file_bytes(graph, precision) + (len(graph.inputs) * _OPERATOR_BYTES if precision == "int8" else 0)
 
 
 def _arena_tail(graph: OpGraph) -> float:

@@ -27,6 +27,7 @@ from edgenas.data.examples import Examples, Tree
 from edgenas.data.task_data import DataRequest, TaskData
 from edgenas.export.bundle.words import Described, TaskWords
 from edgenas.spaces.block import Block
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
@@ -272,6 +273,10 @@ class Task(ABC):
         ``preprocessing`` is None for networks that have learned nothing yet.
         """
         return model
+
+    def deployed_block(self, network: Network) -> SlotEntry | None:
+        """What :meth:`deployed` puts behind a file of the network, as a latency table has it; None where nothing is."""
+        return None
 
     def metadata(self, data: TaskData, preprocessing: Any) -> Described | None:
         """What TFLite metadata in the file say, for apps that read them; None when their schema has no such task."""

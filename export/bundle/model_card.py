@@ -173,7 +173,7 @@ def _tails(costs: Mapping[str, Mapping[str, Any]]) -> str:
     return "".join(
         f"\nThe file with the operator that decodes and suppresses boxes: {_number(cost['with_ms'])} ms, without it "
         f"{_number(cost['without_ms'])} ms ({known(cost['kind'])}, median) on {device}. "
-        f"{'This file has it.' if cost['in_file'] else 'This file does not have it.'} Predictions are without it.\n"
+        f"{'This file has it.' if cost['in_file'] else 'This file does not have it.'}\n"
         for device, cost in costs.items()
     )
 
@@ -217,7 +217,18 @@ def _prediction(device: str, cost: Mapping[str, Any]) -> str:
     return (
         f"Predicted for {device} before this file existed: {_number(cost.get('latency_ms'))} ms{statistic}{energy}, "
         f"the sum of its blocks in a latency table ({known(kind_of(origin))}: {_origin(origin)})."
+        f"{_predicted_tail(cost)}"
     )
+
+
+def _predicted_tail(cost: Mapping[str, Any]) -> str:
+    """Whether a prediction knows of the operator behind the network, where the file has one."""
+    if "post_processing_ms" not in cost:
+        return ""
+    tail_ms = cost["post_processing_ms"]
+    if tail_ms is None:
+        return " The operator that decodes and suppresses boxes is in this file, and not in that sum."
+    return f" {_number(tail_ms)} ms of it are the operator that decodes and suppresses boxes, without any to suppress."
 
 
 def _energy(energy_mj: float | None, origin: Mapping[str, Any]) -> str:

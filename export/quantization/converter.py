@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,7 +35,10 @@ def run_converter(model: Any, configure: Callable[[Any], None]) -> bytes:
             function = _with_constant_weights(tf, model)
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
             configure(converter)
-            return with_outputs_in_order(bytes(converter.convert()))
+            converted = bytes(converter.convert())
+            if hasattr(model, "stateless_call"):
+                return with_outputs_in_order(converted)
+            return with_outputs_named(converted, tuple(model.output_names))
         except InputError:
             raise
         except Exception as error:
@@ -90,7 +93,30 @@ def with_outputs_in_order(model: bytes) -> bytes:
     named = [(match[1], int(match[2] or 0)) for match in matches if match]
     if len(outputs) < 2 or len({base for base, _ in named}) != 1 or len(set(named)) != len(outputs):
         return model
-    ordered = [outputs[place] for place in np.argsort([number for _, number in named])]
+    return _with_outputs(content, graph, [outputs[place] for place in np.argsort([number for _, number in named])])
+
+
+def with_outputs_named(model: bytes, names: Sequence[str]) -> bytes:
+    """The file with its outputs in the order of these layers, which made them.
+
+    Of a tf-keras model the converter names outputs by path, such as ``qat/boxes.join/concat``, and by several paths
+    where operators were merged; the first one's layer is the output's. Raises WorkError when that tells no order.
+    """
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    content = bytearray(model)
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    outputs = [int(graph.Outputs(place)) for place in range(graph.OutputsLength())]
+    if len(outputs) < 2:
+        return model
+    paths = {index: graph.Tensors(index).Name().decode().split(";")[0].split("/") for index in outputs}
+    ordered = [index for name in names for index in dict.fromkeys(outputs) if name in paths[index]]
+    if sorted(ordered) != sorted(outputs):
+        told = ", ".join("/".join(path) for path in paths.values())
+        raise WorkError(f"the converter's outputs {told} cannot be told apart as {', '.join(names)}; choose int8")
+    return _with_outputs(content, graph, ordered)
+
+
+def _with_outputs(content: bytearray, graph: Any, ordered: Sequence[int]) -> bytes:
     start = graph._tab.Vector(graph._tab.Offset(_OUTPUTS_FIELD))
     content[start : start + 4 * len(ordered)] = np.array(ordered, "<i4").tobytes()
     return bytes(content)

@@ -56,7 +56,7 @@ class ModelAssembler:
         self._expansions: list[Any] = []
         self._buffers = [AlignedBuffer()]  # index 0 is the empty buffer of everything that is not constant
         self._constant_bytes = 0
-        self._codes: dict[int, int] = {}
+        self._codes: dict[int | str, int] = {}
         self._versions: dict[int, int] = {}
 
     def add_tensor(
@@ -120,20 +120,23 @@ class ModelAssembler:
             operator.builtinOptions = getattr(self._schema, f"{options}T")(**values)
         (self._expansions if kind == "DEQUANTIZE" and not in_place else self._operators).append(operator)
 
+    def add_custom_operator(self, name: str, inputs: list[int], outputs: list[int], options: bytes) -> None:
+        """Adds an operator that the schema does not know; ``options`` are in its own form."""
+        index = self._codes.setdefault(name, len(self._codes))
+        operator = self._schema.OperatorT(
+            opcodeIndex=index, inputs=np.array(inputs, np.int32), outputs=np.array(outputs, np.int32)
+        )
+        operator.customOptions = np.frombuffer(options, np.uint8)
+        self._operators.append(operator)
+
     def build(self, inputs: list[int], outputs: list[int], description: str) -> bytes:
         """The finished file."""
         self._subgraph.operators = [*self._expansions, *self._operators]
         self._subgraph.inputs = np.array(inputs, np.int32)
         self._subgraph.outputs = np.array(outputs, np.int32)
-        last_byte_code = self._schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
         model = self._schema.ModelT(
             version=SCHEMA_VERSION,
-            operatorCodes=[
-                self._schema.OperatorCodeT(
-                    deprecatedBuiltinCode=min(code, last_byte_code), version=self._versions[code], builtinCode=code
-                )
-                for code in self._codes
-            ],
+            operatorCodes=[self._code(code) for code in self._codes],
             subgraphs=[self._subgraph],
             description=description,
             buffers=self._buffers,
@@ -143,3 +146,14 @@ class ModelAssembler:
         builder = flatbuffers.Builder(room)
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())
+
+    def _code(self, code: int | str) -> Any:
+        """Of a builtin operator by its number, of another by its name."""
+        kinds = self._schema.BuiltinOperator
+        number = kinds.CUSTOM if isinstance(code, str) else code
+        return self._schema.OperatorCodeT(
+            deprecatedBuiltinCode=min(number, kinds.PLACEHOLDER_FOR_GREATER_OP_CODES),
+            version=1 if isinstance(code, str) else self._versions[code],
+            builtinCode=number,
+            customCode=code if isinstance(code, str) else None,
+        )

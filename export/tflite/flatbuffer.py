@@ -11,6 +11,7 @@ import numpy as np
 
 from edgenas.export.deployed import deploy
 from edgenas.export.quantization.activation_ranges import Quantization
+from edgenas.export.tflite import box_writers as _box_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import label_writers as _label_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import layout_writers as _layout_writers  # noqa: F401  (registers writers)
 from edgenas.export.tflite import op_writers as _op_writers  # noqa: F401  (registers writers)

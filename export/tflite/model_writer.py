@@ -204,6 +204,10 @@ class ModelWriter:
         """See :meth:`ModelAssembler.add_operator`; it stays where it is, also where it is an expansion elsewhere."""
         self._assembler.add_operator(kind, inputs, output, in_place=True, **options)
 
+    def add_custom_operator(self, name: str, inputs: list[int], outputs: list[int], options: bytes) -> None:
+        """See :meth:`ModelAssembler.add_custom_operator`."""
+        self._assembler.add_custom_operator(name, inputs, outputs, options)
+
     def fused(self, node: DeployedNode) -> int:
         """The schema's number of the node's fused activation."""
         return int(getattr(schema().ActivationFunctionType, _FUSED[node.activation]))

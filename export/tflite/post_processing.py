@@ -20,6 +20,8 @@ from edgenas.export.tflite.schema import schema
 from edgenas.spaces.errors import InputError
 
 OPERATOR = "TFLite_Detection_PostProcess"
+#: A threshold of scores that leaves nothing to suppress.
+NOTHING = 0.9999
 #: What it reads is called, in this order.
 RAW_OUTPUTS = ("boxes", "classes")
 #: What its outputs are called: boxes (1, n, 4), classes and scores (1, n), their number (1,).

@@ -22,6 +22,8 @@ from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.population import Population
 from edgenas.spaces.space.search_space import SearchSpace
 
+#: The node, in predictions, of what stands behind a network.
+BEHIND = "behind the network"
 #: A calibration error above this is worth a word.
 _LARGE_ERROR = 0.05
 
@@ -66,10 +68,17 @@ class Predictor:
     """Looks blocks up in a table and adds them, as the table's calibration says.
 
     Never guesses: a signature that the table lacks is refused with the command that measures it.
+
+    Args:
+        table: what blocks cost.
+        behind: signature of what a device's file has behind every network, such as the operator that makes boxes of a
+            detector's outputs. Where the table has no such row, predictions are without it (:attr:`behind`).
     """
 
-    def __init__(self, table: LatencyTable) -> None:
+    def __init__(self, table: LatencyTable, behind: str = "") -> None:
         self.table = table
+        #: The row of what stands behind every network; None where nothing does, or its cost is not known.
+        self.behind: Row | None = table.rows.get(behind)
         self.calibration = table.calibration or Calibration()
         self.statistic = table.statistic
         self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
@@ -119,6 +128,15 @@ class Predictor:
             f"{self.table.networks_kind} networks{again}"
         )
 
+    @property
+    def behind_ms(self) -> float:
+        """What stands behind every network adds to its latency, in ms; it is in every prediction."""
+        return 0.0 if self.behind is None else self.row_ms(self.behind)
+
+    @property
+    def _behind_mj(self) -> float:
+        return 0.0 if self.behind is None else self._row_mj(self.behind)
+
     def describe_in_networks(self) -> str | None:
         """One line about rows that were measured in networks; None where there are none."""
         seen = sum(row.networks > 0 for row in self.table.rows.values())
@@ -152,7 +170,8 @@ class Predictor:
         """The quiet latency of any network whose blocks are in the table. Raises InputError naming those that lack."""
         signatures = network.signatures(self.table.precision)
         self._refuse_missing([s for s in signatures.values() if s not in self.table.rows], f"network {network.name!r}")
-        return self.add_up({name: self.table.rows[signature] for name, signature in signatures.items()})
+        rows = {name: self.table.rows[signature] for name, signature in signatures.items()}
+        return self.add_up(rows if self.behind is None else {**rows, BEHIND: self.behind})
 
     def add_up(self, rows: Mapping[str, Row]) -> Prediction:
         """The quiet latency of a network of these blocks, by any names, wherever their rows come from."""
@@ -252,7 +271,7 @@ class Predictor:
     def population_energy(self, space: SearchSpace, population: Population) -> NDArray[np.float64]:
         """(N,) predicted energies in mJ. Raises InputError when the table lacks a block, or its energy."""
         self.require_energy()
-        total = self._fixed_mj + space.population_cost(population, self.energy_arrays(space))
+        total = self._fixed_mj + self._behind_mj + space.population_cost(population, self.energy_arrays(space))
         if np.isnan(total).any():
             self._refuse_missing_energies(space)
         return total
@@ -262,7 +281,7 @@ class Predictor:
         self.require_energy()
         self._refuse_missing_energies(space)
         architecture, total = space.cheapest(self.energy_arrays(space))
-        return architecture, self._fixed_mj + total
+        return architecture, self._fixed_mj + self._behind_mj + total
 
     def energy_arrays(self, space: SearchSpace) -> dict[str, NDArray[np.float64]]:
         """What each entry of each slot contributes, in mJ; NaN where the table lacks it."""
@@ -283,8 +302,10 @@ class Predictor:
 
     def _energy_contribution(self, signature: str) -> float:
         row = self.table.rows.get(signature)
-        if row is None:
-            return float("nan")
+        return float("nan") if row is None else self._row_mj(row)
+
+    def _row_mj(self, row: Row) -> float:
+        """What a block adds to a network's energy, in mJ; NaN where it is not known."""
         standalone = np.array(row.latency_ms)
         return float(self._energy_parts(np.array(self.row_energy(row)), standalone, np.array(self.row_ms(row))))
 
@@ -314,8 +335,11 @@ class Predictor:
         plain, *missed = space.population_costs(population, *costs)
         if np.isnan(plain).any():
             self._refuse_missing(self.missing(space), f"space {space.name!r}")
-        total = self.calibration.fixed_ms + plain
-        return self.calibration.cache_misses.network_ms(total, missed[0]) if missed else total
+        total = self.calibration.fixed_ms + self.behind_ms + plain
+        if not missed:
+            return total
+        of_behind = 0.0 if self.behind is None else float(self.calibration.cache_miss_parts([self.behind])[0])
+        return self.calibration.cache_misses.network_ms(total, missed[0] + of_behind)
 
     def cheapest(self, space: SearchSpace) -> tuple[Architecture, float]:
         """The architecture with the least predicted latency, and that latency in ms.
@@ -328,7 +352,7 @@ class Predictor:
         arrays = self.cost_arrays(space)
         if not self.calibration.cache_miss_ms_per_mb:
             architecture, total = space.cheapest(arrays)
-            return architecture, self.calibration.fixed_ms + total
+            return architecture, self.calibration.fixed_ms + self.behind_ms + total
         slow = {name: costs + self._cache_miss_arrays(space)[name] for name, costs in arrays.items()}
         found = [space.cheapest(each)[0] for each in (arrays, slow)]
         latencies = self.population(space, space.to_population(found))

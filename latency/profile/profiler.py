@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from edgenas.devices import Device
 from edgenas.latency.costing.devices import costing_of
@@ -33,10 +34,14 @@ def profile_space(
     settings: QuietSettings | None = None,
     fresh: bool = False,
     progress: ProgressCallback | None = None,
+    further: Mapping[str, SlotEntry] = MappingProxyType({}),
 ) -> ProfileResult:
-    """Profiles all signatures of a space, calibrated with random networks of it. See :func:`profile`."""
+    """Profiles all signatures of a space, calibrated with random networks of it. See :func:`profile`.
+
+    ``further`` are blocks that no network of the space holds, by signature.
+    """
     return profile(
-        space.signatures(precision),
+        {**space.signatures(precision), **further},
         device,
         precision=precision,
         table_path=table_path,

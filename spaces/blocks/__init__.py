@@ -2,7 +2,7 @@
 
 from edgenas.spaces.blocks.attention import RelativeAttention
 from edgenas.spaces.blocks.convolution import ConvBnAct, Separable, Tucker
-from edgenas.spaces.blocks.detection import BoxHead, ClassHead
+from edgenas.spaces.blocks.detection import BoxHead, ClassHead, PostProcess
 from edgenas.spaces.blocks.head import ClassifierHead, Pooling
 from edgenas.spaces.blocks.inverted_bottleneck import (
     FusedInvertedBottleneck,
@@ -59,6 +59,7 @@ __all__ = [
     "NormAct",
     "PixelClassifier",
     "Pooling",
+    "PostProcess",
     "PreNormInvertedBottleneck",
     "RelativeAttention",
     "ReluConv",

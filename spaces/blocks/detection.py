@@ -23,10 +23,15 @@ from edgenas.spaces.blocks.pieces import (
 )
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import GraphBuilder, OpGraph
-from edgenas.spaces.ops import Concatenate, Convolution, DepthwiseConvolution, Reshape, Shape
-
-#: What a box is written in: ty, tx, th, tw.
-BOX_NUMBERS = 4
+from edgenas.spaces.ops import (
+    BOX_NUMBERS,
+    Concatenate,
+    Convolution,
+    DepthwiseConvolution,
+    DetectionPostProcess,
+    Reshape,
+    Shape,
+)
 
 
 @dataclass(frozen=True)
@@ -121,3 +126,25 @@ class ClassHead(DetectionHead):
     @property
     def numbers(self) -> int:
         return self.classes
+
+
+@register_block("detection_post_process")
+@dataclass(frozen=True)
+class PostProcess(Block):
+    """What makes boxes of a detector's encodings (anchors, 4) and logits (anchors, classes), by TFLite's own operator.
+
+    It stands behind the file of a network rather than in it (``export.post_processing``), where a device's file has it;
+    tables have a row for it.
+    """
+
+    most_boxes: int = 100
+
+    input_count: ClassVar[int | None] = 2
+    only_deployed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_whole("detection_post_process", most_boxes=self.most_boxes)
+
+    def lower(self, *input_shapes: Shape) -> OpGraph:
+        builder = GraphBuilder(*input_shapes)
+        return builder.build(builder.add("boxes", DetectionPostProcess(self.most_boxes), *builder.inputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgenas.spaces.ops.boxes import BOX_NUMBERS, DetectionPostProcess
 from edgenas.spaces.ops.convolution import Convolution, Dense, DepthwiseConvolution, TransposedConvolution
 from edgenas.spaces.ops.elementwise import (
     ACTIVATIONS,
@@ -28,6 +29,7 @@ from edgenas.spaces.tensor import Shape, TensorSpec, format_shape, parse_shape
 __all__ = [
     "ACTIVATIONS",
     "ARG_MAX_OPERATORS",
+    "BOX_NUMBERS",
     "GATES",
     "Activation",
     "Add",
@@ -39,6 +41,7 @@ __all__ = [
     "Convolution",
     "Dense",
     "DepthwiseConvolution",
+    "DetectionPostProcess",
     "Dropout",
     "Embedding",
     "GlobalAveragePool",

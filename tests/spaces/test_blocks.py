@@ -34,6 +34,7 @@ from edgenas.spaces.blocks import (
     NormAct,
     PixelClassifier,
     Pooling,
+    PostProcess,
     PreNormInvertedBottleneck,
     RelativeAttention,
     ReluConv,
@@ -453,6 +454,11 @@ class TestClassHead(BlockConformance):
         (ClassHead(2, shared=True, classes=3), LEVELS[2]),
     )
     bad_options = (*HEAD, *({"classes": bad} for bad in (0, 1.5, None)))
+
+
+class TestPostProcess(BlockConformance):
+    blocks = tuple((PostProcess(most), ((96, 4), (96, count))) for most in (1, 100) for count in (1, 90))
+    bad_options = tuple({"most_boxes": bad} for bad in (0, 1.5, None))
 
 
 def test_a_shared_head_has_the_parameters_of_one_level():

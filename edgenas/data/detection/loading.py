@@ -19,8 +19,9 @@ from edgenas.spaces.paths import check_path
 def load_detection(request: DataRequest, classes: Sequence[str] = ()) -> ExampleSet:
     """The data of a path (a folder, or a ``.json`` file) or of a name, with the named classes only when any are.
 
-    ``NAME`` is ``NAME.json`` (with its ``.npz``) or the folder ``NAME`` in the data folder, or one of the generated
-    sets. Raises InputError when nothing of that name exists or the files are wrong.
+    A folder whose only JSON file has its images in an ``.npz`` file beside it is that file. ``NAME`` is ``NAME.json``
+    (with its ``.npz``) or the folder ``NAME`` in the data folder, or one of the generated sets. Raises InputError when
+    nothing of that name exists or the files are wrong.
     """
     spec = request.spec
     packed, folder = (
@@ -40,12 +41,15 @@ def load_detection(request: DataRequest, classes: Sequence[str] = ()) -> Example
     if spec.endswith(".npz"):
         raise InputError(f"{spec}: images without boxes; name the .json file beside it, which tells the boxes")
     if "/" in spec or os.sep in spec or check_path(spec, "data").is_dir():
-        return folder(check_path(spec, "data"))
+        path = check_path(spec, "data")
+        only = _only_packed(path)
+        return folder(path) if only is None else packed(only, name=path.resolve().name)
     directory = data_directory(request.directory)
     if directory is not None and (directory / f"{spec}.json").is_file():
         return packed(directory / f"{spec}.json", name=spec)
     if directory is not None and (directory / spec).is_dir():
-        return folder(directory / spec, name=spec)
+        only = _only_packed(directory / spec)
+        return folder(directory / spec, name=spec) if only is None else packed(only, name=spec)
     looked = (
         f"looked for {directory / f'{spec}.json'} and {directory / spec}/" if directory else "no --data-dir was given"
     )
@@ -53,6 +57,12 @@ def load_detection(request: DataRequest, classes: Sequence[str] = ()) -> Example
         f"data set {spec!r} not found: {looked}; expected one of {', '.join(GENERATED)}, or a path of a folder or of a "
         ".json file"
     )
+
+
+def _only_packed(folder: Path) -> Path | None:
+    """The only JSON file of a folder, where its images are in an ``.npz`` file beside it."""
+    found = list(folder.glob("*.json")) if folder.is_dir() else []
+    return found[0] if len(found) == 1 and images_file(found[0]) is not None else None
 
 
 def _existing(path: Path) -> Path:

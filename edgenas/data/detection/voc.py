@@ -82,5 +82,7 @@ def read_xml(path: Path) -> Element:
         return builder.close()
     except expat.ExpatError as error:
         raise InputError(one_line(f"{path}: not an XML document ({error}); make it anew")) from None
+    except InputError:  # which says all there is to say
+        raise
     except (ValueError, LookupError) as error:  # an encoding that nobody knows
         raise InputError(one_line(f"{path}: not a readable XML document ({error}); save it as UTF-8")) from None

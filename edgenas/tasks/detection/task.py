@@ -24,11 +24,13 @@ from edgenas.export.bundle.detection_words import detection_words
 from edgenas.export.bundle.preprocessing import Preprocessing
 from edgenas.export.bundle.words import Described, TaskWords
 from edgenas.export.extra import DETECTION
-from edgenas.export.tflite.post_processing import PostProcessing, with_post_processing
+from edgenas.export.tflite.post_processing import NOTHING, PostProcessing, with_post_processing
+from edgenas.spaces.blocks import PostProcess
 from edgenas.spaces.detection import anchor_levels
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
-from edgenas.spaces.tensor import Shape
+from edgenas.spaces.tensor import Shape, TensorSpec
 from edgenas.tasks.detection import losses
 from edgenas.tasks.detection.anchors import AnchorGrid, fit_anchors, generate_anchors
 from edgenas.tasks.detection.boxes import BOX_SCALES, corners
@@ -43,8 +45,6 @@ from edgenas.tasks.registry import register_task
 
 #: Score that every anchor begins with (arXiv 1708.02002): most of them are no box of any class.
 PRIOR = 0.01
-#: A threshold that leaves nothing to suppress.
-_NOTHING = 0.9999
 GENERATED, FITTED = "generated", "fitted"
 
 
@@ -240,10 +240,14 @@ class Detection(ImageTask):
     def deployed(self, model: bytes, network: Network, preprocessing: Any = None) -> bytes:
         given = DetectionPreprocessing((0.0,), (1.0,)) if preprocessing is None else preprocessing
         # A network that has learned nothing scores every anchor about 0.5, and its suppression would take very long.
-        threshold = _NOTHING if preprocessing is None else self.score_threshold
+        threshold = NOTHING if preprocessing is None else self.score_threshold
         anchors = self.for_network(network, given).known_grid.boxes()
         settings = PostProcessing(anchors, self.overlap, threshold, self.most_boxes, BOX_SCALES)
         return with_post_processing(model, settings)
+
+    def deployed_block(self, network: Network) -> SlotEntry:
+        ends = dict(zip(network.learned.outputs, network.learned.graph.output_shapes, strict=True))
+        return SlotEntry(PostProcess(self.most_boxes), tuple(TensorSpec.of(end) for end in raw_outputs(ends)))
 
     def metadata(self, data: ExampleSet, preprocessing: Any) -> Described | None:  # type: ignore[override]
         if data.train.inputs["image"].shape[-1] not in (1, 3):

@@ -14,6 +14,7 @@ from edgenas.spaces.cost import peak_activation_bytes
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.study.costs import CostModel
+from edgenas.tasks import get_task
 
 NAMES = ("macs", "params", "size_bytes", "peak_activation_bytes")
 
@@ -73,3 +74,16 @@ def test_latency_is_what_the_predictor_says(
     assert latency == pytest.approx(predictor.predict(space.decode(row)).latency_ms)
     with pytest.raises(InputError, match="latency_ms"):
         CostModel(space, "int8").population(row[None], ["latency_ms"])
+
+
+def test_the_file_size_knows_what_stands_behind_a_detector() -> None:
+    space = SearchSpace.load("ssd_mobile", input_shape=(96, 96, 3), classes=3)
+    row = space.sample(np.random.default_rng(0), 1)[0]
+    network, task = space.decode(row), get_task("detection", {})
+    entry = task.deployed_block(network)
+    assert entry is not None
+    costs = CostModel(space, "int8", behind=entry)
+    whole = task.deployed(write_tflite(network.graph, "int8"), network)
+    found = costs.architecture(space.architecture(row))["size_bytes"]
+    assert found - CostModel(space, "int8").architecture(space.architecture(row))["size_bytes"] > 16 * 100
+    assert found == pytest.approx(len(whole), abs=800)

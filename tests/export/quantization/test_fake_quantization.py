@@ -8,6 +8,7 @@ import pytest
 from edgenas.export.keras.builder import build_keras
 from edgenas.export.keras.folding import fold_batch_norms, layer_weights
 from edgenas.export.quantization import convert
+from edgenas.export.quantization.converter import with_outputs_named
 from edgenas.export.quantization.fake_quantization import (
     activation_ranges,
     is_quantize_aware,
@@ -16,9 +17,12 @@ from edgenas.export.quantization.fake_quantization import (
     stored_tensors,
 )
 from edgenas.export.quantization.preparation import FineTuning, prepare
-from edgenas.export.tflite.reader import check_integer, read_operators
-from edgenas.export.verify import agreement, tflite_logits
+from edgenas.export.tflite.flatbuffer import write_tflite
+from edgenas.export.tflite.reader import check_integer, model_io, read_operators
+from edgenas.export.verify import agreement, tflite_logits, tflite_outputs
 from edgenas.spaces.blocks import (
+    BoxHead,
+    ClassHead,
     ClassifierHead,
     ConvBnAct,
     FusedInvertedBottleneck,
@@ -26,8 +30,11 @@ from edgenas.spaces.blocks import (
     InvertedBottleneck,
     Pooling,
 )
-from edgenas.spaces.errors import InputError
-from edgenas.spaces.network import chain
+from edgenas.spaces.errors import InputError, WorkError
+from edgenas.spaces.graph import GraphBuilder
+from edgenas.spaces.network import Network, Node, chain
+from edgenas.spaces.ops import Dense
+from edgenas.spaces.tensor import TensorSpec
 
 pytest.importorskip("tensorflow_model_optimization")
 
@@ -67,6 +74,33 @@ def test_every_family_starts_close_and_becomes_the_operators_of_int8(families) -
     # The file computes what training saw: within a few steps of the output's scale.
     step = read_operators(file)[-1].outputs[0].scale[0]
     assert agreement(simulated, tflite_logits(file, images, processes=1)).max_abs_difference < 6 * step
+
+
+def test_a_detector_keeps_its_boxes_first() -> None:
+    # The converter lists these outputs the other way round; as many classes as a box has numbers hide that in shapes.
+    nodes = (
+        Node("fine", ConvBnAct(8, stride=2), ("image",)),
+        Node("coarse", ConvBnAct(8, stride=2), ("fine",)),
+        Node("boxes", BoxHead(2), ("fine", "coarse")),
+        Node("classes", ClassHead(2, classes=4), ("fine", "coarse")),
+    )
+    network = Network("detector", (("image", TensorSpec((8, 8, 3))),), nodes, ("boxes", "classes"))
+    images = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype(np.float32)
+    aware = prepare(network, build_keras(network), FineTuning(quantize_aware=True), calibration=images).finish()
+    file = convert(aware, quantization="int8-qat")
+    assert check_integer(file) == []
+    for expected, found in zip(aware(images, training=False), tflite_outputs(file, [images]), strict=True):
+        assert np.abs(np.asarray(expected) - found).mean() < 0.1 * np.asarray(expected).std()
+
+
+def test_outputs_that_cannot_be_told_apart_are_refused() -> None:
+    builder = GraphBuilder((4,))
+    ends = [builder.add(name, Dense(2), builder.inputs[0]) for name in ("first", "second")]
+    file = write_tflite(builder.build(*ends), "int8")
+    assert [end.name for end in model_io(file).outputs] == ["first", "second"]
+    assert [end.name for end in model_io(with_outputs_named(file, ("second", "first"))).outputs] == ["second", "first"]
+    with pytest.raises(WorkError, match="cannot be told apart as first, third"):
+        with_outputs_named(file, ("first", "third"))
 
 
 def test_what_is_fused_has_no_tensor(families) -> None:

@@ -6,11 +6,19 @@ import pytest
 from edgenas.export.bundle.boxes import BOX_SCALES, decode_boxes, placed_anchors, select_boxes, sigmoid
 from edgenas.export.runtime import find_runtime
 from edgenas.export.tflite.flatbuffer import write_tflite
-from edgenas.export.tflite.post_processing import FINISHED_OUTPUTS, OPERATOR, PostProcessing, with_post_processing
+from edgenas.export.tflite.post_processing import (
+    FINISHED_OUTPUTS,
+    NOTHING,
+    OPERATOR,
+    PostProcessing,
+    with_post_processing,
+)
 from edgenas.export.tflite.reader import model_io, read_operators
-from edgenas.spaces.blocks import BoxHead, ClassHead, ConvBnAct
+from edgenas.spaces.blocks import BoxHead, ClassHead, ConvBnAct, PostProcess
+from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node
+from edgenas.spaces.signature import parse_signature
 from edgenas.spaces.tensor import TensorSpec
 
 CLASSES = 3
@@ -82,3 +90,34 @@ def test_wrong_outputs_are_refused():
     one = write_tflite(ConvBnAct(8).lower((4, 4, 3)), "float32")
     with pytest.raises(InputError, match="takes outputs of"):
         with_post_processing(one, PostProcessing(ANCHORS, 0.6, 0.01, 100, BOX_SCALES))
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_table_measures_the_operators_that_a_file_gets(precision):
+    raw = write_tflite(NETWORK.graph, precision)
+    whole = with_post_processing(raw, PostProcessing(ANCHORS, 0.6, NOTHING, 100, BOX_SCALES))
+    entry = SlotEntry(PostProcess(), tuple(NETWORK.graph.output_shapes))
+    signature = entry.signature(precision)
+    assert signature == f"detection_post_process()@160x4+160x3/{precision}"
+    assert parse_signature(signature)[0].signature(precision) == signature
+    alone = write_tflite(entry.deployed, precision)
+    added = read_operators(whole)[len(read_operators(raw)) :]
+    assert [operator.name for operator in read_operators(alone)] == [operator.name for operator in added]
+    assert [[end.shape for end in one.inputs if end] for one in read_operators(alone)] == [
+        [end.shape for end in one.inputs if end] for one in added
+    ]
+    interpreter = find_runtime().interpreter(model_content=alone, num_threads=1)
+    interpreter.allocate_tensors()
+    for source in interpreter.get_input_details():
+        interpreter.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
+    interpreter.invoke()
+    assert interpreter.get_output_details()[0]["shape"].tolist() == [1, 100, 4]
+    assert entry.graph.nodes[0].op.weight_bytes(precision, *entry.input_shapes) == ANCHORS.nbytes
+
+
+def test_the_operator_takes_boxes_and_classes_of_the_same_anchors():
+    for shapes in (((8, 4), (9, 3)), ((8, 5), (8, 3)), ((8, 4), (8,))):
+        with pytest.raises(InputError, match="DetectionPostProcess takes"):
+            PostProcess().lower(*shapes)
+    with pytest.raises(InputError, match="most_boxes"):
+        PostProcess(0)

@@ -156,6 +156,14 @@ def test_packed_files_and_their_size(tmp_path: Path) -> None:
     assert data.train.inputs["image"].shape == (3, 10, 10, 1)
 
 
+def test_a_folder_with_a_packed_set_alone_is_that_set(tmp_path: Path) -> None:
+    packed(tmp_path)
+    data = load(tmp_path)
+    assert told(data, "train") == list(BOXES["train"].values())
+    assert told(data, "test") == list(BOXES["test"].values())
+    assert data.name == tmp_path.name
+
+
 def test_jpeg_packed_corners_by_name_and_split_of_val(tmp_path: Path) -> None:
     import io
 
@@ -352,6 +360,7 @@ def test_broken_xml(tmp_path: Path, text: str, words: str) -> None:
         load(tmp_path)
     assert words in str(caught.value)
     assert str(caught.value).startswith(str(path))
+    assert str(caught.value).count(str(path)) == 1
     assert "\n" not in str(caught.value)
 
 
