@@ -151,13 +151,24 @@ def test_a_residual_ensemble_of_a_run_is_shipped(
     folder = RunFolder(
         run(recipe, output=tmp_path / "run", ship=False, quiet=True, scheduler=InProcess, evaluator=evaluator).run
     )
-    command = ["ensemble", str(folder.path), "--method", "residual", "--pool", "2", "--json"]
+    command = [
+        "ensemble",
+        str(folder.path),
+        "--method",
+        "residual",
+        "--pool",
+        "2",
+        "--budget",
+        "latency_ms=60",
+        "--json",
+    ]
     answer = CliRunner().invoke(app, command, catch_exceptions=False)
     found = json.loads(answer.stdout)
     assert found["trials"][0] == 3
-    assert found["shipped"]["measured"]["latency_ms"] <= 50.0
-    assert Path(found["bundle"], "model.tflite").is_file()
-    assert json.loads((folder.path / "ensembles" / "residual-2-average" / "ensemble.json").read_text()) == found
+    assert found["shipped"]["measured"]["latency_ms"] <= 60.0
+    assert json.loads(Path(found["bundle"], "metrics.json").read_text())["budget"] == {"latency_ms": 60.0}
+    kept = folder.path / "ensembles" / "residual-2-average-latency_ms-60" / "ensemble.json"
+    assert json.loads(kept.read_text()) == found
 
 
 def test_trials_that_do_not_fit_together_are_told(make_recipe: Make, table_path: Path, tmp_path: Path) -> None:
@@ -166,3 +177,10 @@ def test_trials_that_do_not_fit_together_are_told(make_recipe: Make, table_path:
     run(recipe, output=tmp_path / "run", ship=False, quiet=True, scheduler=InProcess, evaluator=evaluator)
     with pytest.raises(WorkError, match="0 of 2 trials fit 500 times into the budget"):
         CliRunner().invoke(app, ["ensemble", str(tmp_path / "run"), "--towers", "500"], catch_exceptions=False)
+    for budget, error, words in (
+        ("latency_ms=1e-6", WorkError, r"latency_ms .* each, the least is .*; take fewer towers, give the ensemble"),
+        ("latency_ms=1,2", InputError, "expected one limit for the ensemble"),
+        ("speed=1", InputError, r"--budget 'speed=1': expected COST=LIMIT"),
+    ):
+        with pytest.raises(error, match=words):
+            CliRunner().invoke(app, ["ensemble", str(tmp_path / "run"), "--budget", budget], catch_exceptions=False)
