@@ -1,4 +1,4 @@
-"""An ensemble against the best single network under one latency budget, each trained, exported and measured."""
+"""Ensembles against the best single network under one latency budget, each trained, exported and measured."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgenas.run.ensemble.settings import METHODS, EnsembleSettings
 from edgenas.run.ensemble.ship import ship_ensemble
 from edgenas.run.opening import open_searched, working
 from edgenas.run.pipeline import go_on, run
+from edgenas.run.result import RunResult
 from edgenas.spaces.errors import WorkError
 from edgenas.study.scheduler import InProcess
 from learning_bench.ground import Ground, make_ground
@@ -37,28 +38,36 @@ def run_ensemble(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _one_seed(ground: Ground, methods: list[str], seed: int) -> dict[str, Any]:
-    options = ground.options
-    trials = options.trials or (8 if options.quick else 40)
-    text = (
-        f"device: {{name: {options.device}}}\nbudget: {{latency_ms: {options.latency_ms}}}\n"
-        f"search:\n  trials: {trials}\n  finalists: 1\n  {ground.short_training(epochs=1)}\n"
-        f"training: {{epochs: {ground.epochs}, batch_size: 64}}\nexport: {{accuracy_drop: 1}}\n"
-    )
-    recipe = ground.recipe(f"ensemble-{seed}", seed, text)
-    output = ground.folder / recipe.name
-    single = run(recipe, output=output, quiet=True, scheduler=InProcess)
+    """The best network of a search within the budget, and ensembles of one within half of it, each for all of it."""
+    budget = ground.options.latency_ms
+    single = _searched(ground, "single", seed, budget, ship=True)
     result: dict[str, Any] = {"seed": seed, "single": _figures(single.export)}
+    towers = _searched(ground, "towers", seed, budget / 2, ship=False)
     for method in methods:
-        context = open_searched(output, None)
+        context = open_searched(towers.run, None)
+        settings = EnsembleSettings(method, towers=2, pool=3, budget=(f"latency_ms={budget}",))
         try:
             with working(context):
                 go_on(context)
-                shipped = ship_ensemble(context, EnsembleSettings(method, towers=2, pool=3))
+                shipped = ship_ensemble(context, settings)
         except WorkError as error:
             result[method] = {"error": str(error)}
             continue
         result[method] = _figures(shipped.export) | {"trials": shipped.ensemble.numbers}
     return result
+
+
+def _searched(ground: Ground, name: str, seed: int, latency_ms: float, *, ship: bool) -> RunResult:
+    options = ground.options
+    trials = options.trials or (8 if options.quick else 40)
+    text = (
+        f"device: {{name: {options.device}}}\nbudget: {{latency_ms: {latency_ms}}}\n"
+        f"search:\n  trials: {trials}\n  finalists: 1\n  {ground.short_training(epochs=1)}\n"
+        f"training: {{epochs: {ground.epochs}, batch_size: 64}}\nexport: {{accuracy_drop: 1}}\n"
+    )
+    recipe = ground.recipe(f"{name}-{seed}", seed, text)
+    output = ground.folder / recipe.name
+    return run(recipe, output=output, ship=ship, quiet=True, resume=output.is_dir(), scheduler=InProcess)
 
 
 def _figures(record: Any) -> dict[str, Any]:
