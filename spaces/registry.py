@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import did_you_mean
 
 Entry = TypeVar("Entry")
 Registered = TypeVar("Registered")
@@ -84,7 +85,10 @@ class Registry(Generic[Entry]):
     def get(self, name: str) -> Entry:
         """What is registered under a name. Raises InputError with the known names."""
         if name not in self:
-            raise InputError(f"unknown {self.what} {name!r}: expected one of {', '.join(self.names())}")
+            raise InputError(
+                f"unknown {self.what} {name!r}: expected one of {', '.join(self.names())}"
+                + did_you_mean(name, self.names())
+            )
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
