@@ -38,7 +38,7 @@ def finalist_settings(recipe: Recipe) -> TrainingSettings:
     return dataclasses.replace(settings, epochs=max(1, round(share * settings.epochs)), max_steps=steps)
 
 
-def _share_words(recipe: Recipe) -> str:
+def share_words(recipe: Recipe) -> str:
     """How long each finalist is trained, beside the final training."""
     short, whole = finalist_settings(recipe), recipe.training
     words = f"{short.epochs} of {whole.epochs} epochs"
@@ -56,7 +56,7 @@ def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[in
         return failed
     with context.step(FinalistsRecord):
         context.progress.say(
-            f"finalists: trials {', '.join(map(str, numbers))} are trained for {_share_words(context.recipe)} each "
+            f"finalists: trials {', '.join(map(str, numbers))} are trained for {share_words(context.recipe)} each "
             "before one of them is chosen"
         )
         for place, number in enumerate(numbers, 1):
