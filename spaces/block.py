@@ -41,7 +41,9 @@ __all__ = [
     "signature",
 ]
 
-_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
+_REGISTRY: Registry[type[Block]] = Registry(
+    "block", attribute="kind", also=", or one of your own after --import FILE.py"
+)
 BlockType = TypeVar("BlockType", bound="type[Block]")
 
 

@@ -72,5 +72,5 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
     >>> did_you_mean("tiny_egde", ["nas_bench_201", "tiny_edge"]), did_you_mean("x", ["tiny_edge"])
     ("; did you mean 'tiny_edge'?", '')
     """
-    near = difflib.get_close_matches(str(name), list(names), 1)
+    near = difflib.get_close_matches(str(name), list(names), 1, cutoff=0.7)  # convnext is no conv
     return f"; did you mean {near[0]!r}?" if near else ""
