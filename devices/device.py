@@ -34,6 +34,7 @@ from edgenas.export.tflite.reader import read_operators
 from edgenas.spaces.block import PRECISIONS
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.spaces.registry import Registry
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_reading import number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -340,7 +341,7 @@ def get_device(name: str) -> Device:
     if name not in files:
         raise InputError(
             f"unknown device {name!r}: expected one of {', '.join(sorted(files))}; "
-            f"devices of your own are described in {edgenas_home() / 'devices'}/NAME.yaml"
+            f"devices of your own are described in {edgenas_home() / 'devices'}/NAME.yaml" + did_you_mean(name, files)
         )
     return device_from_spec(read_device_spec(files[name]))
 

@@ -1,4 +1,4 @@
-"""Where EdgeNAS keeps what belongs to the user: device descriptions and latency tables."""
+"""Where EdgeNAS keeps what belongs to the user: device descriptions, latency tables, workers' folders."""
 
 from __future__ import annotations
 

@@ -85,7 +85,11 @@ def _load_module(name: str, key: str) -> None:
     if name in sys.modules:
         return
     try:
-        importlib.import_module(name)
+        module = importlib.import_module(name)
+        if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
+            del sys.modules[name]
+            folder = name.replace(".", "/")
+            raise InputError(f"is a folder without __init__.py; name the file in it: {folder}/FILE.py")
     except EdgeNASError as error:
         raise InputError(f"{key}: {name}: {error}") from None
     except ModuleNotFoundError as error:

@@ -6,15 +6,17 @@ import os
 import tempfile
 from pathlib import Path
 
-from edgenas.spaces.errors import WorkError
+from edgenas.spaces.errors import InputError, WorkError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Writes a temporary file beside ``path``, then renames it, so that a reader never sees half a file.
 
-    Makes missing folders. Raises WorkError naming the file when the disk is full or the folder cannot be written;
-    what was there before is then still there.
+    Makes missing folders. Raises InputError when ``path`` is a folder, and WorkError naming the file when the disk is
+    full or the folder cannot be written; what was there before is then still there.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file, such as {path / 'NAME'}; nothing was changed")
     data = content.encode() if isinstance(content, str) else content
     temporary = ""
     try:

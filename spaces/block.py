@@ -28,6 +28,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.graph import OpGraph
 from edgenas.spaces.registry import Registry
 from edgenas.spaces.tensor import PRECISIONS, Shape, TensorSpec, check_precision
+from edgenas.spaces.text import did_you_mean
 
 __all__ = [
     "PRECISIONS",
@@ -40,7 +41,9 @@ __all__ = [
     "signature",
 ]
 
-_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
+_REGISTRY: Registry[type[Block]] = Registry(
+    "block", attribute="kind", also=", or one of your own after --import FILE.py"
+)
 BlockType = TypeVar("BlockType", bound="type[Block]")
 
 
@@ -156,7 +159,10 @@ def block_from_dict(spec: Mapping[str, Any]) -> Block:
     known = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(set(fields) - set(known))
     if unknown:
-        raise InputError(f"block {kind!r} has no option {unknown[0]!r}: expected one of {', '.join(known)}")
+        raise InputError(
+            f"block {kind!r} has no option {unknown[0]!r}: expected one of {', '.join(known)}"
+            + did_you_mean(unknown[0], known)
+        )
     missing = [name for name, field in known.items() if name not in fields and field.default is dataclasses.MISSING]
     if missing:
         raise InputError(f"block {kind!r} needs the option {missing[0]!r}")

@@ -16,6 +16,7 @@ from edgenas.spaces.network import Network, Node
 from edgenas.spaces.ops import BatchNorm, Dense, LayerNorm, Op, Shape
 from edgenas.spaces.rounding import round_filters
 from edgenas.spaces.tensor import TensorSpec
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_files import REFERENCES, read_yaml
 
 _FIGURES = "published_figures"
@@ -192,6 +193,7 @@ def _family(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     except KeyError:
         raise InputError(
             f"unknown reference network {name!r}: expected one of {', '.join(reference_names())}"
+            + did_you_mean(name, reference_names())
         ) from None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import did_you_mean
 
 Entry = TypeVar("Entry")
 Registered = TypeVar("Registered")
@@ -34,6 +35,7 @@ class Registry(Generic[Entry]):
         attribute: class attribute that :meth:`decorator` sets to the name; empty sets none.
         entry_point_group: entries that other installed packages declare are found there, imported when asked for.
         make: what is kept of a decorated class, such as an instance; the class itself where None.
+        also: what else is expected where a name is unknown, after the known ones.
         origin: what tells two classes of one name apart; their qualified names where None.
     """
 
@@ -43,11 +45,13 @@ class Registry(Generic[Entry]):
         *,
         attribute: str = "",
         entry_point_group: str = "",
+        also: str = "",
         make: Callable[[Any], Entry] | None = None,
         origin: Callable[[Any], str] | None = None,
     ) -> None:
         self.what = what
         self.attribute = attribute
+        self.also = also
         self.entry_point_group = entry_point_group
         self._make = make
         self._origin = origin or (lambda cls: str(cls.__qualname__))
@@ -84,7 +88,10 @@ class Registry(Generic[Entry]):
     def get(self, name: str) -> Entry:
         """What is registered under a name. Raises InputError with the known names."""
         if name not in self:
-            raise InputError(f"unknown {self.what} {name!r}: expected one of {', '.join(self.names())}")
+            raise InputError(
+                f"unknown {self.what} {name!r}: expected one of {', '.join(self.names())}{self.also}"
+                + did_you_mean(name, self.names())
+            )
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edgenas.spaces.space.decision import Architecture
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import space_names
 from edgenas.spaces.tensor import TensorSpec
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_files import Entry
 from edgenas.spaces.yaml_reading import read_document
 
@@ -50,6 +51,7 @@ def resolve_architecture(
         raise InputError(
             f"unknown architecture {text!r}: expected a reference network ({', '.join(reference_names())}), "
             f"SPACE:STRING with a space ({', '.join(space_names())}), or the path of an architecture.yaml"
+            + did_you_mean(text, reference_names())
         )
     space = SearchSpace.load(name, input_shape=input_shape, classes=classes)
     return _from_space(space, space.parse(string))
@@ -88,6 +90,18 @@ def _from_space(space: SearchSpace, architecture: Architecture) -> ResolvedArchi
     return ResolvedArchitecture(space.decode(architecture), f"{space.name}:{string}", string, space)
 
 
+_KEYS = ("inputs", "nodes", "outputs")
+
+
+def _instead(path: Path, keys: Iterable[str]) -> str:
+    """What to do with a file that is something else than a network."""
+    if {"data", "space", "budget"} & set(keys):
+        return f"; a recipe is for `edgenas run {path}`"
+    if {"stages", "stem", "nodes"} & set(keys):
+        return f"; `edgenas spaces sample {path}` names networks of a space"
+    return ""
+
+
 def _from_file(path: Path, input_shape: Sequence[int] | None, classes: int | None) -> ResolvedArchitecture:
     """A file with the keys of ``Network.to_dict`` and, where the network is of a space, ``space`` and ``architecture``.
 
@@ -95,6 +109,11 @@ def _from_file(path: Path, input_shape: Sequence[int] | None, classes: int | Non
     """
     document = Entry(str(path), "", read_document(path, numbers=False).value)
     entries = document.any_mapping()
+    if any(key not in entries for key in _KEYS):
+        document.refuse(
+            f"is no network, expected the keys {', '.join(_KEYS)} of an architecture.yaml, found {', '.join(entries)}"
+            + _instead(path, entries)
+        )
     try:
         network = Network.from_dict(document.value)
         network.shapes  # noqa: B018  (refuses blocks that do not fit)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import entry_points
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import did_you_mean
 
 #: Packages that declare an entry point in this group bring a task of its name.
 ENTRY_POINT_GROUP = "edgenas.tasks"
@@ -37,6 +37,5 @@ def check_task_name(name: str) -> str:
     """
     if name in _NAMES or name in task_names():
         return name
-    near = difflib.get_close_matches(name, task_names(), n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise InputError(f"unknown task {name!r}: expected one of {', '.join(task_names())}{hint}")
+    known = task_names()
+    raise InputError(f"unknown task {name!r}: expected one of {', '.join(known)}{did_you_mean(name, known)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 #: Control characters, line and paragraph separators, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -62,3 +64,13 @@ def printable(text: str, *, lines: bool = False, instead: str = " ") -> str:
     text = text if lines else " ".join(text.split())
     clean = "".join(c if c.isprintable() or (lines and c == "\n") else instead for c in text)
     return clean if lines else " ".join(clean.split())
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known name that is most like it; empty when none is.
+
+    >>> did_you_mean("tiny_egde", ["nas_bench_201", "tiny_edge"]), did_you_mean("x", ["tiny_edge"])
+    ("; did you mean 'tiny_edge'?", '')
+    """
+    near = difflib.get_close_matches(str(name), list(names), 1, cutoff=0.7)  # convnext is no conv
+    return f"; did you mean {near[0]!r}?" if near else ""

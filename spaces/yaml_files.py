@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_reading import decimal_comma, number_as_key, read_document
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -54,7 +55,10 @@ class Entry:
         known = required + optional
         for key in entries:
             if key not in known:
-                entries[key].refuse(f"unknown key {key!r}, expected one of {', '.join(known)}. Remove or rename it")
+                near = did_you_mean(key, known)
+                entries[key].refuse(
+                    f"unknown key {key!r}, expected one of {', '.join(known)}{near or '. Remove or rename it'}"
+                )
         for key in required:
             if key not in entries:
                 self.refuse(f"the key {key!r} is missing, expected {', '.join(required)}. Add it")

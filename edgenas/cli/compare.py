@@ -54,6 +54,8 @@ def compare(
         print_runs(paths, as_json)
         return
     if len(paths) != 2 or any(path.is_dir() for path in paths):
+        if missing := [path for path in paths if not path.exists()]:
+            raise InputError(f"{missing[0]}: no such file or folder; give two .tflite files, or folders of runs")
         raise InputError(f"give two .tflite files, or folders of runs alone; found {', '.join(map(str, paths))}")
     first, second = paths
     from edgenas.compare.models import compare_models, read_inputs

@@ -245,5 +245,7 @@ def verify(
     elif not problems:
         print(f"{folder}: complete and unchanged")
     if problems:
-        own = "; a block of your own is known after --import FILE.py" if "unknown block" in " ".join(problems) else ""
-        raise WorkError(f"{folder} is not a good bundle: " + "; ".join(problems) + own)
+        hint = ""
+        if not (folder / "metrics.json").exists() and (inside := sorted(folder.glob("*/metrics.json"))):
+            hint = f"; name a bundle in it, such as {inside[0].parent}"
+        raise WorkError(f"{folder} is not a good bundle: " + "; ".join(problems) + hint)

@@ -11,7 +11,11 @@ from edgenas.cli.summary import print_summary
 from edgenas.run.changes import may_change
 from edgenas.spaces.errors import InputError
 
-RECIPE = typer.Argument(None, metavar="RECIPE.yaml", help="The recipe; `edgenas recipe` writes one with comments.")
+RECIPE = typer.Argument(
+    None,
+    metavar="RECIPE.yaml",
+    help="The recipe, or the folder of a run to --resume; `edgenas recipe` writes one with comments.",
+)
 RUN = typer.Argument(metavar="RUN", help="A run's folder.")
 RESUME = typer.Option(
     False,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edgenas.spaces.text import one_line
+from edgenas.spaces.text import did_you_mean, one_line
 from edgenas.spaces.yaml_reading import decimal_comma, number_as_key
 
 Location = Sequence[int | str]
@@ -33,9 +32,7 @@ def _message(problem: dict[str, Any], model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         owner = section_at(model, location[:-1])
         keys = list(owner.model_fields) if owner else []
-        near = difflib.get_close_matches(str(location[-1]), keys, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown key, expected one of {', '.join(keys)}{hint}"
+        return f"unknown key, expected one of {', '.join(keys)}{did_you_mean(location[-1], keys)}"
     if kind == "missing":
         return f"is missing; {_wanted(model, location)}"
     if kind in ("model_type", "model_attributes_type"):

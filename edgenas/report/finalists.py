@@ -39,8 +39,9 @@ def finalists_html(
     )
     return (
         f'<div class="panel"><h3>Finalists</h3><p class="caption">The best candidates of the search that keep the '
-        f"budget when measured were trained for {found.epochs} epoch{'s' * (found.epochs != 1)} each before one was "
-        f'chosen; {escape(title)} on validation examples.</p><div class="scroll"><table><thead><tr><th>trial</th>'
+        f"budget when measured were trained longer, for at most {found.epochs} epoch{'s' * (found.epochs != 1)} "
+        f"each, before one was chosen; {escape(title)} on validation examples.</p>"
+        '<div class="scroll"><table><thead><tr><th>trial</th>'
         f"<th>in the search</th><th>after the longer one</th><th>time</th><th></th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div></div>"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -83,9 +83,15 @@ def _headline(index: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> 
     scores, times = [point["score_tflite"] for point in points], [_time(point) for point in points]
     title = metric_title(points[0]["metric"])
     return (
-        f"{len(points)} of {len(index['points'])} points exported: {title} from {_score(min(scores))} at "
-        f"{milliseconds(min(times))} to {_score(max(scores))} at {milliseconds(max(times))}, {_where(index, points)}."
+        f"{len(points)} of {len(index['points'])} points exported: {title} {_range(scores, _score)}, "
+        f"{_range(times, milliseconds)}, {_where(index, points)}."
     )
+
+
+def _range(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """From the least to the most; accuracies on the test part need not rise with the time as those of the search."""
+    least, most = words(min(values)), words(max(values))
+    return least if least == most else f"{least} to {most}"
 
 
 def _facts(index: Mapping[str, Any]) -> str:

@@ -145,9 +145,8 @@ def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
         f"pareto{suffix}",
         search_figures.pareto_figure(data),
         f"Accuracy against latency{where}",
-        f"{front} of {len(data.trials)} trials are on the front: no other trial is as fast and better. "
-        + _limit_sentence(data)
-        + " Click a point for its bundle, or the command that makes it.",
+        f"{front} of {len(data.trials)} trials {'is' if front == 1 else 'are'} on the front: no other trial is as fast "
+        "and better. " + _limit_sentence(data) + " Click a point for its bundle, or the command that makes it.",
         _PICKED,
     )
     thrifty = int(trial_front(data, "energy_mj").sum())
@@ -156,8 +155,8 @@ def _fronts(data: ReportData, placed: list[PlacedFigure], number: int) -> str:
         f"energy{suffix}",
         search_figures.energy_figure(data),
         f"Accuracy against energy{where}",
-        f"{thrifty} of {len(data.trials)} trials are on this front: no other trial needs as little and is better. "
-        f"Energy of one inference above idle, predicted {data.energy_origin}.",
+        f"{thrifty} of {len(data.trials)} trials {'is' if thrifty == 1 else 'are'} on this front: no other trial needs "
+        f"as little and is better. Energy of one inference above idle, predicted {data.energy_origin}.",
         _PICKED,
     )
     return pareto + energy

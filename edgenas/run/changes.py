@@ -24,6 +24,11 @@ _LIES = "says where something lies; what is in it is compared by fingerprint"
 _RANKED = "the trials are kept and ranked again, and the best one is chosen, trained and exported"
 _WHERE = "says where it is computed from now on"
 _NEW = "start another run with a new name (the latency table is shared, so nothing is profiled again)"
+_PROFILED = "start another run with a new name, which profiles what the device's table lacks of that space"
+_ELSEWHERE = (
+    "`edgenas benchmark RUN/bundle/model.tflite --device NAME` measures there what it ships; or start another run "
+    "with a new name, which profiles what that device's table lacks"
+)
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,11 @@ RULES = (
     Rule(
         "data.validation_fraction", None, "the trials were compared on this share of the data, which decides the rest"
     ),
-    Rule("space", None, "the trials are architectures of this space"),
+    Rule("space", None, "the trials are architectures of this space", _PROFILED),
     Rule("space.path", "nothing", _LIES),
-    Rule("device", None, "the trials' costs were predicted for it"),
+    Rule("device", None, "the trials' costs were predicted for it", _ELSEWHERE),
     Rule("device.table", "nothing", "the run goes on with the copy of the table that it holds"),
-    Rule("devices", None, "the trials' costs were predicted for these devices"),
+    Rule("devices", None, "the trials' costs were predicted for these devices", _ELSEWHERE),
     Rule("devices.table", "nothing", "the run goes on with the copy of the table that it holds"),
     Rule("devices.budget", "rank", _RANKED),
     Rule("devices.weight", "rank", _RANKED),

@@ -38,6 +38,13 @@ def finalist_settings(recipe: Recipe) -> TrainingSettings:
     return dataclasses.replace(settings, epochs=max(1, round(share * settings.epochs)), max_steps=steps)
 
 
+def share_words(recipe: Recipe) -> str:
+    """How long each finalist is trained, beside the final training."""
+    short, whole = finalist_settings(recipe), recipe.training
+    words = f"{short.epochs} of {whole.epochs} epochs"
+    return words if short.max_steps is None else f"{words}, at most {short.max_steps} of {whole.max_steps} steps,"
+
+
 def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[int]) -> dict[int, str]:
     """Trains those that have no score yet, and keeps the scores. Returns why others have none, by number."""
     from edgenas.training import TrainingDivergedError
@@ -49,8 +56,8 @@ def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[in
         return failed
     with context.step(FinalistsRecord):
         context.progress.say(
-            f"finalists: trials {', '.join(map(str, numbers))} are trained for {settings.epochs} of "
-            f"{context.recipe.training.epochs} epochs each before one of them is chosen"
+            f"finalists: trials {', '.join(map(str, numbers))} are trained for {share_words(context.recipe)} each "
+            "before one of them is chosen"
         )
         for place, number in enumerate(numbers, 1):
             if folder.read(FinalistsRecord).finalists[number].score is not None:
@@ -66,8 +73,8 @@ def train_finalists(context: RunContext, study: StudyStore, numbers: Sequence[in
             metric = context.task.metric
             context.log.event("finalist", trial=number, metric=metric, score=found.score, seconds=found.seconds)
             context.progress.say(
-                f"finalist: trial {number}, {metric} {found.score:.4f} on validation examples after {settings.epochs} "
-                f"epochs, {duration(time.monotonic() - began)}"
+                f"finalist: trial {number}, {metric} {found.score:.4f} on validation examples after the longer "
+                f"training, {duration(time.monotonic() - began)}"
             )
     return failed
 

@@ -61,8 +61,8 @@ def export_front(folder: Path | str, output: Path | None = None, *, data_dir: Pa
         go_on(context)
         trials = front_trials(context)
         context.progress.say(
-            f"front: {len(trials)} points, trials {', '.join(str(trial.number) for trial in trials)}; each is trained, "
-            f"verified and measured, and kept in {destination}"
+            f"front: trial{'s' * (len(trials) != 1)} {', '.join(str(trial.number) for trial in trials)}; each is "
+            f"trained, verified and measured, and kept in {destination}"
         )
         points: list[dict[str, Any]] = []
         for place, trial in enumerate(trials, 1):

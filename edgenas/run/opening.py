@@ -21,11 +21,17 @@ from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 
 def load_recipe(path: Path | str, data_dir: Path | None) -> Recipe:
     """The recipe in a file, also the one inside a run's folder. Raises InputError when it is wrong."""
-    path = Path(path)
+    path = recipe_file(path)
     # The recipe inside a run folder names its files from there, and the folder may have been moved without them.
     recipe = RunFolder(path.parent).read_recipe() if _is_of_a_run(path) else Recipe.load(path)
     recipe = recipe.with_plugins(given())
     return recipe if data_dir is None else recipe.with_data_directory(data_dir)
+
+
+def recipe_file(path: Path | str) -> Path:
+    """The recipe that is meant: of a run's folder the one inside it."""
+    inside = Path(path) / "recipe.yaml"
+    return inside if _is_of_a_run(inside) else Path(path)
 
 
 def _is_of_a_run(path: Path) -> bool:
@@ -33,8 +39,9 @@ def _is_of_a_run(path: Path) -> bool:
 
 
 def output_of(path: Path | str, output: Path | None, resume: bool) -> Path | None:
-    """Where to run: ``edgenas run RUN/recipe.yaml --resume`` continues RUN, wherever that was moved."""
-    return Path(path).parent if output is None and resume and _is_of_a_run(Path(path)) else output
+    """Where to run: ``edgenas run RUN --resume``, or ``RUN/recipe.yaml``, continues RUN, wherever that was moved."""
+    path = recipe_file(path)
+    return path.parent if output is None and resume and _is_of_a_run(path) else output
 
 
 def open_searched(folder: Path | str, data_dir: Path | None) -> RunContext:

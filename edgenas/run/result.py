@@ -67,6 +67,8 @@ class RunResult:
     """Of several budgets, what was found for each, the smallest first."""
     is_fixed: bool = False
     """Whether one network was trained instead of searched for."""
+    is_first: bool = True
+    """Whether ``best`` is the first of the search's ranking; else finalists, measured budgets or you chose another."""
     evaluator: str = SHORT_TRAINING
     """Which judged the trials."""
     ranking: RankingRecord = field(default_factory=RankingRecord)
@@ -96,7 +98,7 @@ class RunResult:
 
     def summary(self) -> str:
         """A few lines for people, without colours."""
-        named = ("trained", "best", "shipped", "report")
+        named = ("trained", "best", "chosen", "shipped", "report")
         return "\n".join(f"{label}: {line}" if label in named else line for label, line in self.lines())
 
     def lines(self) -> list[tuple[str, str]]:
@@ -110,7 +112,7 @@ class RunResult:
                 f"trial {self.best.number}, {self.best.architecture}, "
                 f"{figure_words(self.best)} {figure_origin(self.evaluator)}"
             )
-            lines.append(("best", words))
+            lines.append(("best" if self.is_first else "chosen", words))
         if self.ranking.words:
             lines.append(("ranking", self.ranking.words))
         if self.shipped:
@@ -150,6 +152,7 @@ def result_of(context: RunContext) -> RunResult:
     best = ranking[0] if ranking else None
     if shipped.done:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
+    is_first = best is None or best.number == ranking[0].number if ranking else True
     if best is not None and context.recipe.space.architecture is not None:
         best = replace(best, architecture=context.recipe.space.architecture)
     bundles = _bundles(context, trials)
@@ -161,6 +164,7 @@ def result_of(context: RunContext) -> RunResult:
         bundles=bundles,
         export=shipped,
         bundle=context.folder.bundle_path if shipped.done else None,
+        is_first=is_first,
         is_fixed=context.recipe.is_fixed,
         evaluator=context.recipe.search.evaluator,
         ranking=records.of(RankingRecord),

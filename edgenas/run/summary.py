@@ -114,7 +114,8 @@ def shipped_facts(record: ExportRecord) -> dict[str, Any] | None:
 def find_runs(folder: Path) -> list[Path]:
     """The run folders in a folder, itself included, by name. Raises InputError when there is no such folder."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name the folder that runs are in, or a run")
+        what = "a file" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {what}; name the folder that runs are in, or a run")
     return sorted(_found(folder, _DEEPEST))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgenas.spaces.errors import InputError
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_reading import decimal_comma
 
 
@@ -29,10 +29,8 @@ def read_options(cls: type[Any], options: Mapping[str, Any], owner: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
     for key in options:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             expected = f"expected one of {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{owner} has no option {key!r}: {expected}{hint}")
+            raise InputError(f"{owner} has no option {key!r}: {expected}{did_you_mean(key, known)}")
     hints = typing.get_type_hints(cls)
     options = {key: _as_whole(value, hints[key]) for key, value in options.items()}
     for key, value in options.items():

@@ -36,6 +36,10 @@ def joined(
             break
         except (UnreachableError, NoStudyError) as error:
             waited = time.monotonic() - began
+            if "://" not in str(url) and not Path(url).is_file():
+                raise NoStudyError(
+                    f"{error}; name the URL that `edgenas serve` tells, or a file: sqlite:///RUN/study.db"
+                ) from None
             if waited >= seconds or "://" not in str(url):
                 raise
             if (kind := type(error).__name__) != told:

@@ -73,7 +73,7 @@ def verify_bundle(folder: Path | str) -> list[str]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        return [f"{folder}: no such folder"]
+        return [f"{folder}: {'a file, not the folder of a bundle' if folder.exists() else 'no such folder'}"]
     contents: dict[str, bytes] = {}
     problems = []
     for name in bundle_files(folder):

@@ -25,8 +25,8 @@ def detection_words(
     python run.py --verify                         # complete, unchanged, and answering as it did when it was made?
 
 The file takes {image} values `(pixel / 255 - mean) / std`, with mean {mean} and standard deviation {std} per channel of
-pixels from 0 to 255, quantized as its input tensor says. Pictures are resized to that, also where it distorts them.
-What it gives stands under `outputs` of `metrics.json`:
+pixels from 0 to 255: as they are where its input tensor is float32, else quantized as that says. Pictures are resized
+to that size, also where it distorts them. What it gives stands under `outputs` of `metrics.json`:
 
 - `boxes` ({anchors}, 4) and `classes` ({anchors}, {len(labels)}): encodings and logits of {anchors} anchors, which \
 `run.py`

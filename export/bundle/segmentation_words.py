@@ -33,7 +33,8 @@ def segmentation_words(
     python run.py --verify                         # complete, unchanged, and answering as it did when it was made?
 
 The file takes {image} values `(pixel / 255 - mean) / std`, with mean {mean} and standard deviation {std} per channel of
-pixels from 0 to 255, quantized as its input tensor says. {answer}. `run.py` does all of this.
+pixels from 0 to 255: as they are where its input tensor is float32, else quantized as that says. {answer}. `run.py`
+does all of this.
 
 Intended use: telling these classes apart in pictures like those of the data set below, on a small device.
 """,

@@ -74,4 +74,7 @@ def _input_words(settings: SoundPreprocessing, shape: str, kind: str) -> str:
             f"`model.tflite` takes {settings.samples} samples from -1 to 1 (16-bit ones by 32,768) as real numbers, "
             f"and computes\n{shape} {kind} itself."
         )
-    return f"`model.tflite` takes {shape} {kind} of {settings.samples} samples, quantized as its input tensor says."
+    return (
+        f"`model.tflite` takes {shape} {kind} of {settings.samples} samples: as they are where its input tensor is "
+        "float32,\nelse quantized as that says."
+    )

@@ -62,9 +62,9 @@ def classifier_words(
     python run.py --verify              # complete, unchanged, and answering as it did when it was made?
 
 The file takes {format_shape(tuple(image_shape))} values `(pixel / 255 - mean) / std`, with mean {mean} and standard
-deviation {std} per channel of pixels from 0 to 255, quantized as its input tensor says. It gives one number (logit) for
-each class in `labels.txt`; the largest is the answer. `run.py` does all of this. Labels and normalisation are also
-inside `model.tflite`, as TFLite metadata.
+deviation {std} per channel of pixels from 0 to 255: as they are where its input tensor is float32, else quantized as
+that says. It gives one number (logit) for each class in `labels.txt`; the largest is the answer. `run.py` does all of
+this. Labels and normalisation are also inside `model.tflite`, as TFLite metadata.
 
 `model.h` is the model for microcontrollers, with normalisation, labels and operators (left out above 4 MiB).
 `Classifier.kt` is a class for Android apps (for float32 and int8 models).

@@ -97,7 +97,8 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be read as text ({reason}); expected a text file") from None
 
 
 def parse_architecture_of(space: SearchSpace, text: str, where: str) -> Architecture:

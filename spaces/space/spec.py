@@ -43,6 +43,7 @@ from edgenas.spaces.block import Block, block_class
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.task_names import check_task_name
 from edgenas.spaces.tensor import TensorSpec
+from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_files import CATALOG, Entry, Scalar, catalog_names, read_yaml
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def space_path(name_or_path: str | Path) -> Path:
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         raise InputError(
             f"unknown space {str(name_or_path)!r}: expected one of {', '.join(space_names())}, or a path of a .yaml"
+            + did_you_mean(name_or_path, space_names())
         )
     return path
 

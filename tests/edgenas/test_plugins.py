@@ -148,3 +148,13 @@ def test_modules_in_a_recipe_stay_as_they_are(make_recipe, tmp_path: Path, monke
 def test_only_whole_options_are_moved() -> None:
     assert hoisted(["run", "a", "--import"]) == ["run", "a", "--import"]
     assert hoisted(["--import=x", "run"]) == ["--import=x", "run"]
+
+
+def test_a_folder_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder_of_blocks").mkdir()
+    (tmp_path / "folder_of_blocks" / "mine.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"--import: folder_of_blocks: is a folder .*folder_of_blocks/FILE\.py"):
+            plugins.load_plugins(["folder_of_blocks"], "--import")
+    plugins.load_plugins(["folder_of_blocks.mine"], "--import")

@@ -22,6 +22,12 @@ def test_a_name_is_taken_once_and_by_the_same_class_again() -> None:
     assert list(registry) == ["a"]
     with pytest.raises(InputError, match=r"unknown thing 'b': expected one of a"):
         registry.get("b")
+    registry.decorator("similar")(Second)
+    with pytest.raises(InputError, match=r"unknown thing 'simlar': .*; did you mean 'similar'\?"):
+        registry.get("simlar")
+    other: Registry[type] = Registry("thing", also=", or one of your own")
+    with pytest.raises(InputError, match=r"unknown thing 'b': expected one of , or one of your own$"):
+        other.get("b")
     registry.remove("a")
     assert "a" not in registry
 

@@ -49,7 +49,10 @@ def test_architecture_file(tiny, tmp_path):
         ),
         ("{name: n, inputs: {image: [8, 8, 3]}, nodes: [{name: a, inputs: [], block: pool}], outputs: [a]}", "reads 1"),
         ("{name: n, inputs: {image: [8]}, nodes: [{name: a, inputs: [image], block: pool}], outputs: [a]}", "an image"),
-        ("{name: n, nodes: []}", "does not describe a network"),
+        (
+            "{name: n, nodes: []}",
+            "expected the keys inputs, nodes, outputs of an architecture.yaml, found name, nodes; ",
+        ),
     ],
 )
 def test_wrong_files_are_refused_by_name(tmp_path, content, message):

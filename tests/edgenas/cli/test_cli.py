@@ -167,3 +167,41 @@ def test_bundle_verify_of_nothing(edgenas, tmp_path):
     if code == 1:
         assert json.loads(out)["ok"] is False
     assert str(Path(tmp_path / "none")) in err
+    (tmp_path / "front" / "trial-3").mkdir(parents=True)
+    (tmp_path / "front" / "trial-3" / "metrics.json").write_text("{}")
+    _, _, err = edgenas("bundle", "verify", str(tmp_path / "front"))
+    assert f"name a bundle in it, such as {tmp_path / 'front' / 'trial-3'}" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("spaces", "show", "small_egde"), "small_edge"),
+        (("devices", "show", "edgtpu-sim"), "edgetpu-sim"),
+        (("describe", "mobilnet_v2_0.35"), "mobilenet_v2_0.35"),
+        (("build", "ds_cnn_s", "-o", "m.tflite", "--quantization", "flaot32"), "float32"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_was_meant(edgenas, arguments, meant):
+    code, _, err = edgenas(*arguments)
+    assert code == 2
+    assert err.rstrip().endswith(f"; did you mean {meant!r}?")
+
+
+def test_a_folder_in_the_place_of_a_file_is_wrong_input(edgenas, tmp_path):
+    code, _, err = edgenas("build", "ds_cnn_s", "-o", str(tmp_path))
+    assert code == 2
+    assert f"{tmp_path}: is a folder; name a file" in err
+    assert not list(tmp_path.glob("*.tflite"))
+
+
+def test_describe_says_what_a_file_is_that_holds_no_network(edgenas, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: x\ndata: {name: fashion_mnist}\nbudget: {latency_ms: 1}\n")
+    code, _, err = edgenas("describe", str(tmp_path / "recipe.yaml"))
+    assert code == 2
+    assert f"found name, data, budget; a recipe is for `edgenas run {tmp_path / 'recipe.yaml'}`" in err
+    assert "KeyError" not in err
+    (tmp_path / "space.yaml").write_text("name: x\ninput_shape: [8, 8, 1]\nstages: []\n")
+    code, _, err = edgenas("describe", str(tmp_path / "space.yaml"))
+    assert code == 2
+    assert "names networks of a space" in err

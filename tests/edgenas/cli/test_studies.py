@@ -95,7 +95,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         (["worker", "grpc://localhost:1", "--wait", "0"], "no study is served there"),
         (["worker", "grpc://"], "expected grpc://HOST:PORT"),
         (["worker", "redis://host"], "unknown kind of study 'redis'"),
-        (["worker", "missing.db"], "there is no study"),
+        (["worker", "missing.db"], "there is no study; name the URL that `edgenas serve` tells, or a file"),
     ],
 )
 def test_wrong_targets_are_named(arguments: list[str], words: str, tmp_path: Path, monkeypatch: Any) -> None:

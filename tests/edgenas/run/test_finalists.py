@@ -13,7 +13,7 @@ from edgenas.devices.measurement import Measurement, Provenance
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.choose import choose, reject
 from edgenas.run.context import RunContext
-from edgenas.run.finalists import finalist_settings
+from edgenas.run.finalists import finalist_settings, share_words
 from edgenas.run.folder import RunFolder
 from edgenas.run.log import read_log
 from edgenas.run.pipeline import run
@@ -140,4 +140,6 @@ def test_their_training_is_a_share_of_the_final_one(make_recipe: Make):
     recipe = make_recipe("search: {finalist_share: 0.5}\ntraining: {epochs: 9, max_steps: 101}\n")
     settings = finalist_settings(recipe)
     assert (settings.epochs, settings.max_steps) == (4, 50)
+    assert share_words(recipe) == "4 of 9 epochs, at most 50 of 101 steps,"
+    assert share_words(make_recipe("training: {epochs: 10}\n")) == "2 of 10 epochs"
     assert settings.learning_rate == recipe.training.learning_rate

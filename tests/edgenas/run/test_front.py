@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -156,3 +157,32 @@ def test_a_page_says_what_was_not_exported_and_escapes_it() -> None:
     assert "top1 &lt;is&gt; low" in page
     assert "<b>: the front" not in page
     assert "No point could be exported yet." in page
+
+
+def test_the_head_of_the_page_pairs_no_accuracy_with_the_time_of_another_point() -> None:
+    def point(trial: int, score: float, quiet_ms: float) -> dict[str, Any]:
+        return {
+            "trial": trial,
+            "architecture": "0",
+            "state": "exported",
+            "bundle": f"trial-{trial}",
+            "metric": "top1",
+            "score_float": score,
+            "score_tflite": score,
+            "latency_ms": {"quiet": quiet_ms, "median": quiet_ms},
+            "latency_kind": "measured",
+            "predicted_ms": quiet_ms,
+            "quiet_over_predicted": 1.0,
+            "size_bytes": 1000,
+            "params": 10,
+            "macs": 100,
+            "problems": [],
+        }
+
+    def head(*points: dict[str, Any]) -> str:
+        facts = {"name": "a", "run": "runs/a", "space": "s", "data": "d", "device": "local-cpu"}
+        return front_page(facts | {"quantization": "int8", "budget": {"latency_ms": 1.0}, "points": list(points)})
+
+    fast, slow = point(0, 0.62, 0.02), point(1, 0.6, 0.1)
+    assert "2 of 2 points exported: top-1 60.00 % to 62.00 %, 0.0200 ms to 0.100 ms, measured" in head(fast, slow)
+    assert "1 of 1 points exported: top-1 62.00 %, 0.0200 ms, measured" in head(fast)

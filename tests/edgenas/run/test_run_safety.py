@@ -282,6 +282,9 @@ def test_a_project_that_was_moved_or_copied_goes_on(make_recipe: Make, table_pat
     assert search_recipe(tmp_path / "copy" / "runs" / "demo" / "recipe.yaml", resume=True).run.is_relative_to(
         tmp_path / "copy"
     )
+    assert search_recipe(tmp_path / "copy" / "runs" / "demo", resume=True).run.is_relative_to(tmp_path / "copy")
+    with pytest.raises(InputError, match="it is a folder"):  # of runs, and no run
+        search_recipe(tmp_path / "copy" / "runs", resume=True)
     alone = tmp_path / "far" / "away" / "demo"
     shutil.copytree(tmp_path / "copy" / "runs" / "demo", alone)
     with pytest.raises(InputError, match="no such file"):  # its data were not copied, and are gone from where they were

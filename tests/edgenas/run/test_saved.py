@@ -1,5 +1,6 @@
 """What a run says of itself: what is saved, and a summary in colour for a terminal, plain for a pipe."""
 
+import dataclasses
 import io
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from edgenas.run.result import RunResult
 from edgenas.run.saved import saved_words
 from edgenas.spaces.errors import WorkError
 from edgenas.study.scheduler import InProcess
+from edgenas.study.trial import Trial
 from tests.edgenas.run.test_pipeline_ship import ByNumber
 
 Make = Callable[..., Recipe]
@@ -83,6 +85,13 @@ def test_the_summary_is_plain_in_a_pipe_and_coloured_in_a_terminal(tmp_path: Pat
         lines = terminal.getvalue().splitlines()
         assert any("\x1b[" in line for line in lines)
         assert max(len(_without_colours(line)) for line in lines) <= int(columns)
+
+
+def test_what_is_shipped_is_the_best_of_the_search_only_where_it_is(tmp_path: Path) -> None:
+    trial = Trial(1, "0", (0,), "complete", 0, {}, metric="top1", metrics={"top1": 0.4})
+    result = RunResult(tmp_path / "demo", trial, 3, 7.0)
+    assert "\nbest: trial 1, 0, top1 0.400 on validation" in result.summary()
+    assert "\nchosen: trial 1, 0, top1 0.400 on validation" in dataclasses.replace(result, is_first=False).summary()
 
 
 def _without_colours(line: str) -> str:

@@ -70,6 +70,9 @@ def test_runs_are_listed_and_a_damaged_one_with_its_reason(runs: Path, monkeypat
     code, _, err = edgenas(monkeypatch, capsys, "runs", runs / "nothing")
     assert code == 2
     assert "no such folder" in err
+    code, _, err = edgenas(monkeypatch, capsys, "runs", runs / "first" / "recipe.yaml")
+    assert code == 2
+    assert "recipe.yaml: a file; name the folder" in err
 
 
 def test_what_a_run_ships_is_told_with_how_it_is_known(runs: Path) -> None:
@@ -128,6 +131,7 @@ def test_what_cannot_be_compared_is_refused(runs: Path, tmp_path: Path, monkeypa
     model.write_bytes(b"no model")
     for words, expected in (
         ((runs / "first",), "nothing to compare it with"),
+        ((runs / "first", runs / "fisrt"), "fisrt: no such file or folder"),
         ((runs / "first", model), "give two .tflite files, or folders of runs alone"),
         ((runs / "first", runs / "no-run"), "no run"),
         ((runs / "first", runs / "second", "--device", "local-cpu"), "are for models"),

@@ -401,6 +401,8 @@ def test_a_model_that_is_none_and_metrics_that_are_none(copy: Path) -> None:
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     assert verify_bundle(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'}: no such folder"]
+    (tmp_path / "file").write_text("x")
+    assert verify_bundle(tmp_path / "file") == [f"{tmp_path / 'file'}: a file, not the folder of a bundle"]
     assert len(verify_bundle(tmp_path)) == len(FILES)
     with pytest.raises(InputError, match="not the metrics of a bundle"):
         read_metrics(tmp_path)

@@ -132,6 +132,8 @@ def test_files_that_make_no_sense(cells: SearchSpace, text: str, message: str, t
         read_figures(file, cells)
     with pytest.raises(InputError, match=r"there is no file .*none\.csv"):
         read_figures(tmp_path / "none.csv", cells)
+    with pytest.raises(InputError, match=r"cannot be read as text \(Is a directory\); expected a text file"):
+        read_figures(tmp_path, cells)
 
 
 def test_other_columns_blank_lines_and_a_byte_order_mark_are_read_over(cells: SearchSpace, tmp_path: Path) -> None:
