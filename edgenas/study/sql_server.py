@@ -47,6 +47,7 @@ class ServerStudy(DatabaseStudy):
         quiet()
         address, self.name = split_name(url)
         where = shown(url)
+        check_port(address, where)
         patiently = ServerPatience(where, say)
         # A connection that broke is noticed when it is used: asking each time beforehand doubles the round trips.
         connect, engine = _with_driver(address), {"pool_pre_ping": False, "pool_size": 4, "pool_recycle": 1800}
@@ -100,6 +101,15 @@ def shown(url: str) -> str:
     """
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@", 1) if password else url
+
+
+def check_port(address: str, where: str) -> None:
+    """Raises InputError when what stands for the port in an address is none."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        scheme = address.partition("://")[0]
+        raise InputError(f"{where}: expected {scheme}://USER:PASSWORD@HOST:PORT/DATABASE ({error})") from None
 
 
 def _with_driver(address: str) -> str:
