@@ -6,7 +6,7 @@ for a while is waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.study.damage import STUDY_NAME
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.errors import UnreachableError
-from edgenas.study.patience import Wait, call_again, say_on_stderr
+from edgenas.study.patience import Wait, call_again, chain_of, say_on_stderr
 from edgenas.study.study import optuna_study, quiet
 from edgenas.study.turns import Turns
 
@@ -163,7 +163,7 @@ def _is_away(error: BaseException) -> bool:
     return any(
         isinstance(one, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError))
         or (isinstance(one, DBAPIError) and one.connection_invalidated)
-        for one in _chain(error)
+        for one in chain_of(error)
     )
 
 
@@ -172,18 +172,12 @@ def _is_conflict(error: BaseException) -> bool:
 
     return any(
         isinstance(one, DBAPIError) and any(words in str(one.orig).lower() for words in _CONFLICTS)
-        for one in _chain(error)
+        for one in chain_of(error)
     )
 
 
 def _words(error: BaseException) -> str:
     """What the driver said, in one line and without the statement."""
-    first = next((one.orig for one in _chain(error) if getattr(one, "orig", None) is not None), error)  # type: ignore[attr-defined]
+    first = next((one.orig for one in chain_of(error) if getattr(one, "orig", None) is not None), error)  # type: ignore[attr-defined]
     text = " ".join(str(first).split())[:300]
     return text or type(first).__name__
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -63,13 +63,14 @@ class WorkerName(Lease):
 
     def _is_gone(self, holder: str) -> bool:
         """A process of this machine that has ended, or an object of this process, which the new one replaces."""
-        machine, pid = holder.rsplit("-", 2)[:-1]
-        return machine == _machine() and (int(pid) == os.getpid() or not _runs(int(pid)))
+        machine, _, pid = holder.rpartition("-")[0].rpartition("-")
+        return machine == _machine() and pid.isdigit() and (int(pid) == os.getpid() or not _runs(int(pid)))
 
     def _problem(self, holder: str, waited_seconds: float, alive: bool) -> EdgeNASError | None:
         return (
             NameInUseError(
-                f"another process ({holder}) works in this study under the name {self._worker}; give each its own"
+                f"another process ({holder}) works in this study under the name {self._worker}; give each its own "
+                "(--name, in Python worker=)"
             )
             if alive
             else None

@@ -12,11 +12,13 @@ from edgenas.study.errors import NameInUseError
 from edgenas.study.lease_rows import PREFIX
 from edgenas.study.store import open_study
 from edgenas.study.tuning import Tuning
+from edgenas.study.worker_names import WorkerName, _machine
 
 SPACE = {"x": [0, 1, 2, 3], "y": [0, 1, 2]}
 HOLD = """
 import sys, time
 from edgenas.study.tuning import Tuning
+from edgenas.study.worker_names import WorkerName, _machine
 
 with Tuning({"x": [0, 1, 2, 3], "y": [0, 1, 2]}, study=sys.argv[1], trials=6, worker="a", beat_seconds=0.2,
             grace_seconds=60.0) as tuning:
@@ -96,3 +98,24 @@ def test_an_object_of_this_process_is_replaced(tmp_path: Path) -> None:
     with begin(place, "notebook") as second:  # the cell was run again
         assert second.suggest() == suggestion
     first.close()
+
+
+def test_a_name_that_is_given_back_in_between_is_taken() -> None:
+    class Store:
+        """Its dead holder's lease has gone when it is to be taken over."""
+
+        def __init__(self) -> None:
+            self.answers = iter([f"{_machine()}-{2**22 + 1}-abcdef #0", ""])
+            self.asked: list[str] = []
+
+        def take_lease(self, name: str, holder: str, known: str = "") -> str:
+            self.asked.append(known)
+            return next(self.answers, f"{holder} #0")
+
+        def end_lease(self, name: str, holder: str) -> None:
+            pass
+
+    store = Store()
+    with WorkerName(store, "a", 0.2):  # type: ignore[arg-type]
+        pass
+    assert store.asked[:3] == ["", f"{_machine()}-{2**22 + 1}-abcdef #0", ""]
