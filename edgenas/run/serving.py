@@ -203,7 +203,7 @@ def serving(
         wanted = (bound + 1 if port else 0) if http_port is None else http_port
         if wanted > LAST_PORT:
             raise InputError(f"--port: none comes after {port}, for the report's page; name one with --http-port")
-        listening = type("_Listening", (_Server,), {"address_family": family_of(host)})
+        listening: type[_Server] = type("_Listening", (_Server,), {"address_family": family_of(host)})
         try:
             http = make_server(host, wanted, answer, server_class=listening, handler_class=_Quiet)
         except OSError as error:
