@@ -28,6 +28,7 @@ from edgenas.run.records import ExportRecord
 from edgenas.run.result import RunResult, result_of
 from edgenas.run.saved import saved_words
 from edgenas.run.search import search
+from edgenas.run.shared import check_shared
 from edgenas.run.take_over import take_over
 from edgenas.spaces.errors import InputError
 from edgenas.study.scheduler import SchedulerFactory
@@ -115,6 +116,9 @@ def run(
     context = RunContext(recipe, folder, Progress(quiet=quiet))
     if resume and folder.recipe_path.is_file():
         folder.prepare(recipe, resume=True)  # a key that may not change is told before anything is loaded
+    check_shared(context)
+    if crew is not None:
+        crew.url(context)
     check(context)
     with removed_if_wrong(folder, fresh=not folder.path.exists()), working(context):
         existed = prepare(context, resume=resume)

@@ -10,6 +10,7 @@ is ended by its time limit. A slower trial is not waited for: the suggestions go
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Mapping
 from contextlib import closing
@@ -30,6 +31,7 @@ from edgenas.study.candidates import EvaluatorFactory
 from edgenas.study.cost_names import split_name, unit_of
 from edgenas.study.desk import Desk
 from edgenas.study.documents import write_documents
+from edgenas.study.errors import NameInUseError
 from edgenas.study.evaluators import evaluator_of, figure_origin
 from edgenas.study.feed import Feed
 from edgenas.study.scheduler import SchedulerFactory
@@ -63,12 +65,23 @@ def search(
         study = open_or_create_study(context)
         try:
             if crew is None:
-                take_part(context, study, worker_name(context), evaluator, scheduler)
+                _evaluate(context, study, evaluator, scheduler)
             else:
                 _look_on(context, study, crew, evaluator, scheduler)
             _finish(context, study, context.limits, None if crew is None else crew.artifacts(context))
         finally:
             study.close()
+
+
+def _evaluate(
+    context: RunContext, study: StudyStore, evaluator: EvaluatorFactory | None, scheduler: SchedulerFactory | None
+) -> None:
+    """Evaluates trials under the search's name; of two searches in one study, the second has one of its own."""
+    name = worker_name(context)
+    try:
+        take_part(context, study, name, evaluator, scheduler)
+    except NameInUseError:
+        take_part(context, study, f"{name}-{socket.gethostname()}-{os.getpid()}", evaluator, scheduler)
 
 
 def _look_on(

@@ -22,9 +22,10 @@ from edgenas.run.shared import RECIPE, copy_study
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.yaml_reading import parse_document
 from edgenas.study.database import DatabaseStudy
-from edgenas.study.documents import check_schema, read_documents
+from edgenas.study.documents import read_documents
 from edgenas.study.errors import NoStudyError
-from edgenas.study.remote import DEFAULT_PORT
+from edgenas.study.remote import DEFAULT_PORT, with_port
+from edgenas.study.service import family_of
 from edgenas.study.service import make_server as make_study_server
 from edgenas.study.store import create_study, open_study
 
@@ -34,6 +35,7 @@ REFRESH_SECONDS = 5.0
 #: How often a served file is backed up, when it has changed.
 BACKUP_SECONDS = 60.0
 REPORT = "/report"
+LAST_PORT = 65535
 _STOP_SECONDS = 2.0
 WARNING = (
     "{host} can be reached from other machines, and neither port asks who is there: whoever reaches them can read and "
@@ -64,7 +66,6 @@ def open_served(target: str) -> tuple[DatabaseStudy, Path | None]:
             store = create_study(target)
     if not isinstance(store, DatabaseStudy):
         raise InputError(f"{target}: only a study in a database can be served, not one of another server")
-    check_schema(store)
     return store, folder
 
 
@@ -189,7 +190,7 @@ def serving(
         http_port: of the pages; None takes the one after ``port``, and 0 or a ``port`` of 0 a free one.
         dashboard: also Optuna's dashboard.
 
-    Raises InputError when there is no such study, WorkError when a port is taken.
+    Raises InputError when there is no such study or address, WorkError when a port is taken.
     """
     study, folder = open_served(target)
     report = ReportPage(target, folder)
@@ -200,11 +201,14 @@ def serving(
         answer = pages(report, dashboard_pages(study) if dashboard else None)
         server, bound = make_study_server(study, host, port)
         wanted = (bound + 1 if port else 0) if http_port is None else http_port
+        if wanted > LAST_PORT:
+            raise InputError(f"--port: none comes after {port}, for the report's page; name one with --http-port")
+        listening: type[_Server] = type("_Listening", (_Server,), {"address_family": family_of(host)})
         try:
-            http = make_server(host, wanted, answer, server_class=_Server, handler_class=_Quiet)
+            http = make_server(host, wanted, answer, server_class=listening, handler_class=_Quiet)
         except OSError as error:
             raise WorkError(
-                f"{host}:{wanted} cannot be listened on ({error.strerror}); choose another with --http-port"
+                f"{with_port(host, wanted)} cannot be listened on ({error.strerror}); choose another with --http-port"
             ) from None
         server.start()
         ending.callback(lambda: server.stop(_STOP_SECONDS).wait())
@@ -213,7 +217,7 @@ def serving(
         ending.callback(http.shutdown)
         threading.Thread(target=_back_up, args=(study, stop), daemon=True).start()
         ending.callback(stop.set)
-        yield f"grpc://{host}:{bound}", f"http://{host}:{http.server_port}{REPORT}"
+        yield f"grpc://{with_port(host, bound)}", f"http://{with_port(host, http.server_port)}{REPORT}"
 
 
 def _back_up(study: DatabaseStudy, stop: threading.Event) -> None:

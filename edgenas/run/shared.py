@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgenas.run.records import SearchRecord
 from edgenas.run.step_times import steps_path
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.yaml_reading import parse_document
 from edgenas.study.damage import backup_path
 from edgenas.study.documents import read_documents, write_documents
 from edgenas.study.errors import NoStudyError
+from edgenas.study.schema import mark_schema
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.study import Study
 
@@ -44,8 +46,12 @@ _FREE_SECTIONS = ("search.artifacts.",)
 def study_url(recipe: Recipe) -> str:
     """The URL of a run's study, with the run's name as that of the study where the URL has none."""
     url = str(recipe.search.study)
-    on_sql_server = not url.startswith(("grpc:", "sqlite:"))
-    return f"{url}#{recipe.name}" if on_sql_server and "#" not in url else url
+    return f"{url}#{recipe.name}" if _holds_many(url) and "#" not in url else url
+
+
+def _holds_many(url: str) -> bool:
+    """Whether several studies, each with a name, may stand behind a URL."""
+    return not url.startswith(("grpc:", "sqlite:"))
 
 
 def documents_of(context: RunContext) -> dict[str, str]:
@@ -62,6 +68,17 @@ def documents_of(context: RunContext) -> dict[str, str]:
     if (steps := steps_path(context)).is_file():
         found[steps.name] = steps.read_text(encoding="utf-8")
     return found
+
+
+def check_shared(context: RunContext) -> None:
+    """Finds out before anything is measured whether a run's study can be had. Raises InputError when it cannot."""
+    recipe = context.recipe
+    if recipe.search.study is None or recipe.is_fixed or context.folder.read(SearchRecord).done:
+        return
+    url = study_url(recipe)
+    with suppress(NoStudyError), closing(open_study(url, context.progress.say)) as store:
+        if documents := read_documents(store):
+            _check_same(context, documents, url)
 
 
 def open_shared(context: RunContext, facts: dict[str, object]) -> StudyStore:
@@ -92,7 +109,10 @@ def _check_same(context: RunContext, documents: dict[str, str], url: str) -> Non
     changed = [key for key in compared if ours.get(key) != theirs.get(key)]
     if changed:
         shown = "; ".join(f"{key}: {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in changed[:3])
-        raise InputError(f"search.study: {url} is the study of another recipe ({shown}); name another study with #NAME")
+        raise InputError(
+            f"search.study: {url} is the study of another recipe ({shown}); name another study"
+            + (" with #NAME" if _holds_many(url) else "")
+        )
 
 
 def copy_study(store: StudyStore, path: Path, decisions: Sequence[Decision]) -> None:
@@ -102,5 +122,6 @@ def copy_study(store: StudyStore, path: Path, decisions: Sequence[Decision]) -> 
     with closing(Study.create(unfinished, store.facts)) as copy:
         copy.add_copies(store.trials, decisions)
         write_documents(copy, read_documents(store))
+        mark_schema(copy)
     os.replace(unfinished, path)
     shutil.copyfile(path, backup_path(path))

@@ -123,9 +123,18 @@ def _recipe(
     if SPACE in documents:
         values["space"]["path"] = str(folder.path.resolve() / SPACE)
     if data_path is not None:
+        if not values["data"].get("path"):
+            raise InputError(
+                f"--data: the recipe's data are the set {values['data']['name']!r}, which has no data.path; leave it "
+                "out, or say with --data-dir where its file lies"
+            )
+        if not data_path.exists():
+            raise InputError(f"--data: there is no {data_path}")
         values["data"]["path"] = str(data_path.resolve())
     elif (path := values["data"].get("path")) and not Path(path).exists():
         raise InputError(f"--data: the recipe's data are {path}, which is not here; say where they are")
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError(f"--data-dir: there is no folder {data_dir}")
     directory = data_dir or values["data"].get("directory")
     values["data"]["directory"] = str(Path(directory).resolve()) if directory and Path(directory).is_dir() else None
     load_plugins(values["plugins"])

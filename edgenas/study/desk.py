@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from edgenas.spaces.errors import EdgeNASError, WorkError
 from edgenas.study.errors import LostTrialError, NumberTakenError
+from edgenas.study.leases import BEAT_SECONDS, GRACE_SECONDS
 from edgenas.study.store import StudyStore
 from edgenas.study.trial import Trial
+from edgenas.study.worker_names import WorkerName
 
 if TYPE_CHECKING:
     from edgenas.spaces.space.decision import Decision
 
-#: A worker says so often that it is alive, and counts as dead when it was silent for so long.
-BEAT_SECONDS = 10.0
-GRACE_SECONDS = 60.0
 #: A trial that was begun this often is its workers' end, and is not given to another.
 MAX_ATTEMPTS = 10
 #: How long a free worker waits before it looks again whether there is something to do.
@@ -59,7 +58,8 @@ class Desk:
 
     Args:
         store: the study.
-        worker: a name that no other worker has; empty: the search itself, alone with its study.
+        worker: a name that no other worker has; empty: the search itself, alone with its study. Entering raises
+            NameInUseError when another process works under it.
         beat_seconds: how often it says that it is alive.
         grace_seconds: how long another one may be silent.
         say: told what the user should know.
@@ -90,11 +90,13 @@ class Desk:
         self._study_was_away = False
         self._looked = -1e9
         self._come_back = bool(worker)
+        self._name = WorkerName(store, worker, beat_seconds, say) if worker else None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Desk:
-        if self.worker:
+        if self._name is not None:
+            self._name.__enter__()
             self._thread = threading.Thread(target=self._beat, daemon=True, name="study-beat")
             self._thread.start()
         return self
@@ -103,11 +105,13 @@ class Desk:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5.0)
-        if self.worker:
+        if self._name is not None and not self._name.lost:  # else they are those of who has the name now
             for number in sorted(self.mine):
                 with contextlib.suppress(EdgeNASError):
                     self.store.release(number, self.worker)
         self.mine.clear()
+        if self._name is not None:
+            self._name.__exit__(None, None, None)
 
     def _beat(self) -> None:
         while not self._stop.wait(self._beat_seconds):
@@ -126,7 +130,12 @@ class Desk:
     # Taking --------------------------------------------------------------------------------------------------------
 
     def take(self) -> Trial | None:
-        """A trial that is there already and that nobody works on; None when there is none."""
+        """A trial that is there already and that nobody works on; None when there is none.
+
+        Raises WorkError when another process works under this name by now.
+        """
+        if self._name is not None:
+            self._name.check()
         with self._noting_absence():
             trial = self._own() or self.store.claim(self.worker)
         return self._at_work(trial or self._silent())
@@ -203,7 +212,12 @@ class Desk:
     # Ending --------------------------------------------------------------------------------------------------------
 
     def end(self, number: int, how: Callable[..., Trial], **found: Any) -> Trial | None:
-        """Ends a trial with ``how``: a method of the store. None when it is another worker's by now."""
+        """Ends a trial with ``how``: a method of the store. None when it is another worker's by now.
+
+        Raises WorkError when another process works under this name by now.
+        """
+        if self._name is not None:
+            self._name.check()
         try:
             trial = how(number, **found, worker=self.worker)
         except LostTrialError as error:

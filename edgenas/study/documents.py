@@ -13,9 +13,6 @@ from edgenas.spaces.errors import InputError
 from edgenas.study.database import INTERNAL
 from edgenas.study.store import StudyStore
 
-#: The form of what a study of ours holds. One that is newer is refused; see :func:`check_schema`.
-SCHEMA = 1
-_SCHEMA_KEY = f"{INTERNAL}schema"
 _PART = 40_000
 
 
@@ -29,12 +26,10 @@ def write_documents(store: StudyStore, documents: Mapping[str, str]) -> None:
             store.remember(f"{INTERNAL}document:{name}:{number}", part)
         counts[name] = len(parts)
     store.remember(f"{INTERNAL}documents", counts)
-    store.remember(_SCHEMA_KEY, SCHEMA)
 
 
 def read_documents(store: StudyStore) -> dict[str, str]:
-    """The texts by name; none for a study that has none. Raises InputError when they are damaged or of a newer form."""
-    check_schema(store)
+    """The texts by name; none for a study that has none. Raises InputError when they are damaged."""
     documents = {}
     for name, count in (store.recall(f"{INTERNAL}documents") or {}).items():
         try:
@@ -43,13 +38,3 @@ def read_documents(store: StudyStore) -> dict[str, str]:
         except (TypeError, ValueError, zlib.error):
             raise InputError(f"the study's {name} is damaged; start a new study") from None
     return documents
-
-
-def check_schema(store: StudyStore) -> None:
-    """Raises InputError for a study of a newer version. One without a version is of the first."""
-    found = store.recall(_SCHEMA_KEY)
-    if found is not None and (not isinstance(found, int) or found > SCHEMA):
-        raise InputError(
-            f"the study has the schema version {found!r}; this version of EdgeNAS reads versions up to {SCHEMA}: "
-            "update it"
-        )

@@ -17,6 +17,10 @@ class UnreachableError(InputError):
     """Nobody answers at this place: a server that is down, or a wrong address."""
 
 
+class NameInUseError(InputError):
+    """Another process works in the study under this name."""
+
+
 class NumberTakenError(WorkError):
     """Somebody else has started a trial of this number meanwhile."""
 

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from types import TracebackType
 
 from edgenas.spaces.errors import EdgeNASError, WorkError
-from edgenas.study.desk import BEAT_SECONDS, GRACE_SECONDS
 from edgenas.study.errors import LostLeaseError
 from edgenas.study.lease_rows import holder_of
 from edgenas.study.store import StudyStore
 
+#: Who works at a study says so often that it is alive, and counts as dead when it was silent for so long.
+BEAT_SECONDS = 10.0
+GRACE_SECONDS = 60.0
 #: How long a lease is waited for.
 PATIENCE_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
@@ -88,23 +90,35 @@ class Lease:
         began = last = time.monotonic()
         heard, told, silent_seconds = "", "", 0.0
         while True:
-            silent = heard and silent_seconds >= self._grace_seconds
+            silent = heard and (silent_seconds >= self._grace_seconds or self._is_gone(holder_of(heard)))
             found = self.store.take_lease(self.name, self.holder, heard if silent else "")
             if holder_of(found) == self.holder:
                 return found
-            now = time.monotonic()
+            now, alive = time.monotonic(), bool(heard) and found not in ("", heard)
             # While the study is away nobody is heard of: that is no silence of the holder's.
             silent_seconds = 0.0 if found != heard else silent_seconds + min(now - last, _LONGEST_GAP_SECONDS)
             heard, last = found, now
-            if now - began >= self._patience_seconds:
-                raise WorkError(
-                    f"{self.name} is in use: {holder_of(found)} has its lease in the study, and two at once would "
-                    f"measure each other. Waited {now - began:.0f} s; nothing was lost: give the same command again"
-                )
+            if problem := self._problem(holder_of(found), now - began, alive):
+                raise problem
+            if self._is_gone(holder_of(found)):
+                continue
             if holder_of(found) != told:
                 told = holder_of(found)
                 self._say(f"  {self.name} is in use: waiting until {told} gives its lease back")
             time.sleep(min(_LOOK_SECONDS, self._beat_seconds))
+
+    def _is_gone(self, holder: str) -> bool:
+        """Whether a holder is known to be dead, so that its silence need not be waited for."""
+        return False
+
+    def _problem(self, holder: str, waited_seconds: float, alive: bool) -> EdgeNASError | None:
+        """Why the holder is not waited for any longer; ``alive``: it was just heard of."""
+        if waited_seconds < self._patience_seconds:
+            return None
+        return WorkError(
+            f"{self.name} is in use: {holder} has its lease in the study, and two at once would measure each other. "
+            f"Waited {waited_seconds:.0f} s; nothing was lost: give the same command again"
+        )
 
     def _keep(self) -> None:
         while not self._stop.wait(self._beat_seconds):

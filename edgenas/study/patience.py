@@ -124,24 +124,24 @@ def is_locked(error: BaseException) -> bool:
     """Whether SQLite found the file in another program's hands."""
     return any(
         isinstance(one, sqlite3.OperationalError) and ("is locked" in str(one) or "is busy" in str(one))
-        for one in _chain(error)
+        for one in chain_of(error)
     )
 
 
 def is_full(error: BaseException) -> bool:
     """Whether SQLite found no space on the disk."""
-    return any(isinstance(one, sqlite3.Error) and "disk is full" in str(one) for one in _chain(error))
+    return any(isinstance(one, sqlite3.Error) and "disk is full" in str(one) for one in chain_of(error))
 
 
 def reason(error: BaseException) -> str:
     """The words of SQLite, or of whoever met the wrong content first, in one line."""
-    chain = list(_chain(error))
+    chain = list(chain_of(error))
     first = next((one for one in chain if isinstance(one, sqlite3.Error)), chain[-1])
     words = " ".join(str(first).split())[:200]
     return words if isinstance(first, sqlite3.Error) else f"{type(first).__name__}: {words}"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
     """An error and those behind it, as wrapped by SQLAlchemy (``orig``) and Optuna (``__cause__``)."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

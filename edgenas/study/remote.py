@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -58,8 +59,7 @@ class RemoteStudy(KnownTrials):
         self._call("hello", first=True)
 
     def _connect(self) -> None:
-        import grpc
-
+        grpc = load_grpc()
         self._channel = grpc.insecure_channel(
             self._address,
             options=[
@@ -273,4 +273,17 @@ def address_of(url: str) -> str:
         raise InputError(f"{url}: expected grpc://HOST:PORT ({error})") from None
     if not host:
         raise InputError(f"{url}: expected grpc://HOST:PORT")
+    return with_port(host, port)
+
+
+def with_port(host: str, port: int) -> str:
+    """``HOST:PORT``, with brackets around an address of IPv6."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def load_grpc() -> Any:
+    """gRPC, which by itself writes lines about failed connections to standard error beside ours."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import grpc
+
+    return grpc

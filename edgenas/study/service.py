@@ -6,16 +6,17 @@ The port has no authentication: whoever reaches it may read and write the study.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from edgenas.spaces.errors import EdgeNASError, WorkError
+from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.spaces.space.decision import Decision
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.errors import StudyExistsError
-from edgenas.study.remote import ERRORS, METHOD, SERVICE, encode_trial
+from edgenas.study.remote import ERRORS, METHOD, SERVICE, encode_trial, load_grpc, with_port
 from edgenas.study.trial import Trial
 
 #: Calls at once; each is short, and SQLite does one after the other anyway.
@@ -97,9 +98,9 @@ def _decisions(found: list[Any]) -> list[Decision]:
 def make_server(study: DatabaseStudy, host: str, port: int) -> tuple[Any, int]:
     """A gRPC server of a study, not started yet, and the port that it has; 0 takes a free one.
 
-    Raises WorkError when the port is taken.
+    Raises InputError when the host is no address of this machine, WorkError when the port is taken.
     """
-    import grpc
+    grpc = load_grpc()
     from optuna.storages._grpc import servicer
     from optuna.storages._grpc.auto_generated import api_pb2_grpc
 
@@ -108,10 +109,35 @@ def make_server(study: DatabaseStudy, host: str, port: int) -> tuple[Any, int]:
     handler = grpc.unary_unary_rpc_method_handler(lambda request, context: service.call(request))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
     api_pb2_grpc.add_StorageServiceServicer_to_server(servicer.OptunaStorageProxyService(study.storage), server)
+    family = family_of(host)
     try:
-        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        bound = server.add_insecure_port(with_port(host, port))
     except RuntimeError:
         bound = 0
     if not bound:
-        raise WorkError(f"{host}:{port} cannot be listened on: taken by another program? Choose another with --port")
+        raise WorkError(
+            f"{with_port(host, port)} cannot be listened on ({_reason(family, host, port)}); choose another with --port"
+        )
     return server, int(bound)
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """What kind of address a host has, IPv4 where it has both. Raises InputError when it is none of this machine."""
+    try:
+        found = sorted(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        with socket.socket(found[0][0]) as probe:
+            probe.bind((host, 0))
+    except (OSError, UnicodeError) as error:
+        words = getattr(error, "strerror", None) or error
+        raise InputError(f"--host: {host} is no address of this machine ({words})") from None
+    return found[0][0]
+
+
+def _reason(family: socket.AddressFamily, host: str, port: int) -> str:
+    """Why a port cannot be listened on: gRPC does not tell."""
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((host, port))
+    except OSError as error:
+        return error.strerror or str(error)
+    return "taken by another program?"

@@ -6,7 +6,7 @@ for a while is waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
 from edgenas.study.damage import STUDY_NAME
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.errors import UnreachableError
-from edgenas.study.patience import Wait, call_again, say_on_stderr
+from edgenas.study.patience import Wait, call_again, chain_of, say_on_stderr
 from edgenas.study.study import optuna_study, quiet
 from edgenas.study.turns import Turns
 
@@ -47,6 +47,7 @@ class ServerStudy(DatabaseStudy):
         quiet()
         address, self.name = split_name(url)
         where = shown(url)
+        check_port(address, where)
         patiently = ServerPatience(where, say)
         # A connection that broke is noticed when it is used: asking each time beforehand doubles the round trips.
         connect, engine = _with_driver(address), {"pool_pre_ping": False, "pool_size": 4, "pool_recycle": 1800}
@@ -102,6 +103,15 @@ def shown(url: str) -> str:
     return url.replace(f":{password}@", ":***@", 1) if password else url
 
 
+def check_port(address: str, where: str) -> None:
+    """Raises InputError when what stands for the port in an address is none."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        scheme = address.partition("://")[0]
+        raise InputError(f"{where}: expected {scheme}://USER:PASSWORD@HOST:PORT/DATABASE ({error})") from None
+
+
 def _with_driver(address: str) -> str:
     """The address with the driver that we install; one that the user names stays. Raises InputError without it."""
     scheme, _, rest = address.partition("://")
@@ -153,7 +163,7 @@ def _is_away(error: BaseException) -> bool:
     return any(
         isinstance(one, (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError))
         or (isinstance(one, DBAPIError) and one.connection_invalidated)
-        for one in _chain(error)
+        for one in chain_of(error)
     )
 
 
@@ -162,18 +172,12 @@ def _is_conflict(error: BaseException) -> bool:
 
     return any(
         isinstance(one, DBAPIError) and any(words in str(one.orig).lower() for words in _CONFLICTS)
-        for one in _chain(error)
+        for one in chain_of(error)
     )
 
 
 def _words(error: BaseException) -> str:
     """What the driver said, in one line and without the statement."""
-    first = next((one.orig for one in _chain(error) if getattr(one, "orig", None) is not None), error)  # type: ignore[attr-defined]
+    first = next((one.orig for one in chain_of(error) if getattr(one, "orig", None) is not None), error)  # type: ignore[attr-defined]
     text = " ".join(str(first).split())[:300]
     return text or type(first).__name__
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -20,7 +20,8 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.registry import Registry
 from edgenas.study.patience import say_on_stderr
 from edgenas.study.remote import RemoteStudy
-from edgenas.study.sql_server import ServerStudy
+from edgenas.study.schema import check_schema, mark_schema
+from edgenas.study.sql_server import ServerStudy, shown
 from edgenas.study.study import Study
 from edgenas.study.trial import Trial
 
@@ -183,22 +184,34 @@ def register_store(scheme: str) -> Callable[[Any], Any]:
 def create_study(url: Path | str, facts: Mapping[str, Any] | None = None) -> StudyStore:
     """A new study. Raises InputError when there is one already or the scheme is unknown."""
     store: StudyStore = _STORES.get(_scheme(url)).create(_place(url), facts)
+    mark_schema(store)
     return store
 
 
 def open_study(url: Path | str, say: Callable[[str], None] = say_on_stderr) -> StudyStore:
-    """The study behind a URL. Raises InputError when there is none, it is damaged, or the scheme is unknown."""
+    """The study behind a URL.
+
+    Raises InputError when there is none, it is damaged or of a newer version, or the scheme is unknown.
+    """
     store: StudyStore = _STORES.get(_scheme(url)).open(_place(url), say)
+    try:
+        check_schema(store, shown(str(url)))
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
 def check_url(url: str, key: str = "") -> None:
     """Raises InputError unless this can be the URL of a study that several share."""
-    _STORES.get(_scheme(url))
+    prefix = f"{key}: " if key else ""
     if "://" not in url:
-        raise InputError(
-            f"{key and f'{key}: '}expected the URL of a study, such as postgresql://HOST/DATABASE, found {url!r}"
-        )
+        raise InputError(f"{prefix}expected the URL of a study, such as postgresql://HOST/DATABASE, found {url!r}")
+    try:
+        _STORES.get(_scheme(url))
+        _place(url)
+    except InputError as error:
+        raise InputError(f"{prefix}{error}") from None
 
 
 def _scheme(url: Path | str) -> str:
@@ -207,9 +220,12 @@ def _scheme(url: Path | str) -> str:
 
 def _place(url: Path | str) -> Path | str:
     """What the store is opened with: a path for files, the URL itself for others."""
-    if _scheme(url) != _SQLITE:
+    if _scheme(url) != _SQLITE or not isinstance(url, str):
         return url
-    return Path(str(url).removeprefix(f"{_SQLITE}:///")) if isinstance(url, str) else url
+    path = url.removeprefix(f"{_SQLITE}:///")
+    if "://" in path or not path:
+        raise InputError(f"{url}: expected {_SQLITE}:///FILE, with three slashes, or four before a path from the root")
+    return Path(path)
 
 
 register_store(_SQLITE)(Study)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgenas.spaces.errors import WorkError
+from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.damage import STUDY_NAME, back_up, damage_report, file_problem
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.errors import NoStudyError, StudyExistsError
@@ -57,7 +57,7 @@ class Study(DatabaseStudy):
     @classmethod
     def create(cls, path: Path | str, facts: Mapping[str, Any] | None = None) -> Study:
         """A new study with ``facts`` about it (seed, space, ...). Raises InputError when there is one already."""
-        path = Path(path)
+        path = _no_folder(Path(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         study = cls(path, new=True)
         study.write_facts(facts or {})
@@ -66,7 +66,7 @@ class Study(DatabaseStudy):
     @classmethod
     def open(cls, path: Path | str, say: Callable[[str], None] = say_on_stderr) -> Study:
         """The study in a file. Raises InputError when there is none, and when it is damaged."""
-        path = Path(path)
+        path = _no_folder(Path(path))
         if not path.is_file():
             raise NoStudyError(f"{path}: there is no study")
         return cls(path, new=False, say=say)
@@ -82,6 +82,12 @@ class Study(DatabaseStudy):
             raise
         except WorkError as error:
             self._say(f"  the study is not backed up this time: {error}")
+
+
+def _no_folder(path: Path) -> Path:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the file of a study, such as {path / 'study.db'}")
+    return path
 
 
 def quiet() -> None:

@@ -28,11 +28,11 @@ from edgenas.search.problem import Problem
 from edgenas.spaces.errors import InputError, WorkError
 from edgenas.study.candidates import is_transient, words_of
 from edgenas.study.damage import VALUE
-from edgenas.study.desk import BEAT_SECONDS, GRACE_SECONDS, IDLE_SECONDS, Desk, wished_choices
+from edgenas.study.desk import IDLE_SECONDS, Desk, wished_choices
 from edgenas.study.errors import NoStudyError, StudyExistsError
 from edgenas.study.feed import Feed
+from edgenas.study.leases import BEAT_SECONDS, GRACE_SECONDS, Lease
 from edgenas.study.leases import PATIENCE_SECONDS as LEASE_SECONDS
-from edgenas.study.leases import Lease
 from edgenas.study.patience import say_on_stderr
 from edgenas.study.store import StudyStore, create_study, open_study
 from edgenas.study.trial import Trial
@@ -77,10 +77,11 @@ class Tuning:
         algorithm: by name, as in a recipe, with its ``options``.
         seed: same seed, same suggestions, as long as one worker does all.
         maximize: whether more is better.
-        worker: this process' name, which no other may have; one that comes back under it gets its trial back.
+        worker: this process' name, which no other may have at a time; one that comes back under it gets its trial back.
         beat_seconds, grace_seconds: how often it says that it is alive, and for how long others may be silent.
 
-    Raises InputError when the study is of another space, direction, algorithm or seed.
+    Raises InputError when the study is of another space, direction, algorithm or seed, or another process works in it
+    under this name.
     """
 
     def __init__(
@@ -118,7 +119,11 @@ class Tuning:
         self._beat_seconds, self._grace_seconds = beat_seconds, grace_seconds
         self._desk = Desk(self.store, name, beat_seconds=beat_seconds, grace_seconds=grace_seconds)
         self._feed = Feed(self.store, searcher)
-        self._desk.__enter__()
+        try:
+            self._desk.__enter__()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Tuning:
         return self
@@ -318,7 +323,7 @@ def _created(place: Path | str, facts: Mapping[str, Any]) -> StudyStore:
 def _alone(place: Path | str) -> Iterator[None]:
     """One process at a time begins or opens a file: SQLite's tables cannot be made by two."""
     path = str(place).removeprefix("sqlite:///")
-    if "://" in path:
+    if "://" in path or Path(path).is_dir():
         yield
         return
     import fcntl

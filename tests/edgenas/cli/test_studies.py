@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -96,6 +97,12 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         (["worker", "grpc://"], "expected grpc://HOST:PORT"),
         (["worker", "redis://host"], "unknown kind of study 'redis'"),
         (["worker", "missing.db"], "there is no study; name the URL that `edgenas serve` tells, or a file"),
+        (["worker", "."], "is a folder; name the file of a study, such as study.db"),
+        (["serve", "sqlite://study.db"], "expected sqlite:///FILE, with three slashes"),
+        (["worker", "sqlite://study.db"], "expected sqlite:///FILE, with three slashes"),
+        (["serve", "sqlite:///s.db", "--port", "65535"], "--port: none comes after 65535"),
+        (["serve", "sqlite:///s.db", "--host", "no.such.host.invalid"], "--host: no.such.host.invalid is no address"),
+        (["serve", "sqlite:///s.db", "--host", "192.0.2.1"], "--host: 192.0.2.1 is no address of this machine"),
     ],
 )
 def test_wrong_targets_are_named(arguments: list[str], words: str, tmp_path: Path, monkeypatch: Any) -> None:
@@ -103,3 +110,27 @@ def test_wrong_targets_are_named(arguments: list[str], words: str, tmp_path: Pat
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, InputError)
     assert words in str(result.exception)
+    assert {path.name for path in tmp_path.iterdir()} <= {"s.db"}
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with serving(f"sqlite:///{tmp_path / 's.db'}", port=0) as (url, _):
+        port = url.rpartition(":")[2]
+        command = [sys.executable, "-m", "edgenas", "serve", f"sqlite:///{tmp_path / 't.db'}", "--port", port]
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+    assert found.returncode == 1
+    assert found.stderr == (
+        f"error: localhost:{port} cannot be listened on (Address already in use); choose another with --port\n"
+    )
+
+
+def test_a_study_is_served_on_an_address_of_ipv6(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(f"sqlite:///{tmp_path / 's.db'}", host="::1", port=0) as (url, report):
+        assert (url.rpartition(":")[0], report.rpartition(":")[0]) == ("grpc://[::1]", "http://[::1]")
+        create_study(url, {"seed": 1}).close()
+        with urllib.request.urlopen(report, timeout=30) as page:
+            assert b"no report yet" in page.read()

@@ -239,7 +239,7 @@ def _faketime() -> str | None:
 def test_clocks_that_differ_and_jump_cost_nothing(tmp_path: Path) -> None:
     url, log, clock = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "log", tmp_path / "clock"
     _sets(clock, "+0")
-    jumping = os.environ | {
+    faked = os.environ | {
         "LD_PRELOAD": str(_faketime()),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
@@ -247,17 +247,22 @@ def test_clocks_that_differ_and_jump_cost_nothing(tmp_path: Path) -> None:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     command = [sys.executable, "-c", PATIENT, str(TOOLS / "studies" / "worker.py"), url]
-    command += ["--trials", "24", "--seconds", "0.15"]
+    command += ["--trials", "40", "--seconds", "0.15"]
     command += ["--log", str(log), "--beat", "0.5", "--grace", "20"]
-    running = [
-        subprocess.Popen([*command, "--name", "steady"]),
-        subprocess.Popen([*command, "--name", "jumping"], env=jumping),
-    ]
-    for offset in ("+3d", "-2d", "+1y", "-0"):
-        _waits_for_more(log, running)
+    jumping = subprocess.Popen([*command, "--name", "jumping"], env=faked)
+    _waits_for_more(log, jumping)
+    _sets(clock, "+3d")
+    _waits_for_more(log, jumping)
+    steady = subprocess.Popen([*command, "--name", "steady"])
+    _waits_for_more(log, steady)
+    for offset in ("-2d", "+1y", "-0"):
         _sets(clock, offset)
-    assert [process.wait(200) for process in running] == [0, 0]
-    _all_there_once(open_study(url), log, 24)
+        _waits_for_more(log, jumping)
+    assert [process.wait(200) for process in (jumping, steady)] == [0, 0]
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        begun = "SELECT max(julianday(datetime_start)) - min(julianday(datetime_start)) FROM trials"
+        assert database.execute(begun).fetchone()[0] > 1.0, "no clock has jumped by days"
+    _all_there_once(open_study(url), log, 40)
 
 
 def _sets(clock: Path, offset: str) -> None:
@@ -267,13 +272,15 @@ def _sets(clock: Path, offset: str) -> None:
     written.replace(clock)
 
 
-def _waits_for_more(log: Path, running: list[subprocess.Popen[bytes]]) -> None:
-    lines = len(log.read_text().splitlines()) if log.is_file() else 0
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and any(process.poll() is None for process in running):
-        if log.is_file() and len(log.read_text().splitlines()) >= lines + 6:
-            return
-        time.sleep(0.05)
+def _waits_for_more(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until this process has begun another trial, or has ended."""
+
+    def begun() -> int:
+        lines = log.read_text().splitlines() if log.is_file() else []
+        return sum(line.startswith("begins") and line.endswith(f" {process.pid}") for line in lines)
+
+    before = begun()
+    wait_for(lambda: begun() > before or process.poll() is not None, 250)
 
 
 # Disks and damage --------------------------------------------------------------------------------------------------

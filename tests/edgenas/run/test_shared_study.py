@@ -105,6 +105,24 @@ def _trials(url: str) -> tuple[Any, ...]:
         store.close()
 
 
+def test_a_second_search_in_one_study_takes_a_name_of_its_own(make_recipe: Make, table_path: Path, served: str) -> None:
+    open_study_when_begun(shared(make_recipe, table_path, served), served)
+    store, ended = open_study(served), threading.Event()
+    store.take_lease("worker search-demo", "elsewhere-1-abcdef")
+
+    def first_search() -> None:
+        while not ended.wait(0.2):
+            store.take_lease("worker search-demo", "elsewhere-1-abcdef")
+
+    other = threading.Thread(target=first_search)
+    other.start()
+    found = search(shared(make_recipe, table_path, served, trials=2))
+    ended.set()
+    other.join()
+    store.close()
+    assert [trial.worker.startswith("search-demo-") for trial in found] == [True, True]
+
+
 def test_what_others_put_in_is_taken_or_refused_with_the_reason(
     make_recipe: Make, table_path: Path, served: str
 ) -> None:
@@ -152,6 +170,10 @@ def test_a_worker_with_other_data_is_refused(make_recipe: Make, table_path: Path
     np.savez(tmp_path / "other" / "fashion_mnist.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     with pytest.raises(InputError, match=r"not what the study was begun with.*the data changed.*fingerprint"):
         take_part(served, "stranger", tmp_path, data_dir=tmp_path / "other")
+    with pytest.raises(InputError, match=r"--data: .* are the set 'fashion_mnist', which has no data\.path"):
+        take_part(served, "stranger", tmp_path, data_path=tmp_path)
+    with pytest.raises(InputError, match="--data-dir: there is no folder"):
+        take_part(served, "stranger", tmp_path, data_dir=tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"--plugin: the recipe has 0 plugins \(none\), 1 are given"):
         take_part(served, "stranger", tmp_path, plugins=[tmp_path / "task.py"])
     with pytest.raises(InputError, match="--name"):
@@ -161,8 +183,13 @@ def test_a_worker_with_other_data_is_refused(make_recipe: Make, table_path: Path
 def test_another_recipe_on_the_same_study_is_refused(make_recipe: Make, table_path: Path, served: str) -> None:
     search(shared(make_recipe, table_path, served, trials=1))
     other = shared(make_recipe, table_path, served, trials=2).model_copy(update={"name": "other"})
-    with pytest.raises(InputError, match=r"is the study of another recipe \(search.trials: 1 there, 2 here\)"):
+    words = r"is the study of another recipe \(search.trials: 1 there, 2 here\); name another study$"
+    with pytest.raises(InputError, match=words):
         search(other)
+    away = shared(make_recipe, table_path, "grpc://localhost:1").model_copy(update={"name": "away"})
+    with pytest.raises(InputError, match="no study is served there"):
+        search(away)
+    assert {path.name for path in Path(other.output).iterdir()} == {"demo"}, "nothing was begun"
 
 
 def test_a_study_without_a_recipe_has_nothing_for_workers(served: str, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ import pytest
 from edgenas.spaces.errors import InputError
 from edgenas.study.conformance import StoreConformance, begin, finish
 from edgenas.study.errors import NumberTakenError
-from edgenas.study.store import create_study, open_study
+from edgenas.study.schema import SCHEMA
+from edgenas.study.store import check_url, create_study, open_study
+from edgenas.study.tuning import minimize
 
 
 class TestFile(StoreConformance):
@@ -76,6 +78,37 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(InputError, match=r"postgresql://me:\*\*\*@localhost:1/studies: .*refused") as caught:
         open_study("postgresql://me:secret@localhost:1/studies")
     assert "secret" not in str(caught.value)
+
+
+def test_addresses_that_are_none_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"me:\*\*\*@host:abc/x: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    ):
+        open_study("postgresql://me:secret@host:abc/x")
+    for call in (open_study, create_study):
+        with pytest.raises(InputError, match="expected sqlite:///FILE, with three slashes"):
+            call("sqlite://study.db")
+        with pytest.raises(InputError, match="is a folder; name the file of a study"):
+            call(tmp_path)
+    with pytest.raises(InputError, match="--study: unknown kind of study 'redis'"):
+        check_url("redis://host", "--study")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_says_its_schema_and_a_newer_one_is_refused(tmp_path: Path) -> None:
+    store = create_study(tmp_path / "s.db", {"seed": 1})
+    assert store.recall("edgenas:schema") == SCHEMA
+    assert store.facts == {"seed": 1}
+    store.remember("edgenas:schema", SCHEMA + 1)
+    store.close()
+    words = (
+        rf"s\.db: the study has the schema version {SCHEMA + 1}; this version of EdgeNAS reads versions up to {SCHEMA}"
+    )
+    with pytest.raises(InputError, match=words):
+        open_study(tmp_path / "s.db")
+    with pytest.raises(InputError, match=words):
+        minimize(lambda values: 0.0, {"x": [1, 2]}, study=tmp_path / "s.db")
 
 
 def test_two_studies_in_one_database_are_two(postgres_url: Callable[[], str]) -> None:
