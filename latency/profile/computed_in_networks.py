@@ -61,7 +61,7 @@ def compute_in_networks(
     """
     rng = np.random.default_rng(0 if neighbourhoods is None else neighbourhoods.seed)
     rounds = _rounds(wanted, precision)
-    chains_of = natural_chains if rounds > 1 else returning_chains
+    chains_of = natural_chains if _rounds(blocks, precision) > 1 else returning_chains
     chains = [each for _ in range(rounds) for each in chains_of(wanted, blocks, rng, precision)]
     joins = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
     around = [] if neighbourhoods is None else neighbourhoods.around(joins, 1)
@@ -106,9 +106,9 @@ def _written(batches: Sequence[Mapping[str, Network]], precision: str) -> Iterat
             yield models
 
 
-def _rounds(wanted: Mapping[str, SlotEntry], precision: str) -> int:
+def _rounds(blocks: Mapping[str, SlotEntry], precision: str) -> int:
     """How often each block is seen: more than once where that is cheap."""
-    total = sum(graph_weight_bytes(entry.graph, precision) for entry in wanted.values())
+    total = sum(graph_weight_bytes(entry.graph, precision) for entry in blocks.values())
     return max(1, min(_MOST_ROUNDS, round(_WEIGHT_BYTES / max(total, 1))))
 
 
