@@ -96,11 +96,15 @@ class Energy:
 
 @dataclass(frozen=True)
 class OperatorShare:
-    """What one operator of the file adds to the whole, where a device tells: see :attr:`Measurement.shares`."""
+    """What one operator of the file adds to the whole, where a device tells: see :attr:`Measurement.shares`.
+
+    ``counted`` is False for an operator that the device does not count: its latency here is 0, and not known.
+    """
 
     latency_ms: float
     sram_bytes: int = 0
     flash_bytes: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True)

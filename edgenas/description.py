@@ -131,14 +131,18 @@ def _ask(network: Network, device: Device, precision: str) -> dict[str, Any]:
         "latency_ms": whole.min,
         "energy_mj": whole.energy_mj,
         "memory": dict(whole.memory),
-        "per_node": {
-            name: getattr(outcome, "min", getattr(outcome, "latency_ms", None)) for name, outcome in outcomes.items()
-        },
+        "per_node": {name: _node_ms(outcome) for name, outcome in outcomes.items()},
         "energy_per_node": {name: getattr(outcome, "energy_mj", None) for name, outcome in outcomes.items()},
         "energy_provenance": None if whole.energy is None else _origin(whole.energy, device),
         "provenance": provenance.to_json()
         | {"statistic": provenance.kind, "error": None, "summary": f"{provenance.runtime}: {provenance.protocol}"},
     }
+
+
+def _node_ms(outcome: object) -> float | None:
+    """None where the device cannot say, or does not count all of the node."""
+    latency_ms: float | None = getattr(outcome, "min", getattr(outcome, "latency_ms", None))
+    return latency_ms if getattr(outcome, "counted", True) else None
 
 
 def _origin(energy: Energy, device: Device) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class EthosUDevice(ComputedDevice):
             told += f"; without the {len(left)} on the CPU ({words})"
         factor = self.spec.calibration.factor
         shares = tuple(
-            OperatorShare(factor * latency_ms, operator.sram_bytes, operator.constant_bytes)
+            OperatorShare(factor * latency_ms, operator.sram_bytes, operator.constant_bytes, operator.on_npu)
             for latency_ms, operator in zip(report.operators_ms(), report.operators, strict=True)
         )
         memory: dict[str, int] = {

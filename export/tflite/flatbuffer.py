@@ -38,6 +38,7 @@ def write_tflite(
     given: Quantization | None = None,
     begins_with: Quantization | None = None,
     constants: Constants | None = None,
+    equal_kernels: bool = False,
 ) -> bytes:
     """A TFLite model of a graph of ops with random weights, batch 1.
 
@@ -45,7 +46,8 @@ def write_tflite(
     everywhere, inputs and outputs included, but for ops that take or give real numbers). The same graph, precision and
     seed give the same bytes. ``given`` is the scale of int8 inputs, instead of the one of normalised values, and
     ``begins_with`` that of what an op that takes real numbers makes of them; ``constants`` are those of such ops, by
-    the name of the node.
+    the name of the node. ``equal_kernels`` gives kernels of one shape the same values: a compiler that knows equal ones
+    encodes them once.
 
     Raises InputError for an unknown precision, for an op class that has no writer, and for more than
     :data:`MOST_PARAMS` parameters.
@@ -64,4 +66,7 @@ def write_tflite(
             "float32. Use fewer filters, a smaller expansion or fewer classes"
         )
     rng = np.random.default_rng(seed)
-    return ModelWriter(deploy(graph), precision, rng, given, begins_with, constants or {}).write()
+    writer = ModelWriter(
+        deploy(graph), precision, rng, given, begins_with, constants or {}, kernel_seed=seed if equal_kernels else None
+    )
+    return writer.write()

@@ -70,6 +70,8 @@ class ModelWriter:
         given: Quantization | None = None,
         begins_with: Quantization | None = None,
         constants: Constants | None = None,
+        *,
+        kernel_seed: int | None = None,
     ) -> None:
         self.graph = graph
         self.precision = precision
@@ -85,6 +87,7 @@ class ModelWriter:
         self._small_constants: dict[Any, int] = {}
         self._quantizations: dict[str, Quantization | None] = {}
         self._kernels: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
+        self._kernel_seed = kernel_seed
         self._shared: dict[tuple[str, str], int] = {}
         self._tied: dict[str, Quantization] = {}
 
@@ -92,7 +95,13 @@ class ModelWriter:
         """The whole model. Raises InputError when an op has no writer."""
         if self.is_int8 and any(node.op.traits.same_scale for node in self.graph.nodes):
             first = type(self)(
-                self.graph, self.precision, copy.deepcopy(self.rng), self._given, self.begins_with, self.constants
+                self.graph,
+                self.precision,
+                copy.deepcopy(self.rng),
+                self._given,
+                self.begins_with,
+                self.constants,
+                kernel_seed=self._kernel_seed,
             )
             first._write_nodes()
             self._tied = tied_quantizations(self.graph, first.ranges)
@@ -226,7 +235,8 @@ class ModelWriter:
         known = self._kernels.get(node.weights or node.name)
         if known is None:
             scales = (limit / 127 * self.rng.uniform(0.75, 1.25, channels)).astype(np.float32)
-            stored = self.rng.integers(-127, 127, shape, dtype=np.int8, endpoint=True)
+            rng = self.rng if self._kernel_seed is None else np.random.default_rng(self._kernel_seed)
+            stored = rng.integers(-127, 127, shape, dtype=np.int8, endpoint=True)
             bias = self.rng.uniform(-_BIAS_REACH, _BIAS_REACH, channels) + node.bias_offset
             if self.is_int8:
                 kernel = self.add_constant(f"{node.name}/kernel", stored, Quantization(scales, dimension=channel_axis))

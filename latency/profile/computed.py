@@ -39,6 +39,8 @@ from edgenas.spaces.network import Network
 
 #: Blocks that are written and simulated at a time.
 _BATCH = 200
+#: Whole networks at a time; many megabytes each.
+_WHOLES = 4
 
 
 def profile_computed(job: ProfileJob) -> ProfileResult:
@@ -106,11 +108,14 @@ def _simulate_wholes(
 ) -> list[tuple[Measurement, list[Row]]]:
     """Whole networks, and the rows of their blocks; without those that the device cannot run."""
     wholes = []
-    for network in by_key(networks, table.precision).values():  # a small space gives some of them twice
-        signatures = network.signatures(table.precision).values()
-        outcome = device.measure_many({"network": write_tflite(network.graph, table.precision)})["network"]
-        if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):
-            wholes.append((outcome, [table.rows[signature] for signature in signatures]))
+    different = by_key(networks, table.precision)  # a small space gives some of them twice
+    keys = list(different)
+    for first in range(0, len(keys), _WHOLES):
+        models = {key: write_tflite(different[key].graph, table.precision) for key in keys[first : first + _WHOLES]}
+        for key, outcome in device.measure_many(models).items():
+            signatures = different[key].signatures(table.precision).values()
+            if isinstance(outcome, Measurement) and all(signature in table.rows for signature in signatures):
+                wholes.append((outcome, [table.rows[signature] for signature in signatures]))
     return wholes
 
 

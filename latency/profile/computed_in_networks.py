@@ -8,7 +8,6 @@ operators took there.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from edgenas.devices.measurement import OperatorShare
 from edgenas.export.tflite.flatbuffer import write_tflite
 from edgenas.export.tflite.reader import read_operators
 from edgenas.latency.measure.session import by_key
+from edgenas.latency.profile.chains import AROUND, natural_chains, returning_chains
 from edgenas.latency.profile.neighbourhoods import Neighbourhoods
 from edgenas.latency.profile.operator_counts import OperatorCounts, running_graphs, structure_of
 from edgenas.latency.profile.progress import ProgressCallback, Reporter
@@ -28,17 +28,13 @@ from edgenas.latency.table.latency_table import Row
 from edgenas.spaces.cost import graph_weight_bytes
 from edgenas.spaces.entry import SlotEntry
 from edgenas.spaces.graph import OpGraph
-from edgenas.spaces.network import Network, chain
-from edgenas.spaces.ops import Shape
+from edgenas.spaces.network import Network
 
 _BATCH = 20
 #: No block is free: one whose work another does along still has to be told from one that lacks.
 _LEAST_MS = 1e-9
-_LONGEST_CHAIN = 12
 #: So many bytes of weights are compiled for the sake of seeing blocks beside several neighbours.
 _WEIGHT_BYTES, _MOST_ROUNDS = 10e6, 3
-#: Names of nodes that are there for their neighbours.
-_AROUND = "around_"
 
 
 @dataclass
@@ -58,13 +54,15 @@ def compute_in_networks(
     neighbourhoods: Neighbourhoods | None,
     progress: ProgressCallback | None = None,
 ) -> InNetworks:
-    """Rows of the wanted blocks out of all ``blocks`` of a space.
+    """Rows of the wanted blocks out of all ``blocks`` of a space; none of one that the device does not count wholly.
 
-    Blocks of one input are seen in chains that hold each of them a few times, or once where they are large, since a
-    compiler's time goes by weights; others in random networks of their space, if that is known.
+    Blocks of one input are seen in chains that hold each of them a few times, or once where they are large; others in
+    random networks of their space, if that is known.
     """
     rng = np.random.default_rng(0 if neighbourhoods is None else neighbourhoods.seed)
-    chains = [each for _ in range(_rounds(wanted, precision)) for each in chains_of(wanted, blocks, rng, precision)]
+    rounds = _rounds(wanted, precision)
+    chains_of = natural_chains if _rounds(blocks, precision) > 1 else returning_chains
+    chains = [each for _ in range(rounds) for each in chains_of(wanted, blocks, rng, precision)]
     joins = {name: entry for name, entry in wanted.items() if len(entry.input_shapes) != 1}
     around = [] if neighbourhoods is None else neighbourhoods.around(joins, 1)
     networks = by_key([*chains, *around], precision)
@@ -82,7 +80,7 @@ def compute_in_networks(
             shares = node_shares(batch[key], outcome, counts) or {}
             signatures = batch[key].signatures(precision)
             for name, share in shares.items():
-                if not name.startswith(_AROUND):
+                if share.counted and not name.startswith(AROUND):
                     seen[signatures[name]].append(share)
                     graphs[signatures[name]] = batch[key].running[name].deployed
         done += len(batch)
@@ -92,10 +90,13 @@ def compute_in_networks(
 
 
 def _written(batches: Sequence[Mapping[str, Network]], precision: str) -> Iterator[dict[str, bytes]]:
-    """The files of each batch; those of the next one are written while this one is compiled."""
+    """The files of each batch; those of the next one are written while this one is compiled.
+
+    Kernels of one shape are equal in them: a compiler's time goes by weights, and it need not encode those again.
+    """
 
     def write(batch: Mapping[str, Network]) -> dict[str, bytes]:
-        return {key: write_tflite(each.graph, precision) for key, each in batch.items()}
+        return {key: write_tflite(each.graph, precision, equal_kernels=True) for key, each in batch.items()}
 
     with ThreadPoolExecutor(1) as writer:
         ahead = None
@@ -105,51 +106,10 @@ def _written(batches: Sequence[Mapping[str, Network]], precision: str) -> Iterat
             yield models
 
 
-def _rounds(wanted: Mapping[str, SlotEntry], precision: str) -> int:
+def _rounds(blocks: Mapping[str, SlotEntry], precision: str) -> int:
     """How often each block is seen: more than once where that is cheap."""
-    total = sum(graph_weight_bytes(entry.graph, precision) for entry in wanted.values())
+    total = sum(graph_weight_bytes(entry.graph, precision) for entry in blocks.values())
     return max(1, min(_MOST_ROUNDS, round(_WEIGHT_BYTES / max(total, 1))))
-
-
-def chains_of(
-    wanted: Mapping[str, SlotEntry], blocks: Mapping[str, SlotEntry], rng: np.random.Generator, precision: str
-) -> list[Network]:
-    """Networks of blocks one after the other that together hold each wanted block of one input once.
-
-    Where the first or the last one is not at an end of the space, the lightest block that fits stands before or after
-    it, under a name that tells it apart: in a network no block begins or ends what is compiled.
-    """
-    ends = {
-        name: (entry.input_shapes[0], entry.graph.output_shapes[0])
-        for name, entry in sorted(blocks.items())
-        if len(entry.input_shapes) == 1 and len(entry.graph.output_shapes) == 1
-    }
-    before: dict[Shape, str] = {}
-    after: dict[Shape, str] = {}
-    for name in sorted(ends, key=lambda name: (graph_weight_bytes(blocks[name].graph, precision), name)):
-        before.setdefault(ends[name][1], name)
-        after.setdefault(ends[name][0], name)
-    lacking = defaultdict(list)
-    for name in sorted(ends):
-        if name in wanted:
-            lacking[ends[name][0]].append(name)
-    chains: list[Network] = []
-    for shape in sorted(lacking, key=lambda shape: (-math.prod(shape[:-1]), shape)):
-        while lacking[shape]:
-            taken: list[str] = []
-            here = shape
-            while lacking[here] and len(taken) < _LONGEST_CHAIN:
-                taken.append(lacking[here].pop(int(rng.integers(len(lacking[here])))))
-                here = ends[taken[-1]][1]
-            parts = {f"block{place}": blocks[name].block for place, name in enumerate(taken)}
-            start = shape
-            if (lead := before.get(shape)) is not None:
-                parts = {f"{_AROUND}before": blocks[lead].block, **parts}
-                start = ends[lead][0]
-            if (tail := after.get(here)) is not None:
-                parts[f"{_AROUND}after"] = blocks[tail].block
-            chains.append(chain(f"chain{len(chains)}", start, parts))
-    return chains
 
 
 class WrittenCounts:
@@ -183,6 +143,7 @@ def _sum(shares: Sequence[OperatorShare]) -> OperatorShare:
         sum(share.latency_ms for share in shares),
         max((share.sram_bytes for share in shares), default=0),
         sum(share.flash_bytes for share in shares),
+        all(share.counted for share in shares),
     )
 
 

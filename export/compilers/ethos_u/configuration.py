@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,8 @@ def configure(
     path = _arms_file() if str(config) == ARMS_OWN else Path(config).expanduser()
     text, parser = ini.read_ini(path)
     source = str(config)
+    if source == ARMS_OWN:
+        _check_product(chosen, system, parser.sections())
     system_name, mode_name = f"{source}: [System_Config.{system}]", f"{source}: [Memory_Mode.{memory_mode}]"
     values = ini.section(parser, f"System_Config.{system}", source, "system configuration")
     clock = ini.number(values, "core_clock", system_name, least=1.0)
@@ -155,6 +157,18 @@ def configure(
         limit,
         optimise,
     )
+
+
+def _check_product(accelerator: Accelerator, system: str, sections: Sequence[str]) -> None:
+    """Raises InputError where Arm's own system is of another product than the accelerator: Vela would take it."""
+    product = accelerator.architecture.removeprefix("Ethos")
+    systems = [each.removeprefix("System_Config.") for each in sections if each.startswith("System_Config.Ethos_")]
+    if system in systems and not system.startswith(f"Ethos_{product}_"):
+        fitting = ", ".join(each for each in systems if each.startswith(f"Ethos_{product}_"))
+        raise InputError(
+            f"{ARMS_OWN}: the system configuration {system!r} is not of an Ethos-{product}, and the accelerator is "
+            f"{accelerator.name}: expected one of {fitting}, or a configuration file of your own"
+        )
 
 
 def _arms_file() -> Path:

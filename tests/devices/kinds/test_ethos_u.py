@@ -98,6 +98,10 @@ def test_board_files_hold_what_the_firmware_must_agree_with():
     [
         ({"accelerator": "ethos-u55-96"}, "unknown Ethos-U accelerator 'ethos-u55-96'"),
         ({"system_config": "Nowhere"}, "has no system configuration 'Nowhere'.*Ethos_U55_High_End_Embedded"),
+        (
+            {"system_config": "Ethos_U85_SYS_DRAM_Mid"},
+            "'Ethos_U85_SYS_DRAM_Mid' is not of an Ethos-U55.*one of Ethos_U55_Deep_Embedded, Ethos_U55_High_End",
+        ),
         ({"memory_mode": "Nowhere"}, "has no memory mode 'Nowhere'.*Shared_Sram"),
         ({"config": "/nowhere/my.ini"}, "/nowhere/my.ini: cannot be read"),
         ({"optimise": "speed"}, "performance or size"),
