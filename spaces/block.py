@@ -40,7 +40,7 @@ __all__ = [
     "signature",
 ]
 
-_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind")
+_REGISTRY: Registry[type[Block]] = Registry("block", attribute="kind", own="edgenas.spaces.blocks")
 BlockType = TypeVar("BlockType", bound="type[Block]")
 
 

@@ -9,6 +9,7 @@ An extension point makes one, and its decorator and look-ups from that::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from edgenas.spaces.errors import InputError
@@ -35,6 +36,8 @@ class Registry(Generic[Entry]):
         entry_point_group: entries that other installed packages declare are found there, imported when asked for.
         make: what is kept of a decorated class, such as an instance; the class itself where None.
         origin: what tells two classes of one name apart; their qualified names where None.
+        own: module that registers what comes with EdgeNAS, imported before the first look-up; empty where importing
+            the registry does so.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class Registry(Generic[Entry]):
         entry_point_group: str = "",
         make: Callable[[Any], Entry] | None = None,
         origin: Callable[[Any], str] | None = None,
+        own: str = "",
     ) -> None:
         self.what = what
         self.attribute = attribute
         self.entry_point_group = entry_point_group
         self._make = make
         self._origin = origin or (lambda cls: str(cls.__qualname__))
+        self._own = own
         self._entries: dict[str, Entry] = {}
         self._origins: dict[str, str] = {}
 
@@ -61,6 +66,7 @@ class Registry(Generic[Entry]):
         """
 
         def register(cls: Registered) -> Registered:
+            self._load_own()  # so that it is the later one that is told of a taken name
             origin = self._origin(cls)
             if self._origins.get(name, origin) != origin:
                 raise InputError(f"{self.what} {name!r} is already registered by {self._origins[name]}")
@@ -74,11 +80,13 @@ class Registry(Generic[Entry]):
 
     def remove(self, name: str) -> None:
         """Forgets a name, where it is known."""
+        self._load_own()
         self._entries.pop(name, None)
         self._origins.pop(name, None)
 
     def names(self) -> tuple[str, ...]:
         """All names, those of other installed packages included, sorted."""
+        self._load_own()
         return tuple(sorted({*self._entries, *(point.name for point in self._points())}))
 
     def get(self, name: str) -> Entry:
@@ -88,6 +96,7 @@ class Registry(Generic[Entry]):
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
+        self._load_own()
         if name not in self._entries:
             for point in self._points():
                 if point.name == name:
@@ -96,6 +105,10 @@ class Registry(Generic[Entry]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+    def _load_own(self) -> None:
+        if self._own:
+            import_module(self._own)
 
     def _points(self) -> Any:
         if not self.entry_point_group:
