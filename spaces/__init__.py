@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from edgenas.spaces import blocks as _blocks  # noqa: F401  (registers the block families)
-from edgenas.spaces.block import Block, block_from_dict, register_block, signature
 from edgenas.spaces.errors import EdgeNASError, InputError, WorkError
-from edgenas.spaces.network import Network, Node
-from edgenas.spaces.space.decision import Architecture
 
 if TYPE_CHECKING:
+    from edgenas.spaces.block import Block, block_from_dict, register_block, signature
+    from edgenas.spaces.network import Network, Node
     from edgenas.spaces.references import published_figures, reference_names, reference_network
+    from edgenas.spaces.space.decision import Architecture
     from edgenas.spaces.space.search_space import SearchSpace
     from edgenas.spaces.space.spec import space_names
 
@@ -34,12 +33,19 @@ __all__ = [
     "space_names",
 ]
 
-# These need NumPy and YAML, which the command line's help should not wait for.
+# Everything imports the errors, the command line's help among them: nothing else is imported before it is used.
 _LAZY = {
+    "Architecture": "edgenas.spaces.space.decision",
+    "Block": "edgenas.spaces.block",
+    "Network": "edgenas.spaces.network",
+    "Node": "edgenas.spaces.network",
     "SearchSpace": "edgenas.spaces.space.search_space",
+    "block_from_dict": "edgenas.spaces.block",
     "published_figures": "edgenas.spaces.references",
     "reference_names": "edgenas.spaces.references",
     "reference_network": "edgenas.spaces.references",
+    "register_block": "edgenas.spaces.block",
+    "signature": "edgenas.spaces.block",
     "space_names": "edgenas.spaces.space.spec",
 }
 

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _REGISTRY: Registry[type[Block]] = Registry(
-    "block", attribute="kind", also=", or one of your own after --import FILE.py"
+    "block", attribute="kind", own="edgenas.spaces.blocks", also=", or one of your own after --import FILE.py"
 )
 BlockType = TypeVar("BlockType", bound="type[Block]")
 

@@ -8,9 +8,6 @@ from edgenas.spaces.blocks.detection import BoxHead, ClassHead, DetectionHead
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 
-#: What the outputs of a detector are called, in this order.
-DETECTOR_OUTPUTS = ("boxes", "classes")
-
 
 class AnchorLevel(NamedTuple):
     """Sides of an image of features, and the anchors of each of its pixels."""
@@ -38,12 +35,6 @@ def anchor_levels(network: Network) -> tuple[AnchorLevel, ...]:
             f"{_listed(found[ClassHead])} for classes; let both read the same with as many anchors"
         )
     return found[BoxHead]
-
-
-def is_detector(network: Network) -> bool:
-    """Whether a network has heads for boxes and for classes."""
-    kinds = {type(node.block) for node in network.nodes}
-    return {BoxHead, ClassHead} <= kinds
 
 
 def _levels(network: Network, kind: type[DetectionHead]) -> tuple[AnchorLevel, ...]:

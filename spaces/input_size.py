@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from numbers import Integral
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.tensor import Shape, format_shape
@@ -23,7 +22,7 @@ def complete_shape(given: Sequence[int], own: Shape, what: str) -> Shape:
     sides = tuple(given)
     if len(own) == 3 and 1 <= len(sides) < 3:
         sides = (sides * 2)[:2] + tuple(own[2:])
-    whole = all(isinstance(side, (int, np.integer)) and 1 <= side <= MOST_WHOLE for side in sides)
+    whole = all(isinstance(side, Integral) and 1 <= side <= MOST_WHOLE for side in sides)
     if len(sides) != len(own) or not whole:
         wanted = "(height, width, channels)" if len(own) == 3 else f"{len(own)} side{'s'[: len(own) != 1]}"
         raise InputError(

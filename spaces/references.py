@@ -17,7 +17,7 @@ from edgenas.spaces.ops import BatchNorm, Dense, LayerNorm, Op, Shape
 from edgenas.spaces.rounding import round_filters
 from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.text import did_you_mean
-from edgenas.spaces.yaml_files import REFERENCES, read_yaml
+from edgenas.spaces.yaml_files import REFERENCES, catalog_names, read_yaml
 
 _FIGURES = "published_figures"
 #: A count agrees with a published figure when they differ by no more than this share.
@@ -68,19 +68,33 @@ class PublishedFigures:
 
 
 @cache
-def _families() -> Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """(family document, variables of the network), by network name."""
-    found = {}
-    for path in sorted(REFERENCES.glob("*.yaml")):
-        if path.stem != _FIGURES:
-            document = read_yaml(path)
-            found.update({name: (document, variables) for name, variables in document["networks"].items()})
-    return found
+def _family_names() -> tuple[str, ...]:
+    return tuple(name for name in catalog_names(REFERENCES) if name != _FIGURES)
+
+
+@cache
+def _document(family: str) -> Mapping[str, Any]:
+    """A family as written. The names of its networks begin with its own, so that one is found in one file."""
+    document: Mapping[str, Any] = read_yaml(REFERENCES / f"{family}.yaml")
+    return document
+
+
+def _found(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """The family's document and the variables of a network; None for a name that no network has."""
+    for family in _family_names():
+        if name.startswith(family) and name in _document(family)["networks"]:
+            return _document(family), _document(family)["networks"][name]
+    return None
 
 
 def reference_names() -> tuple[str, ...]:
     """Names of all reference networks."""
-    return tuple(_families())
+    return tuple(name for family in _family_names() for name in _document(family)["networks"])
+
+
+def is_reference(name: str) -> bool:
+    """Whether a reference network has this name."""
+    return _found(name) is not None
 
 
 def reference_network(name: str, input_shape: Sequence[int] | None = None, classes: int | None = None) -> Network:
@@ -188,13 +202,13 @@ def _figures() -> Mapping[str, Any]:
 
 
 def _family(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    try:
-        return _families()[name]
-    except KeyError:
+    found = _found(name)
+    if found is None:
         raise InputError(
             f"unknown reference network {name!r}: expected one of {', '.join(reference_names())}"
             + did_you_mean(name, reference_names())
-        ) from None
+        )
+    return found
 
 
 def _substitute(value: Any, variables: Mapping[str, Any]) -> Any:

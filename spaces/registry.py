@@ -9,6 +9,7 @@ An extension point makes one, and its decorator and look-ups from that::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from edgenas.spaces.errors import InputError
@@ -37,6 +38,8 @@ class Registry(Generic[Entry]):
         make: what is kept of a decorated class, such as an instance; the class itself where None.
         also: what else is expected where a name is unknown, after the known ones.
         origin: what tells two classes of one name apart; their qualified names where None.
+        own: module that registers what comes with EdgeNAS, imported before the first look-up; empty where importing
+            the registry does so.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Registry(Generic[Entry]):
         also: str = "",
         make: Callable[[Any], Entry] | None = None,
         origin: Callable[[Any], str] | None = None,
+        own: str = "",
     ) -> None:
         self.what = what
         self.attribute = attribute
@@ -55,6 +59,7 @@ class Registry(Generic[Entry]):
         self.entry_point_group = entry_point_group
         self._make = make
         self._origin = origin or (lambda cls: str(cls.__qualname__))
+        self._own = own
         self._entries: dict[str, Entry] = {}
         self._origins: dict[str, str] = {}
 
@@ -65,6 +70,7 @@ class Registry(Generic[Entry]):
         """
 
         def register(cls: Registered) -> Registered:
+            self._load_own()  # so that it is the later one that is told of a taken name
             origin = self._origin(cls)
             if self._origins.get(name, origin) != origin:
                 raise InputError(f"{self.what} {name!r} is already registered by {self._origins[name]}")
@@ -78,11 +84,13 @@ class Registry(Generic[Entry]):
 
     def remove(self, name: str) -> None:
         """Forgets a name, where it is known."""
+        self._load_own()
         self._entries.pop(name, None)
         self._origins.pop(name, None)
 
     def names(self) -> tuple[str, ...]:
         """All names, those of other installed packages included, sorted."""
+        self._load_own()
         return tuple(sorted({*self._entries, *(point.name for point in self._points())}))
 
     def get(self, name: str) -> Entry:
@@ -95,6 +103,7 @@ class Registry(Generic[Entry]):
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
+        self._load_own()
         if name not in self._entries:
             for point in self._points():
                 if point.name == name:
@@ -103,6 +112,10 @@ class Registry(Generic[Entry]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+    def _load_own(self) -> None:
+        if self._own:
+            import_module(self._own)
 
     def _points(self) -> Any:
         if not self.entry_point_group:

@@ -6,19 +6,22 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.input_size import complete_shape
 from edgenas.spaces.network import Network
 from edgenas.spaces.paths import check_path
-from edgenas.spaces.references import reference_names, reference_network
+from edgenas.spaces.references import is_reference, reference_names, reference_network
 from edgenas.spaces.space.decision import Architecture
-from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.space.spec import space_names
 from edgenas.spaces.tensor import TensorSpec
 from edgenas.spaces.text import did_you_mean
 from edgenas.spaces.yaml_files import Entry
 from edgenas.spaces.yaml_reading import read_document
+
+if TYPE_CHECKING:
+    from edgenas.spaces.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def resolve_architecture(
     replace those that it has; an image may be given by height and width or by one side. Raises InputError saying what
     was expected.
     """
-    if text in reference_names():
+    if is_reference(text):
         network = reference_network(text, input_shape, classes)
         return ResolvedArchitecture(network, text)
     if text.endswith((".yaml", ".yml")):
@@ -53,7 +56,7 @@ def resolve_architecture(
             f"SPACE:STRING with a space ({', '.join(space_names())}), or the path of an architecture.yaml"
             + did_you_mean(text, reference_names())
         )
-    space = SearchSpace.load(name, input_shape=input_shape, classes=classes)
+    space = _load_space(name, input_shape, classes)
     return _from_space(space, space.parse(string))
 
 
@@ -83,6 +86,12 @@ def resized(network: Network, input_shape: Sequence[int] | None, classes: int | 
     changed = dataclasses.replace(network, inputs=inputs, nodes=nodes)
     changed.shapes  # noqa: B018  (refuses blocks that do not fit)
     return changed
+
+
+def _load_space(name: str, input_shape: Sequence[int] | None, classes: int | None) -> SearchSpace:
+    from edgenas.spaces.space.search_space import SearchSpace  # slow to import, and reference networks need none
+
+    return SearchSpace.load(name, input_shape=input_shape, classes=classes)
 
 
 def _from_space(space: SearchSpace, architecture: Architecture) -> ResolvedArchitecture:
@@ -128,5 +137,5 @@ def _from_file(path: Path, input_shape: Sequence[int] | None, classes: int | Non
     if text is None or name not in space_names():
         return ResolvedArchitecture(network, network.name, text)
     classes = getattr(network.nodes[-1].block, "classes", None) if network.nodes else None
-    space = SearchSpace.load(name, input_shape=network.inputs[0][1], classes=classes)
+    space = _load_space(name, network.inputs[0][1], classes)
     return ResolvedArchitecture(network, f"{name}:{text}", text, space)

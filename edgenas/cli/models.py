@@ -37,7 +37,9 @@ def describe(
 ) -> None:
     """Shapes, multiply-accumulates, parameters, predicted latency and energy of a network, node by node."""
     if references:
-        _describe_references(as_json)
+        from edgenas.cli.references import describe_references
+
+        describe_references(as_json)
         return
     if arch is None:
         raise InputError("describe needs an ARCH (see edgenas describe --help) or --references")
@@ -83,51 +85,6 @@ def describe(
     if data["energy_mj"] is not None:
         origin = data["energy_provenance"] | {"statistic": "above idle"}
         print(f"{predicted_figure(data['energy_mj'], 'mJ', origin)}: {origin['summary']}")
-
-
-def _describe_references(as_json: bool) -> None:
-    from edgenas.description import describe_references
-
-    rows = describe_references()
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("network", "input", "MACs", "published", "diff %", "parameters", "published", "diff %", "counted", "agrees"),
-        [
-            (
-                row["name"],
-                "x".join(map(str, row["input_shape"])),
-                row["macs"],
-                row["published_macs"],
-                row["macs_difference_pct"],
-                row["params"],
-                row["published_params"],
-                row["params_difference_pct"],
-                row["counted"] + (" + norms" if row["macs_counted"] != "products" else ""),
-                _agreement(row["agreement"]),
-            )
-            for row in rows
-        ],
-    )
-    print("MACs: multiply-accumulates of convolutions and matrix products, those of attention included.")
-    print("Parameters: trainable ones (weights, biases, batch-norm scales and shifts; not moving statistics).")
-    print("counted: how the source counts, and the difference is taken; folded = batch norms folded into biases;")
-    print("+ norms = the source's MACs have two more for each element of a batch norm, five of a layer norm (fvcore).")
-    print("agrees: within 1 %; as printed = equal to the last digit printed there; disputed = see the note.")
-    for row in rows:
-        disputed = f" (disputed: {', '.join(row['disputed'])})" if row["disputed"] else ""
-        print(f"{row['name']}: {row['source']}{disputed}{'. ' + row['note'] if row['note'] else ''}")
-
-
-def _agreement(found: dict[str, str]) -> str:
-    """One word where MACs and parameters agree alike, else both.
-
-    >>> _agreement({"macs": "disputed", "params": "within 1 %"})
-    'MACs disputed, parameters within 1 %'
-    """
-    macs, params = found["macs"], found["params"]
-    return macs if macs == params else f"MACs {macs}, parameters {params}"
 
 
 def build(

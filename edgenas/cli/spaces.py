@@ -17,12 +17,12 @@ app = typer.Typer(help="List, show and sample search spaces.", no_args_is_help=T
 @app.command("list")
 def list_spaces(as_json: bool = JSON_OPTION) -> None:
     """The spaces of the catalog, with their exact sizes."""
-    from edgenas.spaces.space.search_space import SearchSpace
+    from edgenas.spaces.space.outline import SpaceOutline
     from edgenas.spaces.space.spec import space_names
 
     rows: list[dict[str, Any]] = []
     for name in space_names():
-        space = SearchSpace.load(name)
+        space = SpaceOutline.load(name)
         rows.append(
             {
                 "name": space.name,

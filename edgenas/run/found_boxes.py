@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.export.bundle.check import file_checksum
-from edgenas.export.bundle.run_masks import colours
+from edgenas.export.bundle.picture_drawing import colours
 from edgenas.export.files import write_atomically
 from edgenas.run.device import file_name
 from edgenas.run.mistakes import data_url

@@ -11,7 +11,8 @@ import numpy as np
 
 from edgenas.data.segmentation.legend import VOID
 from edgenas.export.bundle.check import file_checksum
-from edgenas.export.bundle.run_masks import colours, draw
+from edgenas.export.bundle.picture_drawing import colours
+from edgenas.export.bundle.run_masks import draw
 from edgenas.export.files import write_atomically
 from edgenas.run.device import file_name
 from edgenas.run.mistakes import data_url

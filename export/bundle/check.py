@@ -13,12 +13,12 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from edgenas.export.bundle.c_header import header_bytes
+from edgenas.export.bundle.picture_input import test_pixels
 from edgenas.export.bundle.preprocessing import Preprocessing
-from edgenas.export.bundle.run import test_pixels
-from edgenas.export.bundle.run_arrays import test_values
 from edgenas.export.bundle.run_boxes import condensed as condensed_boxes
 from edgenas.export.bundle.run_masks import condensed
 from edgenas.export.bundle.run_table import features_of, test_row
+from edgenas.export.bundle.running import test_values
 from edgenas.export.bundle.table_preprocessing import TablePreprocessing
 from edgenas.export.quantization import get_recipe, recipe_names
 from edgenas.export.tflite.metadata import read_metadata

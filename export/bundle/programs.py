@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from types import ModuleType
 
 from edgenas.export.bundle import (
     boxes,
-    changed,
+    picture_drawing,
+    picture_input,
     pictures,
     run,
     run_arrays,
@@ -15,48 +17,58 @@ from edgenas.export.bundle import (
     run_masks,
     run_sounds,
     run_table,
+    running,
     sound_features,
     sounds,
 )
 
-#: What follows in ``boxes.py``, ``changed.py`` and ``pictures.py`` is part of the programs.
+#: What follows in the parts is part of the programs.
 PART_LINE = "# ---- run.py holds what follows ----\n"
+#: A line that imports what comes with Python.
+_OF_PYTHON = re.compile(r"(import|from) (?!__future__|numpy|edgenas)")
 
 
 def picture_program() -> str:
     """The program of an image classifier."""
-    return _whole(run, (changed, pictures))
+    return _whole(run, (picture_input, pictures, running))
 
 
 def mask_program() -> str:
     """The program of a segmentation model: it draws over pictures."""
-    return _whole(run_masks, (changed, pictures))
+    return _whole(run_masks, (picture_drawing, picture_input, pictures, running))
 
 
 def box_program() -> str:
     """The program of a detector: it draws boxes over pictures."""
-    return _whole(run_boxes, (boxes, changed, pictures))
+    return _whole(run_boxes, (boxes, picture_drawing, picture_input, pictures, running))
 
 
 def table_program() -> str:
     """The program of a model for the rows of a table."""
-    return _whole(run_table, (changed,))
+    return _whole(run_table, (running,))
 
 
 def sound_program() -> str:
     """The program of a classifier of sounds."""
-    return _whole(run_sounds, (changed, sound_features, sounds))
+    return _whole(run_sounds, (running, sound_features, sounds))
 
 
 def array_program() -> str:
     """The program of any other model: it takes arrays."""
-    return _whole(run_arrays, (changed,))
+    return _whole(run_arrays, (running,))
 
 
 def _whole(program: ModuleType, parts: tuple[ModuleType, ...]) -> str:
-    """A program's text, with that of each part in the place of the line that imports it."""
+    """A program's text: each part's stands in the place of the line that imports it, what it imports among the rest."""
     lines = inspect.getsource(program).splitlines(keepends=True)
+    imports = set()
     for part in parts:
+        head, _, text = inspect.getsource(part).partition(PART_LINE)
+        imports |= {line for line in head.splitlines(keepends=True) if _OF_PYTHON.match(line)}
         place = next(index for index, line in enumerate(lines) if line.startswith(f"from {part.__name__} import "))
-        lines[place : place + 1] = inspect.getsource(part).partition(PART_LINE)[2].lstrip().splitlines(keepends=True)
-    return "".join(lines)
+        lines[place : place + 1] = ["\n\n", *text.splitlines(keepends=True), "\n\n"]
+    first = next(index for index, line in enumerate(lines) if _OF_PYTHON.match(line))
+    last = next(index for index, line in enumerate(lines) if index > first and not _OF_PYTHON.match(line))
+    imports |= set(lines[first:last])
+    lines[first:last] = sorted(imports, key=lambda line: (line.startswith("from"), line))
+    return re.sub(r"\n{4,}", "\n\n\n", "".join(lines))

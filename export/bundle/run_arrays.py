@@ -14,8 +14,6 @@ not work, 2 the arrays are wrong.
 from __future__ import annotations
 
 import argparse
-import hashlib  # noqa: F401  (for the text of changed.py)
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -23,65 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.bundle.changed import changed_files  # in a bundle, the text of that file stands here
-
-HERE = Path(__file__).resolve().parent
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
+from edgenas.export.bundle.running import add_options, answers_of, start, test_values  # in a bundle, its text
 
 
-def load_model(path: Path) -> Any:
-    for name in RUNTIMES:
-        try:
-            runtime = importlib.import_module(name)
-        except ImportError:
-            continue
-        model = runtime.Interpreter(model_path=str(path))
-        model.allocate_tensors()
-        return model
-    raise ValueError("no runtime found: pip install ai-edge-litert")
-
-
-def answers_of(model: Any, inputs: list) -> list:
-    """The outputs for one example, as real numbers."""
-    for source, values in zip(model.get_input_details(), inputs):
-        scale, zero_point = source["quantization"]
-        if np.issubdtype(source["dtype"], np.integer):  # quantized: real = scale * (stored - zero point)
-            limits = np.iinfo(source["dtype"])
-            values = np.clip(np.round(values / (scale or 1.0)) + zero_point, limits.min, limits.max)
-        model.set_tensor(source["index"], np.asarray(values)[np.newaxis].astype(source["dtype"]))
-    model.invoke()
-    outputs = []
-    for target in model.get_output_details():
-        values = model.get_tensor(target["index"])[0]
-        scale, zero_point = target["quantization"]
-        if np.issubdtype(target["dtype"], np.integer):
-            values = (values.astype(np.float64) - zero_point) * (scale or 1.0)
-        outputs.append(values.astype(np.float64))
-    return outputs
-
-
-def test_values(shape: tuple, real: bool) -> np.ndarray:
-    """The input whose outputs metrics.json holds: smooth waves in [-1, 1], the same everywhere; of whole numbers 0."""
-    count = int(np.prod(shape))
-    waves = np.sin(np.arange(count) * 0.37).astype(np.float32) if real else np.zeros(count, np.int32)
-    return waves.reshape(shape)
-
-
-def verify(metrics: dict, model_path: Path) -> list:
-    """What is wrong with this folder, one line each."""
-    problems = changed_files(metrics, HERE)
-    if not problems:
-        test = metrics["self_test"]
-        model = load_model(model_path)
-        inputs = []
-        for source in model.get_input_details():
-            real = source["quantization"][0] > 0 or np.issubdtype(source["dtype"], np.floating)
-            inputs.append(test_values(tuple(int(side) for side in source["shape"][1:]), bool(real)))
-        found = np.concatenate([output.ravel() for output in answers_of(model, inputs)])
-        difference = float(np.max(np.abs(found - np.array(test["logits"]))))
-        if not difference <= test["tolerance"]:
-            problems.append(f"model.tflite: answers {difference:.4g} away from when it was made, on a test input")
-    return problems
+def test_answer(model: Any, metrics: dict) -> np.ndarray:
+    inputs = []
+    for source in model.get_input_details():
+        real = source["quantization"][0] > 0 or np.issubdtype(source["dtype"], np.floating)
+        inputs.append(test_values(tuple(int(side) for side in source["shape"][1:]), bool(real)))
+    return np.concatenate([output.ravel() for output in answers_of(model, inputs)])
 
 
 def read_inputs(path: Path, ends: dict) -> list:
@@ -101,37 +49,18 @@ def read_inputs(path: Path, ends: dict) -> list:
     return arrays
 
 
-def report(problems: list, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"ok": not problems, "problems": problems}, indent=2))
-    else:
-        print("\n".join(problems) if problems else "complete, unchanged, and it answers as it did when it was made")
-    return 1 if problems else 0
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the model in this folder on arrays.")
     parser.add_argument("--input", type=Path, help="an .npz file with an array for each input")
     parser.add_argument("--output", type=Path, help="an .npz file to write the outputs to")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--verify", action="store_true", help="check this folder instead")
-    parser.add_argument("--model", type=Path, default=HERE / "model.tflite", help="another file of the same model")
+    add_options(parser)
     arguments = parser.parse_args()
     if arguments.input is None and not arguments.verify:
         parser.error("name an --input, or --verify")
     return arguments
 
 
-def main() -> int:
-    arguments = parse()
-    try:
-        metrics = json.loads((HERE / "metrics.json").read_text(encoding="utf-8"))
-        if arguments.verify:
-            return report(verify(metrics, arguments.model), arguments.json)
-        model = load_model(arguments.model)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        print(f"{arguments.model.name}: {error}", file=sys.stderr)
-        return 1
+def work(arguments: argparse.Namespace, model: Any, metrics: dict, labels: list) -> int:
     try:
         inputs = read_inputs(arguments.input, metrics["inputs"])
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
@@ -147,6 +76,10 @@ def main() -> int:
         for name, values in outputs.items():
             print(f"{name}\t{np.array2string(values, precision=4, threshold=20)}")
     return 0
+
+
+def main() -> int:
+    return start(parse(), work, test_answer, has_labels=False)
 
 
 if __name__ == "__main__":

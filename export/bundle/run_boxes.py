@@ -11,58 +11,25 @@ did not work, 2 an image is wrong.
 from __future__ import annotations
 
 import argparse
-import hashlib  # noqa: F401  (for the text of changed.py)
-import importlib
-import json
-import os
-import stat  # noqa: F401  (for the text of pictures.py)
 import sys
-import warnings  # noqa: F401  (likewise)
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgenas.export.bundle.boxes import decode_boxes, placed_anchors, select_boxes, sigmoid  # in a bundle, its text
-from edgenas.export.bundle.changed import changed_files  # in a bundle, the text of that file stands here
-from edgenas.export.bundle.pictures import read_picture  # in a bundle, the text of that file stands here
+from edgenas.export.bundle.boxes import decode_boxes, placed_anchors, select_boxes, sigmoid
+from edgenas.export.bundle.picture_drawing import colours, draw_each, output_path
+from edgenas.export.bundle.picture_input import answers_to_picture, sides_of, test_pixels
+from edgenas.export.bundle.pictures import read_picture  # in a bundle, the texts of these files stand here
+from edgenas.export.bundle.running import add_options, one_line, start
 
-HERE = Path(__file__).resolve().parent
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 #: Best scores that a file which suppresses boxes itself is known again by.
 TOLD_SCORES = 20
 
 
-def load_model(path: Path) -> Any:
-    for name in RUNTIMES:
-        try:
-            runtime = importlib.import_module(name)
-        except ImportError:
-            continue
-        model = runtime.Interpreter(model_path=str(path))
-        model.allocate_tensors()
-        return model
-    raise ValueError("no runtime found: pip install ai-edge-litert")
-
-
-def answers_of(model: Any, pixels: np.ndarray, preprocessing: dict) -> list:
-    """What the model puts out, as real numbers: box encodings (A, 4) and logits (A, classes); or four outputs."""
-    source = model.get_input_details()[0]
-    values = (pixels / 255.0 - np.array(preprocessing["mean"])) / np.array(preprocessing["std"])
-    if source["dtype"] != np.float32:  # quantized: real = scale * (stored - zero point)
-        scale, zero_point = source["quantization"]
-        limits = np.iinfo(source["dtype"])
-        values = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
-    model.set_tensor(source["index"], values[np.newaxis].astype(source["dtype"]))
-    model.invoke()
-    found = []
-    for target in model.get_output_details():
-        answer = model.get_tensor(target["index"])[0].astype(np.float32)
-        if target["dtype"] != np.float32:
-            scale, zero_point = target["quantization"]
-            answer = (answer - zero_point) * np.float32(scale)
-        found.append(answer)
-    return found
+def answers(model: Any, pixels: np.ndarray, preprocessing: dict) -> list:
+    """What the model puts out: box encodings (A, 4) and logits (A, classes); or four outputs."""
+    return [answer.astype(np.float32) for answer in answers_to_picture(model, pixels, preprocessing)]
 
 
 def boxes_of(answers: list, metrics: dict, score: float) -> tuple:
@@ -93,35 +60,8 @@ def condensed(answers: list) -> np.ndarray:
     return np.concatenate([boxes.mean(axis=0), logits.mean(axis=0), logits.max(axis=0)])
 
 
-def test_picture(height: int, width: int, channels: int) -> np.ndarray:
-    """The picture whose answer metrics.json holds: smooth waves, the same everywhere."""
-    y, x, channel = np.mgrid[:height, :width, :channels]
-    waves = (x * 97 // max(width, 1) + y * 61 // max(height, 1) + channel * 40) % 256
-    return (waves * 2 % 256).astype(np.uint8)
-
-
-def verify(metrics: dict, model_path: Path) -> list:
-    """What is wrong with this folder, one line each."""
-    problems = changed_files(metrics, HERE)
-    if not problems:
-        test = metrics["self_test"]
-        model = load_model(model_path)
-        shape = model.get_input_details()[0]["shape"][1:]
-        found = condensed(answers_of(model, test_picture(*shape), metrics["preprocessing"]))
-        difference = float(np.max(np.abs(found - np.array(test["logits"]))))
-        if not difference <= test["tolerance"]:
-            problems.append(f"model.tflite: answers {difference:.4g} away from when it was made, on a test picture")
-    return problems
-
-
-def colour(label: int) -> tuple:
-    """A colour for each label, none of them black: the bits of its number spread over the three."""
-    found, rest = [0, 0, 0], label + 1
-    for shift in range(7, -1, -1):
-        for channel in range(3):
-            found[channel] |= (rest >> channel & 1) << shift
-        rest >>= 3
-    return tuple(found)
+def test_answer(model: Any, metrics: dict) -> np.ndarray:
+    return condensed(answers(model, test_pixels(*sides_of(model)), metrics["preprocessing"]))
 
 
 def draw(picture: np.ndarray, found: list) -> Any:
@@ -142,19 +82,13 @@ def draw(picture: np.ndarray, found: list) -> Any:
     return image
 
 
-def one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Draw boxes around what the model in this folder finds.")
     parser.add_argument("images", metavar="IMAGE", nargs="*", help="a picture")
     parser.add_argument("--image", action="append", default=[], help="the same; may be repeated")
     parser.add_argument("-o", "--output", type=Path, help="the PNG to write, or a folder (NAME-boxes.png beside this)")
     parser.add_argument("--score", type=float, default=0.3, help="leave out boxes of lower scores, 0 to 1 (0.3)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--verify", action="store_true", help="check this folder instead")
-    parser.add_argument("--model", type=Path, default=HERE / "model.tflite", help="another file of the same model")
+    add_options(parser)
     arguments = parser.parse_args()
     arguments.images += arguments.image
     if not arguments.images and not arguments.verify:
@@ -166,13 +100,13 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def work(path: str, model: Any, metrics: dict, names: list, arguments: argparse.Namespace) -> dict:
+def drawn(path: str, model: Any, metrics: dict, names: list, arguments: argparse.Namespace) -> dict:
     """Draws one picture; says what was found, boxes as left, top, right, bottom in its pixels."""
-    height, width, channels = (int(side) for side in model.get_input_details()[0]["shape"][1:])
-    whole = read_picture(path, 3)[0]
-    answers = answers_of(model, read_picture(path, channels, (height, width))[0], metrics["preprocessing"])
+    height, width, channels = sides_of(model)
+    whole, pixels = read_picture(path, 3)[0], read_picture(path, channels, (height, width))[0]
+    answer = answers(model, pixels, metrics["preprocessing"])
     found = []
-    for box, label, score in zip(*boxes_of(answers, metrics, arguments.score)):  # noqa: B905  (Python 3.7)
+    for box, label, score in zip(*boxes_of(answer, metrics, arguments.score)):  # noqa: B905  (Python 3.7)
         top, left, bottom, right = (float(edge) for edge in box)
         edges = [left * whole.shape[1], top * whole.shape[0], right * whole.shape[1], bottom * whole.shape[0]]
         found.append(
@@ -180,53 +114,25 @@ def work(path: str, model: Any, metrics: dict, names: list, arguments: argparse.
                 "label": names[label] if label < len(names) else str(label),
                 "score": round(float(score), 6),
                 "box": [round(edge, 2) for edge in edges],
-                "colour": list(colour(int(label))),
+                "colour": colours(int(label) + 1)[-1].tolist(),
             }
         )
-    output = arguments.output or Path(".")
-    if output.is_dir():
-        output = output / (os.path.splitext(os.path.basename(path))[0] + "-boxes.png")
+    output = output_path(path, arguments.output, "-boxes.png")
     draw(whole, found).save(output, "PNG")
     return {"image": path, "output": str(output), "boxes": found}
 
 
+def told(one: dict) -> str:
+    things = ", ".join("{} {:.0%}".format(one_line(box["label"]), box["score"]) for box in one["boxes"])
+    return "{}\t{}\t{}".format(one_line(one["image"]), one["output"], things or "nothing found")
+
+
+def work(arguments: argparse.Namespace, model: Any, metrics: dict, labels: list) -> int:
+    return draw_each(arguments, lambda path: drawn(path, model, metrics, labels, arguments), told)
+
+
 def main() -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character shows a replacement
-            stream.reconfigure(errors="replace")
-    arguments = parse()
-    try:
-        metrics = json.loads((HERE / "metrics.json").read_text(encoding="utf-8"))
-        names = (HERE / "labels.txt").read_text(encoding="utf-8").splitlines()
-        if arguments.verify:
-            return report(verify(metrics, arguments.model), arguments.json)
-        model = load_model(arguments.model)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        print(f"{arguments.model.name}: {error}", file=sys.stderr)
-        return 1
-    status = 0
-    found = []
-    for path in arguments.images:
-        try:
-            found.append(work(path, model, metrics, names, arguments))
-        except (ImportError, OSError, ValueError, EOFError, MemoryError, TypeError, OverflowError) as error:
-            print(one_line(f"{path}: {getattr(error, 'strerror', None) or error}"), file=sys.stderr)
-            status = 2
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-        return status
-    for one in found:
-        things = ", ".join("{} {:.0%}".format(one_line(box["label"]), box["score"]) for box in one["boxes"])
-        print("{}\t{}\t{}".format(one_line(one["image"]), one["output"], things or "nothing found"))
-    return status
-
-
-def report(problems: list, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"ok": not problems, "problems": problems}, indent=2))
-    else:
-        print("\n".join(problems) if problems else "complete, unchanged, and it answers as it did when it was made")
-    return 1 if problems else 0
+    return start(parse(), work, test_answer)
 
 
 if __name__ == "__main__":

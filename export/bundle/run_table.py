@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib  # noqa: F401  (for the text of changed.py)
-import importlib
 import json
 import math
 import sys
@@ -25,23 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from edgenas.export.bundle.changed import changed_files  # in a bundle, the text of that file stands here
+from edgenas.export.bundle.running import add_options, answers_of, start  # in a bundle, its text
 
-HERE = Path(__file__).resolve().parent
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
-
-
-def load_model(path: Path) -> Any:
-    for name in RUNTIMES:
-        try:
-            runtime = importlib.import_module(name)
-        except ImportError:
-            continue
-        model = runtime.Interpreter(model_path=str(path))
-        model.allocate_tensors()
-        return model
-    raise ValueError("no runtime found: pip install ai-edge-litert")
 
 
 def features_of(row: np.ndarray, preprocessing: dict) -> np.ndarray:
@@ -59,18 +43,7 @@ def features_of(row: np.ndarray, preprocessing: dict) -> np.ndarray:
 
 def answer_of(model: Any, row: np.ndarray, preprocessing: dict) -> np.ndarray:
     """What the model puts out for one row of numbers, as real numbers."""
-    source, target = model.get_input_details()[0], model.get_output_details()[0]
-    values = features_of(row, preprocessing)
-    if source["dtype"] != np.float32:  # quantized: real = scale * (stored - zero point)
-        scale, zero_point = source["quantization"]
-        limits = np.iinfo(source["dtype"])
-        values = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
-    model.set_tensor(source["index"], values[np.newaxis].astype(source["dtype"]))
-    model.invoke()
-    answer = model.get_tensor(target["index"])[0].astype(np.float64)
-    if target["dtype"] != np.float32:
-        answer = (answer - target["quantization"][1]) * target["quantization"][0]
-    return answer
+    return np.asarray(answers_of(model, [features_of(row, preprocessing)])[0])
 
 
 def test_row(preprocessing: dict) -> np.ndarray:
@@ -81,16 +54,8 @@ def test_row(preprocessing: dict) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def verify(metrics: dict, model_path: Path) -> list:
-    """What is wrong with this folder, one line each."""
-    problems = changed_files(metrics, HERE)
-    if not problems:
-        test = metrics["self_test"]
-        found = answer_of(load_model(model_path), test_row(metrics["preprocessing"]), metrics["preprocessing"])
-        difference = float(np.max(np.abs(found - np.array(test["logits"]))))
-        if not difference <= test["tolerance"]:
-            problems.append(f"model.tflite: answers {difference:.4g} away from when it was made, on a test row")
-    return problems
+def test_answer(model: Any, metrics: dict) -> np.ndarray:
+    return answer_of(model, test_row(metrics["preprocessing"]), metrics["preprocessing"])
 
 
 def number_of(cell: str, column: dict) -> float:
@@ -155,41 +120,18 @@ def words_of(answer: np.ndarray, labels: list, preprocessing: dict) -> dict:
     return {"label": labels[best], "probability": probabilities[labels[best]], "probabilities": probabilities}
 
 
-def report(problems: list, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"ok": not problems, "problems": problems}, indent=2))
-    else:
-        print("\n".join(problems) if problems else "complete, unchanged, and it answers as it did when it was made")
-    return 1 if problems else 0
-
-
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the model in this folder on the rows of a CSV file.")
     parser.add_argument("rows", metavar="ROWS.csv", nargs="?", type=Path, help="a header, and a row for each example")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--verify", action="store_true", help="check this folder instead")
-    parser.add_argument("--model", type=Path, default=HERE / "model.tflite", help="another file of the same model")
+    add_options(parser)
     arguments = parser.parse_args()
     if arguments.rows is None and not arguments.verify:
         parser.error("name a CSV file, or --verify")
     return arguments
 
 
-def main() -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character shows a replacement
-            stream.reconfigure(errors="replace")
-    arguments = parse()
-    try:
-        metrics = json.loads((HERE / "metrics.json").read_text(encoding="utf-8"))
-        labels = (HERE / "labels.txt").read_text(encoding="utf-8").splitlines()
-        preprocessing = metrics["preprocessing"]
-        if arguments.verify:
-            return report(verify(metrics, arguments.model), arguments.json)
-        model = load_model(arguments.model)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        print(f"{arguments.model.name}: {error}", file=sys.stderr)
-        return 1
+def work(arguments: argparse.Namespace, model: Any, metrics: dict, labels: list) -> int:
+    preprocessing = metrics["preprocessing"]
     try:
         rows = read_rows(arguments.rows, preprocessing["columns"])
     except (OSError, ValueError, csv.Error) as error:
@@ -205,6 +147,10 @@ def main() -> int:
         else:
             print(f"{place}\t{next(iter(one.values())):.6g}")
     return 0
+
+
+def main() -> int:
+    return start(parse(), work, test_answer)
 
 
 if __name__ == "__main__":

@@ -161,11 +161,6 @@ class Predictor:
             f"{calibration.deployed_p95:.2f} times at the 95th percentile, while the table was made"
         )
 
-    def deployed_ms(self, latency_ms: float) -> float | None:
-        """The median of a normal run that a quiet latency stood for while the table was made; None when unknown."""
-        ratio = self.calibration.deployed_median
-        return None if ratio is None else latency_ms * ratio
-
     def predict(self, network: Network) -> Prediction:
         """The quiet latency of any network whose blocks are in the table. Raises InputError naming those that lack."""
         signatures = network.signatures(self.table.precision)

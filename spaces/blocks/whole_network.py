@@ -29,7 +29,7 @@ def register_network(name: str, network: Network | str | Path) -> None:
 
     Raises InputError when the name is another network's, or the network has not one input and one output.
     """
-    from edgenas.spaces.references import reference_names
+    from edgenas.spaces.references import is_reference
     from edgenas.spaces.resolve import resolve_architecture
 
     found = resolve_architecture(str(network)).network if isinstance(network, str | Path) else network
@@ -38,7 +38,7 @@ def register_network(name: str, network: Network | str | Path) -> None:
             f"network {name!r} has {len(found.inputs)} inputs and {len(found.outputs)} outputs: as a block it needs "
             "one of each"
         )
-    if name in reference_names() or _REGISTERED.get(name, found) != found:
+    if is_reference(name) or _REGISTERED.get(name, found) != found:
         raise InputError(f"network {name!r} is already known: call it something else")
     _REGISTERED[name] = found
 
@@ -76,12 +76,12 @@ class WholeNetwork(Block):
         return f"{text[:-1]} digest={hashlib.sha256(content.encode()).hexdigest()[:8]})"
 
     def _network(self, shape: Shape) -> Network:
-        from edgenas.spaces.references import reference_names, reference_network
+        from edgenas.spaces.references import is_reference, reference_network
         from edgenas.spaces.resolve import resized
 
         if self.of in _REGISTERED:
             return resized(_REGISTERED[self.of], tuple(shape), self.classes)
-        if self.of not in reference_names():
+        if not is_reference(self.of):
             raise InputError(
                 f"network: there is no network {self.of!r}. `edgenas describe --references` lists those that come with "
                 "EdgeNAS; register_network(NAME, PATH) in a plug-in adds one"

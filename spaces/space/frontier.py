@@ -7,14 +7,17 @@ agree on the frontier are merged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.decision import Architecture, Decision
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 State = tuple[int, ...]
 _INACTIVE = -1
@@ -93,12 +96,12 @@ def cheapest_architecture(decisions: Sequence[Decision], costs: Sequence[Additiv
                 for values, terms in due:
                     value += values[sum(full[k] * stride for k, stride in terms if full[k] > 0)]
                 target = tuple(full[k] for k in kept)
-                if value < following.get(target, np.inf):
+                if value < following.get(target, math.inf):
                     following[target] = value
                     trail[target] = (state, option)
         states = following
         trails.append(trail)
-    if not states or not total < np.inf:
+    if not states or not total < math.inf:
         raise InputError("no architecture of this space has a known, finite cost")
     (state, cost_sum), *_ = states.items()
     choices: list[int] = []

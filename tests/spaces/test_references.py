@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 
+from edgenas.spaces import references
 from edgenas.spaces.blocks import InvertedBottleneck
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, Node
 from edgenas.spaces.references import (
     PublishedFigures,
+    is_reference,
     macs_as_counted,
     params_as_counted,
     published_figures,
@@ -36,6 +38,15 @@ EXPECTED = {
 
 def test_names():
     assert set(reference_names()) == EXPECTED
+    assert all(is_reference(name) for name in reference_names())
+    assert not is_reference("mobilenet_v2")
+
+
+def test_a_network_is_found_without_reading_the_families_of_others(monkeypatch):
+    read = []
+    monkeypatch.setattr(references, "_document", lambda family: read.append(family) or {"networks": {}})
+    assert not is_reference("ds_cnn_s")
+    assert read == ["ds_cnn"]
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

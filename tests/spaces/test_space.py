@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgenas.spaces import Architecture, SearchSpace, reference_network
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network, chain
+from edgenas.spaces.space.outline import SpaceOutline
 from edgenas.spaces.space.spec import parse_spec, space_names
 
 SMALL = {
@@ -54,6 +55,12 @@ def test_catalog_has_the_promised_spaces():
     promised |= {"mobilenet_v3", "mobilenet_v4", "efficientnet_v2", "coatnet", "coatnet_tiny"}
     promised |= {"autoseg", "deeplab_v3_plus_lite", "spaghetti", "ssd_mobile"}
     assert promised <= set(space_names())
+
+
+def test_an_outline_tells_what_the_whole_space_does(space):
+    outline = SpaceOutline.load(space.name)
+    told = (outline.name, outline.task, outline.description, outline.input_shape, outline.decisions, outline.size)
+    assert told == (space.name, space.task, space.description, space.input_shape, space.decisions, space.size)
 
 
 def test_small_space_is_what_counting_by_hand_gives(small):

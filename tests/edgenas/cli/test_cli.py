@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgenas.cli import main
+from edgenas.spaces.references import published_figures, reference_names
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
@@ -98,6 +100,19 @@ def test_references_agree_with_what_was_published(edgenas):
             assert agreement != "disputed" or (key in row["disputed"] and row["note"]), (row["name"], key)
     agreeing = [row["agreement"]["macs"] for row in rows].count("within 1 %")
     assert agreeing >= 20
+
+
+def test_references_tell_what_each_figure_counts(edgenas):
+    code, out, _ = edgenas("describe", "--references")
+    assert code == 0
+    lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line.strip()}
+    assert re.search(r"2,700,000 .* half of operations .* 38,600 .* memory", lines["ds_cnn_s"])
+    assert re.search(r"products and norms .* trainable", lines["coatnet_0"])
+    assert "counts" in lines["counted:"]
+    for name in reference_names():
+        published = published_figures(name)
+        for way in (published.counted, published.macs_counted):
+            assert f"{way} = " in out, f"{way} is not explained"
 
 
 def test_build_then_benchmark(edgenas, tmp_path):
