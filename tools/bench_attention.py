@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from benchmarking.claims import claim
 from benchmarking.document import conduct, machine
 from benchmarking.options import BenchParser, counts, seeds_of
 
@@ -179,20 +180,14 @@ def _run(model: bytes, image: np.ndarray) -> np.ndarray:
 
 
 def claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """On each device, up to which side attention is as quick as the convolution; there is no goal but to say it."""
+    """On each device and at each side, whether attention is as quick as the convolution."""
     found = []
-    for device in dict.fromkeys(row["device"] for row in rows):
-        by_side: dict[int, dict[str, float | None]] = {}
-        for row in rows:
-            if row["device"] == device and row["block"] in RIVALS:
-                by_side.setdefault(row["side"], {})[row["block"]] = row["latency_ms"]
-        ratios = {
-            side: found_ms[RIVALS[1]] / found_ms[RIVALS[0]]
-            for side, found_ms in by_side.items()
-            if found_ms.get(RIVALS[0]) and found_ms.get(RIVALS[1])
-        }
-        text = f"{device}: latency of {RIVALS[1]} over that of {RIVALS[0]}, by side"
-        found.append({"claim": text, "value": ratios or None, "goal": None, "met": bool(ratios)})
+    rivals = [row for row in rows if row["block"] in RIVALS and row["latency_ms"]]
+    for device, side in dict.fromkeys((row["device"], row["side"]) for row in rivals):
+        known = {row["block"]: row["latency_ms"] for row in rivals if (row["device"], row["side"]) == (device, side)}
+        if len(known) == len(RIVALS):
+            text = f"{device}, side {side}: latency of {RIVALS[1]} by that of {RIVALS[0]}"
+            found.append(claim(text, known[RIVALS[1]] / known[RIVALS[0]], 1.0))
     return found
 
 
