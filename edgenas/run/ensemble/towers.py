@@ -72,11 +72,14 @@ class Towers:
             if all(trial.predicted.get(name, float("inf")) <= share for name, share in shares.items())
         ]
         if len(fitting) < 2:
-            words = ", ".join(f"{name} {share:.4g}" for name, share in shares.items())
+            least = {name: min((t.predicted.get(name, float("inf")) for t in trials), default=0.0) for name in shares}
+            words = ", ".join(
+                f"{name} {share:.4g} each, the least is {least[name]:.4g}" for name, share in shares.items()
+            )
             raise WorkError(
                 f"{len(fitting)} of {len(trials)} trials {'fits' if len(fitting) == 1 else 'fit'} {towers} times into "
-                f"the budget ({words} each); take fewer towers, or search with a smaller budget and export the "
-                "ensemble of that run"
+                f"the budget ({words}); take fewer towers, or search again with a larger budget, or with cheaper "
+                "candidates (objective: {reward: soft, beta: -0.5} prefers them)"
             )
         return sorted(fitting, key=lambda trial: (-(trial.score or 0.0), trial.number))[: self.settings.trained]
 
