@@ -7,6 +7,7 @@ same name and shape are taken; the others are told, and stay random.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -159,6 +160,8 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     from edgenas.training.initial import weights_by_name
 
     weights, architecture = _weights_file(path)
+    if architecture is None and weights.is_file() and not zipfile.is_zipfile(weights):  # Keras says: not there
+        raise InputError(f"training.initial: {weights}: is no .keras archive, or cut off; save the model again")
     try:
         if architecture is None:
             return weights_by_name(keras().models.load_model(weights, compile=False))

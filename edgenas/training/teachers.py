@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def read_teacher(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(f"distillation.teacher: {path}: no such file")
+    if not zipfile.is_zipfile(path):  # of which Keras says that it is not there
+        raise InputError(f"distillation.teacher: {path}: is no .keras archive, or cut off; save the model again")
     try:
         return keras().models.load_model(path, compile=False)
     except Exception as error:  # whatever Keras and zip say of a damaged file

@@ -79,6 +79,7 @@ class Predictor:
         self.table = table
         #: The row of what stands behind every network; None where nothing does, or its cost is not known.
         self.behind: Row | None = table.rows.get(behind)
+        self._behind_signature = behind
         self.calibration = table.calibration or Calibration()
         self.statistic = table.statistic
         self._arrays: WeakKeyDictionary[SearchSpace, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
@@ -307,6 +308,8 @@ class Predictor:
     def _refuse_missing_energies(self, space: SearchSpace) -> None:
         self._refuse_missing(self.missing(space), f"space {space.name!r}")
         rows = {signature: self.table.rows[signature] for signature in space.signatures(self.table.precision)}
+        if self.behind is not None:
+            rows[self._behind_signature] = self.behind
         unknown = [signature for signature, row in rows.items() if np.isnan(self.row_energy(row))]
         if unknown:
             raise InputError(

@@ -72,11 +72,9 @@ class Towers:
             if all(trial.predicted.get(name, float("inf")) <= share for name, share in shares.items())
         ]
         if len(fitting) < 2:
-            least = {
-                name: min(trial.predicted.get(name, float("inf")) for trial in trials) for name in shares if trials
-            }
+            least = {name: min((t.predicted.get(name, float("inf")) for t in trials), default=0.0) for name in shares}
             words = ", ".join(
-                f"{name} {share:.4g} each, the least is {least.get(name, 0):.4g}" for name, share in shares.items()
+                f"{name} {share:.4g} each, the least is {least[name]:.4g}" for name, share in shares.items()
             )
             raise WorkError(
                 f"{len(fitting)} of {len(trials)} trials {'fits' if len(fitting) == 1 else 'fit'} {towers} times into "

@@ -81,5 +81,5 @@ def test_what_holds_no_weights_is_refused_before_anything_runs(
 
 def test_a_damaged_keras_file_is_told(make_recipe: Make, tmp_path: Path):
     (tmp_path / "mine.keras").write_text("nothing")
-    with pytest.raises(InputError, match=r"mine\.keras: cannot be read as weights"):
+    with pytest.raises(InputError, match=r"mine\.keras: is no \.keras archive, or cut off"):
         beginning(context_of(make_recipe, tmp_path, "mine.keras"), 0)

@@ -11,6 +11,7 @@ from edgenas.latency.table.energy_header import TableEnergy
 from edgenas.latency.table.latency_table import LatencyTable, Row
 from edgenas.spaces.blocks import PostProcess
 from edgenas.spaces.entry import SlotEntry
+from edgenas.spaces.errors import InputError
 from edgenas.spaces.space.search_space import SearchSpace
 from edgenas.spaces.tensor import TensorSpec
 
@@ -65,6 +66,17 @@ def test_slow_networks_are_slower_by_what_stands_behind_them(space: SearchSpace,
     whole, rows = Predictor(seen, TAIL), space.sample(np.random.default_rng(2), 4)
     alone = [whole.predict(space.decode(row)).latency_ms for row in rows]
     np.testing.assert_allclose(whole.population(space, rows), alone, rtol=1e-3)
+
+
+def test_an_energy_of_it_that_is_not_known_is_told(space: SearchSpace, table: LatencyTable) -> None:
+    metered = {
+        name: dataclasses.replace(row, energy_mj=None if name == TAIL else 0.1) for name, row in table.rows.items()
+    }
+    predictor = Predictor(
+        dataclasses.replace(table, rows=metered, energy=TableEnergy("measured", "meter", 1.0, 3.0)), TAIL
+    )
+    with pytest.raises(InputError, match=r"lacks the energy of 1 signatures.*detection_post_process"):
+        predictor.population_energy(space, space.sample(np.random.default_rng(4), 2))
 
 
 def test_where_the_table_does_not_know_it_predictions_are_without_it(space: SearchSpace, table: LatencyTable) -> None:
