@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgenas.report.data import AnswerEvidence
+from edgenas.report.kept import read_kept
 from edgenas.report.text import escape, metric_title, significant
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 420, 300, 62, 40, 12
 
 
 def read_answers(path: Path, checksums: Mapping[str, str]) -> AnswerEvidence | None:
-    """What ``edgenas.run.answers`` wrote; None when it is of another file than those of the bundle.
-
-    ``checksums`` are those of the bundle's files. Raises KeyError, TypeError or ValueError when it is something else.
-    """
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document["format"] != 1:
-        raise ValueError(f"format {document['format']!r} found, expected 1")
-    if checksums and document["model_sha256"] not in checksums.values():
+    """What ``edgenas.run.answers`` wrote; None, or an error, as :func:`read_kept` says."""
+    document = read_kept(path, checksums)
+    if document is None:
         return None
     values = tuple((float(true), float(predicted)) for true, predicted in document["values"])
     if not all(math.isfinite(value) for pair in values for value in pair):

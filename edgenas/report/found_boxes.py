@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgenas.report.data import BoxEvidence, BoxRow, DrawnPicture
+from edgenas.report.kept import read_kept
 from edgenas.report.masks import pictures_html
 from edgenas.report.mistakes import checked_picture
 from edgenas.report.text import escape, percent
 
 
 def read_boxes(path: Path, checksums: Mapping[str, str]) -> BoxEvidence | None:
-    """What ``edgenas.run.found_boxes`` wrote; None when it is of another file than those of the bundle.
-
-    ``checksums`` are those of the bundle's files. Raises KeyError, TypeError or ValueError when it is something else.
-    """
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document["format"] != 1:
-        raise ValueError(f"format {document['format']!r} found, expected 1")
-    if checksums and document["model_sha256"] not in checksums.values():
+    """What ``edgenas.run.found_boxes`` wrote; None, or an error, as :func:`read_kept` says."""
+    document = read_kept(path, checksums)
+    if document is None:
         return None
     return BoxEvidence(
         str(document["quantization"]),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgenas.report.data import ClassMistakes, WrongPicture
+from edgenas.report.kept import read_kept
 from edgenas.report.text import escape, percent
 
 #: Up to so many classes the whole matrix is shown; of more, the ones with most mistakes.
@@ -23,14 +23,9 @@ _PICTURE_CHARACTERS = 60_000
 
 
 def read_mistakes(path: Path, checksums: Mapping[str, str]) -> ClassMistakes | None:
-    """What ``edgenas.run.mistakes`` wrote; None when it is of another file than those of the bundle.
-
-    ``checksums`` are those of the bundle's files. Raises KeyError, TypeError or ValueError when it is something else.
-    """
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document["format"] != 1:
-        raise ValueError(f"format {document['format']!r} found, expected 1")
-    if checksums and document["model_sha256"] not in checksums.values():
+    """What ``edgenas.run.mistakes`` wrote; None, or an error, as :func:`read_kept` says."""
+    document = read_kept(path, checksums)
+    if document is None:
         return None
     labels = tuple(str(label) for label in document["labels"])
     confusion: dict[tuple[int, int], int] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgenas.data.loading import data_directory
 from edgenas.data.tabular.columns import ColumnChoice, listed
-from edgenas.data.tabular.csv_file import TextTable, read_csv
+from edgenas.data.tabular.csv_file import read_csv
 from edgenas.data.tabular.example_set import Origin, table_set
 from edgenas.data.tabular.generated import GENERATED, generated_table
 from edgenas.data.tabular.npz import TARGET, read_npz
@@ -81,15 +81,3 @@ def _path(request: DataRequest) -> Path:
         f"data set {spec!r} not found: {looked}; expected {GENERATED}, or a path of a .csv or .npz file or of a folder "
         "with train.csv"
     )
-
-
-def rows_of(table: TextTable) -> str:
-    """A table as CSV text."""
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.names)
-    writer.writerows(table.rows)
-    return text.getvalue()

@@ -13,11 +13,11 @@ from edgenas.data.tabular import load_table
 from edgenas.data.tabular.columns import ColumnChoice, known_values, number, places
 from edgenas.data.tabular.csv_file import read_csv
 from edgenas.data.tabular.generated import generated_table
-from edgenas.data.tabular.loading import rows_of
 from edgenas.data.tabular.remarks import remarks
 from edgenas.data.task_data import DataRequest
 from edgenas.export.bundle.table_preprocessing import TablePreprocessing, fitted
 from edgenas.spaces.errors import InputError
+from tests.edgenas.data.csv_text import rows_of
 
 CHOICE = ColumnChoice("paid")
 ROWS = ["age,job,zip,paid", *(f"{20 + k},{'abc'[k % 3]},{100 + k % 4},{'yes' if k % 2 else 'no'}" for k in range(30))]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from edgenas.data.tabular.generated import generated_table
-from edgenas.data.tabular.loading import rows_of
 from edgenas.export.bundle.bundle import read_metrics, verify_bundle
 from edgenas.export.tflite.reader import read_operators
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.pipeline import run
+from tests.edgenas.data.csv_text import rows_of
 
 SPACE = """\
 name: small_mlp
