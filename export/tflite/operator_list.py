@@ -83,8 +83,8 @@ class _Recorder:
 
 
 class _ShapeWriter(ModelWriter):
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.recorder = _Recorder()
         self._assembler = self.recorder  # type: ignore[assignment]
 
