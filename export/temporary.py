@@ -147,11 +147,8 @@ def _lock_path(folder: Path) -> Path:
 
 
 def _is_ours(root: Path) -> bool:
-    """Whether it is a folder of this user, and no link to another place."""
-    try:
-        status = os.lstat(root)
-    except OSError:
-        return False
+    """Whether it is a folder of this user, and no link to another place. Raises FileNotFoundError when it is gone."""
+    status = os.lstat(root)
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 

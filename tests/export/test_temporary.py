@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,22 @@ def test_a_root_of_somebody_else_or_a_link_is_not_used(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"belongs to somebody else.*TMPDIR"), temporary_folder("measure"):
         pass
     assert (elsewhere / "measure-1-2-abcd").is_dir()
+
+
+def test_a_root_that_somebody_removes_in_between_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made, left = Path.mkdir, [3]
+
+    def mkdir(self: Path, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
+        if self.name.startswith("edgenas-") and left[0]:
+            left[0] -= 1
+            self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with temporary_folder("test") as folder:
+        assert folder.is_dir()
+    assert left == [0]
 
 
 @pytest.mark.parametrize(
