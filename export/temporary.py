@@ -96,7 +96,8 @@ def _make(purpose: str) -> tuple[Path, int]:
                 problem = "it belongs to somebody else"
                 break
             lock = os.open(_lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError) as error:
+            problem = str(error.strerror)
             continue  # somebody has just removed the root, which was empty
         except OSError as error:
             problem = str(error.strerror)

@@ -78,7 +78,10 @@ def test_a_root_of_somebody_else_or_a_link_is_not_used(tmp_path: Path) -> None:
     assert (elsewhere / "measure-1-2-abcd").is_dir()
 
 
-def test_a_root_that_somebody_removes_in_between_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_root_that_somebody_removes_in_between_is_made_again(
+    seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made, left = Path.mkdir, [3]
 
@@ -87,6 +90,8 @@ def test_a_root_that_somebody_removes_in_between_is_made_again(tmp_path: Path, m
         if self.name.startswith("edgenas-") and left[0]:
             left[0] -= 1
             self.rmdir()
+            if seen:  # what mkdir says when it is gone before mkdir looks whether it is a folder
+                raise FileExistsError(errno.EEXIST, "File exists", str(self))
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     with temporary_folder("test") as folder:
