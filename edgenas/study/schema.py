@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from edgenas.spaces.errors import InputError
-
-if TYPE_CHECKING:
-    from edgenas.study.store import StudyStore
 
 #: Rises when a version of EdgeNAS before it would misread what is written.
 SCHEMA = 1
 _KEY = "edgenas:schema"
 
 
-def mark_schema(store: StudyStore) -> None:
+class Notes(Protocol):
+    """What a study keeps beside its trials, by name."""
+
+    def remember(self, key: str, value: Any) -> None: ...
+
+    def recall(self, key: str) -> Any: ...
+
+
+def mark_schema(store: Notes) -> None:
     """Says which form a new study has."""
     store.remember(_KEY, SCHEMA)
 
 
-def check_schema(store: StudyStore, where: str) -> None:
+def check_schema(store: Notes, where: str) -> None:
     """Raises InputError for a study of a newer form. One that does not say is of the first."""
     found = store.recall(_KEY)
     if found is not None and (not isinstance(found, int) or found > SCHEMA):
