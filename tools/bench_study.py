@@ -33,6 +33,7 @@ from studies.postgres import PostgresServer, postgres_programs
 from studies.worker import SPACE, table_value
 
 from edgenas.search.option_space import OptionSpace
+from edgenas.spaces.errors import WorkError
 from edgenas.study.database import DatabaseStudy
 from edgenas.study.store import open_study
 from edgenas.study.trial import Trial
@@ -75,6 +76,8 @@ def throughput(url: str, trials: int, workers: int, seed: int, scratch: Path) ->
         for process in running:
             process.wait()
     (start, first), (end, last) = seen[0], seen[-1]
+    if last == first:
+        raise WorkError(f"all {trials} trials were finished before every worker had begun: take more --trials")
     found = [json.loads(path.read_text()) for path in stats]
     return {
         "trials_per_s": (last - first) / max(end - start, 1e-9),
@@ -247,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lengths", type=counts, default="100,1000,10000", help="finished trials, for the overhead")
     parser.add_common(
         seeds_help="studies that are shared",
-        quick={"trials": 200, "lengths": "100,1000", "seeds": 1},
+        quick={"trials": 1000, "lengths": "100,1000", "seeds": 1},
         data_dir="folder of full data sets, for the report",
     )
     met = []
