@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -39,3 +40,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def file_name(text: str) -> str:
+    """A text, such as a device's name, as part of a file's name.
+
+    >>> file_name("my board/2")
+    'my-board-2'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import typer
 from edgenas.cli.models import ARCH_HELP
 from edgenas.cli.output import JSON_OPTION, print_json
 from edgenas.cli.runs import DATA_DIR, OUTPUT, RESUME
+from edgenas.export.files import file_name
 from edgenas.spaces.errors import InputError
 
 
@@ -112,5 +112,5 @@ def _run_name(arch: str, data: str) -> str:
     """A folder's name: ``mobilenet_v2_1.0-fashion_mnist``."""
     parts = [Path(arch).parent.name + "-" + Path(arch).stem if arch.endswith((".yaml", ".yml")) else arch]
     parts.append(Path(data).stem if _is_path(data) else data)
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._")
+    plain = file_name("-".join(parts)).strip("-._")
     return plain or "train"

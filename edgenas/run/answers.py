@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgenas.export.bundle.check import file_checksum
-from edgenas.export.files import write_atomically
-from edgenas.run.device import file_name
+from edgenas.export.files import file_name, write_atomically
 from edgenas.tasks.files import in_memory
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from edgenas.export.files import file_name
 from edgenas.recipe.recipe import Recipe
-from edgenas.run.device import RunDevice, file_name
+from edgenas.run.device import RunDevice
 from edgenas.run.folder import RunFolder
 from edgenas.run.post_processing import block_behind
 from edgenas.run.progress import Progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -154,12 +153,3 @@ class RunDevice:
         factors |= {name: partial(self.memory_factor, name) for name in MEMORY_COSTS}
         factors["arena_bytes"] = lambda: ARENA_FACTOR
         return {name: limit / factors[name]() if name in factors else limit for name, limit in self.budget.items()}
-
-
-def file_name(device: str) -> str:
-    """A device's name as part of a file's name.
-
-    >>> file_name("my board/2")
-    'my-board-2'
-    """
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", device)

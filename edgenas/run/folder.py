@@ -6,12 +6,11 @@ import contextlib
 import errno
 import json
 import os
-import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgenas.export.files import write_atomically
+from edgenas.export.files import file_name, write_atomically
 from edgenas.recipe.recipe import Recipe
 from edgenas.run.changes import changes_between, refuse
 from edgenas.run.fingerprints import RunInputs, relative_to_run, with_found_paths
@@ -56,7 +55,7 @@ class RunFolder:
 
     def device_table_path(self, device: str, number: int) -> Path:
         """The table of one of several devices, by its place among them: ``table.csv`` is that of the first."""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", device)
+        name = file_name(device)
         return self.table_path if number == 0 else self.path / f"table-{name}.csv"
 
     @property

@@ -13,8 +13,7 @@ import numpy as np
 
 from edgenas.export.bundle.check import file_checksum
 from edgenas.export.bundle.picture_drawing import colours
-from edgenas.export.files import write_atomically
-from edgenas.run.device import file_name
+from edgenas.export.files import file_name, write_atomically
 from edgenas.run.mistakes import data_url
 from edgenas.tasks.files import in_memory
 

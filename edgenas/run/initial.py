@@ -7,7 +7,6 @@ same name and shape are taken; the others are told, and stay random.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from edgenas.run.trial_files import short_weights
 from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.yaml_reading import read_document
+from edgenas.training.archives import check_archive
 
 if TYPE_CHECKING:
     from edgenas.run.context import RunContext
@@ -160,8 +160,8 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     from edgenas.training.initial import weights_by_name
 
     weights, architecture = _weights_file(path)
-    if architecture is None and weights.is_file() and not zipfile.is_zipfile(weights):  # Keras says: not there
-        raise InputError(f"training.initial: {weights}: is no .keras archive, or cut off; save the model again")
+    if architecture is None and weights.is_file():
+        check_archive(weights, "training.initial")
     try:
         if architecture is None:
             return weights_by_name(keras().models.load_model(weights, compile=False))

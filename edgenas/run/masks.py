@@ -13,8 +13,7 @@ from edgenas.data.segmentation.legend import VOID
 from edgenas.export.bundle.check import file_checksum
 from edgenas.export.bundle.picture_drawing import colours
 from edgenas.export.bundle.run_masks import draw
-from edgenas.export.files import write_atomically
-from edgenas.run.device import file_name
+from edgenas.export.files import file_name, write_atomically
 from edgenas.run.mistakes import data_url
 from edgenas.tasks.files import in_memory
 from edgenas.tasks.pixels import class_iou, confusion_matrix, mean_iou

@@ -10,8 +10,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from edgenas.export.files import file_name
 from edgenas.run.context import RunContext, table_precision
-from edgenas.run.device import RunDevice, file_name
+from edgenas.run.device import RunDevice
 from edgenas.spaces.errors import InputError
 
 

@@ -152,7 +152,7 @@ def result_of(context: RunContext) -> RunResult:
     best = ranking[0] if ranking else None
     if shipped.done:
         best = next((trial for trial in trials if trial.number == shipped.trial), best)
-    is_first = best is None or best.number == ranking[0].number if ranking else True
+    is_first = not ranking or best is None or best.number == ranking[0].number
     if best is not None and context.recipe.space.architecture is not None:
         best = replace(best, architecture=context.recipe.space.architecture)
     bundles = _bundles(context, trials)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgenas.run.device import file_name
+from edgenas.export.files import file_name
 from edgenas.spaces.errors import WorkError
 
 if TYPE_CHECKING:

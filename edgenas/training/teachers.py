@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from edgenas.spaces.errors import InputError
 from edgenas.spaces.network import Network
 from edgenas.spaces.tensor import Shape
 from edgenas.tasks.ends import listed
+from edgenas.training.archives import check_archive
 
 
 def trained_model(network: Network, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -33,8 +33,7 @@ def read_teacher(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(f"distillation.teacher: {path}: no such file")
-    if not zipfile.is_zipfile(path):  # of which Keras says that it is not there
-        raise InputError(f"distillation.teacher: {path}: is no .keras archive, or cut off; save the model again")
+    check_archive(path, "distillation.teacher")
     try:
         return keras().models.load_model(path, compile=False)
     except Exception as error:  # whatever Keras and zip say of a damaged file

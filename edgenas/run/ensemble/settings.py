@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from edgenas.export.files import file_name
 from edgenas.spaces.errors import InputError
 
 METHODS = ("non_adaptive", "adaptive", "residual", "intermixed")
@@ -56,4 +56,4 @@ class EnsembleSettings:
     def name(self) -> str:
         """Of its folder under ``ensembles``."""
         found = f"{self.method}-{self.towers}-{self.combine}" + ("-distilled" if self.distill else "")
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([found, *self.budget]))
+        return file_name("-".join([found, *self.budget]))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgenas.export.files import write_atomically
+from edgenas.export.files import file_name, write_atomically
 from edgenas.recipe.budget_options import set_budgets
 from edgenas.recipe.recipe import Recipe
 from edgenas.recipe.supernet import ControllerRecipe
@@ -64,7 +63,7 @@ def borrowing_recipe(run: Path | str, budgets: Sequence[str]) -> Recipe:
         table = source.device_table_path(budgeted.name, number)
         if table.is_file():
             (values["device"] if recipe.devices is None else values["devices"][number])["table"] = str(table)
-    values["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([recipe.name, *budgets]))
+    values["name"] = file_name("-".join([recipe.name, *budgets]))
     values["search"]["algorithm"] = "supernet"
     values["supernet"] |= {"from_run": str(Path(run).resolve()), "controller": ControllerRecipe().model_dump()}
     values["supernet"]["check"] = 0  # the other run has told how well its supernet ranks
